@@ -1,0 +1,65 @@
+# nomadwatch: `make demo` runs the main job, `make test` the tests; both install what they need into .venv first.
+# The interpreter can be chosen: make PYTHON=/opt/python3.12/bin/python3.12 install
+
+PYTHON ?= $(shell command -v python3.11 >/dev/null 2>&1 && python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+EVENTS ?= 20000
+SEED   ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint types kafka bench lock clean
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+install: $(STAMP) ## Make .venv with the pinned packages; quick when nothing changed.
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || \
+	  { echo "nomadwatch needs Python 3.11 to 3.13, and $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo absent): install one, then 'make PYTHON=python3.11 $(or $(MAKECMDGOALS),install)'" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { echo "$(PYTHON) cannot make a virtual environment: install its venv module (Debian: apt install python3-venv)" >&2; rm -rf $(VENV); exit 1; }
+	@echo "Installing the packages of requirements.lock into $(VENV) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(STAMP) ## Generate an hour with known truth, replay it, show the report and whether it equals the truth.
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT INT TERM && \
+	echo "Generating an hour of both platforms …" && \
+	$(BIN)/python -m simulator hour --out "$$folder/hours" --events $(EVENTS) --seed $(SEED) >/dev/null && \
+	echo "Replaying it through the whole pipeline …" && \
+	$(BIN)/nomadwatch replay "$$folder/hours" --data-dir "$$folder/state" --report "$$folder/report.json" && \
+	$(BIN)/nomadwatch report --data-dir "$$folder/state" && \
+	echo && $(BIN)/python -m sinks.compare "$$folder/report.json" "$$folder/hours.truth.json"
+
+test: lint types ## Lint, types, and all tests.
+	@$(BIN)/pytest
+
+lint: $(STAMP) ## ruff.
+	@$(BIN)/ruff check .
+
+types: $(STAMP) ## mypy --strict.
+	@$(BIN)/mypy
+
+kafka: $(STAMP) ## Start a real Apache Kafka 4.x on loopback from its jars (needs mvn and Java 17).
+	@$(BIN)/python -m tests.apache_kafka
+
+bench: $(STAMP) ## Print the figures of docs/performance.md.
+	@hours=$$(mktemp -d) && trap 'rm -rf "$$hours"' EXIT INT TERM && \
+	echo "Generating two hours of 200,000 events …" && \
+	$(BIN)/python -m simulator hour --out "$$hours" --hours 2 --events 200000 --seed 7 \
+	  --hub-events 0 --duplicates 0 --disorder-hours 0 --late 0 --future 0 >/dev/null && \
+	for benchmark in "replay --hour $$hours" startup "aggregate --hours $$hours" broker "reading $$hours/2024-05-01-12.json.gz" operators; do \
+	  echo && echo "== python -m benchmarks.$$benchmark" && $(BIN)/python -m benchmarks.$$benchmark || exit 1; \
+	done
+
+lock: $(STAMP) ## Pin the newest packages that fit, for Python 3.11 to 3.13 (needs uv).
+	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv" >&2; exit 1; }
+	uv pip compile --quiet --no-emit-index-url --no-header --universal --python-version 3.11 --extra dev --upgrade --output-file requirements.lock pyproject.toml
+
+clean: ## Remove what was made.
+	rm -rf $(VENV) .kafka .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
