@@ -1,0 +1,98 @@
+"""The two messages that carry records, without a copy of these: Produce requests in, Fetch responses out.
+
+kafka-python's codec copies each field of bytes; for a message of many kilobytes of records that is most of its cost.
+Layouts: https://kafka.apache.org/protocol#The_Messages_Produce and ..._Fetch, the versions before the flexible ones.
+"""
+
+import struct
+from typing import Final, NamedTuple
+
+from broker.errors import Malformed
+
+Buffer = bytes | bytearray | memoryview
+
+_SHORT: Final = struct.Struct(">h")
+_INT: Final = struct.Struct(">i")
+_ACKS_TIMEOUT: Final = struct.Struct(">hi")
+
+
+class ProducedBatch(NamedTuple):
+    """What a Produce request holds for one partition."""
+
+    topic: str
+    partition: int
+    records: memoryview
+
+
+class ProduceRequest(NamedTuple):
+    """A Produce request, versions 3 to 8; `batches` are views of the frame."""
+
+    transactional_id: str | None
+    acks: int
+    batches: list[ProducedBatch]
+
+
+class FetchedPartition(NamedTuple):
+    """What a Fetch response says of one partition; offsets are -1 where nothing is known."""
+
+    topic: str
+    partition: int
+    error: int
+    end: int = -1
+    stable: int = -1
+    first: int = -1
+    records: list[Buffer] = []  # noqa: RUF012 - never changed
+
+
+def decode_produce(body: memoryview) -> ProduceRequest:
+    """Versions 3 to 8. Raises struct.error or Malformed where the bytes end too early."""
+    transactional_id, position = _text(body, 0)
+    acks, _ = _ACKS_TIMEOUT.unpack_from(body, position)
+    (topics,) = _INT.unpack_from(body, position + 6)
+    position += 10
+    batches: list[ProducedBatch] = []
+    for _ in range(topics):
+        topic, position = _text(body, position)
+        (partitions,) = _INT.unpack_from(body, position)
+        position += 4
+        for _ in range(partitions):
+            partition, length = struct.unpack_from(">ii", body, position)
+            position += 8
+            records = body[position : position + max(length, 0)]
+            if len(records) < length:
+                raise Malformed("records are cut short")
+            position += len(records)
+            batches.append(ProducedBatch(topic or "", partition, records))
+    return ProduceRequest(transactional_id, acks, batches)
+
+
+def _text(body: memoryview, position: int) -> tuple[str | None, int]:
+    (length,) = _SHORT.unpack_from(body, position)
+    position += 2
+    if length < 0:
+        return None, position
+    return bytes(body[position : position + length]).decode(), position + length
+
+
+def encode_fetch(version: int, partitions: list[FetchedPartition]) -> list[Buffer]:
+    """The pieces of a Fetch response's body, versions 4 to 11; consecutive partitions of a topic stand together."""
+    topics: list[list[FetchedPartition]] = []
+    for partition in partitions:
+        if not topics or topics[-1][0].topic != partition.topic:
+            topics.append([])
+        topics[-1].append(partition)
+    # Throttle time, and from version 7 on an error code and a session id of 0: there are no fetch sessions.
+    head = struct.pack(">ihii", 0, 0, 0, len(topics)) if version >= 7 else struct.pack(">ii", 0, len(topics))
+    pieces: list[Buffer] = [head]
+    for group in topics:
+        name = group[0].topic.encode()
+        pieces.append(struct.pack(">h", len(name)) + name + _INT.pack(len(group)))
+        for partition in group:
+            fields = struct.pack(">ihqq", partition.partition, partition.error, partition.end, partition.stable)
+            if version >= 5:
+                fields += struct.pack(">q", partition.first)
+            # No aborted transactions (their records are gone), and from version 11 on no preferred replica.
+            fields += struct.pack(">i", 0) if version < 11 else struct.pack(">ii", 0, -1)
+            pieces.append(fields + _INT.pack(sum(map(len, partition.records))))
+            pieces.extend(partition.records)
+    return pieces

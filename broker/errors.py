@@ -1,0 +1,87 @@
+"""What can go wrong in the broker, named by who has to react.
+
+BrokerError             a person: the text is one line that says what to do
+├── PortTaken           another program listens there: choose another port, or 0
+├── LogInUse            another broker holds the file: stop it, or choose another file
+└── LogUnusable         the file cannot be opened or written, or is no log
+Refused                 a client: `code` goes on the wire
+└── MemberIdRequired    a client of a group: join again with the id that comes with it
+Malformed               nobody: the bytes are no request, so the connection is closed
+"""
+
+from enum import IntEnum
+
+
+class Code(IntEnum):
+    """The error codes of the Kafka protocol that this broker answers (https://kafka.apache.org/protocol#protocol_error_codes)."""
+
+    NONE = 0
+    OFFSET_OUT_OF_RANGE = 1
+    CORRUPT_MESSAGE = 2
+    UNKNOWN_TOPIC_OR_PARTITION = 3
+    MESSAGE_TOO_LARGE = 10
+    INVALID_TOPIC = 17
+    INVALID_REQUIRED_ACKS = 21
+    ILLEGAL_GENERATION = 22
+    INCONSISTENT_GROUP_PROTOCOL = 23
+    INVALID_GROUP_ID = 24
+    UNKNOWN_MEMBER_ID = 25
+    INVALID_SESSION_TIMEOUT = 26
+    REBALANCE_IN_PROGRESS = 27
+    GROUP_AUTHORIZATION_FAILED = 30
+    UNSUPPORTED_VERSION = 35
+    TOPIC_ALREADY_EXISTS = 36
+    INVALID_PARTITIONS = 37
+    INVALID_REPLICATION_FACTOR = 38
+    INVALID_CONFIG = 40
+    INVALID_REQUEST = 42
+    POLICY_VIOLATION = 44
+    OUT_OF_ORDER_SEQUENCE_NUMBER = 45
+    INVALID_PRODUCER_EPOCH = 47
+    INVALID_TXN_STATE = 48
+    INVALID_PRODUCER_ID_MAPPING = 49
+    INVALID_TRANSACTION_TIMEOUT = 50
+    OPERATION_NOT_ATTEMPTED = 55
+    KAFKA_STORAGE_ERROR = 56
+    NON_EMPTY_GROUP = 68
+    GROUP_ID_NOT_FOUND = 69
+    UNSUPPORTED_COMPRESSION_TYPE = 76
+    MEMBER_ID_REQUIRED = 79
+    INVALID_RECORD = 87
+    PRODUCER_FENCED = 90
+
+
+class BrokerError(Exception):
+    """The broker cannot serve; the text is one line for a person."""
+
+
+class PortTaken(BrokerError):
+    """The port is in use, or may not be used by us."""
+
+
+class LogInUse(BrokerError):
+    """Another broker has the file open."""
+
+
+class LogUnusable(BrokerError):
+    """The file cannot be opened, read or written, or belongs to something else."""
+
+
+class Refused(Exception):
+    """One request, or one item of it, is answered with an error code."""
+
+    def __init__(self, code: Code, text: str = "") -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class MemberIdRequired(Refused):
+    """The first half of joining a group: the member gets its id and joins again."""
+
+    def __init__(self, member_id: str) -> None:
+        super().__init__(Code.MEMBER_ID_REQUIRED)
+        self.member_id = member_id
+
+
+class Malformed(Exception):
+    """The bytes cannot be a request."""

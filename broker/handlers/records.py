@@ -1,0 +1,162 @@
+"""Requests about records: Produce, Fetch, ListOffsets, DeleteRecords."""
+
+import asyncio
+import sqlite3
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final
+
+from kafka.protocol.admin import DeleteRecordsResponse
+from kafka.protocol.consumer import ListOffsetsResponse
+from kafka.protocol.producer import ProduceResponse
+
+from broker.bulk import Buffer, FetchedPartition, ProducedBatch, ProduceRequest, encode_fetch
+from broker.errors import Code, Refused
+from broker.log import NEWEST_STAMP
+from broker.wire import Request
+
+if TYPE_CHECKING:
+    from broker.server import Broker
+
+_FETCH_BYTES: Final = 16 << 20
+_WAIT_SECONDS: Final = 60.0
+_EARLIEST: Final = -2
+_LATEST: Final = -1
+
+
+async def produce(broker: "Broker", request: Request) -> Any:
+    """All partitions of a request go into one commit; each has its own answer."""
+    body: ProduceRequest = request.body
+    appended = [_append(broker, body, batch) for batch in body.batches]
+    partitions: list[tuple[str, Any]] = []
+    for batch, outcome in zip(body.batches, appended, strict=True):
+        answer = ProduceResponse.TopicProduceResponse.PartitionProduceResponse(
+            index=batch.partition,
+            error_code=0,
+            base_offset=-1,
+            log_append_time_ms=-1,
+            log_start_offset=-1,
+            record_errors=[],
+            error_message=None,
+        )
+        try:
+            if isinstance(outcome, Refused):
+                raise outcome
+            answer.base_offset, answer.log_start_offset = await outcome
+        except Refused as refusal:
+            answer.error_code, answer.error_message = int(refusal.code), str(refusal)
+        partitions.append((batch.topic, answer))
+    if body.acks == 0:
+        return None
+    topics = [
+        ProduceResponse.TopicProduceResponse(name=topic, partition_responses=[answer for _, answer in answers])
+        for topic, answers in groupby(partitions, key=lambda each: each[0])
+    ]
+    return ProduceResponse(responses=topics, throttle_time_ms=0)
+
+
+def _append(broker: "Broker", body: ProduceRequest, batch: ProducedBatch) -> "asyncio.Future[tuple[int, int]] | Refused":
+    try:
+        if body.acks not in (-1, 0, 1):
+            raise Refused(Code.INVALID_REQUIRED_ACKS, "acks must be -1, 0 or 1")
+        return broker.log.append(batch.topic, batch.partition, batch.records, body.transactional_id)
+    except Refused as refusal:
+        return refusal
+
+
+async def fetch(broker: "Broker", request: Request) -> list[Buffer]:
+    """Waits for `min_bytes`, at most `max_wait_ms`; an error is answered at once."""
+    body = request.body
+    deadline = asyncio.get_running_loop().time() + min(body.max_wait_ms / 1000, _WAIT_SECONDS)
+    places = [(topic.topic, partition.partition) for topic in body.topics for partition in topic.partitions]
+    with broker.log.watching(places) as changed:
+        while True:
+            changed.clear()
+            found = _read(broker, body)
+            size = sum(len(piece) for partition in found for piece in partition.records)
+            failed = any(partition.error for partition in found)
+            if failed or size >= max(body.min_bytes, 1) or asyncio.get_running_loop().time() >= deadline:
+                return encode_fetch(request.version, found)
+            del found  # not kept while waiting
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await changed.wait()
+            except TimeoutError:
+                pass
+
+
+def _read(broker: "Broker", body: Any) -> list[FetchedPartition]:
+    left = min(body.max_bytes, _FETCH_BYTES)
+    found: list[FetchedPartition] = []
+    for wanted_topic in body.topics:
+        for wanted in wanted_topic.partitions:
+            try:
+                answer = _read_partition(broker, wanted_topic.topic, wanted, left, committed=bool(body.isolation_level))
+            except Refused as refusal:
+                answer = FetchedPartition(wanted_topic.topic, wanted.partition, refusal.code)
+            except sqlite3.Error:
+                answer = FetchedPartition(wanted_topic.topic, wanted.partition, Code.KAFKA_STORAGE_ERROR)
+            left -= sum(map(len, answer.records))
+            found.append(answer)
+    return found
+
+
+def _read_partition(broker: "Broker", name: str, wanted: Any, left: int, *, committed: bool) -> FetchedPartition:
+    topic, partition = broker.log.find(name, wanted.partition)
+    if not partition.first <= wanted.fetch_offset <= partition.end:
+        return FetchedPartition(name, wanted.partition, Code.OFFSET_OUT_OF_RANGE, partition.end, partition.stable, partition.first)
+    stable = partition.stable
+    upto = stable if committed else partition.end
+    records: list[Buffer] = []
+    if wanted.fetch_offset < upto and left > 0:
+        records = broker.log.read(topic, partition, wanted.fetch_offset, min(wanted.partition_max_bytes, left), upto)
+    return FetchedPartition(name, wanted.partition, Code.NONE, partition.end, stable, partition.first, records)
+
+
+async def list_offsets(broker: "Broker", request: Request) -> Any:
+    committed = request.version >= 2 and bool(request.body.isolation_level)
+    topics = []
+    for topic in request.body.topics:
+        partitions = []
+        for wanted in topic.partitions:
+            answer = ListOffsetsResponse.ListOffsetsTopicResponse.ListOffsetsPartitionResponse(
+                partition_index=wanted.partition_index, error_code=0, timestamp=-1, offset=-1, leader_epoch=0
+            )
+            try:
+                answer.offset, answer.timestamp = _offset_at(broker, topic.name, wanted, committed=committed)
+            except Refused as refusal:
+                answer.error_code = int(refusal.code)
+            partitions.append(answer)
+        topics.append(ListOffsetsResponse.ListOffsetsTopicResponse(name=topic.name, partitions=partitions))
+    return ListOffsetsResponse(throttle_time_ms=0, topics=topics)
+
+
+def _offset_at(broker: "Broker", name: str, wanted: Any, *, committed: bool) -> tuple[int, int]:
+    topic, partition = broker.log.find(name, wanted.partition_index)
+    upto = partition.stable if committed else partition.end
+    if wanted.timestamp == _LATEST:
+        return upto, -1
+    if wanted.timestamp == _EARLIEST:
+        return partition.first, -1
+    if wanted.timestamp < 0 and wanted.timestamp != NEWEST_STAMP:
+        raise Refused(Code.UNSUPPORTED_VERSION)
+    return broker.log.since(topic, partition, wanted.timestamp, upto)
+
+
+async def delete_records(broker: "Broker", request: Request) -> Any:
+    topics = []
+    for wanted_topic in request.body.topics:
+        partitions = []
+        for wanted in wanted_topic.partitions:
+            answer = DeleteRecordsResponse.DeleteRecordsTopicResult.DeleteRecordsPartitionResult(
+                partition_index=wanted.partition_index, low_watermark=-1, error_code=0
+            )
+            try:
+                topic, _ = broker.log.find(wanted_topic.name, wanted.partition_index)
+                if not topic.deleting:
+                    raise Refused(Code.POLICY_VIOLATION)
+                answer.low_watermark = await broker.log.truncate(wanted_topic.name, wanted.partition_index, wanted.offset)
+            except Refused as refusal:
+                answer.error_code = int(refusal.code)
+            partitions.append(answer)
+        topics.append(DeleteRecordsResponse.DeleteRecordsTopicResult(name=wanted_topic.name, partitions=partitions))
+    return DeleteRecordsResponse(throttle_time_ms=0, topics=topics)

@@ -1,0 +1,139 @@
+"""What leaves the log: rows past their retention, superseded rows of compacted topics, rows of deleted topics, forgotten producers.
+
+Everything goes in slices of about 2 MB between other work, because SQLite visits each page that it frees. Ages count from arrival.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from broker.configs import DAY_MS
+from broker.log import Log
+from broker.topic import OFFSETS, SHIFT, Partition, Topic
+
+_SLICE_ROWS: Final = 500
+_SLICE_BYTES: Final = 2 << 20
+_PENDING: Final = -1
+
+
+async def keep_house(log: Log) -> bool:
+    """One slice of each kind of work; True if there is more to do at once."""
+    more = await log.store.write(lambda: _remove_dropped(log))
+    for name in list(log.topics):
+        for number in range(len(log.topics[name].partitions) if name in log.topics else 0):
+            more |= await log.store.write(lambda name=name, number=number: _tidy(log, name, number))  # type: ignore[misc]
+    await log.store.write(lambda: _forget_producers(log))
+    return more
+
+
+def _tidy(log: Log, name: str, number: int) -> bool:
+    topic = log.topics.get(name)
+    if topic is None:
+        return False
+    partition = topic.partitions[number]
+    more = _compact(log, topic, partition) if topic.compacted else False
+    return _retain(log, topic, partition) or more
+
+
+def _remove_dropped(log: Log) -> bool:
+    """Rows of one deleted partition."""
+    row = log.store.execute("SELECT part FROM dropped LIMIT 1").fetchone()
+    if row is None:
+        return False
+    (part,) = row
+    removed = 0
+    for table, column in (("batches", "data"), ("records", "tail")):
+        query = f"SELECT id, length({column}) FROM {table} WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
+        rows = log.store.execute(query, (part << SHIFT, (part + 1) << SHIFT, _SLICE_ROWS)).fetchall()
+        removed += _remove(log, table, _slice(rows))
+    if not removed:
+        log.store.execute("DELETE FROM producers WHERE part = ?", (part,))
+        log.store.execute("DELETE FROM dropped WHERE part = ?", (part,))
+    return True
+
+
+def _slice(rows: Iterable[tuple[int, int]]) -> list[int]:
+    """The first ids of (id, bytes), up to a slice's size."""
+    ids: list[int] = []
+    size = 0
+    for id, length in rows:
+        ids.append(id)
+        size += length
+        if size > _SLICE_BYTES:
+            break
+    return ids
+
+
+def _remove(log: Log, table: str, ids: list[int]) -> int:
+    log.store.executemany(f"DELETE FROM {table} WHERE id = ?", [(id,) for id in ids])
+    return len(ids)
+
+
+def _retain(log: Log, topic: Topic, partition: Partition) -> bool:
+    """Remove from the front: what is before the log's start, older than retention.ms, or beyond retention.bytes (ordinary topics only)."""
+    now = log.clock()
+    age, size = topic.number("retention.ms"), topic.number("retention.bytes")
+    table, column = topic.table
+    query = f"SELECT id, taken, length({column}) FROM {table} WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
+    rows = log.store.execute(query, (partition.row(0), partition.row(partition.stable), _SLICE_ROWS)).fetchall()
+    lost = 0
+    ids: list[int] = []
+    first = partition.first
+    for id, taken, length in rows:
+        too_old = topic.deleting and 0 <= age < now - taken
+        too_many = topic.deleting and not topic.compacted and 0 <= size < partition.size - lost
+        if not (id & OFFSETS < partition.first or too_old or too_many):
+            break
+        ids.append(id)
+        lost += length
+        first = max(first, (id & OFFSETS) + 1)
+        if lost > _SLICE_BYTES:
+            break
+    if ids:
+        _remove(log, table, ids)
+        partition.first = first
+        if not topic.compacted:
+            partition.size -= lost
+        log.touched.add(partition)
+    return len(ids) == _SLICE_ROWS or lost > _SLICE_BYTES
+
+
+def _compact(log: Log, topic: Topic, partition: Partition) -> bool:
+    """Remove what a newer row of the same key, committed and itself older than the lag, has replaced.
+
+    So a record that nobody has read yet, such as the last words of a fenced worker, does not win at once. A tombstone goes
+    delete.retention.ms after it has done its work. The last row never goes.
+    """
+    now = log.clock()
+    settled = now - topic.number("min.compaction.lag.ms")
+    query = "SELECT id, taken FROM records WHERE id > ? AND id < ? ORDER BY id LIMIT ?"
+    span = (partition.row(0) + partition.cleaned, partition.row(partition.stable), _SLICE_ROWS)
+    newer = [id for id, taken in log.store.execute(query, span).fetchall() if taken <= settled]
+    if newer:
+        stretch = (newer[0], newer[-1])
+        superseded = log.store.execute(
+            "SELECT DISTINCT old.id, length(old.tail) FROM records new JOIN records old"
+            " ON old.part = new.part AND old.key = new.key AND old.id < new.id WHERE new.id BETWEEN ? AND ?",
+            stretch,
+        ).fetchall()
+        ids = _slice(superseded)
+        _remove(log, "records", ids)
+        if len(ids) < len(superseded):
+            return True
+        log.store.execute(f"UPDATE records SET horizon = ? WHERE id BETWEEN ? AND ? AND horizon = {_PENDING}", (now, *stretch))
+        partition.cleaned = newer[-1] & OFFSETS
+        log.touched.add(partition)
+    expired = log.store.execute(
+        "SELECT id FROM records WHERE part = ? AND horizon BETWEEN 0 AND ? AND id < ? LIMIT ?",
+        (partition.id, now - topic.number("delete.retention.ms"), partition.row(partition.end) - 1, _SLICE_ROWS),
+    ).fetchall()
+    _remove(log, "records", [id for (id,) in expired])
+    return len(newer) == _SLICE_ROWS or len(expired) == _SLICE_ROWS
+
+
+def _forget_producers(log: Log) -> None:
+    """Sequences of producers that were not heard of for a day."""
+    before = log.clock() - DAY_MS
+    log.store.execute("DELETE FROM producers WHERE seen < ?", (before,))
+    for partition in log.by_id.values():
+        for id in [id for id, producer in partition.producers.items() if producer.seen < before]:
+            del partition.producers[id]

@@ -1,0 +1,333 @@
+"""The log: topics, appended batches, reading, offsets of groups.
+
+Ordinary topics keep a row a batch, its id being the place of the last record; compacted topics a row a record, so that compaction is a
+DELETE.
+"""
+
+import asyncio
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+from broker.bulk import Buffer
+from broker.errors import Code, Refused
+from broker.records import Batch, Record, StoredRecord, build, empty_control_batch, first_since
+from broker.store import Store
+from broker.topic import OFFSETS, REMEMBERED, Partition, Producer, Topic
+from broker.transactions import Transactions
+
+_OPENED_BYTES: Final = 16 << 20
+NEWEST_STAMP: Final = -3
+
+
+def wall_clock() -> int:
+    """Milliseconds since 1970."""
+    return int(time.time() * 1000)
+
+
+class Log:
+    """Everything that is kept. Methods that change something return a future that is done once the change is committed."""
+
+    def __init__(self, path: Path, synchronous: str = "NORMAL", clock: Callable[[], int] = wall_clock) -> None:
+        """Raises LogInUse or LogUnusable. `clock`: ms."""
+        self.clock = clock
+        self.store = Store(path, synchronous)
+        self.store.state = self
+        self.topics: dict[str, Topic] = {}
+        self.by_id: dict[int, Partition] = {}
+        self.touched: set[Partition] = set()
+        self.transactions = Transactions(self)
+        self._waiting: dict[tuple[str, int], set[asyncio.Event]] = {}
+        self.load()
+
+    def close(self) -> None:
+        self.store.close()
+
+    # The store's side.
+
+    def load(self) -> None:
+        execute = self.store.execute
+        self.touched.clear()
+        self.topics = {name: Topic(name, json.loads(settings), []) for name, settings in execute("SELECT name, settings FROM topics")}
+        self.by_id = {}
+        columns = "id, topic, number, first, end, cleaned, size, taken"
+        for row in execute(f"SELECT {columns} FROM partitions ORDER BY topic, number").fetchall():
+            partition = Partition(*row)
+            self.topics[partition.topic].partitions.append(partition)
+            self.by_id[partition.id] = partition
+        for part, producer, epoch, recent, seen in execute("SELECT part, id, epoch, recent, seen FROM producers").fetchall():
+            if part in self.by_id:
+                self.by_id[part].producers[producer] = Producer(epoch, deque(map(tuple, json.loads(recent)), REMEMBERED), seen)
+        self.transactions.load()
+
+    def save(self) -> None:
+        self.store.executemany(
+            "UPDATE partitions SET first = ?, end = ?, cleaned = ?, size = ?, taken = ? WHERE id = ?",
+            [(p.first, p.end, p.cleaned, p.size, p.taken, p.id) for p in self.touched],
+        )
+
+    def publish(self) -> None:
+        for partition in self.touched:
+            self._wake(partition)
+        self.touched.clear()
+
+    def _wake(self, partition: Partition) -> None:
+        for event in self._waiting.get((partition.topic, partition.number), ()):
+            event.set()
+
+    @contextmanager
+    def watching(self, places: Iterable[tuple[str, int]]) -> Iterator[asyncio.Event]:
+        """An event that is set whenever one of the partitions (topic, number) changes."""
+        event = asyncio.Event()
+        places = set(places)
+        for place in places:
+            self._waiting.setdefault(place, set()).add(event)
+        try:
+            yield event
+        finally:
+            for place in places:
+                self._waiting[place].discard(event)
+                if not self._waiting[place]:
+                    del self._waiting[place]
+
+    # Topics.
+
+    def find(self, name: str, number: int) -> tuple[Topic, Partition]:
+        """Raises Refused for what does not exist, and while the file cannot be read."""
+        if self.store.stale:
+            raise Refused(Code.KAFKA_STORAGE_ERROR, "the log cannot be read")
+        topic = self.topics.get(name)
+        if topic is None or not 0 <= number < len(topic.partitions):
+            raise Refused(Code.UNKNOWN_TOPIC_OR_PARTITION, "no such topic or partition")
+        return topic, topic.partitions[number]
+
+    def create(self, name: str, partitions: int, settings: dict[str, str]) -> "asyncio.Future[None]":
+        def job() -> None:
+            if name in self.topics:
+                raise Refused(Code.TOPIC_ALREADY_EXISTS, f"Topic '{name}' already exists.")
+            self.store.execute("INSERT INTO topics VALUES(?, ?)", (name, json.dumps(settings)))
+            topic = Topic(name, settings, [])
+            for number in range(partitions):
+                row = self.store.execute("INSERT INTO partitions(topic, number) VALUES(?, ?)", (name, number)).lastrowid
+                assert row is not None
+                partition = Partition(row, name, number)
+                topic.partitions.append(partition)
+                self.by_id[row] = partition
+                self.touched.add(partition)
+            self.topics[name] = topic
+
+        return self.store.write(job)
+
+    def delete(self, name: str) -> "asyncio.Future[None]":
+        """Gone at once; its rows go with housekeeping."""
+
+        def job() -> None:
+            if name not in self.topics:
+                raise Refused(Code.UNKNOWN_TOPIC_OR_PARTITION, "no such topic")
+            topic = self.topics.pop(name)
+            for partition in topic.partitions:
+                self.store.execute("INSERT INTO dropped VALUES(?)", (partition.id,))
+                self.store.execute("DELETE FROM open_ranges WHERE part = ?", (partition.id,))
+                del self.by_id[partition.id]
+                self.touched.discard(partition)
+                self._wake(partition)
+            self.store.execute("DELETE FROM topics WHERE name = ?", (name,))
+            self.store.execute("DELETE FROM partitions WHERE topic = ?", (name,))
+            self.store.execute("DELETE FROM offsets WHERE topic = ?", (name,))
+
+        return self.store.write(job)
+
+    def configure(self, name: str, settings: dict[str, str]) -> "asyncio.Future[None]":
+        def job() -> None:
+            topic = self.topics.get(name)
+            if topic is None:
+                raise Refused(Code.UNKNOWN_TOPIC_OR_PARTITION, "no such topic")
+            if Topic(name, settings, []).compacted != topic.compacted:
+                raise Refused(Code.INVALID_CONFIG, "cleanup.policy cannot change between compact and delete: create another topic")
+            self.store.execute("UPDATE topics SET settings = ? WHERE name = ?", (json.dumps(settings), name))
+            topic.settings = settings
+
+        return self.store.write(job)
+
+    def truncate(self, name: str, number: int, before: int) -> "asyncio.Future[int]":
+        """Move the log's start to `before` (-1: the end); the future's result is the new start. Rows go with housekeeping."""
+
+        def job() -> int:
+            _, partition = self.find(name, number)
+            start = partition.end if before == -1 else before
+            if not 0 <= start <= partition.end:
+                raise Refused(Code.OFFSET_OUT_OF_RANGE, "beyond the end")
+            partition.first = max(partition.first, start)
+            self.touched.add(partition)
+            return partition.first
+
+        return self.store.write(job)
+
+    # Appending.
+
+    def append(self, name: str, number: int, data: Buffer, transaction: str | None = None) -> "asyncio.Future[tuple[int, int]]":
+        """The future's result: (offset of the batch's first record, the log's start).
+
+        Raises Refused at once for a batch that cannot be taken.
+        """
+        topic, _ = self.find(name, number)
+        limit = topic.number("max.message.bytes")
+        if len(data) > limit:
+            raise Refused(Code.MESSAGE_TOO_LARGE, f"the batch has {len(data)} bytes, {name} takes {limit}")
+        batch = Batch(data)
+        if bool(transaction) != batch.transactional:
+            raise Refused(Code.INVALID_RECORD, "a transactional batch needs a transactional id, and the other way round")
+        records = None
+        if topic.compacted:
+            records = batch.explode(max(16 * limit, _OPENED_BYTES))
+            if any(record.key is None for record in records):
+                raise Refused(Code.INVALID_RECORD, "a compacted topic's records need a key")
+        return self.store.write(lambda: self._append(name, number, batch, records, transaction))
+
+    def _append(self, name: str, number: int, batch: Batch, records: list[Record] | None, transaction: str | None) -> tuple[int, int]:
+        topic, partition = self.find(name, number)
+        if topic.compacted != (records is not None):
+            raise Refused(Code.UNKNOWN_TOPIC_OR_PARTITION, "the topic was made anew")
+        if transaction:
+            self.transactions.check_open(transaction, batch.producer_id, batch.epoch, partition)
+        if batch.producer_id >= 0:
+            repeated = _offset_if_repeated(partition, batch)
+            if repeated is not None:
+                return repeated, partition.first
+        base = partition.end
+        partition.taken = max(partition.taken, self.clock())
+        if records is None:
+            data = batch.placed(base)
+            self.store.execute(
+                "INSERT INTO batches VALUES(?, ?, ?, ?)", (partition.row(base + batch.delta), batch.newest_stamp, partition.taken, data)
+            )
+            partition.size += len(data)
+        else:
+            self.store.executemany(
+                "INSERT INTO records VALUES(?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (partition.row(base + i), partition.id, r.stamp, partition.taken, -1 if r.tombstone else None, r.key, r.tail)
+                    for i, r in enumerate(records)
+                ],
+            )
+        partition.end = base + batch.count
+        self.touched.add(partition)
+        if transaction:
+            self.transactions.opened(transaction, partition, base)
+        if batch.producer_id >= 0:
+            self._remember(partition, batch, base)
+        return base, partition.first
+
+    def _remember(self, partition: Partition, batch: Batch, base: int) -> None:
+        producer = partition.producers.setdefault(batch.producer_id, Producer(batch.epoch))
+        if producer.epoch != batch.epoch:
+            producer.epoch = batch.epoch
+            producer.recent.clear()
+        producer.recent.append((batch.sequence, batch.last_sequence, base))
+        producer.seen = partition.taken
+        self.store.execute(
+            "INSERT OR REPLACE INTO producers VALUES(?, ?, ?, ?, ?)",
+            (partition.id, batch.producer_id, batch.epoch, json.dumps(list(producer.recent)), producer.seen),
+        )
+
+    def new_producer_id(self) -> int:
+        """To be called in a job."""
+        self.store.execute("INSERT INTO counters VALUES('producer', 1000) ON CONFLICT(name) DO UPDATE SET value = value + 1")
+        (value,) = self.store.execute("SELECT value FROM counters WHERE name = 'producer'").fetchone()
+        return int(value)
+
+    # Reading.
+
+    def read(self, topic: Topic, partition: Partition, offset: int, limit: int, upto: int) -> list[Buffer]:
+        """Batches from `offset` on and before `upto`: about `limit` bytes, at least one batch.
+
+        A gap at the end of what may be read is told by an empty control batch, which is not stored: readers wait for an offset, not for a
+        record.
+        """
+        columns = "id, tail, stamp" if topic.compacted else "id, data, stamp"
+        table, _ = topic.table
+        rows: list[tuple[int, bytes, int]] = []
+        size = 0
+        # A cursor left half-read would keep the write-ahead log from being reset.
+        query = f"SELECT {columns} FROM {table} WHERE id >= ? AND id < ? ORDER BY id"
+        with closing(self.store.execute(query, (partition.row(offset), partition.row(upto)))) as cursor:
+            for row in cursor:
+                size += len(row[1])
+                if rows and size > limit:
+                    complete = False
+                    break
+                rows.append(row)
+            else:
+                complete = True
+        found: list[Buffer] = [row[1] for row in rows]
+        if topic.compacted and rows:
+            found = [build([StoredRecord(row & OFFSETS, stamp, tail) for row, tail, stamp in rows])]
+        if complete and (not rows or rows[-1][0] != partition.row(upto - 1)):
+            found.append(empty_control_batch(upto - 1))
+        return found
+
+    def since(self, topic: Topic, partition: Partition, stamp: int, upto: int) -> tuple[int, int]:
+        """(offset, stamp) of the first record at or after `stamp` ms; (-1, -1) if there is none. NEWEST_STAMP asks for the newest."""
+        table, column = topic.table
+        span = (partition.row(partition.first), partition.row(upto))
+        if stamp == NEWEST_STAMP:
+            (newest,) = self.store.execute(f"SELECT max(stamp) FROM {table} WHERE id >= ? AND id < ?", span).fetchone()
+            if newest is None:
+                return -1, -1
+            stamp = newest
+        query = f"SELECT id, stamp, {column} FROM {table} WHERE id >= ? AND id < ? AND stamp >= ? ORDER BY id LIMIT 1"
+        row = self.store.execute(query, (*span, stamp)).fetchone()
+        if row is None:
+            return -1, -1
+        if topic.compacted:
+            return row[0] & OFFSETS, row[1]
+        offset, found = first_since(row[2], stamp, _OPENED_BYTES * 4)
+        return max(offset, partition.first), found
+
+    # Offsets of groups.
+
+    def commit_offsets(self, group: str, rows: list[tuple[str, int, int, str | None]]) -> "asyncio.Future[None]":
+        """`rows`: (topic, partition, offset, note)."""
+
+        def job() -> None:
+            self.store.executemany("INSERT OR REPLACE INTO offsets VALUES(?, ?, ?, ?, ?)", [(group, *row) for row in rows])
+
+        return self.store.write(job)
+
+    def committed_offsets(self, group: str) -> Mapping[tuple[str, int], tuple[int, str | None]]:
+        rows = self.store.execute("SELECT topic, number, offset, note FROM offsets WHERE member_group = ?", (group,))
+        return {(topic, number): (offset, note) for topic, number, offset, note in rows.fetchall()}
+
+    def groups_with_offsets(self) -> list[str]:
+        return [group for (group,) in self.store.execute("SELECT DISTINCT member_group FROM offsets").fetchall()]
+
+    def forget_offsets(self, group: str) -> "asyncio.Future[None]":
+        def job() -> None:
+            self.store.execute("DELETE FROM offsets WHERE member_group = ?", (group,))
+
+        return self.store.write(job)
+
+
+def _offset_if_repeated(partition: Partition, batch: Batch) -> int | None:
+    """The offset of the batch that this one repeats, None for a new one. A producer that is not known (any more) may begin anywhere, as in
+    Kafka."""
+    producer = partition.producers.get(batch.producer_id)
+    if producer is None:
+        return None
+    if batch.epoch < producer.epoch:
+        raise Refused(Code.INVALID_PRODUCER_EPOCH, "an older epoch of this producer")
+    if batch.epoch > producer.epoch:
+        if batch.sequence != 0:
+            raise Refused(Code.OUT_OF_ORDER_SEQUENCE_NUMBER, "a new epoch begins at sequence 0")
+        return None
+    for first, last, offset in producer.recent:
+        if (first, last) == (batch.sequence, batch.last_sequence):
+            return offset
+    expected = (producer.recent[-1][1] + 1) & 0x7FFFFFFF
+    if batch.sequence != expected:
+        raise Refused(Code.OUT_OF_ORDER_SEQUENCE_NUMBER, f"expected sequence {expected}, got {batch.sequence}")
+    return None

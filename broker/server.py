@@ -1,0 +1,162 @@
+"""The embedded broker: one process, one file, on loopback."""
+
+import asyncio
+import errno
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from broker.connection import Connection
+from broker.errors import Malformed, PortTaken, Refused
+from broker.groups import Groups
+from broker.housekeeping import keep_house
+from broker.log import Log
+
+_MOST_CONNECTIONS: Final = 1000
+LOOPBACK: Final = "127.0.0.1"
+_BACKLOG: Final = 512
+_TICK_SECONDS: Final = 0.25
+_BREATH_SECONDS: Final = 0.005
+
+
+class Broker:
+    """A broker on one log file. `port` 0 takes a free one, which stands in `port` after `start`.
+
+    `auto_create`: whether asking for an unknown topic creates it, with `partitions` partitions; `housekeeping`: seconds between two looks
+    for what may leave the log; `initial_rebalance_delay`: seconds that an empty group waits for more members; `synchronous`: NORMAL, or
+    FULL for an fsync at each commit.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        port: int = 0,
+        auto_create: bool = False,
+        partitions: int = 1,
+        housekeeping: float = 5.0,
+        initial_rebalance_delay: float = 0.0,
+        synchronous: str = "NORMAL",
+    ) -> None:
+        """Opens the log. Raises LogInUse or LogUnusable."""
+        # Without authentication it must not be heard beyond this machine.
+        self.host = LOOPBACK
+        self.port = port
+        self.auto_create = auto_create
+        self.partitions = partitions
+        self.groups = Groups(initial_rebalance_delay)
+        self.refused = 0
+        self._housekeeping = housekeeping
+        self._connections: set[Connection] = set()
+        self._chores: list[asyncio.Task[None]] = []
+        self._server: asyncio.Server | None = None
+        self.log = Log(Path(path), synchronous)
+
+    async def start(self) -> None:
+        """Listens. Raises PortTaken, after which the log is closed."""
+        loop = asyncio.get_running_loop()
+        try:
+            self._server = await loop.create_server(lambda: Connection(self), self.host, self.port, backlog=_BACKLOG)
+        except OSError as error:
+            self.log.close()
+            raise _port_taken(self.host, self.port, error) from None
+        self.port = self._server.sockets[0].getsockname()[1]
+        self._chores = [loop.create_task(self._keep_house()), loop.create_task(self._expire())]
+
+    async def stop(self) -> None:
+        """Ends every connection and closes the log; what was answered is in the file."""
+        if self._server is not None:
+            self._server.close()
+        tasks = [*self._chores, *(connection.task for connection in self._connections if connection.task is not None)]
+        for connection in list(self._connections):
+            connection.abort()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.log.close()
+
+    def admit(self, connection: Connection) -> bool:
+        if len(self._connections) >= _MOST_CONNECTIONS:
+            self.refuse("too many connections")
+            return False
+        self._connections.add(connection)
+        return True
+
+    def dismiss(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+
+    def refuse(self, reason: Malformed | str) -> None:
+        """Count a connection that is closed because of what came over it."""
+        self.refused += 1
+        logging.getLogger(__name__).debug("connection refused: %s", reason)
+
+    async def _keep_house(self) -> None:
+        while True:
+            more = False
+            try:
+                more = await keep_house(self.log)
+            except Refused as refusal:
+                logging.getLogger(__name__).warning("housekeeping: %s", refusal)
+            await asyncio.sleep(_BREATH_SECONDS if more else self._housekeeping)
+
+    async def _expire(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            self.groups.expire()
+            now = asyncio.get_running_loop().time()
+            for connection in [connection for connection in self._connections if connection.overdue(now)]:
+                self.refuse("a frame that does not end")
+                connection.abort()
+            expired = self.log.transactions.expire()
+            if expired is not None:
+                with suppress(Refused):  # a full disk: tried again at the next tick
+                    await expired
+
+
+def _port_taken(host: str, port: int, error: OSError) -> PortTaken:
+    if error.errno == errno.EADDRINUSE:
+        return PortTaken(f"port {port} of {host} is in use: choose another with --port, or --port 0 for a free one")
+    return PortTaken(f"cannot listen on {host}:{port} ({error.strerror}): choose another with --port, or --port 0 for a free one")
+
+
+async def serve(
+    path: str | os.PathLike[str],
+    port: int = 0,
+    *,
+    ready: Callable[[int], None] | None = None,
+    stop: asyncio.Event | None = None,
+    auto_create: bool = False,
+    partitions: int = 1,
+    housekeeping: float = 5.0,
+    initial_rebalance_delay: float = 0.0,
+    synchronous: str = "NORMAL",
+) -> None:
+    """Run a broker until `stop` is set, or SIGTERM or SIGINT comes. `ready` is called with the port once it listens. Raises BrokerError."""
+    stop = stop or asyncio.Event()
+    broker = Broker(
+        path,
+        port=port,
+        auto_create=auto_create,
+        partitions=partitions,
+        housekeeping=housekeeping,
+        initial_rebalance_delay=initial_rebalance_delay,
+        synchronous=synchronous,
+    )
+    await broker.start()
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
+    for number in signals:
+        loop.add_signal_handler(number, stop.set)
+    try:
+        if ready is not None:
+            ready(broker.port)
+        await stop.wait()
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+        await broker.stop()
