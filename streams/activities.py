@@ -1,0 +1,88 @@
+"""One line of an activities file (`*.activities.ndjson`) becomes the activity that it states, if it is a sound one."""
+
+from typing import Final
+
+import msgspec
+
+from streams.activity import DAY, PLATFORMS, Activity
+from streams.errors import DeadLetter
+from streams.payloads import UNDECODABLE, Line
+from streams.watchlist import Watchlist
+
+ARTEFACTS: Final = ("software", "model", "dataset", "space")
+AFFILIATIONS: Final = (None, "internal", "staff", "external", "unknown")
+_LONGEST: Final = 300
+_LONGEST_TEXT: Final = 5_000
+_LONGEST_LABELS: Final = 100
+_HASHES: Final = 1 << 64
+_LATEST: Final = 253_402_300_800_000_000  # the end of the year 9999
+
+_decode: Final = msgspec.json.Decoder(Activity).decode
+
+
+class ActivityLines:
+    """Reads lines of activities files; `now` is the moment of reading in µs: nothing was received later.
+
+    The project is worked out anew unless the line names one of the watchlist. `platforms` are those met so far.
+    """
+
+    def __init__(self, watchlist: Watchlist, now: int, *, include_bots: bool = False) -> None:
+        self._watchlist = watchlist
+        self._projects = {project.project for project in watchlist.projects}
+        self._now = now
+        self._include_bots = include_bots
+        self.platforms: set[str] = set()
+
+    def read(self, line: Line, received: int | None = None) -> list[Activity]:
+        """The activity of a line, received when it says, else at `received`, else at its own time. Raises `DeadLetter`."""
+        try:
+            activity = _decode(line)
+        except UNDECODABLE:
+            activity = _without_receipt(line, received)
+        if not _is_sound(activity):
+            raise DeadLetter("bad-activity")
+        activity.ingested_at = min(activity.ingested_at, self._now)
+        if activity.occurred_at > activity.ingested_at + DAY:
+            raise DeadLetter("future")
+        if activity.project not in self._projects:
+            activity.project = self._watchlist.project_of(activity.platform, activity.repo)
+        if self._include_bots:
+            activity.bot = False
+        self.platforms.add(activity.platform)
+        return [activity]
+
+
+def _without_receipt(line: Line, received: int | None) -> Activity:
+    """The activity of a line that may lack `ingested_at` and nothing else."""
+    try:
+        value = msgspec.json.decode(line)
+    except UNDECODABLE:
+        raise DeadLetter("json") from None
+    if not isinstance(value, dict):
+        raise DeadLetter("not-an-event")
+    if "ingested_at" in value or not isinstance(value.get("occurred_at"), int):
+        raise DeadLetter("bad-activity")
+    try:
+        return msgspec.convert({**value, "ingested_at": value["occurred_at"] if received is None else received}, Activity)
+    except msgspec.ValidationError:
+        raise DeadLetter("bad-activity") from None
+
+
+def _is_sound(activity: Activity) -> bool:
+    names = (activity.id, activity.repo, activity.kind)
+    options = (activity.owner, activity.action, activity.project, activity.family, activity.relation)
+    numbers = (activity.thread, activity.commits)
+    labels = activity.labels or ()
+    return (
+        activity.platform in PLATFORMS
+        and activity.artefact in ARTEFACTS
+        and activity.affiliation in AFFILIATIONS
+        and all(0 < len(name) <= _LONGEST for name in names)
+        and all(option is None or len(option) <= _LONGEST for option in options)
+        and all(0 <= value < _HASHES for value in (activity.repo_id, activity.actor))
+        and all(0 <= time < _LATEST for time in (activity.occurred_at, activity.ingested_at))
+        and all(number is None or 0 <= number < 1 << 53 for number in numbers)
+        and len(activity.text or "") <= _LONGEST_TEXT
+        and len(labels) <= _LONGEST_LABELS
+        and all(len(label) <= _LONGEST for label in labels)
+    )

@@ -1,0 +1,139 @@
+"""The vocabulary on the wire: one thing that one actor did to one repository at one moment.
+
+Times are integer microseconds UTC. Hashes are unsigned 64-bit integers. JSON on the wire, so that any Kafka tool can read it.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+import xxhash
+
+SECOND: Final = 1_000_000
+MINUTE: Final = 60 * SECOND
+HOUR: Final = 60 * MINUTE
+DAY: Final = 24 * HOUR
+
+PLATFORMS: Final = ("github", "huggingface")
+FEATURES: Final = ("contribution", "accepted", "exchange", "preference", "review", "adaptation", "publication", "upkeep")
+
+# What a kind means when it opens, creates or submits something. Every other action of these kinds, and every other kind, is upkeep.
+_OPENINGS: Final = {
+    "contribution": ("push", "commit"),
+    "exchange": ("issue", "issue_comment", "commit_comment", "discussion", "discussion_comment"),
+    "preference": ("star", "like"),
+    "review": ("pull_request", "pull_request_comment", "review", "review_comment"),
+    "adaptation": ("fork", "derivative"),
+    "publication": ("repository", "release", "public"),
+}
+_FEATURE_OF_KIND: Final = {kind: feature for feature, kinds in _OPENINGS.items() for kind in kinds}
+_OPENING_ACTIONS: Final = (None, "opened", "created", "submitted", "started", "forked", "published")
+
+
+@lru_cache(maxsize=4096)
+def feature_of(kind: str, action: str | None = None) -> str:
+    """The feature that a kind and its action stand for, on either platform.
+
+    >>> feature_of("push"), feature_of("issue", "opened"), feature_of("issue", "closed")
+    ('contribution', 'exchange', 'upkeep')
+    >>> feature_of("pull_request", "accepted"), feature_of("pull_request", "merged"), feature_of("branch", "created")
+    ('accepted', 'upkeep', 'upkeep')
+
+    Source: METRICS, Vocabulary (features of Ye & Zhou 2026, extended by what was left out there).
+    """
+    if action == "accepted":
+        return "accepted"
+    return _FEATURE_OF_KIND.get(kind, "upkeep") if action in _OPENING_ACTIONS else "upkeep"
+
+
+class Activity(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
+    """One activity. `id` is unique for the thing done; `thread` is the number of the issue, pull request or discussion in its repository.
+
+    `occurred_at` is event time, `ingested_at` receipt (of an archive line: the end of its file's hour), both in µs UTC.
+    `repo_id` and `actor` are hashes of platform and native id, the actor's keyed: never a login.
+    """
+
+    id: str
+    platform: str
+    kind: str
+    occurred_at: int
+    ingested_at: int
+    repo_id: int
+    repo: str
+    owner: str
+    actor: int
+    action: str | None = None
+    artefact: str = "software"
+    bot: bool = False
+    thread: int | None = None
+    affiliation: str | None = None
+    project: str | None = None
+    commits: int | None = None
+    family: str | None = None
+    relation: str | None = None
+    labels: list[str] | None = None
+    text: str | None = None
+
+
+class Cover(msgspec.Struct, frozen=True, array_like=True):
+    """From `start` to `end` (µs UTC) everything of a platform that the feed can show was seen."""
+
+    platform: str
+    start: int
+    end: int
+
+
+class Batch(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A record of the topic `activity`: activities of one partition from one feed, with the feed's mark.
+
+    `complete_to` is the mark: the feed expects nothing older. `closed`: the feed has ended. `sequence` numbers a feed's batches of one
+    partition from 0 without a gap; a batch met again (a reader that restarted) has the same number and the same content.
+    """
+
+    feed: str
+    activities: list[Activity] = []
+    complete_to: int | None = None
+    sequence: int | None = None
+    covered: list[Cover] = []
+    closed: bool = False
+
+
+def is_sound(batch: Batch) -> bool:
+    """Whether what no type can say holds: known platforms, no negative times or numbers.
+
+    >>> is_sound(Batch(feed="f")), is_sound(Batch(feed="f", complete_to=-1))
+    (True, False)
+    """
+    activities = batch.activities
+    return (
+        {activity.platform for activity in activities}.issubset(PLATFORMS)
+        and min((activity.occurred_at for activity in activities), default=0) >= 0
+        and min((activity.commits or 0 for activity in activities), default=0) >= 0
+        and (batch.complete_to is None or batch.complete_to >= 0)
+    )
+
+
+encode_batch = msgspec.json.Encoder().encode
+decode_batch = msgspec.json.Decoder(Batch).decode
+
+
+def hash_name(text: str, key: bytes = b"") -> int:
+    """64-bit BLAKE2b of a text; with a key it cannot be reversed by hashing every known login.
+
+    >>> hash_name("github:1") == hash_name("github:1"), hash_name("github:1") == hash_name("github:1", b"secret")
+    (True, False)
+    """
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8, key=key).digest(), "little")
+
+
+def hash_ids(activities: Iterable[Activity]) -> list[int]:
+    """64-bit hashes of the activities' ids, in order (XXH3: an id is public, what counts is speed)."""
+    digest = xxhash.xxh3_64_intdigest
+    return [digest(activity.id.encode()) for activity in activities]
+
+
+def partition_of(repo_id: int, partitions: int) -> int:
+    """The partition of a repository: all that happens to it stays in one."""
+    return (repo_id >> 32) % partitions

@@ -1,0 +1,51 @@
+"""How far a feed has come: a record of the topic `cursors`, from which it goes on after whatever happened."""
+
+from typing import Final
+
+import msgspec
+
+ARCHIVE: Final = "archive"
+
+
+class Counts(msgspec.Struct, kw_only=True):
+    """What a reading has met so far. `skipped` are blank lines and the action lines of bulk files; `dead_letters` is by reason."""
+
+    files: int = 0
+    lines: int = 0
+    activities: int = 0
+    after_as_of: int = 0
+    skipped: int = 0
+    dead_letters: dict[str, int] = {}
+
+
+class Cursor(msgspec.Struct, kw_only=True):
+    """Everything before `line` of `file` (both from 0) is acknowledged by the broker; the same reading goes on exactly there.
+
+    `reading` is the digest of what is read and how, `now` the moment (µs) at which it began: what was sent before and after an interruption
+    must be the same bytes. `sequences` are the next batch numbers and `offsets` the ends of the partitions of `activity` as this reading
+    left them. `newest` and `received` are the newest event time and receipt (µs, 0 = none), `platforms` and `intact` say of the hour being
+    read which platforms occurred and whether its files could be read whole so far.
+    """
+
+    feed: str
+    reading: str
+    now: int
+    sequences: list[int]
+    offsets: list[int]
+    file: int = 0
+    line: int = 0
+    newest: int = 0
+    received: int = 0
+    platforms: list[str] = []
+    intact: bool = True
+    counts: Counts = msgspec.field(default_factory=Counts)
+    done: bool = False
+
+
+encode_cursor: Final = msgspec.json.Encoder().encode
+decode_cursor: Final = msgspec.json.Decoder(Cursor).decode
+
+
+def begin(feed: str, reading: str, now: int, partitions: int) -> Cursor:
+    """The cursor of a reading that has sent nothing yet."""
+    return Cursor(feed=feed, reading=reading, now=now, sequences=[0] * partitions, offsets=[0] * partitions)

@@ -1,0 +1,68 @@
+"""What can go wrong in `streams`, named by the reaction wanted.
+
+StreamsError                the message is one line that says what to do
+├── UsageError              the person has to change the command (exit code 2)
+│   ├── InputMissing        a path that was named is absent, or holds nothing that can be read
+│   ├── MixedIdentities     minimised and full archives cannot be measured together
+│   ├── OtherReplay         the state holds a reading of something else
+│   └── WatchlistError      the watchlist cannot be read
+├── TopicMismatch           the broker's topics are not the ones that are needed: change or remove them
+└── BrokerAway              try again later
+DeadLetter                  put the line aside, count it, go on
+"""
+
+from typing import Final
+
+REASONS: Final = (
+    "json",
+    "not-an-event",
+    "unknown-type",
+    "missing-field",
+    "bad-time",
+    "future",
+    "mixed-identity",
+    "bad-activity",
+    "truncated",
+    "unreadable",
+    "too-long",
+)
+
+
+class StreamsError(Exception):
+    """The root; its text is one line for a person."""
+
+
+class UsageError(StreamsError):
+    """Nothing will help but another command (exit code 2)."""
+
+
+class InputMissing(UsageError):
+    """A path is absent, or there is nothing to read under it."""
+
+
+class MixedIdentities(UsageError):
+    """Two files name repositories in ways that cannot be joined."""
+
+
+class OtherReplay(UsageError):
+    """The state belongs to a reading of other files, or with other settings."""
+
+
+class WatchlistError(UsageError):
+    """FILE:LINE: what is wrong with the watchlist and what to do."""
+
+
+class TopicMismatch(StreamsError):
+    """The broker's topics differ from what is needed; the text says what to do."""
+
+
+class BrokerAway(StreamsError):
+    """No answer from the broker; trying again later may help."""
+
+
+class DeadLetter(Exception):
+    """This line cannot be measured; `reason` is one of `REASONS`."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

@@ -1,0 +1,74 @@
+"""Who and where: native ids and names become hashes, bots and projects, each worked out once."""
+
+import hashlib
+from typing import Final
+
+import msgspec
+
+from streams.bots import is_bot
+from streams.errors import DeadLetter
+from streams.watchlist import Watchlist
+
+LONGEST_NAME: Final = 300
+
+
+class Repository(msgspec.Struct, gc=False):
+    """A repository as activities name it; `native` is what the platform calls it by."""
+
+    native: int | str
+    name: str
+    hash: int
+    owner: str
+    project: str | None
+
+
+class Account(msgspec.Struct, gc=False):
+    """An account as activities name it; the login goes no further than this."""
+
+    login: str
+    hash: int
+    bot: bool
+
+
+class Identities:
+    """The repositories and accounts of one platform that were met so far.
+
+    The two dictionaries are public so that the hot path can look there first: `repositories` by name (the native id may have changed),
+    `accounts` by native id (the login may have). Both are forgotten at once past `LIMIT` entries, so that memory stays bounded.
+    """
+
+    LIMIT: Final = 1_000_000
+
+    def __init__(self, actor_key: bytes, watchlist: Watchlist, *, include_bots: bool = False, platform: str = "github") -> None:
+        self.repositories: dict[str, Repository] = {}
+        self.accounts: dict[int | str, Account] = {}
+        self._platform = platform
+        self._watchlist = watchlist
+        self._include_bots = include_bots
+        # A copy of a hash that has taken in the key and the prefix costs half of a new one; the result is that of `activity.hash_name`.
+        prefix = f"{platform}:".encode()
+        self._repository_hash = hashlib.blake2b(prefix, digest_size=8)
+        self._account_hash = hashlib.blake2b(prefix, digest_size=8, key=actor_key)
+
+    def repository(self, native: int | str, name: str) -> Repository:
+        """Work out and remember a repository; a name that is none is a dead letter."""
+        if not 0 < len(name) <= LONGEST_NAME:
+            raise DeadLetter("missing-field")
+        if len(self.repositories) >= self.LIMIT:
+            self.repositories.clear()
+        digest = self._repository_hash.copy()
+        digest.update(str(native).encode())
+        owner = name.partition("/")[0]
+        project = self._watchlist.project_of(self._platform, name)
+        known = self.repositories[name] = Repository(native, name, int.from_bytes(digest.digest(), "little"), owner, project)
+        return known
+
+    def account(self, native: int | str, login: str) -> Account:
+        """Work out and remember an account."""
+        if len(self.accounts) >= self.LIMIT:
+            self.accounts.clear()
+        digest = self._account_hash.copy()
+        digest.update(str(native).encode())
+        bot = not self._include_bots and is_bot(login, self._platform)
+        known = self.accounts[native] = Account(login, int.from_bytes(digest.digest(), "little"), bot)
+        return known

@@ -1,0 +1,35 @@
+"""Dead letters: what could not be measured, kept with its place and reason."""
+
+import base64
+import hashlib
+from typing import Final, Literal
+
+import msgspec
+
+KEPT: Final = 64 << 10
+
+Keep = Literal["raw", "digest"]
+
+
+class Misread(msgspec.Struct, omit_defaults=True):
+    """A dead letter: which line (from 1; of a topic the offset) of which file could not be measured, why, and its bytes.
+
+    `raw` is base64 of the first 64 KiB, absent where only digests are kept; `digest` is BLAKE2b of all bytes at hand, in hexadecimal.
+    """
+
+    source: str
+    file: str
+    line: int
+    reason: str
+    digest: str
+    raw: str | None = None
+
+
+def misread(source: str, file: str, line: int, reason: str, raw: bytes, keep: str = "raw") -> bytes:
+    """The record for the topic `dead-letters`; `keep` says whether the bytes themselves may stand in it.
+
+    >>> misread("archive", "a.json", 3, "json", b"{", keep="digest")
+    b'{"source":"archive","file":"a.json","line":3,"reason":"json","digest":"d839590985278e8fd9ebaf6eb1048c17"}'
+    """
+    kept = base64.b64encode(raw[:KEPT]).decode() if keep == "raw" else None
+    return msgspec.json.encode(Misread(source, file, line, reason, hashlib.blake2b(raw, digest_size=16).hexdigest(), kept))

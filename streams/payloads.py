@@ -1,0 +1,226 @@
+"""What is read of GitHub's events, full (until 2025-10-07) and reduced: only what tells activities apart.
+
+The decoders are typed and skip the rest unread, which is most of an event's 2–3 KB; that is what makes reading fast.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Final, TypeAlias
+
+import msgspec
+
+from streams.errors import DeadLetter
+
+Line: TypeAlias = bytes | memoryview
+# What msgspec raises on bad input; a line of a hundred thousand brackets ends in a RecursionError.
+UNDECODABLE: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+LONGEST_ID: Final = 100
+LONGEST_ACTION: Final = 50
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+
+
+class EventAccount(msgspec.Struct, gc=False):
+    id: int | str
+    login: str
+
+
+class EventRepository(msgspec.Struct, gc=False):
+    id: int | str
+    name: str
+
+
+class _PullLink(msgspec.Struct, gc=False):
+    """What makes an issue a pull request. In 2013 every issue had one, whose addresses were null where it was none."""
+
+    html_url: str | None = ""
+
+
+class _Issue(msgspec.Struct, gc=False):
+    number: Count | None = None
+    pull_request: _PullLink | None = None
+
+
+class _PullRequest(msgspec.Struct, gc=False):
+    number: Count | None = None
+    merged: bool | None = None
+
+
+class _Discussion(msgspec.Struct, gc=False):
+    number: Count | None = None
+
+
+class Payload(msgspec.Struct, gc=False):
+    action: str | None = None
+    size: Count | None = None
+    ref_type: str | None = None
+    issue: _Issue | None = None
+    pull_request: _PullRequest | None = None
+    discussion: _Discussion | None = None
+
+
+class Event(msgspec.Struct, gc=False):
+    """What every event of GitHub has, and of its payload what tells activities apart."""
+
+    id: str | int
+    type: str
+    actor: EventAccount
+    repo: EventRepository
+    created_at: str
+    payload: Payload | None = None
+
+
+class _Words(msgspec.Struct):
+    title: str | None = None
+    body: str | None = None
+
+
+class _OpenedPayload(msgspec.Struct):
+    issue: _Words | None = None
+    discussion: _Words | None = None
+
+
+class _Opened(msgspec.Struct):
+    payload: _OpenedPayload
+
+
+class _Fork(msgspec.Struct):
+    url: str | None = None
+
+
+class _Head(msgspec.Struct):
+    repo: _Fork | None = None
+
+
+class _MergedRequest(msgspec.Struct):
+    user: EventAccount | None = None
+    head: _Head | None = None
+
+
+class _MergedPayload(msgspec.Struct):
+    pull_request: _MergedRequest
+
+
+class _Merged(msgspec.Struct):
+    payload: _MergedPayload
+
+
+# Titles, bodies and openers are wanted of few events: those are decoded a second time, and the others do not pay for it.
+decode_opened: Final = msgspec.json.Decoder(_Opened).decode
+decode_merged: Final = msgspec.json.Decoder(_Merged).decode
+_Shape: TypeAlias = tuple[str, str | None, int | None]
+NOTHING: Final = Payload()
+decode_event: Final = msgspec.json.Decoder(Event).decode
+
+
+def _needed(action: str | None) -> str:
+    if not action or len(action) > LONGEST_ACTION:
+        raise DeadLetter("missing-field")
+    return action
+
+
+def _number(thread: _Issue | _Discussion | _PullRequest | None) -> int | None:
+    return thread.number if thread is not None else None
+
+
+def _issue(payload: Payload) -> _Shape:
+    return "issue", _needed(payload.action), _number(payload.issue)
+
+
+def _issue_comment(payload: Payload) -> _Shape:
+    issue = payload.issue
+    if issue is None:
+        raise DeadLetter("missing-field")
+    on_issue = issue.pull_request is None or issue.pull_request.html_url is None
+    return "issue_comment" if on_issue else "pull_request_comment", _needed(payload.action), issue.number
+
+
+def _discussion(kind: str) -> Callable[[Payload], _Shape]:
+    return lambda payload: (kind, _needed(payload.action), _number(payload.discussion))
+
+
+def _pull_request(payload: Payload) -> _Shape:
+    request = payload.pull_request
+    if request is None:
+        return "pull_request", _needed(payload.action), None
+    merged = payload.action == "closed" and request.merged
+    return "pull_request", "merged" if merged else _needed(payload.action), request.number
+
+
+def _on_pull_request(kind: str) -> Callable[[Payload], _Shape]:
+    return lambda payload: (kind, _needed(payload.action), _number(payload.pull_request))
+
+
+def _ref(action: str) -> Callable[[Payload], _Shape]:
+    def shape(payload: Payload) -> _Shape:
+        if payload.ref_type not in ("repository", "branch", "tag"):
+            raise DeadLetter("missing-field")
+        return payload.ref_type, action, None
+
+    return shape
+
+
+def _stated(kind: str) -> Callable[[Payload], _Shape]:
+    return lambda payload: (kind, _needed(payload.action), None)
+
+
+def _always(kind: str, action: str | None = None) -> Callable[[Payload], _Shape]:
+    shape = kind, action, None
+    return lambda payload: shape
+
+
+# Event type → (kind, action, thread), read from the payload. An event of another type is a dead letter.
+SHAPES: Final[dict[str, Callable[[Payload], _Shape]]] = {
+    "PushEvent": _always("push"),
+    "IssuesEvent": _issue,
+    "IssueCommentEvent": _issue_comment,
+    "CommitCommentEvent": _always("commit_comment", "created"),
+    "DiscussionEvent": _discussion("discussion"),
+    "DiscussionCommentEvent": _discussion("discussion_comment"),
+    "WatchEvent": _stated("star"),
+    "PullRequestEvent": _pull_request,
+    "PullRequestReviewEvent": _on_pull_request("review"),
+    "PullRequestReviewCommentEvent": _on_pull_request("review_comment"),
+    "PullRequestReviewThreadEvent": _on_pull_request("review_thread"),
+    "ForkEvent": _always("fork", "forked"),
+    "CreateEvent": _ref("created"),
+    "DeleteEvent": _ref("deleted"),
+    "ReleaseEvent": _stated("release"),
+    "PublicEvent": _always("public"),
+    "MemberEvent": _stated("member"),
+    "GollumEvent": _always("wiki"),
+}
+_BULK_ACTIONS: Final = ("index", "create", "update", "delete")
+
+
+def reason_of(line: Line) -> str:
+    """Why a line is no event that can be decoded: one of `errors.REASONS`.
+
+    >>> reason_of(b"{"), reason_of(b"null"), reason_of(b'{"id":"1","type":"StrikeEvent"}'), reason_of(b'{"id":"1","type":"ForkEvent"}')
+    ('json', 'not-an-event', 'unknown-type', 'missing-field')
+    """
+    try:
+        value = msgspec.json.decode(line)
+    except UNDECODABLE:
+        return "json"
+    if not is_event(value):
+        return "not-an-event"
+    if "dt" in value and isinstance(value.get("repo"), str):
+        return "mixed-identity"
+    return "missing-field" if value["type"] in SHAPES else "unknown-type"
+
+
+def is_event(value: Any) -> bool:
+    """Whether JSON is at least an object with an id and a type."""
+    return isinstance(value, dict) and type(value.get("id")) in (str, int) and isinstance(value.get("type"), str)
+
+
+def is_bulk_action(line: Line) -> bool:
+    """Whether a line is Elasticsearch's: what to do with the next one.
+
+    >>> is_bulk_action(b'{"index":{"_index":"gharchive"}}'), is_bulk_action(b'{"index":{},"id":"1"}'), is_bulk_action(b"[")
+    (True, False, False)
+    """
+    try:
+        value = msgspec.json.decode(line)
+    except UNDECODABLE:
+        return False
+    return isinstance(value, dict) and len(value) == 1 and any(isinstance(value.get(action), dict) for action in _BULK_ACTIONS)

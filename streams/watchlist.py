@@ -1,0 +1,169 @@
+"""The projects that are watched, and to which of them a repository belongs."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Final, Self
+
+import yaml
+
+from streams.activity import PLATFORMS
+from streams.errors import WatchlistError
+
+_TEXTS: Final = ("project", "organisation", "type", "governance")
+_LISTS: Final = (*PLATFORMS, "base_models")
+_FIELDS: Final = (*_TEXTS, *_LISTS)
+# The Hub says `datasets/ORG/NAME` where it has to tell a dataset from a model; the owner is the same.
+_SPACES: Final = ("datasets/", "spaces/", "models/")
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """One watched project: its name and, for each platform, its organisations, repositories (`org/name`) or globs, as written."""
+
+    project: str
+    organisation: str | None = None
+    type: str | None = None
+    governance: str | None = None
+    github: tuple[str, ...] = ()
+    huggingface: tuple[str, ...] = ()
+    base_models: tuple[str, ...] = ()
+
+
+class Watchlist:
+    """Projects in the order of their file; a repository belongs to the first that fits.
+
+    >>> watchlist = Watchlist([Project("olmo", github=("allenai",)), Project("smollm", github=("huggingface/smol*",))])
+    >>> watchlist.project_of("github", "AllenAI/OLMo"), watchlist.project_of("github", "huggingface/smollm")
+    ('olmo', 'smollm')
+    >>> watchlist.project_of("github", "huggingface/transformers"), watchlist.project_of("huggingface", "allenai/OLMo-7B")
+    (None, None)
+    """
+
+    def __init__(self, projects: list[Project]) -> None:
+        self.projects = tuple(projects)
+        self._places = {platform: _Places(self.projects, platform) for platform in PLATFORMS}
+
+    @classmethod
+    def load(cls, path: str | Path | None = None) -> Self:
+        """Read a watchlist file, or the one that comes with the project. Raises `WatchlistError` with FILE:LINE and what to do."""
+        if path is None:
+            return cls(_parse(files("streams").joinpath("watchlist.yaml").read_text(encoding="utf-8"), "watchlist.yaml"))
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except OSError as error:
+            raise WatchlistError(f"{path}: cannot be read ({error.strerror}): name an existing watchlist file") from None
+        except UnicodeDecodeError:
+            raise WatchlistError(f"{path}:1: is not UTF-8 text: save it as UTF-8") from None
+        return cls(_parse(text, str(path)))
+
+    @cached_property
+    def digest(self) -> str:
+        """Which repositories belong to which project, in 16 hexadecimal digits: equal watchlists read alike."""
+        named = [(project.project, project.github, project.huggingface) for project in self.projects]
+        return hashlib.blake2b(repr(named).encode(), digest_size=8).hexdigest()
+
+    def project_of(self, platform: str, repo: str) -> str | None:
+        """The project of a repository named `owner/name`, in whatever letter case, or None."""
+        name = repo.casefold()
+        if platform == "huggingface" and name.count("/") > 1 and name.startswith(_SPACES):
+            name = name.partition("/")[2]
+        return self._places[platform].project_of(name)
+
+
+class _Places:
+    """The places of one platform: plain names are looked up, globs are tried one after the other."""
+
+    def __init__(self, projects: tuple[Project, ...], platform: str) -> None:
+        self._named: dict[str, tuple[int, str]] = {}
+        self._globs: list[tuple[int, str, re.Pattern[str]]] = []
+        for rank, project in enumerate(projects):
+            for place in map(str.casefold, getattr(project, platform)):
+                if "*" in place or "?" in place:
+                    self._globs.append((rank, project.project, re.compile(_expression(place if "/" in place else place + "/*"))))
+                else:
+                    self._named.setdefault(place, (rank, project.project))
+        self._owners = {place.partition("/")[0] for place in self._named}
+
+    def project_of(self, name: str) -> str | None:
+        owner = name.partition("/")[0]
+        if owner not in self._owners and not self._globs:
+            return None
+        nowhere = (len(self._named) + len(self._globs), "")
+        found = min(self._named.get(name, nowhere), self._named.get(owner, nowhere))
+        for rank, project, pattern in self._globs:
+            if rank < found[0] and pattern.fullmatch(name):
+                return project
+        return found[1] or None
+
+
+def _expression(glob: str) -> str:
+    """A glob as a regular expression; `*` and `?` stay within one part of a name.
+
+    >>> _expression("allenai/olmo*")
+    'allenai/olmo[^/]*'
+    """
+    return "".join({"*": "[^/]*", "?": "[^/]"}.get(letter) or re.escape(letter) for letter in glob)
+
+
+def _parse(text: str, name: str) -> list[Project]:
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or "cannot be read"
+        line = mark.line + 1 if mark else 1
+        raise WatchlistError(f"{name}:{line}: is not YAML ({problem}): mend the line or the one before it") from None
+    if not isinstance(root, yaml.SequenceNode):
+        raise WatchlistError(f"{name}:1: is not a list: write one '- project: NAME' for each project")
+    projects: list[Project] = []
+    lines: dict[str, int] = {}
+    for node in root.value:
+        project = _project(node, name)
+        line = lines.setdefault(project.project.casefold(), node.start_mark.line + 1)
+        if line != node.start_mark.line + 1:
+            raise _at(node, name, f"the project {project.project!r} stands in line {line} already: join the two or rename one")
+        projects.append(project)
+    return projects
+
+
+def _project(node: yaml.Node, name: str) -> Project:
+    if not isinstance(node, yaml.MappingNode):
+        raise _at(node, name, "is not a project: write '- project: NAME' with its fields below")
+    found: dict[str, str | tuple[str, ...]] = {}
+    for key, value in node.value:
+        if key.value not in _FIELDS:
+            raise _at(key, name, f"unknown field {key.value!r}: use one of {', '.join(_FIELDS)}")
+        if key.value in found:
+            raise _at(key, name, f"the field {key.value!r} stands here twice: keep one")
+        found[key.value] = _text(value, name, key.value) if key.value in _TEXTS else _places(value, name, key.value)
+    if "project" not in found:
+        raise _at(node, name, "the project has no name: add 'project: NAME'")
+    return Project(**found)  # type: ignore[arg-type]  # which field has which type is decided three lines above
+
+
+def _text(node: yaml.Node, name: str, field: str) -> str:
+    if not isinstance(node, yaml.ScalarNode) or not node.value:
+        raise _at(node, name, f"{field!r} is not a text: write '{field}: TEXT'")
+    text: str = node.value
+    if field == "project" and not re.fullmatch(r"[^\s/]+", text):
+        raise _at(node, name, f"the project name {text!r} has a '/' or blank in it: use letters, digits, '-', '_' and '.'")
+    return text
+
+
+def _places(node: yaml.Node, name: str, field: str) -> tuple[str, ...]:
+    if not isinstance(node, yaml.SequenceNode):
+        raise _at(node, name, f"{field!r} is not a list: write '{field}: [ONE, OTHER]'")
+    for item in node.value:
+        if not isinstance(item, yaml.ScalarNode) or not item.value:
+            raise _at(item, name, f"{field!r} holds something that is not a name: write names only")
+        if field in PLATFORMS and not re.fullmatch(r"[^\s/]+(/[^\s/]+)?", item.value):
+            raise _at(item, name, f"{item.value!r} is no organisation, repository or glob: write ORG, ORG/NAME or a glob of either")
+    return tuple(item.value for item in node.value)
+
+
+def _at(node: yaml.Node, name: str, problem: str) -> WatchlistError:
+    return WatchlistError(f"{name}:{node.start_mark.line + 1}: {problem}")
