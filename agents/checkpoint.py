@@ -1,0 +1,115 @@
+"""Checkpoints on Kafka's transactions: one transactional producer for each source partition, whose id names the partition, not the worker.
+
+Starting a partition's producer ends whatever its previous owner left open and fences that owner for good. After any failure nothing here
+may be used again: the worker ends, and whoever takes the partition over starts from what was committed.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Final, NamedTuple
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from agents.config import Config
+
+TRANSACTION_TIMEOUT: Final = 30.0
+MAX_REQUEST_BYTES: Final = 8 << 20
+
+
+class Outgoing(NamedTuple):
+    """A record of a checkpoint."""
+
+    topic: str
+    partition: int
+    key: bytes
+    value: bytes | None
+
+
+class Checkpoints:
+    """The transactional producers of a worker's partitions; opened at every assignment, before anything is read back."""
+
+    def __init__(self, config: Config, name: str) -> None:
+        self._config, self._name = config, name
+        self._producers: dict[int, AIOKafkaProducer] = {}
+
+    async def open(self, partitions: Iterable[int]) -> None:
+        """Stop the producers of an earlier assignment and start new ones: only then are the previous owners' transactions over."""
+        await self.close()
+        self._producers = {number: self._producer(number) for number in partitions}
+        await asyncio.gather(*(producer.start() for producer in self._producers.values()))
+
+    def _producer(self, number: int) -> AIOKafkaProducer:
+        return AIOKafkaProducer(
+            bootstrap_servers=self._config.bootstrap,
+            client_id=f"{self._config.prefix}{self._name}-{number}",
+            transactional_id=f"{self._config.prefix}{self._name}-{number}",
+            transaction_timeout_ms=int(TRANSACTION_TIMEOUT * 1000),
+            acks="all",
+            enable_idempotence=True,
+            max_batch_size=1 << 20,
+            max_request_size=MAX_REQUEST_BYTES,
+            linger_ms=0,
+        )
+
+    async def write(self, number: int, records: Iterable[Outgoing]) -> None:
+        """Commit the records in one transaction, in their order.
+
+        Every send is awaited before the commit: aiokafka commits even if a record was refused, which would be half a checkpoint.
+        """
+        producer = self._producers[number]
+        await producer.begin_transaction()
+        sent = []
+        for (topic, partition), own in groupby(records, key=lambda record: (record.topic, record.partition)):
+            # Whole batches: sending record by record costs ten times as much.
+            batch = producer.create_batch()
+            for record in own:
+                if batch.append(timestamp=None, key=record.key, value=record.value) is None:
+                    sent.append(await producer.send_batch(batch, topic, partition=partition))
+                    batch = producer.create_batch()
+                    batch.append(timestamp=None, key=record.key, value=record.value)
+            sent.append(await producer.send_batch(batch, topic, partition=partition))
+        await asyncio.gather(*sent)
+        await producer.commit_transaction()
+
+    async def close(self) -> None:
+        """Stop the producers; one that was fenced fails to stop, and that is of no interest any more."""
+        producers, self._producers = self._producers, {}
+        await asyncio.gather(*(producer.stop() for producer in producers.values()), return_exceptions=True)
+
+
+def committed_consumer(config: Config) -> AIOKafkaConsumer:
+    """A consumer without a group that sees committed records only."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=config.bootstrap,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        max_partition_fetch_bytes=MAX_REQUEST_BYTES,
+        fetch_max_bytes=64 << 20,
+        metadata_max_age_ms=5000,
+    )
+
+
+async def read_back(config: Config, topic: str, partitions: Iterable[int]) -> dict[int, dict[bytes, bytes]]:
+    """The last value of each key of the partitions, up to their committed ends; tombstoned keys are left out."""
+    consumer = committed_consumer(config)
+    try:
+        await consumer.start()
+        places = [TopicPartition(topic, number) for number in partitions]
+        consumer.assign(places)
+        ends = await consumer.end_offsets(places)
+        await consumer.seek_to_beginning(*places)
+        tables: dict[int, dict[bytes, bytes]] = {place.partition: {} for place in places}
+        unread = {place for place in places if await consumer.position(place) < ends[place]}
+        while unread:
+            for place, records in (await consumer.getmany(*unread, timeout_ms=200)).items():
+                table = tables[place.partition]
+                for record in records:
+                    if record.value is None:
+                        table.pop(record.key, None)
+                    else:
+                        table[record.key] = record.value
+            unread = {place for place in unread if await consumer.position(place) < ends[place]}
+        return tables
+    finally:
+        await consumer.stop()

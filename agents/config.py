@@ -1,0 +1,16 @@
+"""What a worker needs to know; plain values, so that it can be handed to another process."""
+
+import msgspec
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of the roles `aggregate` and `measure`. Intervals in seconds."""
+
+    bootstrap: str
+    prefix: str = ""
+    partitions: int = 8
+    data_dir: str
+    checkpoint_interval: float = 0.5
+    refresh_interval: float = 0.5
+    session_timeout: float = 6.0
+    dead_letters: str = "raw"

@@ -1,0 +1,55 @@
+"""The records of the topic `measurements`: the contract between `measure` and everything that shows its results.
+
+A measurement's key is its series as Prometheus writes it (`name{label="value",…}`), its value `{"name", "labels", "value"}`; a series that
+is no longer known is tombstoned. After the measurements that changed comes, in the same transaction, the evaluation under the key
+`evaluation`: what they were evaluated from. A reader takes measurements up when their evaluation arrives.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+EVALUATION: Final = b"evaluation"
+
+
+class Measurement(msgspec.Struct, frozen=True):
+    """One value of one series; `name` with the prefix `nomadwatch_`."""
+
+    name: str
+    labels: dict[str, str]
+    value: float
+
+
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """The state that the measurements before it show. Times in µs UTC; `offsets`: the next offset of each partition of `activity`.
+
+    `front` is None until something has arrived. `missing` records were gone before they could be aggregated. `closed`: the feeds of every
+    partition have ended.
+    """
+
+    evaluated_at: int
+    front: int | None
+    watermark: int | None
+    offsets: dict[int, int]
+    activities: int
+    duplicates: int
+    late: int
+    missing: int = 0
+    dead_letters: dict[str, int]
+    closed: bool
+
+
+def series(name: str, labels: Mapping[str, str]) -> bytes:
+    r"""The key of a series.
+
+    >>> series("nomadwatch_commits", {"window": "1h", "platform": "github"})
+    b'nomadwatch_commits{platform="github",window="1h"}'
+    """
+    inner = ",".join(f'{label}="{value}"' for label, value in sorted(labels.items()))
+    return f"{name}{{{inner}}}".encode()
+
+
+encode = msgspec.json.Encoder().encode
+decode_measurement = msgspec.json.Decoder(Measurement).decode
+decode_evaluation = msgspec.json.Decoder(Evaluation).decode

@@ -1,0 +1,136 @@
+"""What a row of the catalogue is, what it must say, and how it is shown."""
+
+import re
+from collections.abc import Iterable
+from typing import Final, Literal
+
+import msgspec
+
+PREFIX: Final = "nomadwatch_"
+
+Kind = Literal["gauge", "counter", "histogram"]
+UnderSampling = Literal["scales", "invalid", "exact"]
+
+GROUPS: Final = {"A": "Activity", "B": "Intensity", "H": "Feed health"}
+
+LABELS: Final = {
+    "scope": "`watched`: the repositories of the watchlist; `all`: everything that any feed saw. Never add the two.",
+    "platform": "`github` (open-source software) or `huggingface` (open models, datasets, spaces).",
+    "feature": "what was done: `contribution`, `accepted`, `exchange`, `preference`, `review`, `adaptation`, `publication`, `upkeep`.",
+    "window": "the trailing `1h`, `24h`, `7d` or `30d` of event time, up to the newest event.",
+    "actor": "`human` or `bot`. Every other metric is of humans.",
+    "project": "an entry of the watchlist.",
+    "artefact": "`software`, `model`, `dataset` or `space`.",
+    "repository": "its public name; `_other` stands for all that are not named.",
+    "kind": "`stars`, `forks`, `watchers`, `likes`, `downloads` (30 days) or `downloads_all`.",
+    "stat": "`mean`, `median`, `p90`, `p99`, `max`, or `gini` (0: all repositories are equal, towards 1: one has everything).",
+    "a": "the first feature of a pair.",
+    "b": "the second feature of a pair.",
+    "reason": "why the input could not be counted.",
+    "role": "the part of nomadwatch that says so.",
+}
+
+UNDER_SAMPLING: Final = {
+    "scales": "a sample gives a proportional figure: divide it by the coverage of its window.",
+    "invalid": "wrong when the feed is a sample: trust it only while the coverage of its window is at least 0.95.",
+    "exact": "does not depend on how much of the world the feeds show.",
+}
+
+
+class Metric(msgspec.Struct, frozen=True, kw_only=True):
+    """A row. `name` has the prefix; `help` says what it means and how to read it, `formula` how it is computed."""
+
+    name: str
+    group: str
+    type: Kind
+    unit: str
+    labels: tuple[str, ...]
+    help: str
+    formula: str
+    source: str
+    under_sampling: UnderSampling
+
+    @property
+    def family(self) -> str:
+        """The OpenMetrics family: the name without `_total`."""
+        return self.name.removesuffix("_total")
+
+
+def problems(rows: Iterable[Metric]) -> list[str]:
+    """What is wrong with a catalogue: names, families, units, labels.
+
+    >>> row = Metric(
+    ...     name="nomadwatch_share_ratio", group="A", type="gauge", unit="parts", labels=("window",), help="A share.",
+    ...     formula="part ÷ whole", source="nomadwatch", under_sampling="scales",
+    ... )  # fmt: skip
+    >>> problems([row])
+    ['nomadwatch_share_ratio: a name ends in _ratio if, and only if, its unit is ratio']
+    """
+    found: list[str] = []
+    families: set[str] = set()
+    for row in rows:
+        say = f"{row.name}: ".__add__
+        if not re.fullmatch(PREFIX + r"[a-z][a-z0-9]*(_[a-z0-9]+)*", row.name):
+            found.append(say("is no Prometheus name with the project's prefix"))
+        if row.family in families:
+            found.append(say(f"there is another metric of the family {row.family}"))
+        families.add(row.family)
+        if row.name.endswith("_total") != (row.type == "counter"):
+            found.append(say("a name ends in _total if, and only if, it is a counter"))
+        for unit in ("ratio", "seconds"):
+            if row.family.endswith("_" + unit) != (row.unit == unit):
+                found.append(say(f"a name ends in _{unit} if, and only if, its unit is {unit}"))
+        if unknown := [label for label in row.labels if label not in LABELS]:
+            found.append(say(f"unexplained labels {unknown}"))
+        if len(set(row.labels)) != len(row.labels):
+            found.append(say("repeats a label"))
+        if row.group not in GROUPS:
+            found.append(say(f"there is no group {row.group}"))
+        if not row.help.endswith(".") or not row.formula or not row.source or not row.unit:
+            found.append(say("help (a sentence), formula, source and unit must be stated"))
+    return found
+
+
+def render(rows: Iterable[Metric]) -> str:
+    """The catalogue as Markdown."""
+    rows = list(rows)
+    lines = [
+        "# Metrics",
+        "",
+        "<!-- Written by `python -m agents.catalogue > docs/metrics.md`; change agents/catalogue.py instead. -->",
+        "",
+        "A figure that is not known is absent, never 0. Ratios are 0 to 1 unless they say otherwise; times are in seconds.",
+        "Everything but `activities_total` is of humans.",
+        "",
+        "## Labels",
+        "",
+        "| label | meaning |",
+        "|---|---|",
+        *(f"| `{label}` | {meaning} |" for label, meaning in LABELS.items()),
+        "",
+        "## Samples",
+        "",
+        "Live, the scope `all` is a sample of a platform. What that does to a metric:",
+        "",
+        *(f"- **{name}**: {meaning}" for name, meaning in UNDER_SAMPLING.items()),
+    ]
+    for group, title in GROUPS.items():
+        lines += ["", f"## {group}. {title}"]
+        for row in rows:
+            if row.group == group:
+                lines += ["", *_section(row)]
+    return "\n".join(lines) + "\n"
+
+
+def _section(row: Metric) -> list[str]:
+    return [
+        f"### {row.name}",
+        "",
+        row.help,
+        "",
+        f"- {row.type} in {row.unit}",
+        f"- labels: {', '.join(f'`{label}`' for label in row.labels) or 'none'}",
+        f"- formula: {row.formula}",
+        f"- under sampling: {row.under_sampling}",
+        f"- source: {row.source}",
+    ]

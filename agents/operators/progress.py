@@ -1,0 +1,96 @@
+"""What a partition's worker must know besides its panes: how far it came, in offsets and in event time, and what it counted.
+
+It is the last record of every checkpoint; whoever reads it knows that the panes before it are complete.
+"""
+
+from typing import Final
+
+import msgspec
+
+from agents.operators.coverage import Coverage
+from agents.operators.grains import SCOPES
+from streams.activity import MINUTE, Batch
+
+_BEFORE_ALL: Final = -(1 << 62)
+
+
+class Feed(msgspec.Struct, omit_defaults=True):
+    """A feed as one partition knows it: its mark (µs), the number of its last batch, and what it covered of each platform.
+
+    `covered` are sorted disjoint intervals [start, end) in µs.
+    """
+
+    mark: int | None = None
+    sequence: int = -1
+    closed: bool = False
+    covered: dict[str, list[tuple[int, int]]] = {}
+
+    def coverage(self, platform: str) -> Coverage:
+        """What the feed covered of a platform."""
+        coverage = Coverage()
+        for start, end in self.covered.get(platform, ()):
+            coverage.add(start, end)
+        return coverage
+
+
+class Progress(msgspec.Struct, kw_only=True):
+    """The state of one partition beside its panes. Times in µs UTC; `offset` is the last one aggregated.
+
+    `watermark`: everything older is complete, as the feeds say; it closes panes. `front`: the newest that was seen; windows end there.
+    Both only grow. `activities` counts what was taken in, each once; `missing` the records that the log had deleted before
+    they could be taken in.
+    """
+
+    offset: int = -1
+    watermark: int | None = None
+    front: int | None = None
+    feeds: dict[str, Feed] = {}
+    totals: dict[str, dict[str, int]] = msgspec.field(default_factory=lambda: {scope: {} for scope in SCOPES})
+    activities: int = 0
+    duplicates: int = 0
+    late: int = 0
+    missing: int = 0
+    dead_letters: dict[str, int] = {}
+
+    def is_repeated(self, batch: Batch) -> bool:
+        """Whether the batch was taken in already: its feed restarted and sent it again."""
+        feed = self.feeds.get(batch.feed)
+        return feed is not None and batch.sequence is not None and batch.sequence <= feed.sequence
+
+    def advance(self, batch: Batch) -> None:
+        """Take up the batch's number, mark, cover and times, not its activities."""
+        feed = self.feeds.setdefault(batch.feed, Feed())
+        if batch.sequence is not None:
+            feed.sequence = batch.sequence
+        for cover in batch.covered:
+            if cover.end <= cover.start:
+                continue
+            coverage = feed.coverage(cover.platform)
+            coverage.add(cover.start, cover.end)
+            feed.covered[cover.platform] = coverage.get()
+        feed.closed = batch.closed
+        front = self.front if self.front is not None else _BEFORE_ALL
+        for activity in batch.activities:
+            if activity.occurred_at > front:
+                front = max(front, min(activity.occurred_at, activity.ingested_at + MINUTE))
+        if batch.complete_to is not None:
+            feed.mark = max(batch.complete_to, feed.mark or batch.complete_to)
+            front = max(front, batch.complete_to - 1)
+        if front > _BEFORE_ALL:
+            self.front = front
+        self._raise_watermark()
+
+    def _raise_watermark(self) -> None:
+        waiting = [feed for feed in self.feeds.values() if not feed.closed] or list(self.feeds.values())
+        marks = [feed.mark for feed in waiting if feed.mark is not None]
+        if marks and len(marks) == len(waiting):
+            self.watermark = max(min(marks), self.watermark if self.watermark is not None else min(marks))
+
+    @property
+    def closed(self) -> bool:
+        """Whether every feed that was met has ended."""
+        return bool(self.feeds) and all(feed.closed for feed in self.feeds.values())
+
+
+encode_progress = msgspec.json.Encoder().encode
+decode_progress = msgspec.json.Decoder(Progress).decode

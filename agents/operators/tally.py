@@ -1,0 +1,163 @@
+"""A multiset of 64-bit keys: how often each repository, or person, did something."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.operators.keys import HEADER_BYTES, NO_KEYS, as_keys, find, header, places_by_chunk, read_header, starts_of_runs
+from agents.operators.keys import Keys as Keys
+
+Values = NDArray[np.int64]
+
+NO_VALUES: Final[Values] = np.empty(0, np.int64)
+_KIND: Final = b"taly"
+
+
+def sum_tallies(parts: Sequence[tuple[Keys, Values]]) -> tuple[Keys, Values]:
+    """The sum of (keys, signed values): sorted unique keys, and their sums where these are not 0.
+
+    >>> keys, values = sum_tallies([(as_keys([1, 5]), np.array([2, 3])), (as_keys([5, 9]), np.array([-3, 1]))])
+    >>> keys.tolist(), values.tolist()
+    ([1, 9], [2, 1])
+    """
+    parts = [part for part in parts if len(part[0])]
+    if not parts:
+        return NO_KEYS, NO_VALUES
+    keys = np.concatenate([part[0] for part in parts])
+    values = np.concatenate([part[1] for part in parts])
+    # Stable, because it merges parts that are sorted already in linear time.
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    starts = starts_of_runs(keys)
+    sums = np.add.reduceat(values[order], starts)
+    keys = keys[starts]
+    if not sums.all():
+        kept = sums != 0
+        return keys[kept], sums[kept]
+    return keys, sums
+
+
+class Tally:
+    """A multiset of unsigned 64-bit keys: sorted packed arrays, and a dict of what came since they were packed.
+
+    >>> tally = Tally()
+    >>> tally.update([7, 5, 7])
+    >>> tally.get()
+    {5: 1, 7: 2}
+    >>> other = Tally.restore(tally.snapshot())
+    >>> other.merge(tally)
+    >>> other.get()
+    {5: 2, 7: 4}
+    >>> other.subtract(tally)
+    >>> other.snapshot() == tally.snapshot()
+    True
+    """
+
+    __slots__ = ("_keys", "_pending", "_values")
+
+    def __init__(self, keys: Keys = NO_KEYS, values: Values = NO_VALUES) -> None:
+        """Of sorted unique keys and their counts (> 0), which are shared, not copied, and never changed."""
+        self._keys, self._values = keys, values
+        self._pending: Counter[int] = Counter()
+
+    def update(self, keys: Iterable[int]) -> None:
+        """Count each of the keys once more."""
+        self._pending.update(keys)
+
+    def pack(self) -> tuple[Keys, Values]:
+        """(sorted unique keys, their counts); not to be written to."""
+        if self._pending:
+            fresh = as_keys(self._pending), np.fromiter(self._pending.values(), np.int64, len(self._pending))
+            self._keys, self._values = sum_tallies([(self._keys, self._values), fresh])
+            self._pending.clear()
+        return self._keys, self._values
+
+    def merge(self, other: Self) -> None:
+        """Add another tally's counts."""
+        self._keys, self._values = sum_tallies([self.pack(), other.pack()])
+
+    @classmethod
+    def merged(cls, parts: Sequence[Self]) -> Self:
+        """The merge of many, sorted once."""
+        return cls(*sum_tallies([part.pack() for part in parts]))
+
+    def subtract(self, other: Self) -> None:
+        """Take another tally's counts away; ValueError, and nothing is changed, if there were fewer."""
+        keys, values = other.pack()
+        left = sum_tallies([self.pack(), (keys, -values)])
+        if (left[1] < 0).any():
+            raise ValueError("a tally cannot lose more than it holds")
+        self._keys, self._values = left
+
+    def get(self) -> dict[int, int]:
+        """{key: count}, in the order of the keys."""
+        keys, values = self.pack()
+        return dict(zip(keys.tolist(), values.tolist(), strict=True))
+
+    def __len__(self) -> int:
+        """The number of different keys."""
+        return len(self.pack()[0])
+
+    def split(self, chunks: int) -> list[Self]:
+        """A tally for each chunk of keys (`(key >> 8) % chunks`); their merge is this one."""
+        keys, values = self.pack()
+        return [type(self)(keys[places], values[places]) for places in places_by_chunk(keys, chunks)]
+
+    def snapshot(self) -> bytes:
+        """Header, keys as little-endian u8, counts as u4 (as u8 if one does not fit): the same counts always give the same bytes."""
+        keys, values = self.pack()
+        width = 4 if not len(values) or values.max() < 1 << 32 else 8
+        return header(_KIND, len(keys), width) + keys.astype("<u8", copy=False).tobytes() + values.astype(f"<u{width}").tobytes()
+
+    @classmethod
+    def restore(cls, data: bytes) -> Self:
+        """The tally of a snapshot; its keys are a view of the bytes. ValueError if they are no tally's."""
+        count, width = read_header(_KIND, data)
+        keys = np.frombuffer(data, "<u8", count, HEADER_BYTES)
+        return cls(keys, np.frombuffer(data, f"<u{width}", count, HEADER_BYTES + 8 * count).astype(np.int64))
+
+
+class RunningTally:
+    """A large tally that takes signed changes in place: the sum of a window's panes while panes enter, change and leave.
+
+    >>> running = RunningTally()
+    >>> running.add(as_keys([3, 8]), np.array([2, 1]))
+    >>> running.add(as_keys([3, 5]), np.array([-2, 4]))
+    >>> [array.tolist() for array in running.get()]
+    [[5, 8], [4, 1]]
+    """
+
+    __slots__ = ("_keys", "_values")
+
+    def __init__(self) -> None:
+        self._keys, self._values = NO_KEYS, NO_VALUES
+
+    def add(self, keys: Keys, values: Values) -> None:
+        """Add signed values to sorted unique keys, as `sum_tallies` gives them; what becomes 0 is gone.
+
+        ValueError, and nothing is changed, if a count would get negative: something was taken away that was never added.
+        """
+        places, known = find(self._keys, keys)
+        own = places[known]
+        sums = self._values[own] + values[known]
+        fresh = ~known & (values != 0)
+        if (sums < 0).any() or (values[fresh] < 0).any():
+            raise ValueError("a running tally cannot lose more than it holds")
+        self._values[own] = sums
+        if fresh.any():
+            self._values = np.insert(self._values, places[fresh], values[fresh])
+            self._keys = np.insert(self._keys, places[fresh], keys[fresh])
+        if not sums.all():
+            kept = self._values != 0
+            self._keys, self._values = self._keys[kept], self._values[kept]
+
+    def get(self) -> tuple[Keys, Values]:
+        """(sorted keys, their counts); valid until the next `add`, not to be written to."""
+        return self._keys, self._values
+
+    def __len__(self) -> int:
+        """The number of different keys."""
+        return len(self._keys)

@@ -1,0 +1,77 @@
+"""The busiest few by name, and all others as one."""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from agents.operators.keys import Keys
+from agents.operators.tally import Values
+
+# Of the keys asked for, those that have a name: they are asked for together because looking many up costs little more than one.
+NamesOf = Callable[[Sequence[int]], Mapping[int, str]]
+
+
+class Ranking(NamedTuple):
+    """The chosen by name with their counts, the greatest first, and the sum of all others."""
+
+    chosen: list[tuple[str, int]]
+    other: int
+
+
+class Top:
+    """Chooses the k greatest counts, of equal ones the first by name.
+
+    With `hold` a member stays until it has fallen behind rank k + hold, so that what is shown does not change with every small
+    overtaking; then the choice depends on the past. What has no name counts among the others, although it keeps its rank.
+
+    >>> top = Top(k=2, hold=1)
+    >>> names = lambda keys: {1: "a/a", 2: "b/b", 3: "c/c", 4: "d/d"}
+    >>> top.choose("slot", np.array([1, 2, 3, 4], np.uint64), np.array([9, 7, 5, 1]), names)
+    Ranking(chosen=[('a/a', 9), ('b/b', 7)], other=6)
+    >>> top.choose("slot", np.array([1, 2, 3, 4], np.uint64), np.array([9, 7, 8, 1]), names)
+    Ranking(chosen=[('a/a', 9), ('b/b', 7)], other=9)
+    >>> top.choose("slot", np.array([1, 2, 3, 4], np.uint64), np.array([9, 7, 8, 8]), names)
+    Ranking(chosen=[('a/a', 9), ('c/c', 8)], other=15)
+    """
+
+    def __init__(self, k: int = 50, hold: int = 0) -> None:
+        self.k, self.hold = k, hold
+        self._members: dict[Hashable, set[int]] = {}
+
+    def choose(self, slot: Hashable, keys: Keys, values: Values, names_of: NamesOf) -> Ranking:
+        """Rank the keys by their counts; each slot has members of its own."""
+        ranked = _ranked(keys, values, self.k + self.hold, names_of)
+        members = self._members.get(slot, set())
+        stay = [entry for entry in ranked if entry.key in members]
+        come = [entry for entry in ranked if entry.key not in members]
+        chosen = sorted(stay + come[: self.k - len(stay)], key=_order)
+        self._members[slot] = {entry.key for entry in chosen}
+        shown: dict[str, int] = {}
+        for entry in chosen:
+            if entry.name is not None:
+                # A repository that was made anew under its old name is one line.
+                shown[entry.name] = shown.get(entry.name, 0) + entry.value
+        return Ranking(list(shown.items()), int(values.sum()) - sum(shown.values()))
+
+
+class _Entry(NamedTuple):
+    value: int
+    name: str | None
+    key: int
+
+
+def _order(entry: _Entry) -> tuple[int, bool, str, int]:
+    return -entry.value, entry.name is None, entry.name or "", entry.key
+
+
+def _ranked(keys: Keys, values: Values, k: int, names_of: NamesOf) -> list[_Entry]:
+    """The first k in the order of count and name; only those that may be among them are asked for their names."""
+    if len(values) > k:
+        least = np.partition(values, len(values) - k)[len(values) - k]
+        candidates = values >= least
+        keys, values = keys[candidates], values[candidates]
+    wanted = keys.tolist()
+    names = names_of(wanted)
+    entries = [_Entry(value, names.get(key), key) for key, value in zip(wanted, values.tolist(), strict=True)]
+    return sorted(entries, key=_order)[:k]

@@ -1,0 +1,300 @@
+"""Windows as running sums of panes: a pane's new version adds (new - old), one that leaves the window subtracts; nothing is recomputed.
+
+The windows `1h`, `24h`, `7d` and `30d` are n steps of event time that end with the step of the front, the current partial one included.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from agents.measurements import Measurement
+from agents.operators.counts import Counts
+from agents.operators.coverage import Coverage
+from agents.operators.evaluate import evaluate, totals
+from agents.operators.grains import GRAINS, SCOPES, STEP, floor, is_closed
+from agents.operators.names import Names
+from agents.operators.pane import RecordKey
+from agents.operators.progress import Progress
+from agents.operators.tally import Keys, RunningTally, Tally, Values, sum_tallies
+from agents.operators.top import Top
+from streams.activity import PLATFORMS, partition_of
+
+WINDOWS: Final = {"1h": ("minute", 60), "24h": ("hour", 24), "7d": ("hour", 168), "30d": ("day", 30)}
+
+# (grain, start in µs)
+Piece = tuple[str, int]
+
+
+def bounds(window: str, front: int) -> tuple[int, int]:
+    """[begin, end) of a window in µs: n steps up to and with the one of the front.
+
+    >>> hour = STEP["hour"]
+    >>> begin, end = bounds("24h", 30 * hour + 5)
+    >>> begin / hour, end / hour
+    (7.0, 31.0)
+    """
+    grain, steps = WINDOWS[window]
+    end = floor(front, grain) + STEP[grain]
+    return end - steps * STEP[grain], end
+
+
+class Content(NamedTuple):
+    """One version of a pane as a window counts it; arrays are views of the records' bytes."""
+
+    version: int
+    counts: dict[str, int]
+    repositories: list[tuple[Keys, Values]]
+    people: list[tuple[Keys, Values]]
+    names: list[Names]
+
+
+class PaneVersions:
+    """The committed panes of one source partition and scope: their records, and a number that grows with each change."""
+
+    def __init__(self) -> None:
+        self.records: dict[Piece, dict[tuple[str, int, int], bytes]] = {}
+        self.versions: dict[Piece, int] = {}
+        self._contents: dict[Piece, Content] = {}
+        self._count = 0
+
+    def put(self, key: RecordKey, value: bytes) -> None:
+        piece = key.grain, key.start
+        records = self.records.setdefault(piece, {})
+        if records and key.summary != "counts":
+            # When the number of shards grows, the records of the smaller number are replaced as a whole.
+            for place in [p for p in records if p[0] == key.summary and p[2] < key.shards]:
+                del records[place]
+        records[key.summary, key.shard, key.shards] = value
+        # Never the same number twice, not even for a piece that was forgotten meanwhile.
+        self._count += 1
+        self.versions[piece] = self._count
+
+    def content(self, piece: Piece) -> Content:
+        """The current version, decoded."""
+        version = self.versions[piece]
+        content = self._contents.get(piece)
+        if content is None or content.version != version:
+            by_summary: dict[str, list[bytes]] = {"counts": [], "repositories": [], "people": [], "names": []}
+            for (summary, _, _), data in self.records[piece].items():
+                by_summary[summary].append(data)
+            content = self._contents[piece] = Content(
+                version,
+                Counts.restore(by_summary["counts"][0]).get() if by_summary["counts"] else {},
+                [Tally.restore(data).pack() for data in by_summary["repositories"]],
+                [Tally.restore(data).pack() for data in by_summary["people"]],
+                [Names.restore(data) for data in by_summary["names"]],
+            )
+        return content
+
+    def names(self) -> Iterator[Names]:
+        """The names of all panes."""
+        return (names for piece in self.records for names in self.content(piece).names)
+
+    def pieces(self, grain: str, begin: int, end: int, watermark: int | None) -> Iterator[Piece]:
+        """What the steps from begin to end count by: a closed pane where the watermark closed it, else the finer ones."""
+        for piece in self.records:
+            own, start = piece
+            if begin <= start < end and _counts(own, start, grain, watermark):
+                yield piece
+
+    def forget(self, before: dict[str, int]) -> None:
+        """Drop what starts earlier than its grain's bound."""
+        for piece in [p for p in self.records if p[1] < before[p[0]]]:
+            del self.records[piece], self.versions[piece]
+            self._contents.pop(piece, None)
+
+
+def _counts(grain: str, start: int, step: str, watermark: int | None) -> bool:
+    """Whether a step of grain `step` counts the pane (grain, start): closed itself, and nothing coarser up to the step closed over it."""
+    finest, coarsest = GRAINS.index(grain), GRAINS.index(step)
+    if finest > coarsest or (grain != "minute" and not is_closed(grain, start, watermark)):
+        return False
+    return not any(is_closed(over, floor(start, over), watermark) for over in GRAINS[finest + 1 : coarsest + 1])
+
+
+class WindowSum:
+    """The running sum of one window and scope over all partitions."""
+
+    def __init__(self) -> None:
+        self.counts = Counts()
+        self.repositories = RunningTally()
+        self.people = RunningTally()
+        self.held: list[dict[Piece, Content]] = []
+        self.changed = True
+
+    def refresh(self, panes: list[PaneVersions], wanted: list[set[Piece]]) -> None:
+        """Move to the wanted pieces of each partition at their current versions."""
+        changes = _Changes()
+        self.held += [{} for _ in range(len(panes) - len(self.held))]
+        for held, versions, pieces in zip(self.held, panes, wanted, strict=True):
+            for piece in [p for p in held if p not in pieces]:
+                changes.add(held.pop(piece), -1)
+            for piece in pieces:
+                old = held.get(piece)
+                if old is None or old.version != versions.versions[piece]:
+                    if old is not None:
+                        changes.add(old, -1)
+                    held[piece] = versions.content(piece)
+                    changes.add(held[piece], 1)
+        if changes.any:
+            changes.apply(self)
+            self.changed = True
+
+
+class _Changes:
+    """Signed contents, gathered to be summed once."""
+
+    def __init__(self) -> None:
+        self.any = False
+        self._plus, self._minus = Counts(), Counts()
+        self._repositories: list[tuple[Keys, Values]] = []
+        self._people: list[tuple[Keys, Values]] = []
+
+    def add(self, content: Content, sign: int) -> None:
+        self.any = True
+        counts = self._plus if sign > 0 else self._minus
+        for key, n in content.counts.items():
+            counts.add(key, n)
+        self._repositories += [(keys, values * sign) for keys, values in content.repositories]
+        self._people += [(keys, values * sign) for keys, values in content.people]
+
+    def apply(self, window: WindowSum) -> None:
+        window.counts.merge(self._plus)
+        window.counts.subtract(self._minus)
+        window.repositories.add(*sum_tallies(self._repositories))
+        window.people.add(*sum_tallies(self._people))
+
+
+class Windows:
+    """All windows of both scopes over all partitions; fed with the committed records of `panes`, partition by partition."""
+
+    def __init__(self, partitions: int) -> None:
+        self.progress: list[Progress | None] = [None] * partitions
+        self._pending: list[list[tuple[RecordKey, bytes]]] = [[] for _ in range(partitions)]
+        self._panes = {scope: [PaneVersions() for _ in range(partitions)] for scope in SCOPES}
+        self._sums = {(scope, window): WindowSum() for scope in SCOPES for window in WINDOWS}
+        self._tops = {key: Top(k=50) for key in self._sums}
+        self._evaluated: dict[tuple[str, str], list[Measurement]] = {}
+
+    def put(self, partition: int, key: RecordKey, value: bytes) -> None:
+        """A pane's record; it counts from the progress that follows it. Windows need no ids."""
+        if key.summary != "ids":
+            self._pending[partition].append((key, value))
+
+    def commit(self, partition: int, progress: Progress) -> None:
+        """The end of a checkpoint: the records before it are complete."""
+        for key, value in self._pending[partition]:
+            self._panes[key.scope][partition].put(key, value)
+        self._pending[partition].clear()
+        self.progress[partition] = progress
+
+    @property
+    def pending(self) -> bool:
+        """Whether a checkpoint was read in part: its progress is still to come."""
+        return any(self._pending)
+
+    @property
+    def front(self) -> int | None:
+        """The newest front of all partitions (µs): windows end there."""
+        fronts = [p.front for p in self.progress if p is not None and p.front is not None]
+        return max(fronts, default=None)
+
+    @property
+    def watermark(self) -> int | None:
+        """The oldest watermark of all partitions (µs), None while one of them has none."""
+        marks = [p.watermark if p is not None else None for p in self.progress]
+        return None if None in marks else min((mark for mark in marks if mark is not None), default=None)
+
+    def refresh(self) -> None:
+        """Bring every window to the front."""
+        front = self.front
+        if front is None:
+            return
+        for (scope, window), total in self._sums.items():
+            begin, end = bounds(window, front)
+            grain = WINDOWS[window][0]
+            panes = self._panes[scope]
+            wanted = [
+                set(versions.pieces(grain, begin, end, progress.watermark if progress else None))
+                for versions, progress in zip(panes, self.progress, strict=True)
+            ]
+            total.refresh(panes, wanted)
+        if self.watermark is not None:
+            self._forget(min(front, self.watermark))
+
+    def _forget(self, oldest: int) -> None:
+        """Drop panes that no window can ask for any more (while a partition has no watermark, nothing of it is closed: none)."""
+        bound = {grain: bounds(window, oldest)[0] for grain, window in (("minute", "1h"), ("hour", "7d"), ("day", "30d"))}
+        # An hour that is not closed counts by its minutes in longer windows too.
+        bound["minute"] = floor(oldest, "day") - STEP["day"]
+        for panes in self._panes.values():
+            for versions in panes:
+                versions.forget(bound)
+
+    def evaluate(self) -> list[Measurement]:
+        """Every measurement at the front; windows that did not change are not evaluated again."""
+        measurements: list[Measurement] = []
+        finders = {scope: _NameFinder(panes) for scope, panes in self._panes.items()}
+        for (scope, window), total in self._sums.items():
+            if total.changed:
+                total.changed = False
+                self._evaluated[scope, window] = evaluate(
+                    scope,
+                    window,
+                    total.counts.get(),
+                    total.repositories.get(),
+                    total.people.get(),
+                    finders[scope],
+                    self._tops[scope, window],
+                )
+            measurements += self._evaluated.get((scope, window), [])
+        for scope in SCOPES:
+            counts = Counts()
+            for progress in self.progress:
+                for key, n in (progress.totals[scope] if progress else {}).items():
+                    counts.add(key, n)
+            measurements += totals(scope, counts.get())
+        return measurements + list(self._coverage())
+
+    def _coverage(self) -> Iterator[Measurement]:
+        """Shares of the windows that the feeds covered; what covers the repositories of everyone covers the watched ones too."""
+        front = self.front
+        if front is None:
+            return
+        for platform in PLATFORMS:
+            covers = [_covered(progress, platform) for progress in self.progress]
+            for window in WINDOWS:
+                shares = [cover.share(*bounds(window, front)) for cover in covers]
+                known = [share for share in shares if share is not None]
+                if known and len(known) == len(shares):
+                    for scope in SCOPES:
+                        labels = {"scope": scope, "platform": platform, "window": window}
+                        yield Measurement("nomadwatch_window_coverage_ratio", labels, min(known))
+
+
+def _covered(progress: Progress | None, platform: str) -> Coverage:
+    coverage = Coverage()
+    for feed in progress.feeds.values() if progress else ():
+        coverage.merge(feed.coverage(platform))
+    return coverage
+
+
+class _NameFinder:
+    """Names of repositories by key: the newest that any pane still held knows. Remembers what it found for the other windows."""
+
+    def __init__(self, panes: list[PaneVersions]) -> None:
+        self._panes = panes
+        self._found: dict[int, str] = {}
+
+    def __call__(self, keys: Sequence[int]) -> dict[int, str]:
+        missing: dict[int, list[int]] = {}
+        for key in keys:
+            if key not in self._found:
+                missing.setdefault(partition_of(key, len(self._panes)), []).append(key)
+        for number, wanted in missing.items():
+            best: dict[int, tuple[int, str]] = {}
+            for names in self._panes[number].names():
+                for key, met in names.get_many(wanted).items():
+                    if best.setdefault(key, met) < met:
+                        best[key] = met
+            self._found.update((key, name) for key, (_, name) in best.items())
+        return self._found

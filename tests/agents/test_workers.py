@@ -1,0 +1,105 @@
+"""The workers on a real log: what is no batch, what the log has lost, and what a person is told."""
+
+import asyncio
+import base64
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+from aiokafka import AIOKafkaProducer
+from kafka import TopicPartition
+from kafka.admin import KafkaAdminClient
+
+from agents.config import Config
+from agents.measurements import Evaluation
+from streams import admin
+from streams.activity import Batch, encode_batch
+from streams.topics import Topics
+from tests.agents.test_partition import NOW, activity
+from tests.broker.clients import eventually
+from tests.chaos.conftest import Embedded
+from tests.chaos.test_exactness import latest_evaluation, read_topic
+
+ROOT = Path(__file__).parents[2]
+TOPICS = Topics(prefix="workers-", partitions=1)
+
+
+@contextmanager
+def workers(bootstrap: str, folder: Path) -> Iterator[None]:
+    config = Config(
+        bootstrap=bootstrap, prefix=TOPICS.prefix, partitions=1, data_dir=str(folder), checkpoint_interval=0.1, refresh_interval=0.1
+    )
+    encoded = msgspec.json.encode(config).decode()
+    command = [sys.executable, "-m", "tests.chaos.crashing"]
+    running = [subprocess.Popen([*command, role, encoded], cwd=ROOT, stdout=subprocess.DEVNULL) for role in ("aggregate", "measure")]
+    try:
+        yield
+    finally:
+        for process in running:
+            process.terminate()
+        assert [process.wait(timeout=15) for process in running] == [0, 0], "SIGTERM is a clean end"
+
+
+def send(bootstrap: str, *values: bytes) -> None:
+    async def produce() -> None:
+        async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+            for value in values:
+                await producer.send_and_wait(TOPICS.activity, value, partition=0)
+
+    asyncio.run(produce())
+
+
+def evaluated(bootstrap: str, upto: int) -> Evaluation:
+    """The evaluation of everything before an offset."""
+    found: list[Evaluation] = []
+
+    def reached() -> bool:
+        evaluation, _ = latest_evaluation(bootstrap, TOPICS.measurements)
+        found[:] = [evaluation] if evaluation else []
+        return bool(found) and found[0].offsets.get(0, 0) >= upto
+
+    assert eventually(reached, 30)
+    return found[0]
+
+
+def batch(*numbers: int) -> bytes:
+    return encode_batch(Batch(feed="test", activities=[activity(number, NOW) for number in numbers]))
+
+
+def test_a_record_that_is_no_batch_is_kept_with_its_place_and_stops_nobody(tmp_path: Path) -> None:
+    broker = Embedded(tmp_path)
+    try:
+        admin.create(broker.bootstrap, TOPICS)
+        nowhere = encode_batch(Batch(feed="test", activities=[activity(9, NOW, platform="elsewhere")]))
+        send(broker.bootstrap, batch(1), b'{"feed": 7}', nowhere, batch(2, 3))
+        with workers(broker.bootstrap, tmp_path):
+            evaluation = evaluated(broker.bootstrap, 4)
+        assert (evaluation.activities, evaluation.dead_letters) == (3, {"batch": 2})
+        letters = [json.loads(value) for _, _, value in read_topic(broker.bootstrap, TOPICS.dead_letters, 1) if value]
+        assert [(letter["file"], letter["line"], base64.b64decode(letter["raw"])) for letter in letters] == [
+            ("partition 0", 1, b'{"feed": 7}'),
+            ("partition 0", 2, nowhere),
+        ]
+    finally:
+        broker.stop()
+
+
+@pytest.mark.parametrize("deleted", [2, 3])
+def test_records_that_the_log_has_deleted_are_counted_as_missing(deleted: int, tmp_path: Path) -> None:
+    broker = Embedded(tmp_path)
+    try:
+        admin.create(broker.bootstrap, TOPICS)
+        send(broker.bootstrap, batch(1), batch(2), batch(3))
+        client = KafkaAdminClient(bootstrap_servers=broker.bootstrap)
+        client.delete_records({TopicPartition(TOPICS.activity, 0): deleted})
+        client.close()
+        with workers(broker.bootstrap, tmp_path):
+            evaluation = evaluated(broker.bootstrap, 3)
+        assert (evaluation.activities, evaluation.missing) == (3 - deleted, deleted)
+    finally:
+        broker.stop()

@@ -1,0 +1,99 @@
+"""What summaries are asked while they grow: known ids, names of keys, covered time, negative counts."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents.operators.counts import Counts
+from agents.operators.coverage import Coverage
+from agents.operators.ids import Ids
+from agents.operators.names import Names
+from tests.operators.laws import KEYS
+
+quick = settings(deadline=None, database=None, derandomize=True)
+
+
+@quick
+@given(st.lists(st.tuples(st.lists(KEYS, max_size=5), st.booleans()), max_size=8))
+def test_ids_know_what_they_met_whether_packed_or_not(batches: list[tuple[list[int], bool]]) -> None:
+    ids, plain = Ids(), set[int]()
+    for batch, pack in batches:
+        assert ids.known(batch) == plain & set(batch)
+        ids.update(batch)
+        plain |= set(batch)
+        if pack:
+            assert ids.pack().tolist() == sorted(plain)
+        assert ids.known([*batch, 77]) == (set(batch) | {77}) & plain
+
+
+@quick
+@given(st.lists(st.tuples(KEYS, st.integers(0, 2), st.sampled_from(["", "a/b", "ü/b", "z"]), st.booleans()), max_size=12))
+def test_names_are_the_newest_whether_packed_or_not(puts: list[tuple[int, int, str, bool]]) -> None:
+    names, plain = Names(), dict[int, tuple[int, str]]()
+    for key, minute, name, pack in puts:
+        names.put(key, minute, name)
+        plain[key] = max(plain.get(key, (-1, "")), (minute, name))
+        if pack:
+            names = Names.restore(names.snapshot())
+        assert names.get(key) == plain[key]
+        assert all(names.get(met) == plain[met] for met in plain)
+        assert names.get(key ^ 1) == plain.get(key ^ 1)
+    assert names.get_many([*plain, 12345]) == {**plain, **({12345: plain[12345]} if 12345 in plain else {})}
+
+
+def test_many_names_of_one_minute_are_put_at_once() -> None:
+    names = Names()
+    names.put_many([1, 2], 5, ["a/a", "b/b"])
+    names.put_many([2, 1], 5, ["b/a", "a/b"])
+    assert (names.get(1), names.get(2)) == ((5, "a/b"), (5, "b/b"))
+    with pytest.raises(ValueError, match="shorter"):
+        names.put_many([1, 2], 6, ["c/c"])
+
+
+def test_names_of_chunks_keep_their_texts() -> None:
+    names = Names()
+    for number in range(40):
+        names.put(number << 8, number, f"owner{number}/" + "ß" * (number % 7))
+    for chunks in (2, 4, 16):
+        parts = names.split(chunks)
+        assert all(parts[number % chunks].get(number << 8) == names.get(number << 8) for number in range(40))
+        assert all(parts[(number + 1) % chunks].get(number << 8) is None for number in range(40))
+
+
+SPANS = st.tuples(st.integers(0, 30), st.integers(1, 8)).map(lambda pair: (pair[0], sum(pair)))
+
+
+@quick
+@given(st.lists(SPANS, max_size=8), SPANS, st.integers(0, 40))
+def test_a_share_is_the_number_of_covered_moments(intervals: list[tuple[int, int]], span: tuple[int, int], before: int) -> None:
+    coverage, moments = Coverage(), set[int]()
+    assert coverage.share(*span) is None, "nothing known is not 0"
+    for start, end in intervals:
+        coverage.add(start, end)
+        moments |= set(range(start, end))
+        covered = len(moments & set(range(*span)))
+        assert coverage.share(*span) == covered / (span[1] - span[0])
+        assert coverage.seconds(*span) == covered / 1_000_000
+    coverage.forget(before)
+    assert {moment for start, end in coverage.get() for moment in range(start, end)} == {m for m in moments if m >= before}
+
+
+@pytest.mark.parametrize(("start", "end"), [(5, 5), (6, 5)])
+def test_an_interval_must_have_a_length(start: int, end: int) -> None:
+    with pytest.raises(ValueError, match="cannot end"):
+        Coverage().add(start, end)
+
+
+def test_counters_do_not_run_backwards() -> None:
+    counts = Counts()
+    with pytest.raises(ValueError, match="cannot grow by -1"):
+        counts.add("github/review/human", -1)
+    counts.add("github/commits", 0)
+    assert (counts.get(), len(counts)) == ({}, 0)
+
+
+def test_what_counts_hand_out_is_a_copy() -> None:
+    counts = Counts()
+    counts.add("github/commits", 3)
+    counts.get()["github/commits"] = 9
+    assert counts.get() == {"github/commits": 3}

@@ -1,0 +1,90 @@
+"""Tallies beyond the laws: sums with signs, running sums, what is shared and what is refused."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents.operators.keys import HEADER_BYTES, NO_KEYS, as_keys
+from agents.operators.tally import NO_VALUES, Keys, RunningTally, Tally, Values, sum_tallies
+
+KEYS = st.one_of(st.integers(0, 9), st.sampled_from([1 << 32, 1 << 63, (1 << 64) - 1]))
+
+
+def arrays(counts: dict[int, int]) -> tuple[Keys, Values]:
+    """Sorted keys and values, read-only like those of a snapshot."""
+    keys = as_keys(sorted(counts))
+    values = np.array([counts[key] for key in sorted(counts)], np.int64)
+    keys.flags.writeable = values.flags.writeable = False
+    return keys, values
+
+
+@settings(deadline=None, database=None, derandomize=True)
+@given(st.lists(st.dictionaries(KEYS, st.integers(-5, 5), max_size=6), max_size=6))
+def test_a_sum_with_signs_is_that_of_plain_counters(parts: list[dict[int, int]]) -> None:
+    expected: Counter[int] = Counter()
+    for part in parts:
+        expected.update(part)
+    keys, values = sum_tallies([arrays(part) for part in parts])
+    assert dict(zip(keys.tolist(), values.tolist(), strict=True)) == {key: n for key, n in expected.items() if n}
+    assert keys.tolist() == sorted(keys.tolist())
+    assert (keys.dtype.str, values.dtype.str) == ("<u8", "<i8")
+
+
+@settings(deadline=None, database=None, derandomize=True)
+@given(st.lists(st.dictionaries(KEYS, st.integers(-3, 4), max_size=6), max_size=12))
+def test_a_running_tally_equals_a_dict_after_every_change_and_refuses_what_would_be_negative(changes: list[dict[int, int]]) -> None:
+    running, plain = RunningTally(), dict[int, int]()
+    for change in changes:
+        after = {key: plain.get(key, 0) + change.get(key, 0) for key in plain.keys() | change.keys()}
+        if min(after.values(), default=0) < 0:
+            with pytest.raises(ValueError, match="cannot lose more"):
+                running.add(*arrays(change))
+        else:
+            running.add(*arrays(change))
+            plain = {key: n for key, n in after.items() if n}
+        keys, values = running.get()
+        assert dict(zip(keys.tolist(), values.tolist(), strict=True)) == plain
+        assert keys.tolist() == sorted(plain)
+        assert len(running) == len(plain)
+
+
+def test_a_running_tally_never_writes_into_the_arrays_that_it_was_given() -> None:
+    running = RunningTally()
+    given_values = np.array([1, 2], np.int64)
+    running.add(as_keys([1, 2]), given_values)
+    running.add(as_keys([1]), np.array([5], np.int64))
+    assert given_values.tolist() == [1, 2]
+    assert running.get()[1].tolist() == [6, 2]
+
+
+def test_adding_nothing_changes_nothing() -> None:
+    running = RunningTally()
+    running.add(NO_KEYS, NO_VALUES)
+    assert len(running) == 0
+    running.add(*arrays({3: 1}))
+    running.add(NO_KEYS, NO_VALUES)
+    assert running.get()[0].tolist() == [3]
+
+
+def test_counts_beyond_32_bits_survive_a_snapshot_and_small_ones_take_12_bytes_a_key() -> None:
+    small, large = Tally(*arrays({1: (1 << 32) - 1, 2: 1})), Tally(*arrays({1: 1 << 32, 2: 1}))
+    assert Tally.restore(small.snapshot()).get() == small.get()
+    assert Tally.restore(large.snapshot()).get() == large.get()
+    assert len(small.snapshot()) == HEADER_BYTES + 2 * 12
+    assert len(large.snapshot()) == HEADER_BYTES + 2 * 16
+
+
+def test_restored_keys_are_a_view_of_the_bytes() -> None:
+    data = Tally(*arrays({1: 1, 9: 2})).snapshot()
+    keys, values = Tally.restore(data).pack()
+    assert np.shares_memory(keys, np.frombuffer(data, np.uint8))
+    assert (values * -1).tolist() == [-1, -2], "values are signed, so that a window can take them away"
+
+
+def test_snapshots_are_little_endian_after_a_header_of_kind_version_width_and_number() -> None:
+    assert Tally(*arrays({0x0102: 3})).snapshot() == b"taly\x01\x00\x04\x00" + bytes(
+        [1, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0]
+    )
