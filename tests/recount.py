@@ -1,0 +1,348 @@
+"""A recount of archive files in one batch: DuckDB reads and counts, numpy and scipy describe. An oracle: it imports nothing of ours.
+
+`recount(paths)` gives every measurement of activity and intensity of the files, `recount_input(paths)` what was read, and `compare` tells
+where a report differs. It reads GitHub's full payloads of both eras, the minimised dialect and files of activities.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+from scipy import stats
+
+Key = tuple[str, frozenset[tuple[str, str]]]
+Expected = dict[Key, float]
+WatchlistEntry = Mapping[str, Any]
+
+FEATURES = ("contribution", "accepted", "exchange", "preference", "review", "adaptation", "publication", "upkeep")
+# Steps in µs and their number.
+WINDOWS = {"1h": (60_000_000, 60), "24h": (3_600_000_000, 24), "7d": (3_600_000_000, 168), "30d": (86_400_000_000, 30)}
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+READ_LINES = """
+INSERT INTO line
+SELECT $number, trim(text) FROM read_csv($path, columns = {'text': 'VARCHAR'}, delim = '\x01', quote = '', escape = '', header = false,
+    nullstr = '\x02', auto_detect = false, max_line_size = 50000000, compression = $compression, strict_mode = false)
+WHERE trim(text) <> ''
+"""
+
+# One row a line, the action lines of a bulk upload left out; `body` is JSON or null.
+OBJECTS = r"""
+CREATE TABLE object AS
+SELECT file, if(json_valid(text), text, NULL) AS body, coalesce(json_type(body), 'INVALID') AS shape FROM line
+WHERE NOT regexp_full_match(text, '\{"(index|create)":\s*\{[^{}]*\}\}')
+"""
+
+EVENTS = r"""
+CREATE TABLE event AS
+WITH field AS (
+    SELECT file, shape, body, json_extract_string(body, ['$.id', '$.type', '$.created_at', '$.repo.id', '$.repo.name', '$.actor.id',
+        '$.actor.login', '$.payload.action', '$.payload.ref_type', '$.payload.size', '$.payload.pull_request.merged',
+        '$.payload.pull_request.user.id', '$.payload.pull_request.user.login', '$.payload.pull_request.head.repo.url',
+        '$.dt', '$.repo', '$.actor', '$.action', '$.commits']) AS f
+    FROM object JOIN file ON file.number = object.file WHERE file.kind = 'github'
+)
+SELECT file, shape, f[1] AS id, f[2] AS type, f[15] IS NOT NULL AS minimised,
+    coalesce(f[15], f[3]) AS stamp, epoch_us(try_cast(coalesce(f[15], f[3]) AS TIMESTAMP)) AS happened,
+    if(f[15] IS NULL, f[4], lower(f[16])) AS repository, if(f[15] IS NULL, f[5], lower(f[16])) AS name,
+    if(f[15] IS NULL, f[6], lower(f[17])) AS actor, lower(if(f[15] IS NULL, f[7], f[17])) AS login,
+    if(f[15] IS NULL, f[8], f[18]) AS action, f[9] AS ref_type, CAST(if(f[15] IS NULL, f[10], f[19]) AS BIGINT) AS commits,
+    coalesce(f[11] = 'true', false) AS merged, f[12] AS author, lower(f[13]) AS author_login,
+    lower(regexp_extract(f[14], '/repos/([^/]+)/', 1)) AS head_owner,
+    coalesce(json_type(body, '$.payload.issue.pull_request') = 'OBJECT', false)
+        AND coalesce(json_type(body, '$.payload.issue.pull_request.html_url') <> 'NULL', true) AS about_pull
+FROM field
+"""
+
+MEANINGS = """
+CREATE TABLE meaning AS
+SELECT *, CASE
+    WHEN shape = 'INVALID' THEN 'json'
+    WHEN shape <> 'OBJECT' THEN 'not-an-event'
+    WHEN id IS NULL OR type IS NULL OR stamp IS NULL OR repository IS NULL OR name IS NULL OR actor IS NULL OR login IS NULL
+        THEN 'missing-field'
+    WHEN happened IS NULL THEN 'bad-time'
+    WHEN type IN ('PushEvent', 'push') THEN 'contribution'
+    WHEN type IN ('WatchEvent', 'watch') THEN 'preference'
+    WHEN type IN ('ForkEvent', 'fork') THEN 'adaptation'
+    WHEN type IN ('CommitCommentEvent', 'ccomment') THEN 'exchange'
+    WHEN type IN ('PublicEvent', 'public', 'create') THEN 'publication'
+    WHEN type = 'CreateEvent' THEN if(ref_type = 'repository', 'publication', 'upkeep')
+    WHEN type IN ('ReleaseEvent', 'release') THEN if(action = 'published', 'publication', 'upkeep')
+    WHEN type IN ('IssuesEvent', 'issue') THEN if(action = 'opened', 'exchange', 'upkeep')
+    WHEN type IN ('DiscussionEvent', 'DiscussionCommentEvent') THEN if(action = 'created', 'exchange', 'upkeep')
+    WHEN type = 'icomment' THEN if(action = 'created', 'exchange', 'upkeep')
+    WHEN type = 'IssueCommentEvent' THEN if(action <> 'created', 'upkeep', if(about_pull, 'review', 'exchange'))
+    WHEN type IN ('PullRequestEvent', 'pr') THEN if(action = 'opened', 'review', 'upkeep')
+    WHEN type IN ('PullRequestReviewEvent', 'PullRequestReviewCommentEvent', 'prcomment')
+        THEN if(action IN ('created', 'submitted'), 'review', 'upkeep')
+    WHEN type IN ('DeleteEvent', 'GollumEvent', 'MemberEvent', 'PullRequestReviewThreadEvent', 'del', 'golem', 'member') THEN 'upkeep'
+    ELSE 'unknown-type'
+END AS feature FROM event
+"""
+
+# A merge is upkeep by who merged and an accepted contribution of who opened: stated in full payloads, else known only of one who merges a
+# branch of a repository of their own.
+GITHUB_ACTIVITIES = """
+CREATE TABLE github_activity AS
+WITH known AS (SELECT *, 'github:' || type || ':' || id AS identity FROM meaning WHERE feature IN (SELECT unnest($features)))
+SELECT identity AS id, 'github' AS platform, feature, file, happened, coalesce(file.ends, happened) AS ingested, repository, name, actor,
+    login, if(feature = 'contribution', commits, NULL) AS commits, 'software' AS artefact
+FROM known JOIN file ON file.number = known.file
+UNION ALL
+SELECT identity || ':accepted', 'github', 'accepted', file, happened, coalesce(file.ends, happened), repository, name,
+    coalesce(author, actor), if(author IS NULL, login, author_login), NULL, 'software'
+FROM known JOIN file ON file.number = known.file
+WHERE type = 'PullRequestEvent' AND (action = 'merged' OR (action = 'closed' AND merged)) AND (author IS NOT NULL OR head_owner = login)
+"""
+
+HUB_ACTIVITIES = """
+CREATE TABLE stated AS
+WITH field AS (
+    SELECT file, json_extract_string(body, ['$.id', '$.platform', '$.kind', '$.action', '$.occurred_at', '$.ingested_at', '$.repo_id',
+        '$.repo', '$.actor', '$.bot', '$.commits', '$.artefact']) AS f
+    FROM object JOIN file ON file.number = object.file WHERE file.kind = 'activities' AND shape = 'OBJECT'
+)
+SELECT f[1] AS id, f[2] AS platform, CASE
+    WHEN f[4] = 'accepted' THEN 'accepted'
+    WHEN f[4] IS NOT NULL AND f[4] NOT IN ('opened', 'created', 'submitted', 'started', 'forked', 'published') THEN 'upkeep'
+    WHEN f[3] IN ('push', 'commit') THEN 'contribution'
+    WHEN f[3] IN ('issue', 'issue_comment', 'commit_comment', 'discussion', 'discussion_comment') THEN 'exchange'
+    WHEN f[3] IN ('star', 'like') THEN 'preference'
+    WHEN f[3] IN ('pull_request', 'pull_request_comment', 'review', 'review_comment') THEN 'review'
+    WHEN f[3] IN ('fork', 'derivative') THEN 'adaptation'
+    WHEN f[3] IN ('repository', 'release', 'public') THEN 'publication'
+    ELSE 'upkeep'
+END AS feature, file, CAST(f[5] AS BIGINT) AS happened, CAST(f[6] AS BIGINT) AS ingested, f[7] AS repository, f[8] AS name, f[9] AS actor,
+    if(f[10] = 'true', '[bot]', '') AS login, CAST(f[11] AS BIGINT) AS commits, coalesce(f[12], 'software') AS artefact
+FROM field
+"""
+
+# What was read twice counts once; what is stamped more than a day ahead of its file not at all.
+ACTIVITIES = """
+CREATE TABLE arrived AS
+SELECT * FROM github_activity UNION ALL SELECT * FROM stated;
+CREATE TABLE activity AS
+SELECT DISTINCT ON (id) *, (ends_with(login, '[bot]') OR login IN (SELECT unnest($bots))) AND NOT $include_bots AS bot,
+    (SELECT min(project) FROM watched WHERE watched.platform = a.platform AND lower(a.name) GLOB pattern) AS project
+FROM arrived AS a WHERE happened <= ingested + 86400000000 ORDER BY id, ingested;
+CREATE TABLE counted AS
+SELECT scope, span, platform, feature, repository, name, actor, commits, project, artefact, happened
+FROM activity JOIN (VALUES ('all'), ('watched')) AS scopes(scope) ON scope = 'all' OR project IS NOT NULL
+JOIN span ON happened >= span.begins AND happened < span.ends WHERE NOT bot
+"""
+
+FRONT = """
+SELECT max(t) FROM (
+    SELECT max(least(happened, ingested + 60000000)) AS t FROM arrived WHERE happened <= ingested + 86400000000
+    UNION ALL SELECT max(ends) - 1 FROM file
+)
+"""
+
+COUNTS = {
+    ("activities_total", ("scope", "platform", "feature", "actor")): """
+        SELECT scope, platform, feature, if(bot, 'bot', 'human'), count(*) FROM activity
+        JOIN (VALUES ('all'), ('watched')) AS scopes(scope) ON scope = 'all' OR project IS NOT NULL GROUP BY ALL""",
+    ("activity", ("scope", "platform", "feature", "window")): """
+        SELECT scope, platform, feature, span, count(*) FROM counted GROUP BY ALL""",
+    ("active_developers", ("scope", "platform", "feature", "window")): """
+        SELECT scope, platform, feature, span, count(DISTINCT actor) FROM counted GROUP BY ALL""",
+    ("active_repositories", ("scope", "platform", "feature", "window")): """
+        SELECT scope, platform, feature, span, count(DISTINCT repository) FROM counted GROUP BY ALL""",
+    ("commits", ("scope", "platform", "window")): """
+        SELECT scope, platform, span, sum(commits) FROM counted WHERE commits IS NOT NULL GROUP BY ALL""",
+    ("project_activity", ("project", "platform", "artefact", "feature", "window")): """
+        SELECT project, platform, artefact, feature, span, count(*) FROM counted WHERE scope = 'watched' GROUP BY ALL""",
+    ("top_repository_activity", ("scope", "platform", "feature", "window", "repository")): """
+        WITH named AS (
+            SELECT scope, span, platform, repository, arg_max(name, (happened, name)) AS shown FROM counted GROUP BY ALL
+        ), ranked AS (
+            SELECT scope, platform, feature, span, shown, count(*) AS n,
+                row_number() OVER (PARTITION BY scope, platform, feature, span ORDER BY count(*) DESC, shown) AS place
+            FROM counted JOIN named USING (scope, span, platform, repository) GROUP BY scope, platform, feature, span, repository, shown
+        )
+        SELECT scope, platform, feature, span, if(place <= 50, shown, '_other'), sum(n) FROM ranked GROUP BY ALL""",
+    ("window_coverage_ratio", ("scope", "platform", "window")): """
+        WITH cover AS (
+            SELECT DISTINCT 'github' AS platform, ends FROM file WHERE kind = 'github' AND ends IS NOT NULL
+            UNION SELECT DISTINCT platform, file.ends FROM stated JOIN file ON file.number = stated.file WHERE file.ends IS NOT NULL
+        )
+        SELECT scope, platform, span, sum(greatest(0, least(cover.ends, span.ends) - greatest(cover.ends - 3600000000, span.begins)))
+            / any_value(span.ends - span.begins)
+        FROM cover CROSS JOIN span CROSS JOIN (VALUES ('all'), ('watched')) AS scopes(scope) GROUP BY ALL""",
+}
+
+PROFILES = (
+    "SELECT scope, span, platform, "
+    + ", ".join(f"count(*) FILTER (feature = '{feature}')" for feature in FEATURES)
+    + " FROM counted GROUP BY scope, span, platform, repository ORDER BY ALL"
+)
+
+
+def recount(
+    paths: Iterable[Path | str],
+    include_bots: bool = False,
+    watchlist: Sequence[WatchlistEntry] | None = None,
+    bots: frozenset[str] = frozenset(),
+) -> Expected:
+    """Every measurement of the files: {(name without prefix, labels): value}.
+
+    `watchlist` are entries {"project", "github": [...], "huggingface": [...]} of owners, repositories or globs; `bots` case-folded logins
+    of GitHub besides those that end in `[bot]`; with `include_bots` bots are people.
+    """
+    connection = _read(paths, include_bots, watchlist or (), bots)
+    expected: Expected = {}
+    for (name, labels), query in COUNTS.items():
+        for *values, n in connection.execute(query).fetchall():
+            expected[_key(name, dict(zip(labels, values, strict=True)))] = float(n)
+    expected.update(_spread(connection))
+    connection.close()
+    return expected
+
+
+def recount_input(paths: Iterable[Path | str]) -> dict[str, Any]:
+    """What was read, in the form of a report's `input`: files, activities, duplicates and dead letters by reason."""
+    paths = list(paths)
+    connection = _read(paths, False, (), frozenset())
+    arrived, accepted, future = connection.execute(
+        "SELECT count(*), (SELECT count(*) FROM activity), count(*) FILTER (happened > ingested + 86400000000) FROM arrived"
+    ).fetchall()[0]
+    dead = dict(
+        connection.execute(
+            "SELECT feature, count(*) FROM meaning WHERE feature NOT IN (SELECT unnest(?)) GROUP BY 1", [list(FEATURES)]
+        ).fetchall()
+    )
+    if future:
+        dead["future"] = future
+    connection.close()
+    return {"files": len(paths), "activities": accepted, "duplicates": arrived - future - accepted, "dead_letters": dead}
+
+
+def compare(report: Iterable[Mapping[str, Any]], expected: Expected) -> list[str]:
+    """Where a report's measurements differ from what was expected: missing, unexpected, or beyond 1e-9 (p-values 1e-6) of it.
+
+    >>> measured = [{"name": "nomadwatch_commits", "labels": {"window": "1h"}, "value": 2.0}]
+    >>> compare(measured, {("commits", frozenset({("window", "1h")})): 3.0, ("activity", frozenset()): 1.0})
+    ['missing: activity{} = 1.0', 'different: commits{window="1h"} is 2.0, should be 3.0']
+    """
+    found = {_key(row["name"].removeprefix("nomadwatch_"), row["labels"]): float(row["value"]) for row in report}
+    differences = [f"missing: {_series(key)} = {expected[key]}" for key in expected.keys() - found.keys()]
+    differences += [f"unexpected: {_series(key)} = {found[key]}" for key in found.keys() - expected.keys()]
+    for key in expected.keys() & found.keys():
+        tolerance = 1e-6 if key[0] == "mann_whitney_p" else 1e-9
+        # Correlations and z near 0 are differences of large sums: there an absolute bound must do.
+        if not math.isclose(found[key], expected[key], rel_tol=tolerance, abs_tol=1e-12):
+            differences.append(f"different: {_series(key)} is {found[key]}, should be {expected[key]}")
+    return sorted(differences, key=lambda text: ("missing", "unexpected", "different").index(text.partition(":")[0]))
+
+
+def _read(paths: Iterable[Path | str], include_bots: bool, watchlist: Sequence[WatchlistEntry], bots: frozenset[str]) -> Any:
+    connection = duckdb.connect(config={"threads": 2, "preserve_insertion_order": False})
+    connection.execute("CREATE TABLE line (file INTEGER, text VARCHAR)")
+    connection.execute("CREATE TABLE file (number INTEGER, kind VARCHAR, ends BIGINT)")
+    for number, path in enumerate(map(Path, paths)):
+        kind = "activities" if ".activities.ndjson" in path.name else "github"
+        compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix, "none")
+        connection.execute("INSERT INTO file VALUES (?, ?, ?)", [number, kind, _end_of_hour(path.name)])
+        connection.execute(READ_LINES, {"number": number, "path": str(path), "compression": compression})
+    connection.execute("CREATE TABLE watched (project VARCHAR, platform VARCHAR, pattern VARCHAR)")
+    patterns = [
+        [entry["project"], platform, (place if "/" in place else f"{place}/*").lower()]
+        for entry in watchlist
+        for platform in ("github", "huggingface")
+        for place in entry[platform]
+    ]
+    if patterns:
+        connection.executemany("INSERT INTO watched VALUES (?, ?, ?)", patterns)
+    for statement in (OBJECTS, EVENTS, MEANINGS):
+        connection.execute(statement)
+    connection.execute(GITHUB_ACTIVITIES, {"features": list(FEATURES)})
+    connection.execute(HUB_ACTIVITIES)
+    arrived, counted = ACTIVITIES.split(";\n", 1)
+    connection.execute(arrived)
+    (front,) = connection.execute(FRONT).fetchall()[0]
+    connection.execute("CREATE TABLE span (span VARCHAR, begins BIGINT, ends BIGINT)")
+    for name, (step, n) in WINDOWS.items() if front is not None else ():
+        end = (front // step + 1) * step
+        connection.execute("INSERT INTO span VALUES (?, ?, ?)", [name, end - n * step, end])
+    activity, counted = counted.split(";\n", 1)
+    connection.execute(activity, {"bots": list(bots), "include_bots": include_bots})
+    connection.execute(counted)
+    return connection
+
+
+def _end_of_hour(name: str) -> int | None:
+    found = re.match(r"(\d{4}-\d\d-\d\d)-(\d{1,2})\.", name)
+    if found is None:
+        return None
+    start = datetime.fromisoformat(found[1]).replace(tzinfo=UTC) + timedelta(hours=int(found[2]))
+    return (start + timedelta(hours=1) - EPOCH) // timedelta(microseconds=1)
+
+
+def _spread(connection: Any) -> Iterator[tuple[Key, float]]:
+    rows = connection.execute(PROFILES).fetchall()
+    groups: dict[tuple[str, str, str], list[tuple[int, ...]]] = {}
+    for scope, span, platform, *counts in rows:
+        groups.setdefault((scope, span, platform), []).append(tuple(counts))
+    tables = {group: np.array(counts) for group, counts in groups.items()}
+    for (scope, span, platform), table in tables.items():
+        labels = {"scope": scope, "platform": platform, "window": span}
+        for column, feature in enumerate(FEATURES):
+            for statistic, value in _statistics(table[:, column]):
+                yield _key("intensity", {**labels, "feature": feature, "stat": statistic}), value
+        varied = [column for column in range(len(FEATURES)) if np.ptp(table[:, column]) > 0]
+        for a, b in combinations(varied, 2):
+            r = np.corrcoef(table[:, a], table[:, b])[0, 1]
+            yield _key("feature_correlation", {**labels, "a": FEATURES[a], "b": FEATURES[b]}), float(r)
+    for scope, span, platform in tables:
+        if platform == "github" and (scope, span, "huggingface") in tables:
+            github, hub = tables[scope, span, "github"], tables[scope, span, "huggingface"]
+            for column, feature in enumerate(FEATURES):
+                for name, value in _comparison(github[:, column], hub[:, column]):
+                    yield _key(name, {"scope": scope, "feature": feature, "window": span}), value
+
+
+def _statistics(values: Any) -> Iterator[tuple[str, float]]:
+    yield "mean", float(values.mean())
+    yield "median", float(np.median(values))
+    yield "p90", float(np.percentile(values, 90))
+    yield "p99", float(np.percentile(values, 99))
+    yield "max", float(values.max())
+    if values.any():
+        # Half of the mean absolute difference of all pairs, over the mean.
+        ordered = np.sort(values)
+        differences = ordered @ (2 * np.arange(len(ordered)) + 1 - len(ordered))
+        yield "gini", float(differences / len(ordered) / ordered.sum())
+
+
+def _comparison(github: Any, hub: Any) -> Iterator[tuple[str, float]]:
+    if hub.any():
+        yield "intensity_gap_ratio", float(github.mean() / hub.mean())
+    n1, n2 = len(github), len(hub)
+    pooled = np.concatenate([github, hub])
+    if np.ptp(pooled) == 0:
+        yield "mann_whitney_u", n1 * n2 / 2
+        yield "dominance_ratio", 0.5
+        return
+    test = stats.mannwhitneyu(github, hub, alternative="two-sided", method="asymptotic", use_continuity=True)
+    u = float(test.statistic)
+    yield "mann_whitney_u", u
+    yield "mann_whitney_p", float(test.pvalue)
+    yield "dominance_ratio", u / n1 / n2
+    deviation = math.sqrt(stats.tiecorrect(stats.rankdata(pooled)) * n1 * n2 * (n1 + n2 + 1) / 12)
+    yield "mann_whitney_z", math.copysign(max(abs(u - n1 * n2 / 2) - 0.5, 0.0), u - n1 * n2 / 2) / deviation
+
+
+def _key(name: str, labels: Mapping[str, str]) -> Key:
+    return name, frozenset(labels.items())
+
+
+def _series(key: Key) -> str:
+    inner = ",".join(f'{label}="{value}"' for label, value in sorted(key[1]))
+    return f"{key[0]}{{{inner}}}"
