@@ -1,0 +1,5 @@
+"""`python -m nomadwatch` is `nomadwatch`."""
+
+from nomadwatch.cli import main
+
+main()

@@ -1,0 +1,147 @@
+"""Looks at everything that a run needs and says what to do about what is not as it must be."""
+
+import asyncio
+import os
+import platform
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+import click
+
+from nomadwatch import __version__
+from nomadwatch.connect import await_broker
+from nomadwatch.errors import Failure, Misuse
+from nomadwatch.settings import Known, Settings, unknown_variables
+from nomadwatch.state import LEAST_ROOM, State, read_kept
+from nomadwatch.topics import check_topics
+from streams.errors import BrokerAway
+
+ENOUGH_ROOM: Final = 2 << 30
+# No clock of today is before this program was written (2025-01-01) or long after its time.
+_EARLIEST, _LATEST = 1_735_689_600, 4_102_444_800
+_MARKS: Final = {"good": ("ok", "green"), "note": ("note", "yellow"), "bad": ("bad", "red")}
+
+
+class Finding(NamedTuple):
+    """One thing looked at. `note`: worth knowing; `bad`: a run would fail."""
+
+    verdict: Literal["good", "note", "bad"]
+    what: str
+
+
+def examine(known: Known) -> None:
+    """Print every finding and every setting; raises Failure if a run would fail."""
+    bad = 0
+    for finding in findings(known.settings):
+        mark, colour = _MARKS[finding.verdict]
+        click.echo(f"{click.style(f'{mark:>4}', fg=colour)}  {finding.what}")
+        bad += finding.verdict == "bad"
+    click.echo("\nSettings")
+    rows = list(known.table())
+    wide = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    for name, value, origin in rows:
+        click.echo(f"  {name:<{wide[0]}}  {value:<{wide[1]}}  {origin}")
+    if bad:
+        raise Failure(f"{bad} of these would make a run fail; do what they say")
+
+
+def findings(settings: Settings) -> Iterator[Finding]:
+    """What was found, in the order in which a run would stumble over it."""
+    yield _python()
+    yield _clock(time.time())
+    yield from _folder(settings.data_dir)
+    yield _port()
+    yield from _watchlist(settings.watchlist)
+    yield from _broker(settings)
+    for name, near in unknown_variables():
+        yield Finding("note", f"{name} is no setting" + (f"; did you mean {near}?" if near else ""))
+
+
+def _python() -> Finding:
+    text = f"nomadwatch {__version__} on Python {platform.python_version()}, {platform.system()}"
+    if (3, 11) <= sys.version_info[:2] <= (3, 13):
+        return Finding("good", text)
+    return Finding("bad", f"{text}; it needs Python 3.11 to 3.13")
+
+
+def _clock(now: float) -> Finding:
+    shown = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now))
+    if _EARLIEST < now < _LATEST:
+        return Finding("good", f"the clock says {shown}")
+    return Finding("bad", f"the clock says {shown}, which cannot be; set it")
+
+
+def _folder(data_dir: str) -> Iterator[Finding]:
+    if not data_dir:
+        yield Finding("good", f"no data folder is set: replays use a temporary one under {tempfile.gettempdir()} and keep nothing")
+        yield _room(Path(tempfile.gettempdir()))
+        return
+    path = Path(data_dir).absolute()
+    there = next(each for each in (path, *path.parents) if each.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        yield Finding("bad", f"the data folder {path} cannot be written; change its rights or name another with --data-dir")
+        return
+    if there != path:
+        yield Finding("good", f"the data folder {path} will be made")
+    else:
+        try:
+            with State(data_dir):
+                content = "a state" if read_kept(path) else "no state yet"
+                yield Finding("good", f"the data folder {path} is writable and holds {content}")
+        except Misuse as misuse:
+            yield Finding("bad", str(misuse))
+        except Failure:
+            yield Finding("note", f"the data folder {path} is in use by a process that runs")
+    yield _room(there)
+
+
+def _room(path: Path) -> Finding:
+    free = shutil.disk_usage(path).free
+    text = f"{free / (1 << 30):,.1f} GiB free under {path}"
+    if free < LEAST_ROOM:
+        return Finding("bad", f"{text}; make room")
+    return Finding("good", text) if free >= ENOUGH_ROOM else Finding("note", f"{text}: little; an archive hour takes up to 1 GiB")
+
+
+def _port() -> Finding:
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            return Finding("good", f"ports of 127.0.0.1 can be opened (tried {server.getsockname()[1]})")
+    except OSError as error:
+        return Finding("bad", f"no port of 127.0.0.1 can be opened ({error.strerror}); the embedded broker needs one")
+
+
+def _watchlist(path: str) -> Iterator[Finding]:
+    from streams.errors import WatchlistError
+    from streams.watchlist import Watchlist
+
+    try:
+        projects = len(Watchlist.load(path or None).projects)
+        yield Finding("good", f"the watchlist {path or '(the one that comes along)'} names {projects} projects")
+    except WatchlistError as error:
+        yield Finding("bad", str(error))
+
+
+def _broker(settings: Settings) -> Iterator[Finding]:
+    if not settings.broker:
+        yield Finding("good", "the broker is the embedded one")
+        return
+    try:
+        asyncio.run(await_broker(settings.broker, min(5.0, settings.broker_wait)))
+    except Failure as failure:
+        yield Finding("bad", str(failure))
+        return
+    yield Finding("good", f"a Kafka broker answers at {settings.broker}")
+    from streams.topics import Topics
+
+    try:
+        check_topics(settings.broker, Topics(prefix=settings.prefix, partitions=settings.partitions))
+        yield Finding("good", "its topics are as they must be")
+    except (Failure, BrokerAway) as problem:
+        yield Finding("note", f"{problem}; replays make topics of their own")

@@ -1,0 +1,125 @@
+"""What the processes of a replay do; each is called in its own process and imports what it needs."""
+
+import asyncio
+import signal
+import time
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
+
+from agents.config import Config
+from nomadwatch.process import Say
+from nomadwatch.state import log_of
+
+if TYPE_CHECKING:
+    from multiprocessing.synchronize import Event
+
+    from streams.archive import Plan
+    from streams.sections import Options
+    from streams.topics import Topics
+
+_SAY_EVERY: Final = 0.1
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """What the reader of a replay is to read, and to where. `as_of` in µs UTC."""
+
+    paths: tuple[str, ...]
+    bootstrap: str
+    prefix: str
+    partitions: int
+    actor_key: bytes
+    watchlist: str
+    include_bots: bool
+    as_of: int | None
+    dead_letters: Literal["raw", "digest"]
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What the reader did; `ends`: the end offset of each partition of `activity`."""
+
+    files: int
+    dead_letters: dict[str, int]
+    after_as_of: int
+    ends: dict[int, int]
+
+
+class Advance(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the reader is: the share of its bytes, and activities so far."""
+
+    share: float
+    activities: int
+
+
+def run_broker(say: Say, folder: str, port: int) -> None:
+    """The embedded broker on a port of loopback (0: a free one); says `ready` with the port."""
+    from broker.server import serve
+
+    asyncio.run(serve(log_of(folder), port, ready=lambda taken: say("ready", taken)))
+
+
+def run_topics(say: Say, bootstrap: str, prefix: str, partitions: int) -> None:
+    """Makes the topics that are missing; says `topics` when all exist as they should."""
+    from nomadwatch.topics import make_topics
+    from streams.topics import Topics
+
+    make_topics(bootstrap, Topics(prefix=prefix, partitions=partitions))
+    say("topics")
+
+
+def run_streams(say: Say, reading: Reading, topics_exist: "Event") -> None:
+    """The reader: reads ahead until the topics exist; says `progress` as it goes, `read` with the outcome."""
+    from streams.archive import plan
+    from streams.sections import Options
+    from streams.topics import Topics
+    from streams.watchlist import Watchlist
+
+    watchlist = Watchlist.load(reading.watchlist or None)
+    options = Options(watchlist, include_bots=reading.include_bots, as_of=reading.as_of, dead_letters=reading.dead_letters)
+    planned = plan(reading.paths)
+    topics = Topics(prefix=reading.prefix, partitions=reading.partitions)
+    asyncio.run(_publish(say, reading, planned, topics, options, topics_exist))
+
+
+async def _publish(say: Say, reading: Reading, plan: "Plan", topics: "Topics", options: "Options", topics_exist: "Event") -> None:
+    from streams.publish import Progress, publish
+
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    said = 0.0
+
+    def progress(now: Progress) -> None:
+        nonlocal said
+        if time.monotonic() - said >= _SAY_EVERY:
+            said = time.monotonic()
+            say("progress", Advance(share=now.position / now.size if now.size else 1.0, activities=now.counts.activities))
+
+    summary = await publish(
+        plan,
+        bootstrap=reading.bootstrap,
+        topics=topics,
+        actor_key=reading.actor_key,
+        options=options,
+        now=lambda: time.time_ns() // 1000,
+        progress=progress,
+        stop=stop,
+        ready=asyncio.to_thread(topics_exist.wait),
+    )
+    if summary.done:
+        counts = summary.counts
+        ends = dict(enumerate(summary.offsets))
+        say("read", Outcome(files=counts.files, dead_letters=counts.dead_letters, after_as_of=counts.after_as_of, ends=ends))
+
+
+def run_aggregate(say: Say, config: Config) -> None:
+    """The worker that makes panes."""
+    from agents.aggregate import run
+
+    run(config)
+
+
+def run_measure(say: Say, config: Config) -> None:
+    """The worker that makes measurements."""
+    from agents.measure import run
+
+    run(config)

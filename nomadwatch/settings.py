@@ -1,0 +1,191 @@
+"""The settings: defaults < `nomadwatch.toml` < `NOMADWATCH_*` < flags, each value with where it came from."""
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from nomadwatch.errors import Misuse
+
+FILE: Final = "nomadwatch.toml"
+PREFIX: Final = "NOMADWATCH_"
+# Variables of ours that are no settings: where the settings are, the processes' own, the tests' data.
+_OTHERS: Final = ("NOMADWATCH_CONFIG", "NOMADWATCH_MAIN_PROCESS", "NOMADWATCH_SHARED_DATA")
+
+Seconds = Annotated[float, Meta(gt=0)]
+
+
+class Aggregate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The worker that makes panes. Seconds."""
+
+    checkpoint_interval: Seconds = 0.5
+    session_timeout: Seconds = 6.0
+
+
+class Measure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The worker that makes measurements. Seconds."""
+
+    refresh_interval: Seconds = 0.5
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that can be set.
+
+    `broker`: host:port of a Kafka broker, empty for the embedded one; `broker_wait`: seconds that a command waits for it at its start.
+    `dead_letters`: lines that cannot be measured are kept as their bytes (a login may stand in them) or as a digest.
+    `data_dir`: empty for a fresh temporary folder. `prefix` stands before the names of the topics. `actor_key` (secret) keys the hashes of
+    actors; empty: random at the first start, kept with the state.
+    """
+
+    broker: str = ""
+    broker_wait: Seconds = 30.0
+    data_dir: str = ""
+    prefix: str = ""
+    partitions: Annotated[int, Meta(ge=1, le=1024)] = 8
+    watchlist: str = ""
+    dead_letters: Literal["raw", "digest"] = "raw"
+    actor_key: str = ""
+    aggregate: Aggregate = Aggregate()
+    measure: Measure = Measure()
+
+
+SECRETS: Final = frozenset({"actor_key"})
+
+
+class Known(msgspec.Struct, frozen=True):
+    """The settings in force, and of each dotted name its origin."""
+
+    settings: Settings
+    origins: dict[str, str]
+
+    def table(self) -> Iterator[tuple[str, str, str]]:
+        """Name, value, origin of each setting; of a secret only whether it is set."""
+        for name in names():
+            value = _get(self.settings, name)
+            shown = ("set" if value else "not set") if name in SECRETS else str(value) if value != "" else "–"
+            yield name, shown, self.origins[name]
+
+
+def names(kind: type[msgspec.Struct] = Settings) -> list[str]:
+    """The dotted names of all settings.
+
+    >>> [name for name in names() if "interval" in name]
+    ['aggregate.checkpoint_interval', 'measure.refresh_interval']
+    """
+    found = []
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+            found += [f"{name}.{inner}" for inner in names(hint)]
+        else:
+            found.append(name)
+    return found
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting.
+
+    >>> variable("aggregate.session_timeout")
+    'NOMADWATCH_AGGREGATE_SESSION_TIMEOUT'
+    """
+    return PREFIX + name.replace(".", "_").upper()
+
+
+def load(flags: Mapping[str, Any], environment: Mapping[str, str] = os.environ, folder: Path | None = None) -> Known:
+    """Settings from the file, the environment and the flags (dotted names; None: not given). Raises Misuse with where and what."""
+    tree: dict[str, Any] = {}
+    origins = dict.fromkeys(names(), "default")
+    path = _file(environment, folder or Path.cwd())
+    if path is not None:
+        for name, value in _flatten(_read(path)):
+            _put(tree, origins, name, value, str(path))
+    for name in names():
+        if (text := environment.get(variable(name))) is not None:
+            _put(tree, origins, name, text, variable(name))
+    for name, value in flags.items():
+        if value is not None:
+            _put(tree, origins, name, value, "--" + name.replace("_", "-"))
+    return Known(settings=_converted(tree, origins), origins=origins)
+
+
+def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[tuple[str, str]]:
+    """Variables that look like settings but are none, each with the nearest that is one (or empty)."""
+    known = [variable(name) for name in names()]
+    strange = [name for name in sorted(environment) if name.startswith(PREFIX) and name not in known and name not in _OTHERS]
+    return [(name, "".join(get_close_matches(name, known, n=1))) for name in strange]
+
+
+def _file(environment: Mapping[str, str], folder: Path) -> Path | None:
+    if named := environment.get("NOMADWATCH_CONFIG"):
+        if not Path(named).is_file():
+            raise Misuse(f"NOMADWATCH_CONFIG names {named}, which is no file; correct or unset it")
+        return Path(named)
+    path = folder / FILE
+    return path if path.is_file() else None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise Misuse(f"{path} cannot be read: {error}; correct it") from None
+
+
+def _flatten(tree: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{before}{name}.")
+        else:
+            yield before + name, value
+
+
+def _put(tree: dict[str, Any], origins: dict[str, str], name: str, value: Any, origin: str) -> None:
+    if name not in origins:
+        near = get_close_matches(name, origins, n=1)
+        hint = f"did you mean {near[0]}?" if near else "remove it"
+        raise Misuse(f"{origin}: there is no setting {name}; {hint}")
+    if isinstance(value, list):
+        raise Misuse(f"{origin}: {name} takes one value; correct it")
+    *tables, leaf = name.split(".")
+    for table in tables:
+        tree = tree.setdefault(table, {})
+    tree[leaf] = value
+    origins[name] = origin
+
+
+def _converted(tree: dict[str, Any], origins: Mapping[str, str]) -> Settings:
+    for name in names():
+        try:
+            value = _lookup(tree, name)
+        except KeyError:
+            continue
+        try:
+            msgspec.convert(value, _type(name), strict=False)
+        except msgspec.ValidationError as error:
+            shown = "its value" if name in SECRETS else repr(value)
+            raise Misuse(f"{origins[name]}: {shown} will not do for {name} ({error}); correct it") from None
+    return msgspec.convert(tree, Settings, strict=False)
+
+
+def _lookup(tree: Mapping[str, Any], name: str) -> Any:
+    for part in name.split("."):
+        tree = tree[part]
+    return tree
+
+
+def _type(name: str) -> Any:
+    kind: Any = Settings
+    for part in name.split("."):
+        kind = get_type_hints(kind, include_extras=True)[part]
+    return kind
+
+
+def _get(settings: Settings, name: str) -> Any:
+    value: Any = settings
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value

@@ -1,0 +1,123 @@
+"""The folder that holds a replay's state: one process at a time, a key for actors, and what later runs must find again."""
+
+import fcntl
+import os
+import secrets
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import msgspec
+
+from nomadwatch.errors import Failure, Misuse
+from nomadwatch.failures import no_room
+
+KEY_BYTES: Final = 32
+# Below this much free disk SQLite and the checkpoints can no longer be relied on to write.
+LEAST_ROOM: Final = 16 << 20
+
+
+def log_of(folder: str | Path) -> Path:
+    """The embedded broker's log in a data folder."""
+    return Path(folder) / "broker.db"
+
+
+class Kept(msgspec.Struct, kw_only=True):
+    """What a later run finds again. `broker` empty: embedded, last on `port`."""
+
+    broker: str = ""
+    prefix: str = ""
+    partitions: int
+    port: int = 0
+
+
+class State:
+    """An open data folder. Without a path: a fresh temporary one that `close` removes.
+
+    Raises Misuse for a folder that cannot be used, Failure for one that is in use.
+    """
+
+    def __init__(self, path: str = "") -> None:
+        self.temporary = not path
+        self.path = Path(tempfile.mkdtemp(prefix="nomadwatch-")) if self.temporary else Path(path).absolute()
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise Misuse(f"the data folder {self.path} cannot be used ({error.strerror}); name another with --data-dir") from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            raise Failure(f"the data folder {self.path} is in use by another process; wait for its end or name another") from None
+        self.kept = read_kept(self.path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let others have the folder; a temporary one is removed."""
+        if self.temporary:
+            shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._lock)
+
+    def keep(self, kept: Kept) -> None:
+        """Remember for later runs."""
+        self.kept = kept
+        self._write("state.json", msgspec.json.format(msgspec.json.encode(kept)) + b"\n")
+
+    def actor_key(self, given: str) -> bytes:
+        """The key of the actors' hashes: the given text, else the one kept here, made at random the first time.
+
+        At most 64 bytes, as BLAKE2b takes them.
+        """
+        if given:
+            if len(given.encode()) > 64:
+                raise Misuse("the actor key is longer than 64 bytes; set NOMADWATCH_ACTOR_KEY to a shorter one")
+            return given.encode()
+        path = self.path / "actor.key"
+        with suppress(FileNotFoundError):
+            return bytes.fromhex(path.read_text("ascii"))
+        key = secrets.token_bytes(KEY_BYTES)
+        self._write("actor.key", key.hex().encode(), mode=0o600)
+        return key
+
+    def room(self) -> int:
+        """Free bytes on the folder's disk."""
+        return shutil.disk_usage(self.path).free
+
+    def check_room(self) -> None:
+        """Raises Failure when the disk is as good as full."""
+        if self.room() < LEAST_ROOM:
+            raise no_room(str(self.path))
+
+    def _write(self, name: str, content: bytes, mode: int = 0o644) -> None:
+        """Whole or not at all."""
+        partial = self.path / f"{name}.partial"
+        try:
+            with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(self.path / name)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            self.check_room()
+            raise
+
+
+def read_kept(path: Path) -> Kept | None:
+    """What a data folder remembers, also while another process has it; None if there is nothing yet."""
+    try:
+        content: Any = (path / "state.json").read_bytes()
+        return msgspec.json.decode(content, type=Kept)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise Misuse(f"{path / 'state.json'} cannot be read ({error}); restore it or name another --data-dir") from None

@@ -1,0 +1,251 @@
+"""Roles, each in its own process, kept alive: what dies is started again, what fails for good ends all."""
+
+import asyncio
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any, Final, NoReturn
+
+from nomadwatch.errors import Failure
+from nomadwatch.process import MAIN_PROCESS, enter
+
+FIRST_WAIT: Final = 0.1
+LONGEST_WAIT: Final = 5.0
+SETTLED: Final = 30.0
+PATIENCE: Final = 120.0
+# Starting a process reaps others on the way; two threads that ask for one exit code lose it.
+_REAPING: Final = threading.Lock()
+
+Hear = Callable[[str, str, Any], None]
+Notice = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Role:
+    """A process: `target(say, *arguments())`, the target importable by name, the arguments asked for at each start.
+
+    `once`: its end with exit code 0 is its success. `last`: stopped last. `early`: not forked from the server that has everything imported
+    but started in an interpreter of its own, which needs no more than the role's own modules and need not wait for the others'.
+    """
+
+    name: str
+    target: Callable[..., None]
+    arguments: Callable[[], tuple[Any, ...]] = tuple
+    once: bool = False
+    last: bool = False
+    early: bool = False
+
+
+def prepare(preload: Sequence[str] = ("nomadwatch.preload",)) -> None:
+    """Start the server that every role's process is forked from; it imports `preload` while the caller goes on.
+
+    It inherits SIGINT blocked, and its children with it: Ctrl-C reaches the main process alone, which ends them in their order.
+    """
+    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+    os.environ[MAIN_PROCESS] = str(os.getpid())
+    from multiprocessing import forkserver, resource_tracker
+
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["nomadwatch.tied", *preload])
+    # Its own start would unblock SIGINT again.
+    resource_tracker.ensure_running()
+    with _sigint_blocked():
+        forkserver.ensure_running()
+
+
+@contextmanager
+def _sigint_blocked() -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start(process: BaseProcess) -> None:
+    """Waits until the fork server has imported its modules; starts another one if it has died."""
+    with _REAPING, _sigint_blocked():
+        process.start()
+
+
+def _reap(process: BaseProcess) -> int:
+    """The exit code of a process that has ended."""
+    with _REAPING:
+        process.join()
+        assert process.exitcode is not None
+        return process.exitcode
+
+
+class _Keeper:
+    """One role: its process, and the one after that."""
+
+    def __init__(self, role: Role, hear: Hear, notice: Notice, verbose: bool) -> None:
+        self.role = role
+        self.stopping = asyncio.Event()
+        self.process: BaseProcess | None = None
+        self.failure: tuple[int, str] | None = None
+        self._crash: tuple[str, str] | None = None
+        self._hear = hear
+        self._notice = notice
+        self._verbose = verbose
+
+    async def keep(self) -> None:
+        """Run the role until it is done, told to stop, or fails for good (raises Failure)."""
+        wait, failing_since = FIRST_WAIT, None
+        while True:
+            begun = time.monotonic()
+            code = await self._live()
+            if self.failure is not None:
+                raise Failure.of(*self.failure)
+            if self.stopping.is_set() or (self.role.once and code == 0):
+                return
+            now = time.monotonic()
+            if now - begun >= SETTLED:
+                wait, failing_since = FIRST_WAIT, None
+            how = self._how(code)
+            if code < 0:
+                failing_since = None
+            elif failing_since is None:
+                failing_since = begun
+            elif now - failing_since > PATIENCE:
+                raise Failure(f"{self.role.name} keeps failing ({how}); run again with --verbose to see more")
+            self._notice(f"{self.role.name} {how}; starting it again in {wait:g} s")
+            if self._verbose and self._crash is not None:
+                self._notice(self._crash[1].rstrip())
+            try:
+                await asyncio.wait_for(self.stopping.wait(), wait)
+            except TimeoutError:
+                wait = min(2 * wait, LONGEST_WAIT)
+            else:
+                return
+
+    def _how(self, code: int) -> str:
+        if self._crash is not None:
+            return f"ended with an error ({self._crash[0]})"
+        if code < 0:
+            return f"was ended by {signal.Signals(-code).name}"
+        return f"ended with exit code {code}"
+
+    async def _live(self) -> int:
+        """One life of the process; its exit code, negative for a signal."""
+        self._crash = None
+        context: Any = multiprocessing.get_context("spawn" if self.role.early else "forkserver")
+        line, far = context.Pipe(duplex=False)
+        process = context.Process(
+            target=enter, args=(self.role.target, self.role.arguments(), far, self._verbose), name=f"nomadwatch {self.role.name}"
+        )
+        try:
+            await asyncio.to_thread(_start, process)
+        except (OSError, EOFError) as error:
+            line.close()
+            self._crash = (f"its process could not be started: {error}", "")
+            return 1
+        finally:
+            far.close()
+        self.process = process
+        if self.stopping.is_set():
+            process.terminate()
+        try:
+            return await self._listen(process, line)
+        finally:
+            self.process = None
+            line.close()
+            process.close()
+
+    async def _listen(self, process: BaseProcess, line: Connection) -> int:
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        loop.add_reader(process.sentinel, ended.set)
+        loop.add_reader(line.fileno(), self._take, line)
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(process.sentinel)
+            loop.remove_reader(line.fileno())
+        self._take(line)
+        return await asyncio.to_thread(_reap, process)
+
+    def _take(self, line: Connection) -> None:
+        """Take what the role has said; a message that its death cut off is lost."""
+        try:
+            while line.poll():
+                kind, body = line.recv()
+                if kind == "failed":
+                    self.failure = body
+                elif kind == "crashed":
+                    self._crash = body
+                elif kind == "log":
+                    if self._verbose or body[0] >= logging.WARNING:
+                        self._notice(f"{self.role.name}: {body[1]}")
+                else:
+                    self._hear(self.role.name, kind, body)
+        except (EOFError, OSError):
+            asyncio.get_running_loop().remove_reader(line.fileno())
+
+
+@dataclass
+class Supervisor:
+    """Keeps roles running. `hear(role, kind, body)` gets what they say, `notice(line)` what the person should know."""
+
+    hear: Hear
+    notice: Notice
+    verbose: bool = False
+    _keepers: dict[str, tuple[_Keeper, asyncio.Task[None]]] = field(default_factory=dict)
+    _failed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def start(self, role: Role) -> None:
+        """Start a role; returns at once."""
+        keeper = _Keeper(role, self.hear, self.notice, self.verbose)
+        task = asyncio.get_running_loop().create_task(keeper.keep(), name=role.name)
+        task.add_done_callback(self._look)
+        self._keepers[role.name] = (keeper, task)
+
+    def knows(self, name: str) -> bool:
+        """Whether a role was ever started."""
+        return name in self._keepers
+
+    def pid(self, name: str) -> int | None:
+        """The process of a role, while it has one."""
+        process = self._keepers[name][0].process
+        return None if process is None else process.pid
+
+    async def failed(self) -> NoReturn:
+        """Wait until some role has failed for good, and raise its Failure."""
+        await self._failed.wait()
+        for _, task in self._keepers.values():
+            if task.done():
+                task.result()
+        raise AssertionError("a failure without a cause")
+
+    def _look(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._failed.set()
+
+    async def stop(self, grace: float = 6.0) -> None:
+        """End every process: politely, those that the others need last, and by force what has not ended after `grace` seconds.
+
+        With `grace` 0 by force at once.
+        """
+        for last in (False, True):
+            chosen = [pair for pair in self._keepers.values() if pair[0].role.last is last]
+            for keeper, _ in chosen:
+                keeper.stopping.set()
+                if keeper.process is not None and grace:
+                    keeper.process.terminate()
+            tasks = [task for _, task in chosen]
+            if tasks and grace:
+                await asyncio.wait(tasks, timeout=grace)
+            while any(not task.done() for task in tasks):
+                for keeper, _ in chosen:
+                    if keeper.process is not None:
+                        keeper.process.kill()
+                await asyncio.wait(tasks, timeout=0.05)

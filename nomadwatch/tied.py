@@ -1,0 +1,11 @@
+"""Imported first by the fork server: it ends with the main process, and takes the roles with it (each follows the fork server).
+
+A role that holds the interpreter cannot watch the main process itself.
+"""
+
+import os
+
+from nomadwatch.process import MAIN_PROCESS, end_with_os_parent
+
+if os.environ.get(MAIN_PROCESS) == str(os.getppid()):
+    end_with_os_parent()

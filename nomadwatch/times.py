@@ -1,0 +1,24 @@
+"""Times that people give."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from nomadwatch.errors import Misuse
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def parse_time(text: str, name: str) -> int:
+    """An RFC 3339 time or a date as µs; without an offset it is UTC. Raises Misuse naming the option.
+
+    >>> parse_time("2015-01-01T15:00:00Z", "--as-of") == parse_time("2015-01-01T16:00:00+01:00", "--as-of") == 1_420_124_400_000_000
+    True
+    >>> parse_time("2015-01-01", "--as-of")
+    1420070400000000
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+        aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+        return (aware - _EPOCH) // timedelta(microseconds=1)
+    except (ValueError, OverflowError):
+        raise Misuse(f"{name}: {text!r} is no time; write it as 2015-01-01T15:00:00Z") from None

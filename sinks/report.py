@@ -1,0 +1,104 @@
+"""The report: one evaluation with what it was made from, as JSON for programs, CSV for spreadsheets (a table for people: `sinks.table`)."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from agents.measurements import Evaluation, Measurement
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Input(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """What went in. `files` and `after_as_of` (activities later than the asked end) are known of a replay only.
+
+    `activities` are those that count, `late` the ones too old to be checked for duplicates and therefore left out, `missing` the records
+    that a broker had deleted before they were aggregated.
+    """
+
+    files: int | None = None
+    activities: int
+    duplicates: int
+    late: int
+    dead_letters: dict[str, int]
+    after_as_of: int | None = None
+    missing: int = 0
+
+    def __post_init__(self) -> None:
+        self.dead_letters = dict(sorted(self.dead_letters.items()))
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """Times as RFC 3339: `as_of` the front, `watermark` up to where closed panes reach; None while nothing has arrived."""
+
+    as_of: str | None
+    watermark: str | None
+    input: Input
+    measurements: list[Measurement]
+
+
+def rfc3339(time: int | None) -> str | None:
+    """µs UTC as text, with as many decimals as it needs.
+
+    >>> rfc3339(1_420_072_200_000_000), rfc3339(1_420_072_199_999_999)
+    ('2015-01-01T00:30:00Z', '2015-01-01T00:29:59.999999Z')
+    """
+    if time is None:
+        return None
+    moment = _EPOCH + timedelta(microseconds=time)
+    text = moment.replace(tzinfo=None).isoformat()
+    return (text.rstrip("0") if "." in text else text) + "Z"
+
+
+def build(
+    evaluation: Evaluation | None,
+    measurements: Iterable[Measurement],
+    *,
+    files: int | None = None,
+    dead_letters: Mapping[str, int] | None = None,
+    after_as_of: int | None = None,
+) -> Report:
+    """The report of an evaluation; files, dead letters and what was after the asked end are the reader's, to be added to the worker's."""
+    letters = dict(dead_letters or {})
+    for reason, count in (evaluation.dead_letters if evaluation else {}).items():
+        letters[reason] = letters.get(reason, 0) + count
+    return Report(
+        as_of=rfc3339(evaluation.front if evaluation else None),
+        watermark=rfc3339(evaluation.watermark if evaluation else None),
+        input=Input(
+            files=files,
+            activities=evaluation.activities if evaluation else 0,
+            duplicates=evaluation.duplicates if evaluation else 0,
+            late=evaluation.late if evaluation else 0,
+            dead_letters=letters,
+            after_as_of=after_as_of,
+            missing=evaluation.missing if evaluation else 0,
+        ),
+        measurements=sorted(measurements, key=lambda each: (each.name, sorted(each.labels.items()))),
+    )
+
+
+def as_json(report: Report) -> str:
+    """Indented, one measurement a line; the same report is the same text."""
+    head = msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(report, measurements=[])), indent=2).decode()
+    if not report.measurements:
+        return head + "\n"
+    ordered = [{"name": each.name, "labels": dict(sorted(each.labels.items())), "value": each.value} for each in report.measurements]
+    lines = ",\n".join("    " + msgspec.json.encode(each).decode() for each in ordered)
+    assert head.endswith("[]\n}")
+    return f"{head[:-4]}[\n{lines}\n  ]\n}}\n"
+
+
+def as_csv(report: Report) -> str:
+    """A row a measurement: its name, every label as a column (empty where it has none), its value."""
+    labels = sorted({label for each in report.measurements for label in each.labels})
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["name", *labels, "value"])
+    for each in report.measurements:
+        writer.writerow([each.name, *(each.labels.get(label, "") for label in labels), repr(each.value).removesuffix(".0")])
+    return text.getvalue()

@@ -1,0 +1,187 @@
+"""The report for people: coverage first, then activity, both platforms' intensity side by side, dominance, the busiest repositories."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from agents.measurements import Measurement
+from sinks.report import Report
+from streams.activity import FEATURES, PLATFORMS
+
+WINDOWS: Final = ("1h", "24h", "7d", "30d")
+STATS: Final = ("mean", "median", "p90", "p99", "max", "gini")
+TITLES: Final = {"github": "GitHub", "huggingface": "Hugging Face"}
+SCOPES: Final = {"all": "Everything seen", "watched": "Watched repositories"}
+# The busiest repositories are shown of the features that the two platforms are compared by.
+_BUSIEST: Final = 5
+_COMPARED: Final = ("contribution", "exchange", "preference")
+_REST: Final = "_other"
+_UNKNOWN: Final = Text("–", style="dim")
+
+
+class _Index:
+    """The values of one scope by name and labels; what has no scope (a comparison of platforms) belongs to all."""
+
+    def __init__(self, measurements: Sequence[Measurement], scope: str) -> None:
+        self._values: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
+        for each in measurements:
+            labels = dict(each.labels)
+            if labels.pop("scope", "all") == scope:
+                self._values[each.name.removeprefix("nomadwatch_"), frozenset(labels.items())] = each.value
+
+    def __bool__(self) -> bool:
+        return bool(self._values)
+
+    def get(self, name: str, **labels: str) -> float | None:
+        return self._values.get((name, frozenset(labels.items())))
+
+    def busiest(self, platform: str, feature: str, window: str) -> list[tuple[str, float]]:
+        """Repositories by falling activity, then by name."""
+        wanted = {("platform", platform), ("feature", feature), ("window", window)}
+        found = []
+        for (name, labels), value in self._values.items():
+            if name == "top_repository_activity" and wanted < labels:
+                repository = dict(labels)["repository"]
+                if repository != _REST:
+                    found.append((repository, value))
+        return sorted(found, key=lambda pair: (-pair[1], pair[0]))
+
+
+class _Headed(Table):
+    """A table under a heading; rich would fold a title of its own to the table's width."""
+
+    def __init__(self, heading: str) -> None:
+        super().__init__(header_style="dim", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        self.heading = heading
+
+
+def render(report: Report, window: str = "24h") -> RenderableType:
+    """The whole report; tables of one window show `window`."""
+    parts: list[RenderableType] = [_headline(report)]
+    for scope, title in SCOPES.items():
+        index = _Index(report.measurements, scope)
+        tables = [table for table in _tables(index, window) if table.row_count] if index else []
+        if tables:
+            parts += [Text(), Text(f" {title} ", style="bold reverse")]
+        for table in tables:
+            parts += [Text(), Text(table.heading, style="bold"), table]
+    return Group(*parts)
+
+
+def _headline(report: Report) -> Text:
+    if report.as_of is None:
+        return Text("Nothing has arrived yet: no measurements." + _account(report))
+    return Text.assemble(("As of ", "dim"), (report.as_of, "bold"), _account(report))
+
+
+def _account(report: Report) -> str:
+    went_in = report.input
+    parts = [f"{went_in.activities:,} activities"]
+    if went_in.files is not None:
+        parts[0] += f" from {went_in.files:,} file{'s' * (went_in.files != 1)}"
+    parts.append(f"{went_in.duplicates:,} duplicates")
+    parts.append(f"{went_in.late:,} too late")
+    if went_in.missing:
+        parts.append(f"{went_in.missing:,} records deleted before they were measured")
+    if went_in.after_as_of:
+        parts.append(f"{went_in.after_as_of:,} after the asked end")
+    if went_in.dead_letters:
+        parts.append("dead letters: " + ", ".join(f"{reason} {count:,}" for reason, count in went_in.dead_letters.items()))
+    return "\n" + " · ".join(parts)
+
+
+def _tables(index: _Index, window: str) -> Iterator[_Headed]:
+    yield _coverage(index)
+    yield _activity(index, window)
+    yield _intensity(index, window)
+    yield _dominance(index, window)
+    for platform in PLATFORMS:
+        yield _busiest(index, platform, window)
+
+
+def _table(heading: str, *columns: str, text_columns: int = 1) -> _Headed:
+    table = _Headed(heading)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number < text_columns else "right", overflow="fold")
+    return table
+
+
+def _coverage(index: _Index) -> _Headed:
+    table = _table("Coverage: share of the window that the feeds saw whole", "", *WINDOWS)
+    for platform in PLATFORMS:
+        values = [index.get("window_coverage_ratio", platform=platform, window=window) for window in WINDOWS]
+        if any(value is not None for value in values):
+            table.add_row(TITLES[platform], *(_percent(value) for value in values))
+    return table
+
+
+def _activity(index: _Index, window: str) -> _Headed:
+    columns = (*WINDOWS, f"developers {window}", f"repositories {window}")
+    table = _table("Activity of people", "", "feature", *columns, text_columns=2)
+    for platform in PLATFORMS:
+        title = TITLES[platform]
+        for feature in FEATURES:
+            values = [index.get("activity", platform=platform, feature=feature, window=each) for each in WINDOWS]
+            if any(value is not None for value in values):
+                names = ("active_developers", "active_repositories")
+                who = [index.get(name, platform=platform, feature=feature, window=window) for name in names]
+                table.add_row(title, feature, *(_number(value) for value in (*values, *who)))
+                title = ""
+        commits = [index.get("commits", platform=platform, window=each) for each in WINDOWS]
+        if any(value is not None for value in commits):
+            table.add_row(title, "commits known", *(_number(value) for value in commits), "", "")
+    return table
+
+
+def _intensity(index: _Index, window: str) -> _Headed:
+    table = _table(f"Intensity, {window}: activities of a repository that was active in any feature", "feature", "", *STATS, text_columns=2)
+    for feature in FEATURES:
+        name = feature
+        for platform in PLATFORMS:
+            values = [index.get("intensity", platform=platform, feature=feature, window=window, stat=stat) for stat in STATS]
+            if any(value is not None for value in values):
+                table.add_row(name, TITLES[platform], *(_number(value) for value in values))
+                name = ""
+        gap = index.get("intensity_gap_ratio", feature=feature, window=window)
+        if gap is not None:
+            table.add_row(name, "GitHub ÷ Hub", _number(gap))
+    return table
+
+
+def _dominance(index: _Index, window: str) -> _Headed:
+    title = f"Dominance, {window}: chance that a GitHub repository has more of it than one of the Hub (0.5: equal)"
+    table = _table(title, "feature", "dominance", "U", "z", "p")
+    for feature in FEATURES:
+        names = ("dominance_ratio", "mann_whitney_u", "mann_whitney_z", "mann_whitney_p")
+        values = [index.get(name, feature=feature, window=window) for name in names]
+        if any(value is not None for value in values):
+            table.add_row(feature, *(_number(value) for value in values))
+    return table
+
+
+def _busiest(index: _Index, platform: str, window: str) -> _Headed:
+    found = {feature: index.busiest(platform, feature, window)[:_BUSIEST] for feature in _COMPARED}
+    table = _table(f"Busiest repositories on {TITLES[platform]}, {window}", "feature", "", "repository", text_columns=1)
+    table.columns[2].justify = "left"
+    for feature, repositories in found.items():
+        name = feature
+        for repository, value in repositories:
+            table.add_row(name, _number(value), Text(repository))
+            name = ""
+    return table
+
+
+def _number(value: float | None) -> Text:
+    """Whole numbers with separators, others with four significant digits."""
+    if value is None:
+        return _UNKNOWN
+    if value == int(value) and abs(value) < 1e15:
+        return Text(f"{int(value):,}")
+    return Text(f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}")
+
+
+def _percent(value: float | None) -> Text:
+    return _UNKNOWN if value is None else Text(f"{100 * value:.4g} %")

@@ -1,0 +1,46 @@
+"""Reads a topic of one partition from its beginning, committed records only, without a group."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+Record = tuple[bytes, bytes | None]
+
+
+class TopicReader:
+    """Follows partition 0 of a topic."""
+
+    def __init__(self, consumer: Any, place: Any) -> None:
+        self._consumer = consumer
+        self._place = place
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, bootstrap: str, topic: str) -> AsyncIterator[Self]:
+        """A reader of the broker's topic, which must exist. Raises KafkaError when nobody answers."""
+        from aiokafka import AIOKafkaConsumer, TopicPartition
+
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap, isolation_level="read_committed", auto_offset_reset="earliest", fetch_max_wait_ms=200
+        )
+        await consumer.start()
+        try:
+            place = TopicPartition(topic, 0)
+            consumer.assign([place])
+            await consumer.seek_to_beginning(place)
+            yield cls(consumer, place)
+        finally:
+            await consumer.stop()
+
+    async def read(self, timeout: float = 0.2) -> list[Record]:
+        """What has come, after waiting at most `timeout` seconds for something."""
+        fetched = await self._consumer.getmany(self._place, timeout_ms=int(timeout * 1000))
+        return [(record.key, record.value) for record in fetched.get(self._place, ())]
+
+    async def read_to_end(self) -> list[Record]:
+        """Everything that is committed now and not read yet."""
+        ends = await self._consumer.end_offsets([self._place])
+        records: list[Record] = []
+        while await self._consumer.position(self._place) < ends[self._place]:
+            records += await self.read()
+        return records

@@ -1,0 +1,114 @@
+"""The command line from outside: exit codes, one line for each error, help."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from nomadwatch.cli import nomadwatch, run
+
+COMMANDS = ["replay", "report", "aggregate", "measure", "broker", "topics", "doctor"]
+
+
+def ends(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    """Exit code and stderr of a command, which must be one line at most."""
+    code = run(list(arguments))
+    complaint = capfd.readouterr().err
+    assert complaint.count("\n") <= 1
+    assert "Traceback" not in complaint
+    return code, complaint.rstrip("\n")
+
+
+def test_the_version_is_the_project_s(capfd: pytest.CaptureFixture[str]) -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert run(["--version"]) == 0
+    assert capfd.readouterr().out == f"nomadwatch {project['version']}\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run([command, "--help"]) == 0
+    text = capfd.readouterr().out
+    assert re.match(rf"Usage: nomadwatch {command} ", text)
+    assert len(text.splitlines()) > 5
+
+
+def test_help_lists_every_command_with_a_line() -> None:
+    assert sorted(nomadwatch.commands) == sorted(COMMANDS)
+    assert all(command.get_short_help_str(100) for command in nomadwatch.commands.values())
+
+
+def test_help_loads_none_of_the_heavy_modules() -> None:
+    script = "import sys; from nomadwatch.cli import run; run(['--help']); run(['replay', '--help']); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in done.stderr.split()}
+    assert loaded.isdisjoint({"faust", "aiokafka", "kafka", "numpy", "rich", "msgspec", "aiohttp", "asyncio", "multiprocessing"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["replay"], "Missing argument 'PATH...'; see nomadwatch replay --help"),
+        (["replay", "x", "--frobnicate"], "No such option: --frobnicate; see nomadwatch replay --help"),
+        (["dance"], "No such command 'dance'; see nomadwatch --help"),
+        (["report"], "whose report? name a data folder (--data-dir) or a broker (--broker)"),
+        (["topics", "dance"], "No such command 'dance'; see nomadwatch topics --help"),
+        (["broker", "--port", "x"], "Invalid value for '--port': 'x' is not a valid integer range; see nomadwatch broker --help"),
+        (["aggregate"], "aggregate works on a broker; name it with --broker HOST:PORT"),
+        (["aggregate", "--broker", "nowhere"], "the broker 'nowhere' is no address; write it as HOST:PORT"),
+        (["broker"], "the broker keeps its log in a folder; name it with --data-dir"),
+        (["topics", "check"], "which broker? name it with --broker HOST:PORT"),
+        (["replay", "absent.json.gz"], "there is no file or folder absent.json.gz; name files, folders or globs that exist"),
+        (["replay", ".", "--as-of", "yesterday"], "--as-of: 'yesterday' is no time; write it as 2015-01-01T15:00:00Z"),
+        (["replay", ".", "--partitions", "0"], "--partitions: '0' will not do for partitions (Expected `int` >= 1); correct it"),
+        (["replay", ".", "--broker", "nowhere"], "the broker 'nowhere' is no address; write it as HOST:PORT"),
+        (["report", "--data-dir", "absent"], "absent holds no state; name the --data-dir of a replay"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(
+    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert ends(capfd, *arguments) == (2, f"nomadwatch: {said}")
+
+
+@pytest.mark.parametrize("name", [".", "absent/report.json", "file/report.json"])
+def test_a_report_that_could_not_be_written_is_told_before_the_work(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    code, complaint = ends(capfd, "replay", "file", "--report", name, "--data-dir", "state")
+    assert code == 2
+    assert complaint.startswith(f"nomadwatch: the report cannot be written to {name} (")
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_folder_in_use_is_exit_code_1(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from nomadwatch.state import State
+
+    with State(str(tmp_path)):
+        code, complaint = ends(capfd, "replay", str(tmp_path), "--data-dir", str(tmp_path))
+    assert code == 1
+    assert complaint == f"nomadwatch: the data folder {tmp_path} is in use by another process; wait for its end or name another"
+
+
+def test_a_broker_that_does_not_answer_is_exit_code_1_after_a_bounded_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import socket
+
+    monkeypatch.setenv("NOMADWATCH_BROKER_WAIT", "0.3")
+    (tmp_path / "2015-01-01-15.json").touch()
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        address = f"127.0.0.1:{deaf.getsockname()[1]}"
+        for arguments in (["replay", str(tmp_path)], ["aggregate"], ["report"], ["topics", "check"]):
+            code, complaint = ends(capfd, *arguments, "--broker", address)
+            assert code == 1
+            assert complaint.startswith(f"nomadwatch: no Kafka broker answers at {address} (waited 0.3 s: ")
+    code, complaint = ends(capfd, "replay", str(tmp_path), "--broker", address)
+    assert code == 1
+    assert complaint.startswith(f"nomadwatch: no Kafka broker answers at {address} (waited 0.3 s: ")

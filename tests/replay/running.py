@@ -1,0 +1,119 @@
+"""Replays through the real command line, and what they leave in their state."""
+
+import asyncio
+import base64
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nomadwatch.embedded import embedded
+from sinks.topic import TopicReader
+from streams.bots import known
+from tests.nomadwatch.commands import PROGRAM, command
+from tests.nomadwatch.waiting import gone, until
+
+# Data, not code: which logins are bots is no matter of counting.
+BOTS = known("github")
+SECONDS_TO_END = 10.0
+
+
+class Replayed(NamedTuple):
+    """A report as it was written, and as it is read."""
+
+    text: str
+    report: dict[str, Any]
+
+    @property
+    def measurements(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.report["measurements"]
+        return found
+
+    @property
+    def input(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.report["input"]
+        return found
+
+
+class Misread(NamedTuple):
+    """A dead letter: the line (from 1) of a file that was not measured, why, and its bytes (None where they are not kept)."""
+
+    file: str
+    line: int
+    reason: str
+    raw: bytes | None
+
+
+def replayed(*arguments: object) -> Replayed:
+    """A replay that must succeed without a word."""
+    done = command("replay", *arguments, "--report", "-")
+    assert (done.code, done.complaint) == (0, ""), f"exit code {done.code}: {done.complaint}"
+    return read(done.output)
+
+
+def read(text: str) -> Replayed:
+    return Replayed(text, json.loads(text))
+
+
+def values(replay: Replayed, name: str, **labels: str) -> list[float]:
+    """The values of the measurements with these labels and perhaps others."""
+    wanted = labels.items()
+    return [row["value"] for row in replay.measurements if row["name"] == f"nomadwatch_{name}" and wanted <= row["labels"].items()]
+
+
+def counted(stated: Mapping[str, Any]) -> dict[str, Any]:
+    """An input as oracles know it: they leave nothing out for being late."""
+    return {name: stated[name] for name in ("files", "activities", "duplicates", "dead_letters")}
+
+
+def dead_letters(state: Path) -> list[Misread]:
+    """What the topic dead-letters of a data folder holds, in the order of reading."""
+
+    async def letters() -> list[Misread]:
+        async with embedded(state) as address, TopicReader.open(address, "dead-letters") as reader:
+            rows = [(key, json.loads(value or b"null")) for key, value in await reader.read_to_end()]
+        assert all(key == row["file"].encode() and row["source"] == "archive" for key, row in rows)
+        bytes_of = {number: base64.b64decode(row["raw"]) for number, (_, row) in enumerate(rows) if "raw" in row}
+        return [Misread(row["file"], row["line"], row["reason"], bytes_of.get(number)) for number, (_, row) in enumerate(rows)]
+
+    return asyncio.run(letters())
+
+
+@contextmanager
+def running(*arguments: object) -> Iterator["subprocess.Popen[str]"]:
+    """A replay in a session of its own, as under a terminal of its own. Afterwards none of its processes is left, whoever ended it."""
+    options = [*PROGRAM, "replay", *map(str, arguments)]
+    with subprocess.Popen(options, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True) as main:
+        try:
+            yield main
+        finally:
+            if main.poll() is None:
+                main.kill()
+            main.communicate()
+        asyncio.run(until(lambda: not members(main.pid), SECONDS_TO_END))
+
+
+def written(session: int) -> int:
+    """How many bytes its living processes have written to files: the embedded broker's log, as good as alone."""
+    total = 0
+    for pid in members(session):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            lines = Path(f"/proc/{pid}/io").read_text().splitlines()
+            total += int(dict(line.split(": ") for line in lines)["wchar"])
+    return total
+
+
+def members(session: int) -> list[int]:
+    """The living processes of a session."""
+    found = []
+    for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
+        try:
+            *_, own = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:4]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(own) == session and not gone(pid):
+            found.append(pid)
+    return found

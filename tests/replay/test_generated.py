@@ -1,0 +1,94 @@
+"""A generated world of both platforms, with everything that can be wrong in an archive, against its own truth."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from simulator.archive import Plan, write
+from simulator.clock import DAY, HOUR, MINUTE, rfc3339
+from simulator.population import WATCHED
+from simulator.truth import Truth
+from tests.recount import compare, recount
+from tests.replay.conftest import MESSY, World
+from tests.replay.running import BOTS, Replayed, counted, replayed, values
+
+WATCHLIST = [{"project": project, "github": on_github, "huggingface": on_hub} for project, (on_github, on_hub) in WATCHED.items()]
+AS_OF = MESSY.start + 3 * HOUR + 17 * MINUTE + 29_000_001
+
+
+def differences(replay: Replayed, truth: Truth) -> list[str]:
+    expected = {(name, frozenset(labels.items())): value for name, labels, value in truth.measurements()}
+    return compare(replay.measurements, expected)
+
+
+def test_the_report_of_a_messy_world_equals_its_truth(world: World) -> None:
+    assert differences(world.undisturbed, world.truth) == []
+    told = world.truth.report()
+    assert counted(world.undisturbed.input) == told["input"]
+    assert world.undisturbed.input["late"] == 0
+    assert world.undisturbed.report["as_of"] == rfc3339(world.truth.front)
+    # Nothing agrees by being empty.
+    assert len({row["name"] for row in world.undisturbed.measurements}) == 15
+    assert world.truth.duplicates > 500
+    assert set(world.truth.dead_letters) == {"json", "not-an-event", "unknown-type", "missing-field", "bad-time", "future"}
+
+
+def test_as_of_an_earlier_front_it_equals_the_truth_of_what_had_happened(world: World) -> None:
+    earlier = replayed(world.folder, "--as-of", rfc3339(AS_OF))
+    assert differences(earlier, truth_up_to(world.truth, AS_OF)) == []
+    assert earlier.report["as_of"] == rfc3339(AS_OF)
+    assert earlier.input["dead_letters"] == world.undisturbed.input["dead_letters"]
+    all_lines = sum(world.undisturbed.input[name] for name in ("activities", "duplicates"))
+    assert sum(earlier.input[name] for name in ("activities", "duplicates", "after_as_of")) == all_lines
+    assert earlier.input["activities"] == sum(deed.occurred_at <= AS_OF for deed in world.truth.deeds.values())
+    assert earlier.input["after_as_of"] > 5000
+
+
+def truth_up_to(whole: Truth, time: int) -> Truth:
+    """What would be true if nothing after a moment had arrived."""
+    truth = Truth()
+    for deed in whole.deeds.values():
+        if deed.occurred_at <= time:
+            truth.arrive(deed, deed.occurred_at)
+    truth.mark(time + 1)
+    for platform, spans in whole.covered.items():
+        for start, end in spans:
+            if start <= time:
+                truth.cover(platform, start, min(end, time + 1))
+    return truth
+
+
+def test_with_a_watchlist_of_ones_own_and_bots_as_people_it_equals_the_recount(world: World, tmp_path: Path) -> None:
+    deeds = world.truth.deeds.values()
+    owners = {
+        platform: [name for name, _ in Counter(deed.name.partition("/")[0] for deed in deeds if deed.platform == platform).most_common(3)]
+        for platform in ("github", "huggingface")
+    }
+    (one, other, third), hub = owners["github"], owners["huggingface"]
+    busiest = Counter(deed.name for deed in deeds if deed.name.startswith(f"{third}/")).most_common(1)[0][0]
+    watchlist = [
+        {"project": "first", "github": [one.upper(), busiest], "huggingface": []},
+        {"project": "second", "github": [f"{other}/*"], "huggingface": hub},
+    ]
+    file = tmp_path / "watchlist.yaml"
+    fields = [[f"project: {entry['project']}", *(f"{name}: {entry[name]}" for name in owners)] for entry in watchlist]
+    file.write_text("".join("- " + "\n  ".join(lines) + "\n" for lines in fields))
+    watched = replayed(world.folder, "--watchlist", file, "--include-bots")
+    assert compare(watched.measurements, recount(world.paths, include_bots=True, watchlist=watchlist, bots=BOTS)) == []
+    assert {row["labels"]["project"] for row in watched.measurements if "project" in row["labels"]} == {"first", "second"}
+    assert values(watched, "activities_total", actor="bot") == []
+    assert watched.input == world.undisturbed.input
+
+
+def test_the_files_in_any_order_and_partitions_of_any_number_are_the_same_report(world: World) -> None:
+    assert replayed(*reversed(world.paths), "--partitions", 3).text == world.undisturbed.text
+
+
+def test_hours_too_far_apart_to_be_read_in_any_order_are_read_in_theirs(tmp_path: Path) -> None:
+    early = Plan(start=MESSY.start, events=300, hub_events=0, era="2024", future=0, late=0)
+    late = replace(early, start=MESSY.start + 60 * DAY, era="2026")  # whose ids are others
+    paths = [*write(tmp_path, early)[0], *write(tmp_path, late)[0]]
+    # Read the other way round, the earlier hour would be older than anything that can be told from what is known.
+    replay = replayed(*reversed(paths))
+    assert compare(replay.measurements, recount(paths, watchlist=WATCHLIST, bots=BOTS)) == []
+    assert replay.input["late"] == 0

@@ -1,0 +1,60 @@
+"""Whoever ends a replay, and however: no process stays behind, and the same command goes on to the same report."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.nomadwatch.waiting import until
+from tests.replay.conftest import World
+from tests.replay.running import replayed, running, written
+
+KILLS = 10
+# A whole replay of the world writes more than twice as much.
+MOST_WRITTEN = 22_000_000
+
+
+def test_killed_again_and_again_it_ends_with_the_report_of_an_undisturbed_one(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOMADWATCH_AGGREGATE_CHECKPOINT_INTERVAL", "0.05")
+    random = Random(5)
+    kills = rounds = 0
+    state, report = tmp_path / "0", tmp_path / "report.json"
+    while kills < KILLS:
+        # Where in the work it dies is drawn, not when: most of the time is spent starting.
+        enough = random.uniform(0, MOST_WRITTEN)
+        with running(world.folder, "--data-dir", state, "--report", report) as main:
+            asyncio.run(until(lambda main=main, enough=enough: written(main.pid) > enough or main.poll() is not None))  # type: ignore[misc]
+            if main.poll() is None:
+                kills += 1
+                # All at once, or the main process alone: then the others must notice.
+                if kills % 2:
+                    os.killpg(main.pid, signal.SIGKILL)
+                else:
+                    main.kill()
+                continue
+        # It came to its end sooner: that report counts, and the killing goes on with a new one.
+        assert main.returncode == 0
+        assert report.read_text() == world.undisturbed.text
+        rounds += 1
+        state = tmp_path / str(rounds)
+    assert replayed(world.folder, "--data-dir", state).text == world.undisturbed.text
+    assert replayed(world.folder, "--data-dir", state).text == world.undisturbed.text, "asked again, it says the same"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_ends_with_one_line_and_goes_on_to_the_same_report(number: signal.Signals, world: World, tmp_path: Path) -> None:
+    with running(world.folder, "--data-dir", tmp_path, "--report", "-") as main:
+        asyncio.run(until(lambda: written(main.pid) > 5_000_000))
+        if number == signal.SIGINT:
+            os.killpg(main.pid, number)  # Ctrl-C reaches every process of the terminal
+        else:
+            main.send_signal(number)
+        output, complaint = main.communicate(timeout=10)
+    assert (main.returncode, output) == (1, "")
+    assert complaint == f"nomadwatch: interrupted; the same command goes on from what {tmp_path} holds\n"
+    assert replayed(world.folder, "--data-dir", tmp_path).text == world.undisturbed.text
