@@ -1,0 +1,88 @@
+"""The two brokers that chaos runs on: the embedded one, which is killed too, and Apache Kafka."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+
+from tests.chaos.fleet import ROOT, Fleet
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Embedded:
+    """The embedded broker, in the hands of the fleet once the chaos begins."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file, self.port = folder / "log.db", free_port()
+        self.bootstrap = f"127.0.0.1:{self.port}"
+        self._start()
+
+    def _start(self) -> None:
+        command = [sys.executable, "-m", "broker", str(self._file), "--port", str(self.port), "--housekeeping", "0.3"]
+        self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline(), "the broker says when it is ready"
+
+    @property
+    def size(self) -> int:
+        """Bytes of the log on disk."""
+        return sum(path.stat().st_size for path in self._file.parent.glob(f"{self._file.name}*"))
+
+    def force_compaction(self, topic: str) -> None:
+        alter(self.bootstrap, topic, {"min.compaction.lag.ms": "0", "delete.retention.ms": "0"})
+
+    def join(self, fleet: Fleet) -> None:
+        self.stop()
+        fleet.add_broker(self._file, self.port)
+
+    def revive(self) -> None:
+        self._start()
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+class Apache:
+    """Apache Kafka; it stays alive, everybody else dies."""
+
+    def __init__(self, kafka: Any) -> None:
+        self._kafka, self.bootstrap = kafka, kafka.address
+
+    def force_compaction(self, topic: str) -> None:
+        settings = {"segment.ms": "1000", "segment.bytes": "1048576", "min.cleanable.dirty.ratio": "0.01"}
+        alter(self.bootstrap, topic, settings | {"min.compaction.lag.ms": "0", "delete.retention.ms": "0"})
+
+    def join(self, fleet: Fleet) -> None:
+        pass
+
+    def revive(self) -> None:
+        pass
+
+
+def alter(bootstrap: str, topic: str, settings: dict[str, str]) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs=settings)])
+    admin.close()
+
+
+@pytest.fixture(params=["embedded", "apache"])
+def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    if request.param == "embedded":
+        embedded = Embedded(tmp_path)
+        yield embedded
+        embedded.stop()
+    else:
+        yield Apache(request.getfixturevalue("apache_kafka"))

@@ -1,0 +1,118 @@
+"""Runs a role that kills or stops itself at the worst moments: `python -m tests.chaos.crashing ROLE SPEC_JSON POINT=CHANCE…`
+
+Points: `sending` (a transaction has some of its records), `committing` (all records are there, the commit is not asked for), `committed`
+(it was answered, the worker does not know yet), `closing` (panes are half merged), `recovering` (panes are half read back), `stopping`
+(SIGSTOP with an open transaction: a zombie once somebody sends SIGCONT), `reading` (the reader, between two chunks).
+"""
+
+import asyncio
+import logging
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+
+from agents import aggregate, checkpoint, measure
+from agents.config import Config
+from agents.operators.partition import Partition
+from streams.archive import plan
+from streams.publish import Progress, publish
+from streams.sections import Options
+from streams.topics import Topics
+from streams.watchlist import Watchlist
+
+ACTOR_KEY = b"chaos"
+
+
+class Reading(msgspec.Struct):
+    """What the reader reads, and how long it rests after each chunk (s), so that there is time to die."""
+
+    folder: str
+    bootstrap: str
+    prefix: str
+    partitions: int
+    rest: float
+
+
+CHANCES: dict[str, float] = {}
+
+
+def strike(point: str) -> None:
+    if random.random() < CHANCES.get(point, 0.0):
+        logging.warning("strikes while %s", point)
+        os.kill(os.getpid(), signal.SIGSTOP if point == "stopping" else signal.SIGKILL)
+
+
+def arm() -> None:
+    """Put the points into what the workers are made of."""
+    send, commit, close, read_back = AIOKafkaProducer.send_batch, AIOKafkaProducer.commit_transaction, Partition.close, checkpoint.read_back
+
+    async def striking_send(self: AIOKafkaProducer, *args: Any, **kwargs: Any) -> Any:
+        sent = await send(self, *args, **kwargs)
+        if random.random() < CHANCES.get("sending", 0.0):
+            await sent
+            CHANCES["sending"] = 1.0
+            strike("sending")
+        return sent
+
+    async def striking_commit(self: AIOKafkaProducer) -> None:
+        strike("stopping")
+        strike("committing")
+        await commit(self)
+        strike("committed")
+
+    def striking_close(self: Partition) -> Iterator[None]:
+        for step in close(self):
+            strike("closing")
+            yield step
+
+    async def striking_read_back(*args: Any) -> Any:
+        reading = asyncio.ensure_future(read_back(*args))
+        await asyncio.sleep(random.random() / 20)
+        strike("recovering")
+        return await reading
+
+    AIOKafkaProducer.send_batch, AIOKafkaProducer.commit_transaction = striking_send, striking_commit
+    Partition.close = striking_close  # type: ignore[method-assign]
+    aggregate.read_back = striking_read_back  # type: ignore[attr-defined]
+
+
+def read(reading: Reading) -> None:
+    def progress(_: Progress) -> None:
+        time.sleep(reading.rest)
+        strike("reading")
+
+    asyncio.run(
+        publish(
+            plan([reading.folder]),
+            bootstrap=reading.bootstrap,
+            topics=Topics(prefix=reading.prefix, partitions=reading.partitions),
+            actor_key=ACTOR_KEY,
+            options=Options(Watchlist.load(None)),
+            now=lambda: time.time_ns() // 1000,
+            progress=progress,
+        )
+    )
+
+
+def main() -> None:
+    role, spec, *points = sys.argv[1:]
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(name)s: %(message)s", stream=sys.stdout)
+    for noisy in ("faust", "mode", "aiokafka"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    CHANCES.update((point, float(chance)) for point, _, chance in (text.partition("=") for text in points))
+    arm()
+    if role == "reader":
+        read(msgspec.json.decode(spec, type=Reading))
+    else:
+        {"aggregate": aggregate.run, "measure": measure.run}[role](msgspec.json.decode(spec, type=Config))
+
+
+if __name__ == "__main__":
+    main()

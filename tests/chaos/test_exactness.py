@@ -1,0 +1,168 @@
+"""Five days of activities while everything is killed at random: every pane key and every measurement equals the truth."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from kafka import KafkaConsumer, TopicPartition
+
+from agents.config import Config
+from agents.measurements import EVALUATION, Measurement, decode_evaluation, decode_measurement
+from simulator.stream import five_days
+from simulator.truth import Truth
+from simulator.wire import deed
+from streams import admin
+from streams.activity import HOUR
+from streams.topics import Topics
+from tests.agents.test_partition import PARTITIONS, Committed, compare
+from tests.chaos.crashing import Reading
+from tests.chaos.fleet import Fleet
+
+START = 20_000 * 24 * HOUR
+CHANCES = {
+    "sending": 0.004,
+    "committing": 0.004,
+    "committed": 0.004,
+    "closing": 0.0008,
+    "recovering": 0.15,
+    "stopping": 0.002,
+    "reading": 0.02,
+}
+LEAST_KILLS = 20
+LEAST_POINTS = 3
+
+
+def write_hours(folder: Path, wire: list[dict[str, Any]]) -> Truth:
+    """The activities as one file an hour of receipt, and what must come out of them."""
+    truth = Truth()
+    hours: dict[int, list[dict[str, Any]]] = {}
+    for activity in wire:
+        hours.setdefault(activity["ingested_at"] // HOUR, []).append(activity)
+    for hour, activities in sorted(hours.items()):
+        path = folder / f"{_name(hour)}.activities.ndjson"
+        path.write_text("".join(json.dumps(activity) + "\n" for activity in activities))
+        truth.mark(hour * HOUR)
+        for activity in activities:
+            truth.arrive(deed(activity), activity["ingested_at"])
+        truth.mark((hour + 1) * HOUR)
+        for platform in {activity["platform"] for activity in activities}:
+            truth.cover(platform, hour * HOUR, (hour + 1) * HOUR)
+    return truth
+
+
+def _name(hour: int) -> str:
+    from datetime import UTC, datetime, timedelta
+
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(hours=hour)
+    return f"{moment:%Y-%m-%d}-{moment.hour}"
+
+
+def read_topic(bootstrap: str, topic: str, partitions: int) -> Iterator[tuple[int, bytes, bytes | None]]:
+    """(partition, key, value) of all committed records."""
+    consumer = KafkaConsumer(
+        bootstrap_servers=bootstrap,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=16 << 20,
+    )
+    places = [TopicPartition(topic, number) for number in range(partitions)]
+    consumer.assign(places)
+    ends = consumer.end_offsets(places)
+    consumer.seek_to_beginning(*places)
+    while any(consumer.position(place) < ends[place] for place in places):
+        for place, records in consumer.poll(timeout_ms=500).items():
+            for record in records:
+                yield place.partition, record.key, record.value
+    consumer.close()
+
+
+def latest_evaluation(bootstrap: str, topic: str) -> tuple[Any, dict[bytes, Measurement]]:
+    table: dict[bytes, bytes] = {}
+    for _, key, value in read_topic(bootstrap, topic, 1):
+        if value is None:
+            table.pop(key, None)
+        else:
+            table[key] = value
+    evaluation = table.pop(EVALUATION, None)
+    return evaluation and decode_evaluation(evaluation), {key: decode_measurement(value) for key, value in table.items()}
+
+
+def check_measurements(found: list[Measurement], truth: Truth) -> None:
+    values = {(m.name, frozenset(m.labels.items())): m.value for m in found}
+    expected = {("nomadwatch_" + m.name, frozenset(m.labels.items())): m.value for m in truth.measurements()}
+    assert values.keys() == expected.keys()
+    for series, value in expected.items():
+        assert values[series] == pytest.approx(value, rel=1e-9, abs=1e-300), series
+
+
+async def chaos(fleet: Fleet, bootstrap: str, topics: Topics, seconds: float) -> Any:
+    """Harass the fleet, then let it finish; returns the last evaluation and its measurements."""
+    watcher = asyncio.ensure_future(fleet.watch())
+    try:
+        await fleet.harass(seconds, pause=1.2)
+        reader = next(process for process in fleet.processes if process.name == "reader")
+        async with asyncio.timeout(120):
+            while not reader.finished:
+                await asyncio.sleep(0.2)
+            ends = await asyncio.to_thread(end_offsets, bootstrap, topics)
+            while True:
+                evaluation, measurements = await asyncio.to_thread(latest_evaluation, bootstrap, topics.measurements)
+                if evaluation is not None and evaluation.closed and all(evaluation.offsets.get(n, 0) >= end for n, end in ends.items()):
+                    return evaluation, list(measurements.values())
+                await asyncio.sleep(0.5)
+    finally:
+        watcher.cancel()
+
+
+def end_offsets(bootstrap: str, topics: Topics) -> dict[int, int]:
+    consumer = KafkaConsumer(bootstrap_servers=bootstrap)
+    ends = consumer.end_offsets([TopicPartition(topics.activity, number) for number in range(topics.partitions)])
+    consumer.close()
+    return {place.partition: end for place, end in ends.items()}
+
+
+def test_nothing_is_lost_or_doubled_whatever_dies(broker: Any, tmp_path: Path) -> None:
+    wire = five_days(seed=21, n=25_000, start=START)
+    hours = tmp_path / "hours"
+    hours.mkdir()
+    truth = write_hours(hours, wire)
+    topics = Topics(prefix="chaos-", partitions=PARTITIONS)
+    admin.create(broker.bootstrap, topics)
+    broker.force_compaction(topics.panes)
+    config = Config(
+        bootstrap=broker.bootstrap,
+        prefix="chaos-",
+        partitions=PARTITIONS,
+        data_dir=str(tmp_path),
+        checkpoint_interval=0.2,
+        refresh_interval=0.3,
+    )
+    reading = Reading(str(hours), broker.bootstrap, "chaos-", PARTITIONS, rest=0.25)
+    fleet = Fleet(tmp_path, config, reading, CHANCES, Random(4))
+    broker.join(fleet)
+    try:
+        evaluation, measurements = asyncio.run(chaos(fleet, broker.bootstrap, topics, seconds=40))
+    finally:
+        fleet.end()
+        print({process.name: process.starts for process in fleet.processes}, fleet.kills)
+    deaths = sum(process.starts - 1 for process in fleet.processes)
+    assert deaths >= LEAST_KILLS, fleet.kills
+    struck = {point for process in fleet.processes for point in CHANCES if f"strikes while {point}" in process.text}
+    assert len(struck) >= LEAST_POINTS, struck
+    assert evaluation.activities == len(truth.deeds)
+    assert evaluation.activities + evaluation.duplicates == len(wire)
+    assert (evaluation.late, evaluation.dead_letters) == (0, {})
+    check_measurements(measurements, truth)
+    broker.revive()
+    committed = [Committed() for _ in range(PARTITIONS)]
+    for partition, key, value in read_topic(broker.bootstrap, topics.panes, PARTITIONS):
+        if value is None:
+            committed[partition].table.pop(key, None)
+        else:
+            committed[partition].table[key] = value
+    assert compare(committed, wire) > 300
