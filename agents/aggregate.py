@@ -26,6 +26,8 @@ from streams.letters import misread
 from streams.topics import Topics
 
 logger = logging.getLogger("nomadwatch.aggregate")
+# Faust's services log under the name of the module that a class stands in: these would speak as if they were ours.
+_FAUST: Final = logging.getLogger("faust")
 
 # A checkpoint may take a tenth of the time at most.
 REST: Final = 10
@@ -36,6 +38,8 @@ COMMIT_TIMEOUT: Final = 30.0
 class _NoTables(TableManager):
     """Faust gives tables a second to be declared; here there are none to wait for."""
 
+    logger = _FAUST
+
     async def on_start(self) -> None:
         await self._update_channels()
         await self.recovery.start()
@@ -44,13 +48,20 @@ class _NoTables(TableManager):
 class _PromptThread(AIOKafkaConsumerThread):
     """Faust lets a fetch wait for 1.5 s, and a partition that was not part of it waits as long: at the end of a stream for nothing."""
 
+    logger = _FAUST
+
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer
 
+    def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
+        """Print no traceback: the app crashes with the same reason, and whoever runs it says so."""
+
 
 class _PromptConsumer(Consumer):
+    logger = _FAUST
+
     def _new_consumer_thread(self) -> Any:
         return _PromptThread(self, loop=self.loop, beacon=self.beacon)
 

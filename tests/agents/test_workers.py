@@ -103,3 +103,36 @@ def test_records_that_the_log_has_deleted_are_counted_as_missing(deleted: int, t
         assert (evaluation.activities, evaluation.missing) == (3 - deleted, deleted)
     finally:
         broker.stop()
+
+
+DESERTED = """
+import logging
+import sys
+import msgspec
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaConnectionError
+from agents import aggregate
+from agents.config import Config
+
+async def start(self):
+    raise KafkaConnectionError("gone")
+
+AIOKafkaConsumer.start = start
+# As in a role's process, where what the libraries log is shown only when asked for.
+logging.getLogger().setLevel(logging.CRITICAL + 1)
+logging.getLogger("nomadwatch").setLevel(logging.WARNING)
+aggregate.run(msgspec.json.decode(sys.argv[1], type=Config))
+"""
+
+
+def test_a_broker_that_goes_away_while_the_worker_starts_is_one_line(tmp_path: Path) -> None:
+    broker = Embedded(tmp_path)
+    try:
+        admin.create(broker.bootstrap, TOPICS)
+        config = Config(bootstrap=broker.bootstrap, prefix=TOPICS.prefix, partitions=1, data_dir=str(tmp_path))
+        command = [sys.executable, "-c", DESERTED, msgspec.json.encode(config).decode()]
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    finally:
+        broker.stop()
+    assert ended.returncode == 1
+    assert ended.stderr == "the broker does not answer (KafkaConnectionError: gone); start it, or name another one with --broker\n"
