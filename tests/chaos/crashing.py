@@ -1,4 +1,4 @@
-"""Runs a role that kills or stops itself at the worst moments: `python -m tests.chaos.crashing ROLE SPEC_JSON POINT=CHANCE…`
+"""Runs a role that kills or stops itself at the worst moments: `python -m tests.chaos.crashing ROLE SPEC_JSON SEED POINT=CHANCE…`
 
 Points: `sending` (a transaction has some of its records), `committing` (all records are there, the commit is not asked for), `committed`
 (it was answered, the worker does not know yet), `closing` (panes are half merged), `recovering` (panes are half read back), `stopping`
@@ -41,11 +41,14 @@ class Reading(msgspec.Struct):
 
 
 CHANCES: dict[str, float] = {}
+DICE = random.Random()
 
 
 def strike(point: str) -> None:
-    if random.random() < CHANCES.get(point, 0.0):
+    if DICE.random() < CHANCES.get(point, 0.0):
         logging.warning("strikes while %s", point)
+        # Who was stopped and goes on is not stopped again.
+        CHANCES[point] = 0.0
         os.kill(os.getpid(), signal.SIGSTOP if point == "stopping" else signal.SIGKILL)
 
 
@@ -55,7 +58,7 @@ def arm() -> None:
 
     async def striking_send(self: AIOKafkaProducer, *args: Any, **kwargs: Any) -> Any:
         sent = await send(self, *args, **kwargs)
-        if random.random() < CHANCES.get("sending", 0.0):
+        if DICE.random() < CHANCES.get("sending", 0.0):
             await sent
             CHANCES["sending"] = 1.0
             strike("sending")
@@ -74,7 +77,7 @@ def arm() -> None:
 
     async def striking_read_back(*args: Any) -> Any:
         reading = asyncio.ensure_future(read_back(*args))
-        await asyncio.sleep(random.random() / 20)
+        await asyncio.sleep(DICE.random() / 20)
         strike("recovering")
         return await reading
 
@@ -102,7 +105,8 @@ def read(reading: Reading) -> None:
 
 
 def main() -> None:
-    role, spec, *points = sys.argv[1:]
+    role, spec, seed, *points = sys.argv[1:]
+    DICE.seed(seed)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(name)s: %(message)s", stream=sys.stdout)
     for noisy in ("faust", "mode", "aiokafka"):
         logging.getLogger(noisy).setLevel(logging.ERROR)

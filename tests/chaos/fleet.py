@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -16,20 +17,25 @@ from tests.chaos.crashing import Reading
 ROOT = Path(__file__).parents[2]
 
 
-class Process:
-    """One role; `python -m MODULE …`, its output in a file of the folder."""
+# Moments at which an aggregate worker must have died, or have become a zombie, in every run: each start is given one that is missing.
+SURE = ("sending", "committing", "closing", "recovering", "stopping")
 
-    def __init__(self, folder: Path, name: str, command: list[str], *, once: bool = False) -> None:
+
+class Process:
+    """One role; `python -m MODULE …`, its output in a file of the folder. `strikes` gives each start its seed and chances to die."""
+
+    def __init__(self, folder: Path, name: str, command: list[str], strikes: Callable[[str], list[str]] | None, *, once: bool) -> None:
         self.name, self.once = name, once
-        self._command = [sys.executable, "-m", *command]
+        self._command, self._strikes = [sys.executable, "-m", *command], strikes
         self._log = folder / f"{name}.log"
-        self.starts = self.deaths = 0
+        self.starts = 0
         self.start()
 
     def start(self) -> None:
+        strikes = self._strikes(f"{self.name}/{self.starts}") if self._strikes else []
         self.starts += 1
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
+            self._process = subprocess.Popen([*self._command, *strikes], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
 
     @property
     def alive(self) -> bool:
@@ -68,14 +74,33 @@ class Fleet:
         self.folder, self.random = folder, random
         self.processes: list[Process] = []
         self.kills: dict[str, int] = {}
-        points = [f"{point}={chance}" for point, chance in chances.items()]
-        encoded = msgspec.json.encode(config).decode()
+        self._chances = chances
+        self._config = msgspec.json.encode(config).decode()
         for name in ("aggregate", "aggregate-2", "measure"):
-            self._add(name, ["tests.chaos.crashing", name.partition("-")[0], encoded, *points])
-        self._add("reader", ["tests.chaos.crashing", "reader", msgspec.json.encode(reading).decode(), *points], once=True)
+            self.add_worker(name)
+        reader = ["tests.chaos.crashing", "reader", msgspec.json.encode(reading).decode()]
+        self._add("reader", reader, self._points, once=True)
 
-    def _add(self, name: str, command: list[str], *, once: bool = False) -> None:
-        self.processes.append(Process(self.folder, name, command, once=once))
+    def add_worker(self, name: str) -> None:
+        """Let a worker join; what stands before a hyphen of its name is its role."""
+        strikes = self._points_of_aggregate if name.startswith("aggregate") else self._points
+        self._add(name, ["tests.chaos.crashing", name.partition("-")[0], self._config], strikes)
+
+    def _points(self, seed: str, **sure: float) -> list[str]:
+        return [seed, *(f"{point}={chance}" for point, chance in (self._chances | sure).items())]
+
+    def _points_of_aggregate(self, seed: str) -> list[str]:
+        missing = [point for point in SURE if point not in self.struck("aggregate")]
+        # The workers that start at the same time are to die of different causes.
+        return self._points(seed, **({self.random.choice(missing): 1.0} if missing else {}))
+
+    def struck(self, role: str = "") -> set[str]:
+        """The points at which processes of a role, or any, have died or stopped of themselves so far."""
+        texts = [process.text for process in self.processes if process.name.startswith(role)]
+        return {point for point in self._chances for text in texts if f"strikes while {point}" in text}
+
+    def _add(self, name: str, command: list[str], strikes: Callable[[str], list[str]] | None = None, *, once: bool = False) -> None:
+        self.processes.append(Process(self.folder, name, command, strikes, once=once))
 
     def add_broker(self, file: Path, port: int) -> None:
         """An embedded broker that is part of the fleet: it dies and comes back like everyone."""
@@ -88,7 +113,6 @@ class Fleet:
         while True:
             for process in self.processes:
                 if not process.alive and not process.finished:
-                    process.deaths += 1
                     process.start()
                 if process.stopped:
                     if process.name not in sleeping:
