@@ -5,27 +5,20 @@ before it is acknowledged, never sooner. A broker that is away or full is waited
 """
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
-
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartitionError
+from typing import Final
 
 from streams.archive import Plan
 from streams.cursors import ARCHIVE, Counts, Cursor, begin, decode_cursor, encode_cursor
-from streams.errors import BrokerAway, OtherReplay, TopicMismatch
+from streams.deliver import Delivery, Sent, read_table
+from streams.errors import OtherReplay
 from streams.sections import Breath, Letter, Options, Sections, Send, Step
 from streams.topics import Topics
 
-_LOG: Final = logging.getLogger("nomadwatch.streams")
 _AHEAD: Final = 4
 _AHEAD_BYTES: Final = 64 << 20
-_PATIENCE: Final = 5.0
-_START: Final = 20.0
-_Sent: TypeAlias = "asyncio.Future[Any]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,44 +75,19 @@ async def publish(
         )
     if cursor is not None and cursor.done:
         return _summary(cursor)
-    producer = await _connect(bootstrap, compression)
-    try:
+    async with Delivery.open(bootstrap, topics, "nomadwatch-reader", compression) as delivery:
         if cursor is None:
             cursor = first
-            await _Sender(producer, topics, cursor).write(cursor)
+            await _Sender(delivery, topics, cursor).write(cursor)
         else:
             ahead = _Ahead(Sections(plan, cursor, actor_key, options))
-        return _summary(await _Sender(producer, topics, cursor).run(ahead, plan.size, progress, stop or asyncio.Event()))
-    except UnknownTopicOrPartitionError:
-        raise _missing(topics) from None
-    except KafkaError as error:
-        raise _away(bootstrap, error) from error
-    finally:
-        await _close(producer)
+        return _summary(await _Sender(delivery, topics, cursor).run(ahead, plan.size, progress, stop or asyncio.Event()))
 
 
 async def read_cursor(bootstrap: str, topics: Topics, feed: str) -> Cursor | None:
     """The latest cursor of a feed on the broker, or None. Raises `BrokerAway`, and `TopicMismatch` where the topic is missing."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False)
-    place = TopicPartition(topics.cursors, 0)
-    found = None
-    try:
-        async with asyncio.timeout(_START):
-            await consumer.start()
-            if topics.cursors not in await consumer.topics():
-                raise _missing(topics)
-            consumer.assign([place])
-            end = (await consumer.end_offsets([place]))[place]
-            while await consumer.position(place) < end:
-                for records in (await consumer.getmany(place, timeout_ms=200)).values():
-                    for record in records:
-                        if record.key == feed.encode() and record.value is not None:
-                            found = decode_cursor(record.value)
-    except (KafkaError, TimeoutError) as error:
-        raise _away(bootstrap, error) from error
-    finally:
-        await consumer.stop()
-    return found
+    found = (await read_table(bootstrap, topics, topics.cursors)).get(feed.encode())
+    return None if found is None else decode_cursor(found)
 
 
 class _Ahead:
@@ -151,13 +119,12 @@ class _Ahead:
 class _Sender:
     """Sends the steps of a reading and writes each section's cursor once all before it is acknowledged."""
 
-    def __init__(self, producer: Any, topics: Topics, cursor: Cursor) -> None:
-        self._producer = producer
+    def __init__(self, delivery: Delivery, topics: Topics, cursor: Cursor) -> None:
+        self._delivery = delivery
         self._topics = topics
         self._cursor = cursor
         self._offsets = list(cursor.offsets)
-        self._sections: asyncio.Queue[tuple[list[_Sent], Cursor] | None] = asyncio.Queue(_AHEAD)
-        self._silent = False
+        self._sections: asyncio.Queue[tuple[list[Sent], Cursor] | None] = asyncio.Queue(_AHEAD)
 
     async def run(self, steps: _Ahead, size: int, progress: Callable[[Progress], None], stop: asyncio.Event) -> Cursor:
         """Send everything, or what there is before `stop`; the last cursor that was written."""
@@ -181,17 +148,17 @@ class _Sender:
 
     async def write(self, cursor: Cursor) -> None:
         """Write a cursor and wait for it."""
-        await self._acknowledged([await self._send(self._topics.cursors, 0, encode_cursor(cursor), cursor.feed.encode())])
+        await self._delivery.acknowledged([await self._delivery.send(self._topics.cursors, 0, encode_cursor(cursor), cursor.feed.encode())])
         self._cursor = cursor
 
     async def _send_all(self, steps: _Ahead, size: int, progress: Callable[[Progress], None]) -> None:
-        sent: list[_Sent] = []
+        sent: list[Sent] = []
         for step in steps:
             match step:
                 case Send(partition, value):
-                    sent.append(await self._send(self._topics.activity, partition, value))
+                    sent.append(await self._delivery.send(self._topics.activity, partition, value))
                 case Letter(key, value):
-                    sent.append(await self._send(self._topics.dead_letters, 0, value, key))
+                    sent.append(await self._delivery.send(self._topics.dead_letters, 0, value, key))
                 case Cursor():
                     await self._sections.put((sent, step))
                     sent = []
@@ -203,83 +170,12 @@ class _Sender:
     async def _commit(self) -> None:
         while (section := await self._sections.get()) is not None:
             sent, cursor = section
-            for record in await self._acknowledged(sent):
+            for record in await self._delivery.acknowledged(sent):
                 if record.topic == self._topics.activity:
                     self._offsets[record.partition] = max(self._offsets[record.partition], record.offset + 1)
             cursor.offsets = list(self._offsets)
             await self.write(cursor)
 
-    async def _send(self, topic: str, partition: int, value: bytes, key: bytes | None = None) -> _Sent:
-        """Hand a record to the producer; while its buffers are full, because the broker is away or full, this waits."""
-        while True:
-            try:
-                future: _Sent = await self._producer.send(topic, value, key=key, partition=partition)
-            except KafkaTimeoutError:
-                self._note_silence()
-                continue
-            future.add_done_callback(_look_at)
-            return future
-
-    async def _acknowledged(self, sent: list[_Sent]) -> list[Any]:
-        """Where the broker put the records, in order; waits as long as it takes. An idempotent producer repeats by itself until then."""
-        waiting: set[_Sent] = set(sent)
-        while waiting:
-            _, waiting = await asyncio.wait(waiting, timeout=_PATIENCE)
-            if waiting:
-                self._note_silence()
-        if self._silent:
-            _LOG.info("the broker answers again")
-            self._silent = False
-        return [future.result() for future in sent]
-
-    def _note_silence(self) -> None:
-        if not self._silent:
-            _LOG.warning("the broker does not take what is sent (away or full?): waiting for it, nothing is lost")
-            self._silent = True
-
-
-def _look_at(sent: _Sent) -> None:
-    """Take notice of a failure, so that it is not reported as overlooked where the sender ended for another reason first."""
-    if not sent.cancelled():
-        sent.exception()
-
-
-async def _connect(bootstrap: str, compression: str | None) -> Any:
-    producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap,
-        client_id="nomadwatch-reader",
-        enable_idempotence=True,
-        acks="all",
-        linger_ms=0,
-        max_batch_size=1 << 20,
-        max_request_size=16 << 20,
-        compression_type=compression,
-    )
-    try:
-        async with asyncio.timeout(_START):
-            await producer.start()
-    except (KafkaError, TimeoutError) as error:
-        await _close(producer)
-        raise _away(bootstrap, error) from error
-    return producer
-
-
-async def _close(producer: Any) -> None:
-    """Stop a producer within seconds, whether the broker is there or not: what it did not take is sent again by the next run."""
-    try:
-        async with asyncio.timeout(_PATIENCE):
-            await producer.stop()
-    except TimeoutError:
-        await producer.client.close()
-
 
 def _summary(cursor: Cursor) -> Summary:
     return Summary(cursor.counts, cursor.offsets, cursor.newest, cursor.done)
-
-
-def _away(bootstrap: str, error: BaseException) -> BrokerAway:
-    return BrokerAway(f"the broker at {bootstrap} does not answer as it should ({type(error).__name__}): is it running?")
-
-
-def _missing(topics: Topics) -> TopicMismatch:
-    return TopicMismatch(f"the topics of nomadwatch (prefix {topics.prefix!r}) are missing: run `nomadwatch topics create`")

@@ -13,8 +13,8 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import RecordMetadata
 
+from streams import deliver, sections
 from streams import publish as publishing
-from streams import sections
 from streams.activity import Batch
 from streams.archive import plan
 from streams.cursors import Cursor, decode_cursor
@@ -206,7 +206,7 @@ def test_a_cursor_is_written_only_when_everything_before_it_is_acknowledged(arch
         slow, stop = Slow(), asyncio.Event()
         planned = plan([str(archive)])
         monkeypatch.setattr(publishing, "read_cursor", lambda *_: settled(None))
-        monkeypatch.setattr(publishing, "_connect", lambda *_: settled(slow))
+        monkeypatch.setattr(deliver, "connect", lambda *_: settled(slow))
         reading = asyncio.create_task(
             publish(planned, bootstrap="", topics=TOPICS, actor_key=KEY, options=OPTIONS, now=lambda: NOW, stop=stop)
         )
@@ -250,7 +250,7 @@ def test_the_producer_is_idempotent_and_waits_for_all_acknowledgements(
         chosen.update(settings)
         return AIOKafkaProducer(**settings)
 
-    monkeypatch.setattr(publishing, "AIOKafkaProducer", remember)
+    monkeypatch.setattr(deliver, "AIOKafkaProducer", remember)
     run(process, archive)
     assert (chosen["enable_idempotence"], chosen["acks"]) == (True, "all")
 
@@ -259,7 +259,7 @@ def test_the_producer_is_idempotent_and_waits_for_all_acknowledgements(
 def test_a_broker_that_is_away_or_full_is_waited_for_and_it_is_said_once(
     process: Process, archive: Path, trouble: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(publishing, "_PATIENCE", 0.3)
+    monkeypatch.setattr(deliver, "PATIENCE", 0.3)
     caplog.set_level(logging.INFO, "nomadwatch.streams")
     begin, end = (process.freeze, process.thaw) if trouble == "away" else (process.fill_disk, process.empty_disk)
     begun = False
@@ -293,7 +293,7 @@ def test_a_broker_that_is_away_or_full_is_waited_for_and_it_is_said_once(
 def test_a_broker_that_stays_away_does_not_keep_the_reader_from_stopping(
     process: Process, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publishing, "_PATIENCE", 0.3)
+    monkeypatch.setattr(deliver, "PATIENCE", 0.3)
     stop = asyncio.Event()
 
     def freeze(now: Progress) -> None:

@@ -1,0 +1,143 @@
+"""Records to the broker, each once and in order, however long that takes; read back by whoever goes on."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeAlias
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartitionError
+
+from streams.errors import BrokerAway, TopicMismatch
+from streams.topics import Topics
+
+_LOG: Final = logging.getLogger("nomadwatch.streams")
+PATIENCE: Final = 5.0
+_START: Final = 20.0
+Sent: TypeAlias = "asyncio.Future[Any]"
+
+
+class Delivery:
+    """An idempotent producer that waits for a broker that is away or full, and says so once."""
+
+    def __init__(self, producer: Any) -> None:
+        self._producer = producer
+        self._silent = False
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, bootstrap: str, topics: Topics, client: str, compression: str | None = None) -> "AsyncIterator[Delivery]":
+        """Connect, and disconnect within seconds.
+
+        Raises `BrokerAway` where the broker is not there at the start or lost this producer's place, `TopicMismatch` for a missing topic.
+        """
+        producer = await connect(bootstrap, client, compression)
+        try:
+            yield cls(producer)
+        except UnknownTopicOrPartitionError:
+            raise missing(topics) from None
+        except KafkaError as error:
+            raise away(bootstrap, error) from error
+        finally:
+            await close(producer)
+
+    async def send(self, topic: str, partition: int, value: bytes | None, key: bytes | None = None) -> Sent:
+        """Hand a record to the producer; while its buffers are full, because the broker is away or full, this waits."""
+        while True:
+            try:
+                future: Sent = await self._producer.send(topic, value, key=key, partition=partition)
+            except KafkaTimeoutError:
+                self._note_silence()
+                continue
+            future.add_done_callback(_look_at)
+            return future
+
+    async def acknowledged(self, sent: list[Sent]) -> list[Any]:
+        """Where the broker put the records, in order; waits as long as it takes. An idempotent producer repeats by itself until then."""
+        waiting: set[Sent] = set(sent)
+        while waiting:
+            _, waiting = await asyncio.wait(waiting, timeout=PATIENCE)
+            if waiting:
+                self._note_silence()
+        if self._silent:
+            _LOG.info("the broker answers again")
+            self._silent = False
+        return [future.result() for future in sent]
+
+    def _note_silence(self) -> None:
+        if not self._silent:
+            _LOG.warning("the broker does not take what is sent (away or full?): waiting for it, nothing is lost")
+            self._silent = True
+
+
+def _look_at(sent: Sent) -> None:
+    """Take notice of a failure, so that it is not reported as overlooked where the sender ended for another reason first."""
+    if not sent.cancelled():
+        sent.exception()
+
+
+async def connect(bootstrap: str, client: str, compression: str | None) -> Any:
+    """A started producer. Raises `BrokerAway`."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap,
+        client_id=client,
+        enable_idempotence=True,
+        acks="all",
+        linger_ms=0,
+        max_batch_size=1 << 20,
+        max_request_size=16 << 20,
+        compression_type=compression,
+    )
+    try:
+        async with asyncio.timeout(_START):
+            await producer.start()
+    except (KafkaError, TimeoutError) as error:
+        await close(producer)
+        raise away(bootstrap, error) from error
+    return producer
+
+
+async def close(producer: Any) -> None:
+    """Stop a producer within seconds, whether the broker is there or not: what it did not take is sent again by the next run."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await producer.stop()
+    except TimeoutError:
+        await producer.client.close()
+
+
+async def read_table(bootstrap: str, topics: Topics, topic: str) -> dict[bytes, bytes]:
+    """The last value of each key of a compacted topic of one partition. Raises `BrokerAway`, and `TopicMismatch` where it is missing."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False)
+    place = TopicPartition(topic, 0)
+    table: dict[bytes, bytes] = {}
+    try:
+        async with asyncio.timeout(_START):
+            await consumer.start()
+            if topic not in await consumer.topics():
+                raise missing(topics)
+            consumer.assign([place])
+            end = (await consumer.end_offsets([place]))[place]
+            while await consumer.position(place) < end:
+                for records in (await consumer.getmany(place, timeout_ms=200)).values():
+                    for record in records:
+                        if record.value is None:
+                            table.pop(record.key, None)
+                        else:
+                            table[record.key] = record.value
+    except (KafkaError, TimeoutError) as error:
+        raise away(bootstrap, error) from error
+    finally:
+        await consumer.stop()
+    return table
+
+
+def away(bootstrap: str, error: BaseException) -> BrokerAway:
+    """What to raise for a broker that does not do what is asked of it."""
+    return BrokerAway(f"the broker at {bootstrap} does not answer as it should ({type(error).__name__}): is it running?")
+
+
+def missing(topics: Topics) -> TopicMismatch:
+    """What to raise where a topic is missing."""
+    return TopicMismatch(f"the topics of nomadwatch (prefix {topics.prefix!r}) are missing: run `nomadwatch topics create`")
