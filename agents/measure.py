@@ -16,7 +16,7 @@ from faust.app.base import BootStrategy
 
 from agents.checkpoint import Checkpoints, Outgoing, committed_consumer, read_back
 from agents.config import Config
-from agents.measurements import EVALUATION, Evaluation, encode, series
+from agents.measurements import EVALUATION, Evaluation, encode, is_health, series
 from agents.operators.pane import RecordKey
 from agents.operators.progress import decode_progress
 from agents.operators.window import Windows
@@ -71,7 +71,9 @@ class Measure:
             ends = await consumer.end_offsets(places)
             await consumer.seek_to_beginning(*places)
             await self.output.open([0])
-            self.published = (await read_back(self.config, self.measurements, [0]))[0]
+            table = (await read_back(self.config, self.measurements, [0]))[0]
+            # The health of others stands in the topic too, and is not ours to withdraw.
+            self.published = {key: value for key, value in table.items() if not is_health(key)}
             caught_up = False
             due = time.monotonic() + self.config.refresh_interval
             while not self.app.should_stop:
@@ -107,7 +109,7 @@ class Measure:
         """Bring the windows to the front and publish what changed, in one transaction that ends with the evaluation."""
         self.dirty = False
         self.windows.refresh()
-        values = {series(m.name, m.labels): encode(m) for m in self.windows.evaluate()}
+        values = {series(m.name, m.labels): encode(m) for m in self.windows.evaluate(final=complete)}
         changed: dict[bytes, bytes | None] = {key: value for key, value in values.items() if self.published.get(key) != value}
         gone = {key: None for key in self.published if key not in values and key != EVALUATION}
         records = [*changed.items(), *gone.items(), (EVALUATION, encode(self._evaluation(complete)))]

@@ -3,6 +3,8 @@
 A measurement's key is its series as Prometheus writes it (`name{label="value",…}`), its value `{"name", "labels", "value"}`; a series that
 is no longer known is tombstoned. After the measurements that changed comes, in the same transaction, the evaluation under the key
 `evaluation`: what they were evaluated from. A reader takes measurements up when their evaluation arrives.
+
+Other roles publish how they are doing, each under one key of its own (`health/ROLE`): a reader takes that up at once.
 """
 
 from collections.abc import Mapping
@@ -11,6 +13,7 @@ from typing import Final
 import msgspec
 
 EVALUATION: Final = b"evaluation"
+_HEALTH: Final = b"health/"
 
 
 class Measurement(msgspec.Struct, frozen=True):
@@ -40,6 +43,32 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     closed: bool
 
 
+class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How a role was doing at `evaluated_at` (µs UTC): all its rows of the catalogue's group H, and of its feeds the state in words.
+
+    A histogram's rows end in `_bucket` (with the label `le`), `_count` and `_sum`.
+    """
+
+    role: str
+    evaluated_at: int
+    rows: list[Measurement]
+    states: dict[str, str] = {}
+
+
+def health_key(role: str) -> bytes:
+    """The key of a role's health.
+
+    >>> health_key("streams"), is_health(health_key("streams")), is_health(EVALUATION)
+    (b'health/streams', True, False)
+    """
+    return _HEALTH + role.encode()
+
+
+def is_health(key: bytes) -> bool:
+    """Whether a record is a role's health, rather than of an evaluation."""
+    return key.startswith(_HEALTH)
+
+
 def series(name: str, labels: Mapping[str, str]) -> bytes:
     r"""The key of a series.
 
@@ -53,3 +82,4 @@ def series(name: str, labels: Mapping[str, str]) -> bytes:
 encode = msgspec.json.Encoder().encode
 decode_measurement = msgspec.json.Decoder(Measurement).decode
 decode_evaluation = msgspec.json.Decoder(Evaluation).decode
+decode_health = msgspec.json.Decoder(HealthReport).decode

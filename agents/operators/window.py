@@ -20,6 +20,10 @@ from streams.activity import PLATFORMS, partition_of
 
 WINDOWS: Final = {"1h": ("minute", 60), "24h": ("hour", 24), "7d": ("hour", 168), "30d": ("day", 30)}
 
+# The busiest repositories that are named, and how many ranks one of them may lose before it leaves.
+TOP: Final = 50
+HOLD: Final = 10
+
 # (grain, start in µs)
 Piece = tuple[str, int]
 
@@ -172,7 +176,8 @@ class Windows:
         self._pending: list[list[tuple[RecordKey, bytes]]] = [[] for _ in range(partitions)]
         self._panes = {scope: [PaneVersions() for _ in range(partitions)] for scope in SCOPES}
         self._sums = {(scope, window): WindowSum() for scope in SCOPES for window in WINDOWS}
-        self._tops = {key: Top(k=50) for key in self._sums}
+        self._tops = {key: Top(TOP, HOLD) for key in self._sums}
+        self._final = False
         self._evaluated: dict[tuple[str, str], list[Measurement]] = {}
 
     def put(self, partition: int, key: RecordKey, value: bytes) -> None:
@@ -230,8 +235,16 @@ class Windows:
             for versions in panes:
                 versions.forget(bound)
 
-    def evaluate(self) -> list[Measurement]:
-        """Every measurement at the front; windows that did not change are not evaluated again."""
+    def evaluate(self, *, final: bool = False) -> list[Measurement]:
+        """Every measurement at the front; windows that did not change are not evaluated again.
+
+        `final`: nothing more will come, and the busiest repositories are the busiest, whatever the way there was: without hysteresis.
+        """
+        if final != self._final:
+            self._final = final
+            for key, total in self._sums.items():
+                total.changed = True
+                self._tops[key].hold = 0 if final else HOLD
         measurements: list[Measurement] = []
         finders = {scope: _NameFinder(panes) for scope, panes in self._panes.items()}
         for (scope, window), total in self._sums.items():

@@ -15,15 +15,25 @@ from aiokafka import AIOKafkaProducer
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
 
+from agents.aggregate import FETCH_WAIT_MS
 from agents.config import Config
-from agents.measurements import Evaluation
+from agents.measurements import (
+    EVALUATION,
+    Evaluation,
+    HealthReport,
+    decode_evaluation,
+    decode_measurement,
+    encode,
+    health_key,
+    is_health,
+)
 from streams import admin
 from streams.activity import Batch, encode_batch
 from streams.topics import Topics
 from tests.agents.test_partition import NOW, activity
 from tests.broker.clients import eventually
 from tests.chaos.conftest import Embedded
-from tests.chaos.test_exactness import latest_evaluation, read_topic
+from tests.chaos.test_exactness import read_topic
 
 ROOT = Path(__file__).parents[2]
 TOPICS = Topics(prefix="workers-", partitions=1)
@@ -35,8 +45,8 @@ def workers(bootstrap: str, folder: Path) -> Iterator[None]:
         bootstrap=bootstrap, prefix=TOPICS.prefix, partitions=1, data_dir=str(folder), checkpoint_interval=0.1, refresh_interval=0.1
     )
     encoded = msgspec.json.encode(config).decode()
-    command = [sys.executable, "-m", "tests.chaos.crashing"]
-    running = [subprocess.Popen([*command, role, encoded], cwd=ROOT, stdout=subprocess.DEVNULL) for role in ("aggregate", "measure")]
+    commands = [[sys.executable, "-m", "tests.chaos.crashing", role, encoded, "seed"] for role in ("aggregate", "measure")]
+    running = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) for command in commands]
     try:
         yield
     finally:
@@ -54,13 +64,21 @@ def send(bootstrap: str, *values: bytes) -> None:
     asyncio.run(produce())
 
 
+def put(bootstrap: str, key: bytes, value: bytes) -> None:
+    async def produce() -> None:
+        async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+            await producer.send_and_wait(TOPICS.measurements, value, key=key, partition=0)
+
+    asyncio.run(produce())
+
+
 def evaluated(bootstrap: str, upto: int) -> Evaluation:
     """The evaluation of everything before an offset."""
     found: list[Evaluation] = []
 
     def reached() -> bool:
-        evaluation, _ = latest_evaluation(bootstrap, TOPICS.measurements)
-        found[:] = [evaluation] if evaluation else []
+        table = {key: value for _, key, value in read_topic(bootstrap, TOPICS.measurements, 1)}
+        found[:] = [decode_evaluation(value)] if (value := table.get(EVALUATION)) else []
         return bool(found) and found[0].offsets.get(0, 0) >= upto
 
     assert eventually(reached, 30)
@@ -101,6 +119,62 @@ def test_records_that_the_log_has_deleted_are_counted_as_missing(deleted: int, t
         with workers(broker.bootstrap, tmp_path):
             evaluation = evaluated(broker.bootstrap, 3)
         assert (evaluation.activities, evaluation.missing) == (3 - deleted, deleted)
+    finally:
+        broker.stop()
+
+
+def test_a_restart_withdraws_no_figure_and_nothing_of_others(tmp_path: Path) -> None:
+    broker = Embedded(tmp_path)
+    try:
+        admin.create(broker.bootstrap, TOPICS)
+        send(broker.bootstrap, batch(1), batch(2, 3))
+        with workers(broker.bootstrap, tmp_path):
+            evaluated(broker.bootstrap, 2)
+        health = encode(HealthReport(role="streams", evaluated_at=NOW, rows=[]))
+        put(broker.bootstrap, health_key("streams"), health)
+        before = list(read_topic(broker.bootstrap, TOPICS.measurements, 1))
+        send(broker.bootstrap, batch(4))
+        with workers(broker.bootstrap, tmp_path):
+            evaluated(broker.bootstrap, 3)
+        since = list(read_topic(broker.bootstrap, TOPICS.measurements, 1))[len(before) :]
+    finally:
+        broker.stop()
+    assert since, "the restarted workers have published"
+    assert not [key for _, key, value in since if value is None or is_health(key)]
+    totals = {key: decode_measurement(value).value for _, key, value in before if value and b"activities_total" in key}
+    grown = {key: decode_measurement(value).value for _, key, value in since if value and b"activities_total" in key}
+    assert grown
+    assert all(value > totals[key] for key, value in grown.items())
+
+
+SPIED = """
+import sys
+import msgspec
+from aiokafka.consumer.fetcher import Fetcher
+from agents import aggregate
+from agents.config import Config
+
+start = Fetcher.__init__
+
+def spy(self, *args, **settings):
+    print(settings["fetch_max_wait_ms"], flush=True)
+    start(self, *args, **settings)
+
+Fetcher.__init__ = spy
+aggregate.run(msgspec.json.decode(sys.argv[1], type=Config))
+"""
+
+
+def test_a_fetch_waits_no_longer_than_it_should_at_the_end_of_a_stream(tmp_path: Path) -> None:
+    broker = Embedded(tmp_path)
+    try:
+        admin.create(broker.bootstrap, TOPICS)
+        config = Config(bootstrap=broker.bootstrap, prefix=TOPICS.prefix, partitions=1, data_dir=str(tmp_path))
+        command = [sys.executable, "-c", SPIED, msgspec.json.encode(config).decode()]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as worker:
+            assert worker.stdout is not None
+            assert int(worker.stdout.readline()) == FETCH_WAIT_MS
+            worker.terminate()
     finally:
         broker.stop()
 
