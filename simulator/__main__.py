@@ -1,6 +1,8 @@
-"""`python -m simulator hour`: write hours of a generated archive, and the truth beside them."""
+"""`python -m simulator`: write hours of a generated archive and the truth beside them, or serve both platforms over HTTP."""
 
+import asyncio
 import json
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,6 +10,10 @@ import click
 
 from simulator.archive import Packing, Plan, write
 from simulator.clock import HOUR, micros
+from simulator.servers.clock import Clock
+from simulator.servers.faults import KINDS, Faults
+from simulator.servers.serve import rates_of
+from simulator.servers.serve import serve as serve_both
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -74,6 +80,60 @@ def hour(
         f"{told_at}  {told['activities']:,} activities, {told['duplicates']:,} duplicates, "
         f"{sum(told['dead_letters'].values()):,} dead letters, {len(report['measurements']):,} measurements"
     )
+
+
+@main.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="GitHub's port; 0 takes a free one.")
+@click.option("--hub-port", type=click.IntRange(0, 65535), default=0, show_default=True, help="The Hub's port; 0 takes a free one.")
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--scale", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True, help="How fast time goes.")
+@click.option("--origin", type=float, help="When time went as the wall's (seconds since 1970); now if not given.")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), default=5.0, show_default=True, help="GitHub events a simulated second.")
+@click.option("--hub-rate", type=click.FloatRange(0, min_open=True), default=2.0, show_default=True, help="The same on the Hub.")
+@click.option("--era", type=click.Choice(["2024", "2026", "mixed"]), default="2026", show_default=True, help="GitHub's payloads.")
+@click.option("--token", help="The only valid token on GitHub; without it none is.")
+@click.option("--hub-token", help="The only valid token on the Hub; without it none is.")
+@click.option("--release-in", type=click.FloatRange(0), help="Simulated seconds until a watched repository on GitHub publishes.")
+@click.option("--faults", default="", help=f"Rates of what goes wrong, like error=0.02,stale=0.05: {', '.join(KINDS)}; skew in seconds.")
+def serve(
+    port: int,
+    hub_port: int,
+    seed: int,
+    scale: float,
+    origin: float | None,
+    rate: float,
+    hub_rate: float,
+    era: str,
+    token: str | None,
+    hub_token: str | None,
+    release_in: float | None,
+    faults: str,
+) -> None:
+    """Serve GitHub's events API and the Hub's API on loopback until SIGINT or SIGTERM; their addresses come as one line of JSON."""
+    clock, befalling = Clock(scale, time.time() if origin is None else origin), Faults(seed)
+    try:
+        befalling.set(**rates_of(faults))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--faults") from error
+    try:
+        asyncio.run(
+            serve_both(
+                seed,
+                clock,
+                befalling,
+                port=port,
+                hub_port=hub_port,
+                rate=rate,
+                hub_rate=hub_rate,
+                era=era,
+                token=token,
+                hub_token=hub_token,
+                release_in=release_in,
+                tell=click.echo,
+            )
+        )
+    except OSError as error:
+        raise click.ClickException(f"cannot serve: {error.strerror or error}; choose another port, or 0 for a free one") from error
 
 
 def _hour(text: str) -> int:

@@ -1,0 +1,153 @@
+"""GitHub's events API over a generated world: slow, disordered, short of memory and strict, as the real one is."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from aiohttp import web
+
+from simulator.clock import SECOND
+from simulator.deed import Deed
+from simulator.population import WATCHED, Watched
+from simulator.servers.clock import Clock
+from simulator.servers.course import Course, Release
+from simulator.servers.directory import Directory
+from simulator.servers.faults import Faults
+from simulator.servers.github_api import GithubApi
+from simulator.servers.github_feeds import Event, Feeds, polls
+from simulator.servers.github_limits import Limits
+from simulator.servers.ledger import BANNED, Ledger, Offence
+
+_SLICE: Final = 500
+_BREATH: Final = 0.1
+
+
+class GithubServer:
+    """A GitHub on loopback.
+
+    `rate` events a simulated second; `token` or several of them are valid, without one every token is wrong. `era`: 2026, 2024 or mixed.
+    `history` simulated seconds have happened when it begins. `release_in` so many simulated seconds after that the busiest watched
+    repository, or `release_of`, publishes. `unknown` is the share of events of a type that nobody knows.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        clock: Clock,
+        faults: Faults | None = None,
+        *,
+        rate: float = 5.0,
+        token: str | Sequence[str] | None = None,
+        era: str = "2026",
+        repositories: int = 2_000,
+        people: int = 3_000,
+        watched: Watched = WATCHED,
+        history: float = 120.0,
+        release_in: float | None = None,
+        release_of: str | None = None,
+        release_factor: float = 20.0,
+        release_half_life: float = 7_200.0,
+        unknown: float = 0.0,
+    ) -> None:
+        begin = clock.now()
+        self.clock = clock
+        self.faults = faults or Faults(seed, clock.wall)
+        self.course = Course(
+            seed,
+            begin=begin - int(history * SECOND),
+            rate=rate,
+            repositories=repositories,
+            people=people,
+            era="2024" if era == "2024" else "2026",
+            watched=watched,
+        )
+        self.release: Release | None = None
+        if release_in is not None:
+            of = release_of or self.course.population.watched[0].name
+            self.release = Release(of, begin + int(release_in * SECOND), release_factor, release_half_life)
+            self.course.publish(self.release)
+        self.directory = Directory(self.course.population)
+        self.feeds = Feeds(self.course, seed, era, unknown=unknown)
+        self.ledger = Ledger(clock.wall)
+        self.limits = Limits(clock, seed, lambda _, endpoint: self.ledger.offend(BANNED, endpoint))
+        tokens = frozenset([token] if isinstance(token, str) else token or ())
+        self.api = GithubApi(clock, self.feeds, self.directory, self.ledger, self.limits, tokens=tokens, seed=seed)
+        self._runner: web.AppRunner | None = None
+        self._going_on: asyncio.Task[None] | None = None
+
+    async def start(self, port: int = 0) -> str:
+        """Listen on loopback, on a free port if 0; the address."""
+        await self._catch_up()
+        self._runner = web.AppRunner(self.api.application(self.faults), access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", port).start()
+        self._going_on = asyncio.create_task(self._go_on())
+        return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    async def stop(self) -> None:
+        """Stop listening and let the world stand still."""
+        if self._going_on is not None:
+            self._going_on.cancel()
+            await asyncio.gather(self._going_on, return_exceptions=True)
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    # The truth.
+
+    @property
+    def offences(self) -> list[Offence]:
+        """What clients did that they must not do."""
+        return self.ledger.offences
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """Every event that has become visible by now, in that order."""
+        return self.feeds.past
+
+    def shown(self, feed: str) -> Mapping[str, float]:
+        """{event id: when an answer first showed it, by the wall (s)}; a feed by its path. KeyError where there is no such feed."""
+        return self.ledger.shown(self.api.feed(feed).path)
+
+    def visible(self, feed: str, since: int, until: int) -> set[str]:
+        """Ids that a poller sees who asks for all of a feed at `since` and then each poll interval, until `until` (simulated µs)."""
+        self.feeds.advance(self.clock.now())
+        return self.feeds.visible(self.api.feed(feed), polls(since, until, int(self.api.poll_interval * SECOND)))
+
+    def unmissable(self, feed: str, since: int, until: int) -> set[str]:
+        """Ids that nobody can miss who gets all of a feed at least once in each poll interval from `since` to `until` (simulated µs)."""
+        self.feeds.advance(self.clock.now())
+        return self.feeds.unmissable(self.api.feed(feed), since, until, int(self.api.poll_interval * SECOND))
+
+    def deeds(self, ids: Iterable[str]) -> list[Deed]:
+        """What these events meant."""
+        return self.feeds.deeds(ids)
+
+    def stars(self, name: str) -> int:
+        """The stars that a repository was given since the world began. KeyError where there is none of that name."""
+        found = self.directory.repository(name)
+        if found is None:
+            raise KeyError(name)
+        return self.feeds.stars[found.id]
+
+    def logins(self) -> set[str]:
+        """Of all people and bots; organisations are public names."""
+        return {person.login for person in self.directory.users.values()}
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a repository another name; its feed keeps the old one in the ledger. KeyError where there is none of that name."""
+        found = self.directory.repository(old)
+        if found is None:
+            raise KeyError(old)
+        self.directory.rename(self.course.rename(found, new))
+
+    async def _go_on(self) -> None:
+        while True:
+            await self._catch_up()
+            await asyncio.sleep(_BREATH)
+
+    async def _catch_up(self) -> None:
+        """Let happen what has happened by now, in small steps, so that no request has to wait for many."""
+        now, arrived = self.clock.now(), False
+        while not arrived:
+            arrived = self.feeds.advance(now, _SLICE)
+            await asyncio.sleep(0)
