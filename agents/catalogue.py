@@ -204,6 +204,67 @@ _row(
     source=f"{_YE_ZHOU}, RQ1; Pearson 1895",
 )
 _row(
+    "feed_polls_total",
+    "feed outcome",
+    "requests",
+    "exact",
+    type="counter",
+    group="H",
+    help="HTTP requests of a feed by their outcome. Mostly `unchanged` is healthy: the feed is polled more often than it moves. `limited` "
+    "means that the token's quota is spent, `failed` that the platform or the way to it is ill.",
+    formula="answers with 200 (new), 304 (unchanged), 403 and 429 (limited), everything else and broken bodies (failed)",
+)
+_row(
+    "feed_coverage_ratio",
+    "feed",
+    "ratio",
+    "exact",
+    group="H",
+    help="The share of a feed's events of the last hour that were seen. 1 while its polls overlap; `/events` is a sample of a few per "
+    "cent by nature. Divide figures that scale by it, and mistrust the others where it is below 0.95.",
+    formula="1 while polls overlap; else events seen ÷ (rate within a poll × time), the rate from the span of a poll's times",
+)
+_row(
+    "feed_gaps_total",
+    "feed reason",
+    "gaps",
+    "exact",
+    type="counter",
+    group="H",
+    help="How often a feed could not see everything. Activities of a gap may be missing from every figure of its time.",
+    formula="rows of the gap ledger, by reason",
+)
+_row(
+    "feed_gap_seconds_total",
+    "feed reason",
+    "seconds",
+    "exact",
+    type="counter",
+    group="H",
+    help="How long a feed could not see everything. Its rate is the share of time that was lost.",
+    formula="summed lengths of the gap ledger's rows, by reason",
+)
+_row(
+    "feed_lag_seconds",
+    "feed",
+    "seconds",
+    "exact",
+    group="H",
+    help="How old the newest event is that a feed has shown. GitHub delays events by 30 seconds or more, so a few minutes are usual; a "
+    "quiet feed lags because nothing happens: compare with `feed_polls_total`.",
+    formula="time of evaluation - newest event time seen",
+)
+_row(
+    "feed_rate_limit_remaining",
+    "feed",
+    "requests",
+    "exact",
+    group="H",
+    help="Requests left of the quota that the platform states, until it is filled up again. Near 0 the feed waits, and a gap may open.",
+    formula="as in the latest answer's x-ratelimit-remaining (GitHub) or RateLimit (Hugging Face)",
+    source="GitHub REST API, rate limits; Hugging Face Hub, rate limits",
+)
+_row(
     "duplicates_total",
     "",
     "activities",
@@ -243,6 +304,17 @@ _row(
     group="H",
     help="Up to which event time the figures are complete, as a Unix time. If it stands still while the clock goes on, a feed is silent.",
     formula="least mark of all feeds and partitions",
+)
+_row(
+    "pipeline_latency_seconds",
+    "stage",
+    "seconds",
+    "exact",
+    type="histogram",
+    group="H",
+    help="How long what has arrived takes from one stage to the next. Together they are the delay between a poll and a dashboard; feeds "
+    "add their own (`feed_lag_seconds`).",
+    formula="shown: time of a scrape - evaluation that it showed, one observation a scrape",
 )
 
 

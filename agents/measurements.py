@@ -4,7 +4,8 @@ A measurement's key is its series as Prometheus writes it (`name{label="value",�
 is no longer known is tombstoned. After the measurements that changed comes, in the same transaction, the evaluation under the key
 `evaluation`: what they were evaluated from. A reader takes measurements up when their evaluation arrives.
 
-Other roles publish how they are doing, each under one key of its own (`health/ROLE`): a reader takes that up at once.
+Other roles publish how they are doing, and what they alone know, each under one key of its own (`health/ROLE`): a reader takes that up at
+once, and believes it before a measurement of the same series.
 """
 
 from collections.abc import Mapping
@@ -44,7 +45,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How a role was doing at `evaluated_at` (µs UTC): all its rows of the catalogue's group H, and of its feeds the state in words.
+    """How a role was doing at `evaluated_at` (µs UTC): all its rows of the catalogue, and of its feeds the state in words.
 
     A histogram's rows end in `_bucket` (with the label `le`), `_count` and `_sum`.
     """

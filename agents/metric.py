@@ -26,8 +26,11 @@ LABELS: Final = {
     "stat": "`mean`, `median`, `p90`, `p99`, `max`, or `gini` (0: all repositories are equal, towards 1: one has everything).",
     "a": "the first feature of a pair.",
     "b": "the second feature of a pair.",
-    "reason": "why the input could not be counted.",
+    "reason": "why the input could not be counted; of a gap, why the feed could not see.",
     "role": "the part of nomadwatch that says so.",
+    "feed": "what is polled: `github:/events`, `github:/orgs/NAME/events`, `huggingface:models`, …",
+    "outcome": "of a request: `new` (200), `unchanged` (304), `limited` (403, 429) or `failed` (everything else).",
+    "stage": "`folded`: from receipt until it stands in a pane; `measured`: until the evaluation; `shown`: until a scrape.",
 }
 
 UNDER_SAMPLING: Final = {

@@ -1,12 +1,35 @@
-"""What `measure` has published, as of its latest evaluation: the topic `measurements` read into a table."""
+"""What the roles have published, as of now: the topic `measurements` read into a table."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import Final
 
-from agents.measurements import EVALUATION, Evaluation, Measurement, decode_evaluation, decode_measurement
+from agents.measurements import (
+    EVALUATION,
+    Evaluation,
+    HealthReport,
+    Measurement,
+    decode_evaluation,
+    decode_health,
+    decode_measurement,
+    is_health,
+    series,
+)
+
+# Who has said nothing for so long is away, and what he said is no longer so. µs.
+STALE_AFTER: Final = 60_000_000
+
+
+def wall_clock() -> int:
+    """µs UTC."""
+    return time.time_ns() // 1000
 
 
 class Board:
-    """The measurements of the latest complete evaluation; what comes before its evaluation is not shown.
+    """The measurements of the latest complete evaluation, and the latest health of each role.
+
+    What comes before its evaluation is not shown; health is shown at once. A `live` board drops what is older than a minute by
+    `now` (µs UTC); another one, of a replay, shows the last there was.
 
     >>> from agents.measurements import encode, series
     >>> board = Board()
@@ -15,10 +38,17 @@ class Board:
     []
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, live: bool = False, now: Callable[[], int] = wall_clock) -> None:
+        self._live = live
+        self._now = now
+        self.clear()
+
+    def clear(self) -> None:
+        """Know nothing, to read the topic anew."""
         self.evaluation: Evaluation | None = None
         self._shown: dict[bytes, Measurement] = {}
         self._pending: dict[bytes, Measurement | None] = {}
+        self._reports: dict[bytes, HealthReport] = {}
 
     def take(self, records: Iterable[tuple[bytes, bytes | None]]) -> None:
         """Take in records of the topic, in their order."""
@@ -26,22 +56,58 @@ class Board:
             self.put(key, value)
 
     def put(self, key: bytes, value: bytes | None) -> None:
-        """Take in one record; None is a tombstone."""
+        """Take in one record; None is a tombstone. Raises msgspec.MsgspecError for what is no such record, and is as before."""
+        if is_health(key):
+            if value is None:
+                self._reports.pop(key, None)
+            else:
+                self._reports[key] = decode_health(value)
+            return
         if key != EVALUATION:
             self._pending[key] = None if value is None else decode_measurement(value)
             return
-        for series, measurement in self._pending.items():
+        evaluation = None if value is None else decode_evaluation(value)
+        for changed, measurement in self._pending.items():
             if measurement is None:
-                self._shown.pop(series, None)
+                self._shown.pop(changed, None)
             else:
-                self._shown[series] = measurement
+                self._shown[changed] = measurement
         self._pending.clear()
-        self.evaluation = None if value is None else decode_evaluation(value)
+        self.evaluation = evaluation
+
+    @property
+    def shown(self) -> Collection[Measurement]:
+        """Those of the evaluation, in no order.
+
+        On a live board without the series that a role says itself: pollers know of their samples what no mark tells.
+        """
+        if self.is_stale:
+            return ()
+        said = {series(row.name, row.labels) for report in self.reports for row in report.rows} if self._live else set()
+        if said.isdisjoint(self._shown):
+            return self._shown.values()
+        return [measurement for key, measurement in self._shown.items() if key not in said]
 
     @property
     def measurements(self) -> list[Measurement]:
-        """Sorted by name, then by labels."""
-        return sorted(self._shown.values(), key=lambda each: (each.name, sorted(each.labels.items())))
+        """The same, sorted by name, then by labels."""
+        return sorted(self.shown, key=lambda each: (each.name, sorted(each.labels.items())))
+
+    @property
+    def reports(self) -> list[HealthReport]:
+        """The health of each role, sorted by role."""
+        return sorted((report for report in self._reports.values() if self._is_fresh(report.evaluated_at)), key=lambda report: report.role)
+
+    @property
+    def health(self) -> list[Measurement]:
+        """What the evaluation says of the input, then what each role says; none of it is among the measurements of a live board."""
+        rows = [row for report in self.reports for row in report.rows]
+        return rows if self.evaluation is None or self.is_stale else [*_health_of(self.evaluation), *rows]
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether there is an evaluation that is too old to be shown."""
+        return self.evaluation is not None and not self._is_fresh(self.evaluation.evaluated_at)
 
     def has_lost(self, ends: dict[int, int]) -> bool:
         """Whether it has come to these offsets, but by way of records that were deleted before."""
@@ -52,3 +118,16 @@ class Board:
         """Whether everything before these offsets of `activity` is in it, and every feed has ended."""
         seen = self.evaluation
         return seen is not None and seen.closed and all(seen.offsets.get(partition, 0) >= end for partition, end in ends.items())
+
+    def _is_fresh(self, evaluated_at: int) -> bool:
+        return not self._live or self._now() - evaluated_at <= STALE_AFTER
+
+
+def _health_of(evaluation: Evaluation) -> Iterator[Measurement]:
+    """What an evaluation says about the input."""
+    yield Measurement("nomadwatch_duplicates_total", {}, evaluation.duplicates)
+    yield Measurement("nomadwatch_late_total", {}, evaluation.late)
+    for reason, count in sorted(evaluation.dead_letters.items()):
+        yield Measurement("nomadwatch_dead_letters_total", {"reason": reason}, count)
+    if evaluation.watermark is not None:
+        yield Measurement("nomadwatch_watermark_timestamp_seconds", {"role": "measure"}, evaluation.watermark / 1e6)

@@ -23,8 +23,8 @@ class TopicReader:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap, isolation_level="read_committed", auto_offset_reset="earliest", fetch_max_wait_ms=200
         )
-        await consumer.start()
         try:
+            await consumer.start()
             place = TopicPartition(topic, 0)
             consumer.assign([place])
             await consumer.seek_to_beginning(place)

@@ -29,7 +29,11 @@ def test_every_metric_of_activity_and_intensity_has_a_row() -> None:
     assert rows["B"] == {
         "intensity", "intensity_gap_ratio", "mann_whitney_u", "mann_whitney_z", "mann_whitney_p", "dominance_ratio", "feature_correlation",
     }  # fmt: skip
-    assert rows["H"] == {"duplicates_total", "late_total", "dead_letters_total", "watermark_timestamp_seconds"}
+    assert rows["H"] == {
+        *("feed_polls_total", "feed_coverage_ratio", "feed_gaps_total", "feed_gap_seconds_total", "feed_lag_seconds"),
+        *("feed_rate_limit_remaining", "duplicates_total", "late_total", "dead_letters_total", "watermark_timestamp_seconds"),
+        "pipeline_latency_seconds",
+    }
 
 
 def test_every_label_that_is_explained_is_used() -> None:

@@ -1,0 +1,146 @@
+"""What people's programs ask over HTTP: `/metrics` for Prometheus, `/healthz` for supervisors."""
+
+import asyncio
+import errno
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, Literal
+
+import msgspec
+from aiohttp import web
+from aiokafka.errors import KafkaError
+from prometheus_client.aiohttp import make_aiohttp_handler
+
+from sinks.board import Board, wall_clock
+from sinks.prometheus import BoardCollector, registry_of
+from sinks.report import rfc3339
+from sinks.topic import TopicReader
+from streams.topics import Topics
+
+logger = logging.getLogger(__name__)
+
+LOOPBACK: Final = "127.0.0.1"
+PORT: Final = 9108
+# Seconds before the topic is opened again after the broker went away.
+_AGAIN_AFTER: Final = 1.0
+_STOP_WITHIN: Final = 5.0
+
+
+class PortTaken(Exception):
+    """The port cannot be listened on; the text says what to do."""
+
+
+class Health(msgspec.Struct, kw_only=True):
+    """The answer of `/healthz`. `roles`: when each last spoke. Left out were: records that are `unreadable`, series that were `repeated`,
+    names that are `strangers` to the catalogue.
+    """
+
+    status: Literal["starting", "ok", "stale"]
+    evaluated_at: str | None
+    front: str | None
+    series: int
+    roles: dict[str, str | None]
+    unreadable: int
+    repeated: int
+    strangers: list[str]
+
+
+class Sink:
+    """Follows the topic `measurements` and answers from what it holds."""
+
+    def __init__(self, bootstrap: str, topic: str, now: Callable[[], int] = wall_clock) -> None:
+        self.board = Board(live=True, now=now)
+        self.collector = BoardCollector(self.board, now)
+        self.unreadable = 0
+        self._bootstrap = bootstrap
+        self._topic = topic
+
+    async def follow(self) -> None:
+        """Read the topic until cancelled. While the broker is away the board stays as it is, and goes stale by itself."""
+        while True:
+            try:
+                async with TopicReader.open(self._bootstrap, self._topic) as reader:
+                    # What was deleted while nobody looked may have left no tombstone: the board is filled anew, without an empty moment.
+                    records = await reader.read_to_end()
+                    self.board.clear()
+                    while True:
+                        self._take(records)
+                        records = await reader.read()
+            except (KafkaError, OSError) as error:
+                logger.info("%s cannot be read (%s); trying again", self._topic, type(error).__name__)
+            await asyncio.sleep(_AGAIN_AFTER)
+
+    def _take(self, records: list[tuple[bytes, bytes | None]]) -> None:
+        for key, value in records:
+            try:
+                self.board.put(key, value)
+            except msgspec.MsgspecError:
+                self.unreadable += 1
+                logger.warning("a record of %s cannot be read and is left out; was it written by another version?", self._topic)
+
+    def app(self) -> web.Application:
+        """The pages."""
+        app = web.Application()
+        app.router.add_get("/metrics", make_aiohttp_handler(registry_of(self.collector)))
+        app.router.add_get("/healthz", self._healthz)
+        return app
+
+    async def _healthz(self, request: web.Request) -> web.Response:
+        health = self.health()
+        status = 503 if health.status == "starting" else 200
+        return web.Response(body=msgspec.json.format(msgspec.json.encode(health)), status=status, content_type="application/json")
+
+    def health(self) -> Health:
+        """How this process is doing."""
+        evaluation = self.board.evaluation
+        return Health(
+            status="starting" if evaluation is None else "stale" if self.board.is_stale else "ok",
+            evaluated_at=rfc3339(evaluation.evaluated_at if evaluation else None),
+            front=rfc3339(evaluation.front if evaluation else None),
+            series=len(self.board.shown),
+            roles={report.role: rfc3339(report.evaluated_at) for report in self.board.reports},
+            unreadable=self.unreadable,
+            repeated=self.collector.repeated,
+            strangers=sorted(self.collector.strangers),
+        )
+
+
+async def serve(
+    bootstrap: str,
+    topics: Topics,
+    host: str = LOOPBACK,
+    port: int = PORT,
+    *,
+    ready: Callable[[int], None],
+    stop: asyncio.Event,
+    now: Callable[[], int] = wall_clock,
+) -> None:
+    """Answer until `stop` is set; `ready` is called with the port (0: a free one) when it listens. Raises PortTaken."""
+    sink = Sink(bootstrap, topics.measurements, now)
+    runner = web.AppRunner(sink.app(), access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    following: asyncio.Task[None] | None = None
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise _port_taken(host, port, error) from None
+        following = asyncio.create_task(sink.follow())
+        stopping = asyncio.create_task(stop.wait())
+        ready(runner.addresses[0][1])
+        await asyncio.wait([following, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if following.done():
+            await following  # only a fault of the program ends it
+    finally:
+        if following is not None:
+            following.cancel()
+            with suppress(asyncio.CancelledError, TimeoutError):
+                await asyncio.wait_for(following, _STOP_WITHIN)
+        await runner.cleanup()
+
+
+def _port_taken(host: str, port: int, error: OSError) -> PortTaken:
+    reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be listened on ({error.strerror})"
+    return PortTaken(f"port {port} of {host} {reason}: choose another with --port, or --port 0 for a free one")
