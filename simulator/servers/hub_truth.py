@@ -1,0 +1,174 @@
+"""The truth about the generated Hub: what happened, and what of it the API can tell."""
+
+from collections import deque
+from dataclasses import dataclass
+from math import inf, log, log2
+from typing import Final, NamedTuple
+
+from simulator.clock import DAY
+from simulator.servers.hub_people import Account, People
+from simulator.servers.hub_state import Repository
+
+_FEATURES: Final = {
+    ("commit", None): "contribution",
+    ("pull_request", "accepted"): "accepted",
+    ("discussion", "opened"): "exchange",
+    ("discussion_comment", "created"): "exchange",
+    ("like", None): "preference",
+    ("pull_request", "opened"): "review",
+    ("pull_request_comment", "created"): "review",
+    ("derivative", "created"): "adaptation",
+    ("repository", "created"): "publication",
+}
+# A like stands in a list without times, a move is another name of the same id, of the others only the outcome is there.
+UNTIMED: Final = frozenset({"like", "unlike", "move", "delete", "config"})
+
+
+def feature_of(kind: str, action: str | None = None) -> str:
+    """What a kind and its action mean (METRICS, Vocabulary).
+
+    >>> feature_of("commit"), feature_of("pull_request", "merged"), feature_of("discussion", "opened")
+    ('contribution', 'upkeep', 'exchange')
+    """
+    return _FEATURES.get((kind, action), "upkeep")
+
+
+class Happened(NamedTuple):
+    """One thing that one account did to one repository.
+
+    `repository` is the repository's `_id`, `name` its name then. `mark` tells it apart there: a commit's SHA, an opened thread's number, a
+    later event's id, a derivative's `_id`, the login of a like. `occurred_at` is the time that the API states, in whole seconds; where it
+    states none (`timed` is false) that of the deed. From `visible_at` on an answer shows it. Both in µs. `actor` is a login; who created a
+    repository or derivative the API does not tell, only its owner. `affiliation`: internal, staff or external.
+    """
+
+    kind: str
+    action: str | None
+    type: str
+    repository: str
+    name: str
+    mark: str
+    occurred_at: int
+    visible_at: int
+    actor: str
+    bot: bool
+    affiliation: str
+    project: str | None = None
+    thread: int | None = None
+    family: str | None = None
+    relation: str | None = None
+
+    @property
+    def feature(self) -> str:
+        return feature_of(self.kind, self.action)
+
+    @property
+    def timed(self) -> bool:
+        return self.kind not in UNTIMED
+
+    @property
+    def id(self) -> str:
+        """What a poller can call it, from the answers alone (of a like with the login)."""
+        if self.kind == "derivative":
+            return f"huggingface:derivative:{self.mark}"
+        accepted = ":accepted" if self.action == "accepted" else ""
+        return f"huggingface:{self.kind}:{self.repository}" + (f":{self.mark}" if self.mark else "") + accepted
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A model that a watched organisation publishes at a known time, and how its engagement rises at once and fades.
+
+    Its engagement (likes, discussions, pull requests, comments, derivatives) is a Poisson process of `baseline`·`factor`·2^(-age/half-life)
+    a day; `baseline` is what a watched repository has a day on average when the world begins. Times in µs; `repository` is the `_id`.
+    """
+
+    at: int
+    name: str
+    repository: str
+    project: str | None
+    baseline: float
+    factor: float
+    half_life: int
+
+    def expected(self, since: int, until: int) -> float:
+        """The mean number of things that people do to it between two times.
+
+        >>> release = Release(0, "a/b", "id", None, baseline=10.0, factor=4.0, half_life=DAY)
+        >>> round(release.expected(0, DAY), 3), round(release.expected(0, 50 * DAY), 3), release.expected(-DAY, 0)
+        (28.854, 57.708, 0.0)
+        """
+        return self._until(until) - self._until(since)
+
+    def time_of(self, expected: float) -> float:
+        """The time in µs until which so many are expected; infinity where there never will be.
+
+        >>> release = Release(0, "a/b", "id", None, baseline=10.0, factor=4.0, half_life=DAY)
+        >>> round(release.time_of(release.expected(0, DAY)) / DAY, 9), release.time_of(58.0)
+        (1.0, inf)
+        """
+        left = 1 - expected / self._in_all if self._in_all else 0.0
+        return self.at - self.half_life * log2(left) if left > 0 else inf
+
+    def _until(self, time: int) -> float:
+        half_lives = max(0, time - self.at) / self.half_life
+        return self._in_all * (1.0 - float(0.5**half_lives))
+
+    @property
+    def _in_all(self) -> float:
+        return self.baseline * self.factor * self.half_life / DAY / log(2)
+
+
+class Truth:
+    """The newest `remembered` things that happened, in the order in which they became visible; nothing before `begin` (µs) is known."""
+
+    def __init__(self, people: People, begin: int, remembered: int) -> None:
+        self._people = people
+        self._happened: deque[Happened] = deque(maxlen=remembered)
+        self._known_from = begin
+
+    def __len__(self) -> int:
+        return len(self._happened)
+
+    def report(
+        self,
+        repository: Repository,
+        time: int,
+        account: Account,
+        kind: str,
+        action: str | None,
+        mark: str,
+        occurred_at: int | None = None,
+        *,
+        thread: int | None = None,
+        family: str | None = None,
+        relation: str | None = None,
+    ) -> None:
+        """An account does something to a repository at a time, which the API will state as `occurred_at`, or not at all."""
+        if len(self._happened) == self._happened.maxlen:
+            self._known_from = max(self._known_from, self._happened[0].visible_at + 1)
+        self._happened.append(
+            Happened(
+                kind,
+                action,
+                repository.type,
+                repository.key,
+                repository.name,
+                mark,
+                time if occurred_at is None else occurred_at,
+                time,
+                account.login,
+                account.bot,
+                self._people.affiliation(account, repository),
+                repository.project,
+                thread,
+                family,
+                relation,
+            )
+        )
+
+    def happened(self, since: int, until: int) -> list[Happened]:
+        """What happened in [since, until), by the time stated for it. ValueError where some of it is forgotten."""
+        if since < self._known_from and since < until:
+            raise ValueError(f"what happened before {self._known_from} is not known any more, or never was; ask from there on")
+        return [each for each in self._happened if since <= each.occurred_at < until]
