@@ -1,16 +1,9 @@
-"""Which accounts are bots, and by which rule. Bots are counted beside people, never dropped.
+"""Which accounts are bots, and by which rule. Bots are counted beside people, never dropped."""
 
-Rules, the first that fits:
-
-    suffix     GitHub shows an App's login with `[bot]` at its end
-    platform   accounts that the platform or its well-known tools act through
-    listed     hand-labelled logins (`bots.txt`; GitHub only, for a login means nothing on another platform)
-    substring  `bot` anywhere in the login: an option, for it takes people too (Ye & Zhou 2026 dropped such names)
-"""
-
+from collections.abc import Callable
 from functools import lru_cache
 from importlib.resources import files
-from typing import Final
+from typing import Final, NamedTuple
 
 _PLATFORM_ACCOUNTS: Final = {
     "github": frozenset(
@@ -42,14 +35,58 @@ def known(platform: str) -> frozenset[str]:
     return _PLATFORM_ACCOUNTS.get(platform, frozenset()) | (listed() if platform == "github" else frozenset())
 
 
-def is_bot(login: str, platform: str = "github", *, substring: bool = False) -> bool:
-    """Whether a login is a bot; `rule_of` says why."""
+class Rule(NamedTuple):
+    """What makes a login a bot: why, on whose word, and `fits(case-folded login, platform)`; an `optional` one applies if asked for."""
+
+    name: str
+    why: str
+    source: str
+    fits: Callable[[str, str], bool]
+    optional: bool = False
+
+
+# The first that fits counts.
+RULES: Final = (
+    Rule(
+        "suffix",
+        "the login ends in [bot], as GitHub shows those of Apps",
+        "GitHub's naming of Apps",
+        lambda login, _: login.endswith("[bot]"),
+    ),
+    Rule(
+        "platform",
+        "the platform itself or one of its well-known tools acts through this account",
+        "this project's own list, streams/bots.py",
+        lambda login, platform: login in _PLATFORM_ACCOUNTS.get(platform, ()),
+    ),
+    Rule(
+        # A login means nothing on another platform.
+        "listed",
+        "people who looked at the account's work labelled it a bot (GitHub only)",
+        "OpenDigger's labelled bots, streams/bots.txt",
+        lambda login, platform: platform == "github" and login in listed(),
+    ),
+    Rule(
+        "substring",
+        "the login has `bot` in it; people's have, too",
+        "Ye & Zhou 2026, From OSS to Open Source AI",
+        lambda login, _: "bot" in login,
+        optional=True,
+    ),
+)
+
+
+def explain(login: str, platform: str = "github", *, substring: bool = False) -> Rule | None:
+    """The rule that makes this login a bot, or None for a person. `substring`: apply the optional rule, too."""
     name = login.casefold()
-    return name.endswith("[bot]") or name in known(platform) or (substring and "bot" in name)
+    for rule in RULES:
+        if (substring or not rule.optional) and rule.fits(name, platform):
+            return rule
+    return None
 
 
 def rule_of(login: str, platform: str = "github", *, substring: bool = False) -> str | None:
-    """The rule that makes this login a bot, or None for a person.
+    """The name of the rule that makes this login a bot, or None for a person.
 
     >>> rule_of("dependabot[bot]"), rule_of("Copilot"), rule_of("snyk-bot"), rule_of("odorsey")
     ('suffix', 'platform', 'listed', None)
@@ -58,11 +95,10 @@ def rule_of(login: str, platform: str = "github", *, substring: bool = False) ->
 
     Source: METRICS, Vocabulary (human).
     """
-    if not is_bot(login, platform, substring=substring):
-        return None
-    name = login.casefold()
-    if name.endswith("[bot]"):
-        return "suffix"
-    if name in _PLATFORM_ACCOUNTS.get(platform, frozenset()):
-        return "platform"
-    return "listed" if name in known(platform) else "substring"
+    rule = explain(login, platform, substring=substring)
+    return rule and rule.name
+
+
+def is_bot(login: str, platform: str = "github", *, substring: bool = False) -> bool:
+    """Whether a login is a bot; `explain` says why."""
+    return explain(login, platform, substring=substring) is not None

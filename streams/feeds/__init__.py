@@ -1,0 +1,1 @@
+"""Live feeds: what GitHub and the Hub show now becomes activities."""

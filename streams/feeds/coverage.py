@@ -1,0 +1,86 @@
+"""Which share of event time each feed saw whole, and from that the coverage of every window.
+
+Kept in steps as windows are: minutes for two hours, hours for eight days, days for 35. A platform's coverage is the mean over its feeds:
+one of ten that is silent for a whole window leaves 0.9.
+"""
+
+from collections.abc import Iterator
+from typing import Final, Self
+
+import msgspec
+
+from streams.activity import DAY, HOUR, MINUTE
+from streams.feeds.health import Row
+
+# Step → how long it is kept.
+_KEPT: Final = {MINUTE: 2 * HOUR, HOUR: 8 * DAY, DAY: 35 * DAY}
+_WINDOWS: Final = {"1h": (MINUTE, 60), "24h": (HOUR, 24), "7d": (HOUR, 168), "30d": (DAY, 30)}
+# These show a platform as a whole; every other feed is of the watchlist.
+_OF_ALL: Final = frozenset({"github:/events", "huggingface:models", "huggingface:datasets", "huggingface:spaces", "huggingface:changes"})
+
+# Feed → step → start of a step in steps → covered µs, weighted by the share that was seen.
+_Steps = dict[str, dict[int, dict[int, float]]]
+_decode: Final = msgspec.json.Decoder(_Steps, strict=False).decode
+
+
+class Coverage:
+    """The covered time of all feeds of a station.
+
+    >>> coverage = Coverage()
+    >>> coverage.add("github:/orgs/a/events", 0, 30 * MINUTE)
+    >>> coverage.add("github:/events", 0, HOUR, share=0.04)
+    >>> [round(coverage.share("github", scope, "1h", HOUR - 1), 3) for scope in ("watched", "all")]
+    [0.5, 0.04]
+    """
+
+    def __init__(self) -> None:
+        self._feeds: _Steps = {}
+
+    def add(self, feed: str, start: int, end: int, share: float = 1.0) -> None:
+        """From start to end (µs) a feed saw everything, or of a sampled one a share (0 to 1). Never twice for the same time."""
+        steps = self._feeds.setdefault(feed, {step: {} for step in _KEPT})
+        for step, keep in _KEPT.items():
+            covered = steps[step]
+            for number in range(max(start, end - keep) // step, -(-end // step)):
+                whole = min(end, (number + 1) * step) - max(start, number * step)
+                covered[number] = covered.get(number, 0.0) + share * whole
+            for number in [number for number in covered if (number + 1) * step < end - keep]:
+                del covered[number]
+
+    def share(self, platform: str, scope: str, window: str, now: int) -> float | None:
+        """The coverage of a window that ends now (µs); None where no feed of the scope is known."""
+        step, count = _WINDOWS[window]
+        last = now // step
+        begin = last + 1 - count
+        shares = []
+        for feed, steps in self._feeds.items():
+            if feed.startswith(platform + ":") and (feed in _OF_ALL) is (scope == "all"):
+                covered = sum(steps[step].get(number, 0.0) for number in range(begin, last + 1))
+                shares.append(min(1.0, covered / max(1, now - begin * step)))
+        return sum(shares) / len(shares) if shares else None
+
+    def rows(self, now: int) -> Iterator[Row]:
+        """`window_coverage_ratio` of every platform, scope and window that is known."""
+        for platform in ("github", "huggingface"):
+            for scope in ("all", "watched"):
+                for window in _WINDOWS:
+                    share = self.share(platform, scope, window, now)
+                    if share is not None:
+                        labels = {"scope": scope, "platform": platform, "window": window}
+                        yield "nomadwatch_window_coverage_ratio", labels, share
+
+    def keep(self, feeds: set[str]) -> None:
+        """Forget all other feeds: they are not watched any more."""
+        for feed in self._feeds.keys() - feeds:
+            del self._feeds[feed]
+
+    def snapshot(self) -> bytes:
+        """JSON, for a restart."""
+        return msgspec.json.encode(self._feeds)
+
+    @classmethod
+    def restore(cls, data: bytes) -> Self:
+        """The coverage of a snapshot. Raises msgspec.MsgspecError for what is none."""
+        coverage = cls()
+        coverage._feeds = _decode(data)
+        return coverage

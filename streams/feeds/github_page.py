@@ -1,0 +1,171 @@
+"""One page of a feed: asked for with the ETag of the last time, told apart by the reaction wanted."""
+
+import logging
+import re
+import time
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import aiohttp
+import msgspec
+import xxhash
+
+from streams.activity import DAY
+from streams.errors import DeadLetter
+from streams.feeds.clock import Clock
+from streams.feeds.github_limits import Limits, is_limit
+from streams.feeds.health import Health
+from streams.feeds.http import Answer, Unreachable, fetch
+from streams.payloads import UNDECODABLE
+from streams.times import Times
+
+_LOG: Final = logging.getLogger("nomadwatch.streams")
+SIZE: Final = 100
+PAGES: Final = 3
+# What is waited where the server has not said how long, in the station's seconds.
+_POLL_INTERVAL: Final = 60.0
+_GONE: Final = (404, 410, 451)
+
+
+class Gone(Exception):
+    """The feed is not there, or not for us."""
+
+
+class Limited(Exception):
+    """Nothing may be asked for a while, whatever the feed."""
+
+
+class Shown(NamedTuple):
+    """An event as a page shows it: the hash of its id (of its bytes where it has none), its time (µs; None if it has none that can be)."""
+
+    hash: int
+    time: int | None
+    raw: bytes
+    page: int
+    line: int
+    received: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`shown` is None where nothing has changed. `asked` and `received` are µs of the station's clock; `last`: there is none behind it."""
+
+    number: int
+    shown: list[Shown] | None
+    etag: str | None
+    asked: int
+    received: int
+    last: bool
+
+
+class _Stub(msgspec.Struct):
+    id: str | int
+    created_at: str | None = None
+
+
+_decode_page: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_stub: Final = msgspec.json.Decoder(_Stub).decode
+
+
+class GithubPages:
+    """Asks for pages of all feeds. `token` may be empty."""
+
+    def __init__(self, api: str, token: str, session: aiohttp.ClientSession, limits: Limits, clock: Clock) -> None:
+        self.limits = limits
+        self._api = api.rstrip("/")
+        self._session = session
+        self._clock = clock
+        self._times = Times()
+        self._headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
+
+    async def get(self, path: str, number: int, etag: str | None, health: Health) -> tuple[Page, float | None]:
+        """A page, and the wall's seconds to the next time that page 1 may be asked for, if they are stated.
+
+        Raises `Limited`, `Gone`, and `Unreachable` for all else; each says in `health` what is the matter.
+        """
+        if self.limits.banned:
+            health.state = self.banned_state
+        async with self.limits.turn(first=number == 1):
+            asked = self._clock.now()
+            try:
+                answer = await fetch(
+                    self._session,
+                    f"{self._api}{path}?per_page={SIZE}&page={number}",
+                    headers=self._headers if etag is None else {**self._headers, "If-None-Match": etag},
+                )
+            except Unreachable as error:
+                raise _failed(health, f"failing: {error}") from error
+            received = self._clock.now()
+            self.limits.note(answer)
+            health.remaining = self.limits.remaining
+            if is_limit(answer):
+                health.polls["limited"] += 1
+                await self.limits.refuse(answer)
+                health.state = self.banned_state
+                _LOG.warning("github: %s", health.state)
+                raise Limited
+            self.limits.allow()
+        return self._read(answer, number, etag, asked, received, health), _poll_interval(answer)
+
+    @property
+    def banned_state(self) -> str:
+        """For a person."""
+        return f"limited until {time.strftime('%H:%M:%S', time.gmtime(self.limits.banned_until))}"
+
+    def _read(self, answer: Answer, number: int, etag: str | None, asked: int, received: int, health: Health) -> Page:
+        if answer.status == 304 and etag is not None:
+            health.polls["unchanged"] += 1
+            return Page(number, None, etag, asked, received, last=False)
+        if answer.status in _GONE:
+            health.polls["failed"] += 1
+            health.state = f"not found: {answer.status}"
+            raise Gone
+        if answer.status != 200:
+            raise _failed(health, "token refused" if answer.status == 401 else f"failing: {answer.status}")
+        try:
+            lines = _decode_page(answer.body)
+        except UNDECODABLE as error:
+            raise _failed(health, "failing: broken answer") from error
+        health.polls["new"] += 1
+        shown = [self._show(bytes(raw), number, line, received) for line, raw in enumerate(lines, 1)]
+        return Page(number, shown, answer.headers.get("ETag"), asked, received, number == PAGES or _is_last(answer, len(lines)))
+
+    def _show(self, raw: bytes, page: int, line: int, received: int) -> Shown:
+        try:
+            stub = _decode_stub(raw)
+        except UNDECODABLE:
+            return Shown(xxhash.xxh3_64_intdigest(raw), None, raw, page, line, received)
+        try:
+            time = self._times[stub.created_at or ""]
+        except DeadLetter:
+            time = None
+        identity = str(stub.id).encode()
+        if time is not None:
+            # What lies in the future will be a dead letter, or comes of a clock; it must not make everything after it look old.
+            time = None if time > received + DAY else min(time, received)
+        return Shown(xxhash.xxh3_64_intdigest(identity), time, raw, page, line, received)
+
+
+def default_poll_interval(clock: Clock) -> float:
+    """The wall's seconds between two polls where the server has not stated any."""
+    return clock.wait(_POLL_INTERVAL)
+
+
+def _failed(health: Health, state: str) -> Unreachable:
+    health.polls["failed"] += 1
+    health.state = state
+    return Unreachable(state)
+
+
+def _poll_interval(answer: Answer) -> float | None:
+    """The seconds of `X-Poll-Interval`, which a fast world states with decimals."""
+    value = answer.headers.get("X-Poll-Interval", "").strip()
+    return float(value) if re.fullmatch(r"\d{1,9}(\.\d+)?", value) else None
+
+
+def _is_last(answer: Answer, length: int) -> bool:
+    """No page behind it: the links say so; without any, a page that is not full does."""
+    links = ", ".join(answer.headers.getall("Link", []))
+    return not re.search(r'rel="?next"?', links) if links else length < SIZE

@@ -1,0 +1,61 @@
+"""How each feed is doing: shown beside every metric, because a number without its coverage misleads."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+Outcome = Literal["new", "unchanged", "limited", "failed"]
+OUTCOMES: Final[tuple[Outcome, ...]] = ("new", "unchanged", "limited", "failed")
+Row = tuple[str, dict[str, str], float]
+
+
+@dataclass(slots=True)
+class Health:
+    """The health of one feed. `state` is a few words for a person: `ok`, `limited until 12:03:20`, `failing: 502`.
+
+    `polls` counts HTTP requests by outcome: 200, 304, 403 and 429, everything else (broken bodies too). `seen` counts activities of its own
+    finds, `gap_seconds` and `gaps` the ledger's rows by reason. Unknown is None: `newest` (µs, the newest event time seen), `coverage`
+    (0 to 1, the trailing hour's estimate), `remaining` (requests left of the quota).
+    """
+
+    feed: str
+    platform: str
+    state: str = "starting"
+    polls: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
+    seen: int = 0
+    gaps: dict[str, int] = field(default_factory=dict)
+    gap_seconds: dict[str, float] = field(default_factory=dict)
+    newest: int | None = None
+    coverage: float | None = None
+    remaining: int | None = None
+
+    def rows(self, now: int) -> Iterator[Row]:
+        """(name, labels, value) of the catalogue's group H; `now` in µs."""
+        feed = {"feed": self.feed}
+        for outcome, n in self.polls.items():
+            yield "nomadwatch_feed_polls_total", {**feed, "outcome": outcome}, n
+        for reason, n in self.gaps.items():
+            yield "nomadwatch_feed_gaps_total", {**feed, "reason": reason}, n
+            yield "nomadwatch_feed_gap_seconds_total", {**feed, "reason": reason}, self.gap_seconds[reason]
+        if self.coverage is not None:
+            yield "nomadwatch_feed_coverage_ratio", feed, self.coverage
+        if self.newest is not None:
+            yield "nomadwatch_feed_lag_seconds", feed, max(0.0, (now - self.newest) / 1e6)
+        if self.remaining is not None:
+            yield "nomadwatch_feed_rate_limit_remaining", feed, self.remaining
+
+
+class Feeds:
+    """The health of all feeds of a station, by name, in the order in which they were opened."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, Health] = {}
+
+    def open(self, feed: str, platform: str) -> Health:
+        """The health of a feed, new if there is none yet."""
+        return self.by_name.setdefault(feed, Health(feed, platform))
+
+    def rows(self, now: int) -> Iterator[Row]:
+        """Those of all feeds."""
+        for health in self.by_name.values():
+            yield from health.rows(now)

@@ -1,0 +1,54 @@
+"""HTTP GET as pollers need it: every way in which it can fail is one exception, and a body has a largest size."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import aiohttp
+from multidict import CIMultiDictProxy
+
+from streams.errors import StreamsError
+
+LARGEST_BODY: Final = 32 << 20
+_BLOCK: Final = 256 << 10
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=60, sock_connect=10, sock_read=20)
+
+
+class Unreachable(StreamsError):
+    """No whole answer came: the address, the network, the server or the body failed. The text names the kind, never a header."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer."""
+
+    status: int
+    headers: CIMultiDictProxy[str]
+    body: bytes
+
+
+def open_session(user_agent: str) -> aiohttp.ClientSession:
+    """A session for one platform's feeds; close it in the end. Environment proxies are honoured, redirects followed by aiohttp."""
+    return aiohttp.ClientSession(
+        timeout=_TIMEOUT,
+        headers={"User-Agent": user_agent, "Accept-Encoding": "gzip, deflate"},
+        connector=aiohttp.TCPConnector(limit=16),
+        trust_env=True,
+        # Session cookies would make one answer depend on another.
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
+
+
+async def fetch(session: aiohttp.ClientSession, url: str, *, headers: dict[str, str] | None = None) -> Answer:
+    """The answer of whatever status. Raises `Unreachable`."""
+    try:
+        async with session.get(url, headers=headers) as response:
+            blocks = []
+            length = 0
+            async for block in response.content.iter_chunked(_BLOCK):
+                blocks.append(block)
+                length += len(block)
+                if length > LARGEST_BODY:
+                    raise Unreachable(f"the answer is larger than {LARGEST_BODY >> 20} MB")
+            return Answer(response.status, response.headers, b"".join(blocks))
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        raise Unreachable(type(error).__name__) from error

@@ -1,0 +1,288 @@
+"""The Hugging Face Hub has no feed of events: what happens there is found by asking, within the quota, watched repositories first.
+
+huggingface:models, :datasets, :spaces   walks by last modification: creations, lineage, and what has changed
+huggingface:repositories                 the watched repositories, each at least once in `interval_cap`: commits, threads, likers
+huggingface:changes                      the others that have changed, as far as the quota lets: commits, threads
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import aiohttp
+import msgspec
+
+from streams.activity import SECOND
+from streams.feeds.clock import Clock
+from streams.feeds.find import Find, Gap, Outlet
+from streams.feeds.health import Feeds
+from streams.feeds.http import Unreachable
+from streams.feeds.hub_activities import HubActivities
+from streams.feeds.hub_changes import Change, HubChanges
+from streams.feeds.hub_client import LIMITS_FEED, PLATFORM, Gone, HubClient
+from streams.feeds.hub_ledger import MARGIN, PATIENCE, Ledger
+from streams.feeds.hub_letters import HubLetters
+from streams.feeds.hub_limits import Limits
+from streams.feeds.hub_repository import HubRepository
+from streams.feeds.hub_shapes import FOLDERS
+from streams.feeds.hub_state import State, decode_state, encode_state
+from streams.feeds.hub_walk import OVERLAP, HubWalks, Walk, WalkCursor, decode_walk, encode_walk
+from streams.feeds.hub_watched import HubWatched, Popularity, Watch
+from streams.identities import Identities
+from streams.letters import Keep
+from streams.watchlist import Watchlist
+
+_LOG: Final = logging.getLogger(__name__)
+REPOSITORIES: Final = "huggingface:repositories"
+CHANGES: Final = "huggingface:changes"
+REPOSITORY: Final = "huggingface:repo:"
+# Of the interval that must be kept, the part after which a look is due: the rest is for the queue.
+_EARLY: Final = 0.8
+_WALK_SECONDS: Final = 60.0
+
+
+class _Cursor(msgspec.Struct, array_like=True):
+    """The cursor of the feeds that are not walks: the mark (µs)."""
+
+    mark: int | None = None
+
+
+class HubPoller:
+    """All feeds of the Hub. `cursors` are those of an earlier run; `interval_cap` in the station's seconds; `token` may be empty."""
+
+    def __init__(
+        self,
+        *,
+        endpoint: str,
+        token: str,
+        session: aiohttp.ClientSession,
+        watchlist: Watchlist,
+        actor_key: bytes,
+        outlet: Outlet,
+        cursors: Mapping[str, bytes],
+        feeds: Feeds,
+        clock: Clock,
+        include_bots: bool = False,
+        dead_letters: Keep = "raw",
+        interval_cap: float = 300.0,
+    ) -> None:
+        self._outlet = outlet
+        self._clock = clock
+        self._interval = interval_cap
+        self._began = clock.now()
+        self._limits = Limits(clock.wall, cursors.get(LIMITS_FEED))
+        self._client = HubClient(endpoint, token, session, self._limits, outlet, clock)
+        identities = Identities(actor_key, watchlist, include_bots=include_bots, platform=PLATFORM)
+        self._activities = HubActivities(identities, actor_key)
+        self._letters = HubLetters(dead_letters)
+        names: dict[str, str] = {}
+        self._watched = HubWatched(watchlist, names)
+        self._states = {key: value for key, value in cursors.items() if key.startswith(REPOSITORY)}
+        self._walks: list[tuple[HubWalks, Ledger]] = []
+        for artefact, folder in FOLDERS.items():
+            feed = f"{PLATFORM}:{folder}"
+            cursor = decode_walk(cursors[feed]) if feed in cursors else WalkCursor()
+            health = feeds.open(feed, PLATFORM)
+            walks = HubWalks(artefact, self._client, self._activities, self._letters, health, clock, names, cursor)
+            self._walks.append((walks, Ledger(health, cursor.mark, self._began, walks.encode)))
+        self._changes = HubChanges(self._began)
+        self._ledgers = {
+            feed: Ledger(feeds.open(feed, PLATFORM), _mark(cursors.get(feed)), self._began, _encode, share)
+            for feed, share in ((REPOSITORIES, None), (CHANGES, self._changes.share))
+        }
+        self._lookers = {
+            feed: HubRepository(self._client, self._activities, self._letters, ledger.health) for feed, ledger in self._ledgers.items()
+        }
+        self._listed = asyncio.Event()
+        self._news = asyncio.Event()
+
+    @property
+    def dropped(self) -> int:
+        """How many watched repositories were gone or private when they were looked at, so far."""
+        return self._watched.dropped
+
+    def popularity(self) -> Iterator[Popularity]:
+        """(project, artefact, kind, value): likes, downloads, downloads_all of the watched repositories, as the Hub states them."""
+        return self._watched.popularity()
+
+    async def run(self) -> None:
+        """Poll until cancelled. What servers and networks do ends up in the feeds' health, never in an exception."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_listing())
+            for walks, ledger in self._walks:
+                tasks.create_task(self._keep_walking(walks, ledger))
+            tasks.create_task(self._keep_looking())
+            tasks.create_task(self._keep_marks())
+
+    async def _keep_listing(self) -> None:
+        """List the watched owners' repositories, again and again."""
+        ledger = self._ledgers[REPOSITORIES]
+        while True:
+            for owner in self._watched.owners:
+                for artefact in FOLDERS:
+                    try:
+                        letters = await self._watched.list(
+                            owner, artefact, self._client, self._activities, self._letters, ledger.health, self._clock.now()
+                        )
+                        self._news.set()
+                        if letters:
+                            async with ledger.lock:
+                                await self._put(ledger, ledger.find(letters=letters))
+                    except Unreachable:
+                        continue
+            self._listed.set()
+            await self._rest(self._interval * _EARLY)
+
+    async def _keep_walking(self, walks: HubWalks, ledger: Ledger) -> None:
+        # A derivative is known by its base's id, and a change is known to be a watched one's, once those are listed.
+        await self._listed.wait()
+        failures = 0
+        while True:
+            try:
+                walk = await walks.walk()
+            except Unreachable:
+                failures += 1
+                await asyncio.sleep(self._client.growing(failures))
+                continue
+            failures = 0
+            await self._publish_walk(walks, walk, ledger)
+            self._news.set()
+            await self._rest(min(_WALK_SECONDS, self._interval))
+
+    async def _publish_walk(self, walks: HubWalks, walk: Walk, ledger: Ledger) -> None:
+        until = (walk.cursor.began or 0) - MARGIN
+        async with ledger.lock:
+            await self._put(
+                ledger,
+                ledger.find(
+                    activities=walk.activities,
+                    letters=walk.letters,
+                    gaps=walk.gaps,
+                    covered=ledger.cover(walk.since, until),
+                    mark=until,
+                    cursor=encode_walk(msgspec.structs.replace(walk.cursor, mark=max(until, ledger.mark or 0))),
+                ),
+            )
+            walks.cursor = walk.cursor
+        for modified, place, listed in walk.changes.values():
+            if place.repository.project is not None:
+                self._watched.add(place, listed, self._clock.now())
+            else:
+                self._changes.add(Change(modified, place, listed))
+
+    async def _keep_looking(self) -> None:
+        """Look at watched repositories that are due, else at others that have changed."""
+        while True:
+            self._news.clear()
+            watch = self._watched.next()
+            now = self._clock.now()
+            if watch is not None and watch.due <= now:
+                await self._look_at_watched(watch, now)
+            elif (waiting := self._changes.next()) is not None:
+                await self._look_at_change(*waiting, now)
+            else:
+                seconds = self._interval if watch is None else min(self._interval, (watch.due - now) / SECOND)
+                try:
+                    async with asyncio.timeout(max(0.001, self._clock.wait(seconds))):
+                        await self._news.wait()
+                except TimeoutError:
+                    pass
+
+    async def _look_at_watched(self, watch: Watch, now: int) -> None:
+        ledger = self._ledgers[REPOSITORIES]
+        key = REPOSITORY + watch.place.key
+        # Whatever becomes of this look, the next one is planned: a repository that fails always must not hold up the others.
+        self._watched.schedule(watch, now + round(self._interval * _EARLY * SECOND))
+        before = self._states.get(key)
+        try:
+            looker = self._lookers[REPOSITORIES]
+            look = await looker.look(watch.place, watch.listed, decode_state(before) if before else None, now, likers=True)
+        except Unreachable:
+            watch.failures += 1
+            seconds = min(self._interval * _EARLY, 2.0 ** min(watch.failures, 20))
+            self._watched.schedule(watch, self._clock.now() + round(seconds * SECOND))
+            return
+        except Gone:
+            self._watched.drop(watch)
+            _LOG.info("%s: a watched repository is gone or private: %s", REPOSITORIES, watch.place.repository.name)
+            return
+        after = encode_state(look.state)
+        if after != before or look.letters:
+            async with ledger.lock:
+                await self._put(ledger, ledger.find(activities=look.activities, letters=look.letters, gaps=look.gaps, cursors={key: after}))
+            self._states[key] = after
+        watch.failures = 0
+        watch.looked = now
+        watch.first = False
+
+    async def _look_at_change(self, change: Change, state: State | None, now: int) -> None:
+        ledger = self._ledgers[CHANGES]
+        try:
+            look = await self._lookers[CHANGES].look(change.place, change.listed, state, now, likers=False)
+        except Unreachable:
+            self._changes.defer(change)
+            return
+        except Gone:
+            self._changes.done(change, None)
+            return
+        if look.activities or look.letters or look.gaps:
+            async with ledger.lock:
+                await self._put(ledger, ledger.find(activities=look.activities, letters=look.letters, gaps=look.gaps))
+        self._changes.done(change, look.state)
+
+    async def _keep_marks(self) -> None:
+        """Say how far the feeds have come that do not say it themselves, and open a gap where one does not get on."""
+        await self._note_downtime()
+        while True:
+            await self._rest(min(self._interval, 60.0) / 4)
+            now = self._clock.now()
+            patience = max(PATIENCE, round(3 * self._interval * SECOND))
+            await self._mark(self._ledgers[REPOSITORIES], self._watched.complete_to(now), now, patience)
+            times = [walks.cursor.began for walks, _ in self._walks]
+            times += [self._changes.oldest() or now]
+            known = [time for time in times if time is not None]
+            await self._mark(self._ledgers[CHANGES], min(known) if len(known) == len(times) else None, now, patience)
+            self._changes.forget(now - patience)
+            for _, ledger in self._walks:
+                await self._mark(ledger, None, now, patience)
+
+    async def _note_downtime(self) -> None:
+        """What was waiting to be looked at when the last run ended, and is too old for the next walks, was missed."""
+        ledger = self._ledgers[CHANGES]
+        began = [walks.cursor.began for walks, _ in self._walks if walks.cursor.began is not None]
+        end = min(began, default=0) - OVERLAP
+        if ledger.mark is not None and ledger.mark < end:
+            async with ledger.lock:
+                await self._put(ledger, ledger.find(gaps=[Gap(feed=CHANGES, start=ledger.mark, end=end, reason="down")], mark=end))
+
+    async def _mark(self, ledger: Ledger, known_to: int | None, now: int, patience: int) -> None:
+        """Put a mark that has risen, or a gap if it is overdue."""
+        async with ledger.lock:
+            mark = None if known_to is None else known_to - MARGIN
+            if mark is not None and mark >= now - patience:
+                if ledger.mark is None or mark > ledger.mark:
+                    covered = ledger.cover(mark if ledger.mark is None else ledger.mark, mark)
+                    await self._put(ledger, ledger.find(covered=covered, mark=mark))
+                return
+            reason = "limited" if self._limits.banned else "quota" if ledger.health.state == "ok" else "failed"
+            gap = ledger.overdue(now, patience, reason)
+            if gap is not None:
+                await self._put(ledger, ledger.find(gaps=[gap], mark=gap.end))
+
+    async def _put(self, ledger: Ledger, find: Find) -> None:
+        """Hand a find over; only when the broker has it, it is counted and the mark moves."""
+        await self._outlet.put(find)
+        ledger.note(find, self._clock.now())
+
+    async def _rest(self, seconds: float) -> None:
+        """Sleep for the station's seconds."""
+        await asyncio.sleep(self._clock.wait(seconds))
+
+
+def _mark(cursor: bytes | None) -> int | None:
+    return msgspec.msgpack.decode(cursor, type=_Cursor).mark if cursor is not None else None
+
+
+def _encode(mark: int | None) -> bytes:
+    return msgspec.msgpack.encode(_Cursor(mark))

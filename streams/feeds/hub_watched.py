@@ -1,0 +1,142 @@
+"""The repositories of the watchlist on the Hub: which there are, which is to be looked at next, and how popular they are."""
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from streams.errors import DeadLetter
+from streams.feeds.health import Health
+from streams.feeds.hub_activities import HubActivities, Place
+from streams.feeds.hub_client import HubClient
+from streams.feeds.hub_letters import HubLetters
+from streams.feeds.hub_shapes import FOLDERS, Listed, decode_list, read_listed
+from streams.feeds.hub_walk import expand
+from streams.watchlist import Watchlist
+
+Popularity = tuple[str, str, str, int]
+
+
+@dataclass(slots=True)
+class Watch:
+    """A watched repository: its last listing, when (µs) it was looked at and is to be looked at again, and failures since.
+
+    `gone` is its listing when nothing of it could be had: it is not looked at before that changes.
+    """
+
+    place: Place
+    listed: Listed
+    looked: int
+    due: int
+    failures: int = 0
+    gone: Listed | None = None
+    first: bool = True
+
+
+class HubWatched:
+    """The watched repositories by key. `dropped` counts those that are gone."""
+
+    def __init__(self, watchlist: Watchlist, names: dict[str, str]) -> None:
+        self.dropped = 0
+        self.by_key: dict[str, Watch] = {}
+        self._names = names
+        self._heap: list[tuple[int, str]] = []
+        self._listings: dict[tuple[str, str], dict[str, tuple[Place, Listed]]] = {}
+        self._times: dict[tuple[str, str], int] = {}
+        places = [place for project in watchlist.projects for place in project.huggingface]
+        owners = {owner.casefold(): owner for owner in (place.partition("/")[0] for place in places)}
+        # A glob of owners cannot be listed: what fits it is met in the walks.
+        self.owners = [owner for owner in owners.values() if "*" not in owner and "?" not in owner]
+        self._projects = {
+            project.project: {place.partition("/")[0].casefold() for place in project.huggingface} for project in watchlist.projects
+        }
+
+    async def list(
+        self, owner: str, artefact: str, client: HubClient, activities: HubActivities, letters: HubLetters, health: Health, now: int
+    ) -> list[bytes]:
+        """Take up an owner's repositories of one kind, all of them; the dead letters among them. Raises `Unreachable`."""
+        found: dict[str, tuple[Place, Listed]] = {}
+        written: list[bytes] = []
+        params = [("author", owner), *expand(artefact)]
+        async for page in client.listing(FOLDERS[artefact], decode_list, health, params):
+            for line, raw in enumerate(page.content, 1):
+                try:
+                    listed = read_listed(raw)
+                    place = activities.place(artefact, listed)
+                    if place.repository.project is not None:
+                        found[place.key] = place, listed
+                except DeadLetter as error:
+                    written += letters.write(health.feed, page.address, line, error, raw)
+        for key in self._listings.get((owner, artefact), {}).keys() - found.keys():
+            if self.by_key.pop(key, None) is not None:
+                self.dropped += 1
+        self._listings[owner, artefact] = found
+        self._times[owner, artefact] = now
+        for place, listed in found.values():
+            self.add(place, listed, now)
+        return written
+
+    def add(self, place: Place, listed: Listed, now: int) -> None:
+        """Watch a repository, or take up its new listing; one that has changed is due now."""
+        if place.artefact == "model":
+            self._names[f"{place.path}"] = place.key
+        watch = self.by_key.get(place.key)
+        if watch is None:
+            self.by_key[place.key] = watch = Watch(place, listed, now, now)
+            heapq.heappush(self._heap, (now, place.key))
+            return
+        changed = (watch.listed.sha, watch.listed.likes) != (listed.sha, listed.likes)
+        watch.place, watch.listed = place, listed
+        if watch.gone is not None and changed:
+            watch.gone = None
+            watch.looked = now
+        if changed:
+            self.schedule(watch, now)
+
+    def schedule(self, watch: Watch, due: int) -> None:
+        """Look at a repository at a time, whatever was planned."""
+        watch.due = due
+        heapq.heappush(self._heap, (due, watch.place.key))
+
+    def drop(self, watch: Watch) -> None:
+        """Nothing of it is there: leave it alone until its listing changes."""
+        watch.gone = watch.listed
+        self.dropped += 1
+
+    def next(self) -> Watch | None:
+        """The one that is due first, without removing it."""
+        while self._heap:
+            due, key = self._heap[0]
+            watch = self.by_key.get(key)
+            if watch is not None and watch.due == due and watch.gone is None:
+                return watch
+            heapq.heappop(self._heap)
+        return None
+
+    def complete_to(self, now: int) -> int | None:
+        """Up to when everything of the watched is known: the oldest look or listing. None while one has never been; without any, now."""
+        watches = [watch for watch in self.by_key.values() if watch.gone is None]
+        if len(self._times) < len(self.owners) * len(FOLDERS) or any(watch.first for watch in watches):
+            return None
+        return min([now, *self._times.values(), *(watch.looked for watch in watches)])
+
+    def popularity(self) -> Iterator[Popularity]:
+        """(project, artefact, kind, value) as the Hub states them, summed; nothing of a project whose listings are not complete yet."""
+        for artefact in FOLDERS:
+            sums: dict[tuple[str, str], int] = {}
+            for (_, kind), found in self._listings.items():
+                if kind != artefact:
+                    continue
+                for place, listed in found.values():
+                    project = place.repository.project
+                    if project is None or not self._is_listed(project, artefact):
+                        continue
+                    stated = (("likes", listed.likes), ("downloads", listed.downloads), ("downloads_all", listed.downloads_all_time))
+                    for name, value in stated:
+                        if value is not None:
+                            sums[project, name] = sums.get((project, name), 0) + value
+            for (project, name), value in sums.items():
+                yield project, artefact, name, value
+
+    def _is_listed(self, project: str, artefact: str) -> bool:
+        owners = {owner.casefold() for owner, kind in self._listings if kind == artefact}
+        return all(owner in owners for owner in self._projects[project] if "*" not in owner and "?" not in owner)

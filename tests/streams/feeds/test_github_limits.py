@@ -1,0 +1,432 @@
+"""Limits, refusals and failures: waited for as the server says, by all feeds, over restarts; never an exception, never a loss."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from email.utils import formatdate
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import web
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from streams.activity import HOUR, MINUTE
+from streams.errors import StreamsError
+from streams.feeds.clock import Clock
+from streams.feeds.github_limits import LIMITS_FEED, Limits, is_limit
+from streams.feeds.http import Answer
+from streams.watchlist import Project, Watchlist
+from tests.streams.feeds.github_serving import FEED, ORG, MemoryOutlet, ScriptedGithub, polling, until
+
+TWO = Watchlist([Project("two", github=("allenai", "other-org"))])
+OTHER = "/orgs/other-org/events"
+
+
+def answer(status: int = 200, body: bytes = b"", **headers: str) -> Answer:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Answer(status, CIMultiDictProxy(CIMultiDict(named)), body)
+
+
+class Hand:
+    """A wall clock moved by hand, and by whoever sleeps."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.time = 1_000_000.0
+        self.saved: list[bytes] = []
+        sleep = asyncio.sleep
+
+        async def slept(seconds: float) -> None:
+            self.time += seconds
+            await sleep(0)
+
+        monkeypatch.setattr(asyncio, "sleep", slept)
+
+    def limits(self, token: str = "t", cursor: bytes | None = None) -> Limits:
+        return Limits(token, Clock(wall=lambda: self.time), cursor, self._save)
+
+    async def _save(self, cursor: bytes) -> None:
+        self.saved.append(cursor)
+
+
+@pytest.fixture
+def hand(monkeypatch: pytest.MonkeyPatch) -> Hand:
+    return Hand(monkeypatch)
+
+
+async def turns(hand: Hand, limits: Limits, count: int, *, first: bool = True) -> list[float]:
+    """When so many requests may be made, one after the other."""
+    times = []
+    for _ in range(count):
+        async with limits.turn(first=first):
+            times.append(hand.time)
+    return times
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry_after": "7"}, 7),
+        ({"retry_after": "7.5", "x_ratelimit_remaining": "0", "x_ratelimit_reset": "1000100"}, 7.5),
+        ({"retry_after": formatdate(1_000_090, usegmt=True)}, 90),
+        ({"retry_after": formatdate(1_000_090, usegmt=True), "date": formatdate(1_000_000, usegmt=True)}, 90),
+        ({"retry_after": formatdate(1_000_090, usegmt=True), "date": formatdate(999_000, usegmt=True)}, 1_090),
+        ({"x_ratelimit_remaining": "0", "x_ratelimit_reset": "1000120.5"}, 120.5),
+        ({"retry_after": "soon", "x_ratelimit_remaining": "0", "x_ratelimit_reset": "1000120"}, 120),
+        ({"x_ratelimit_remaining": "17", "x_ratelimit_reset": "1000120"}, 60),
+        ({}, 60),
+        ({"retry_after": "-5"}, 60),
+        ({"retry_after": "1e99"}, 60),
+    ],
+)
+@pytest.mark.parametrize("status", [403, 429])
+def test_a_ban_lasts_as_long_as_it_says(hand: Hand, status: int, headers: dict[str, str], seconds: float) -> None:
+    async def scenario() -> None:
+        limits = hand.limits()
+        refusal = answer(status, **headers)
+        assert is_limit(refusal)
+        await limits.refuse(refusal)
+        again = hand.limits(cursor=hand.saved[-1])
+        for each in (limits, again):
+            hand.time = 1_000_000.0
+            assert each.banned
+            (begun,) = await turns(hand, each, 1)
+            assert seconds <= begun - 1_000_000 <= seconds + 1
+        hand.time = 1_000_000.0
+        assert not hand.limits("another token", hand.saved[-1]).banned
+
+    asyncio.run(scenario())
+
+
+def test_silent_refusals_double_up_to_a_quarter_of_an_hour(hand: Hand) -> None:
+    async def scenario() -> None:
+        limits = hand.limits()
+        waits = []
+        for _ in range(6):
+            before = hand.time
+            await limits.refuse(answer(403))
+            await turns(hand, limits, 1)
+            waits.append(round(hand.time - before))
+            limits = hand.limits(cursor=hand.saved[-1])
+        assert waits == [60, 120, 240, 480, 900, 900]
+        limits.allow()
+        await limits.refuse(answer(403))
+        before = hand.time
+        await turns(hand, limits, 1)
+        assert round(hand.time - before) == 60
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("refusal", "limit"),
+    [
+        (answer(429), True),
+        (answer(403), True),
+        (answer(403, b'{"message":"You have exceeded a secondary rate limit."}'), True),
+        (answer(403, b"<html>You have triggered an abuse detection mechanism</html>"), True),
+        (answer(403, b'{"message":"Resource not accessible by personal access token"}'), False),
+        (answer(403, b'{"message":"Resource not accessible"}', x_ratelimit_remaining="0"), True),
+        (answer(403, b'{"message":"Resource not accessible"}', x_ratelimit_remaining="4000"), False),
+        (answer(403, b'{"message":"Resource not accessible"}', retry_after="1"), True),
+        (answer(403, b"Request forbidden by administrative rules."), False),
+        (answer(401, b'{"message":"Bad credentials"}'), False),
+        (answer(200), False),
+        (answer(503, retry_after="1"), False),
+    ],
+)
+def test_a_refusal_is_told_from_a_limit(refusal: Answer, limit: bool) -> None:
+    assert is_limit(refusal) is limit
+
+
+def test_a_fifth_of_the_quota_is_left_to_the_owner_of_the_token(hand: Hand) -> None:
+    async def scenario() -> None:
+        limits = hand.limits()
+        left, reset = 5_000, hand.time + 3_600
+        begun = hand.time
+        while left > 1_000:
+            await turns(hand, limits, 1)
+            left -= 1
+            limits.note(answer(x_ratelimit_limit="5000", x_ratelimit_remaining=str(left), x_ratelimit_reset=str(reset)))
+        assert limits.remaining == 1_000
+        assert limits.held
+        assert hand.time - begun > 1_800, "what is left is spread over the hour"
+        assert (await turns(hand, limits, 1))[0] >= reset
+
+    asyncio.run(scenario())
+
+
+def test_without_a_token_no_hour_has_more_than_the_budget_over_restarts_too(hand: Hand) -> None:
+    async def scenario() -> None:
+        limits = hand.limits("")
+        times = await turns(hand, limits, 70)
+        assert times[19] == times[0]
+        assert min(later - earlier for earlier, later in pairwise(times[20:])) > 60
+        for _ in range(30):
+            limits = hand.limits("", hand.saved[-1])
+            times += await turns(hand, limits, 3, first=False)
+        assert min(later - earlier for earlier, later in zip(times, times[55:], strict=False)) >= 3_600
+
+    asyncio.run(scenario())
+
+
+def test_a_spoilt_cursor_says_what_to_do(hand: Hand) -> None:
+    with pytest.raises(StreamsError, match="another data folder"):
+        hand.limits(cursor=b"spoilt")
+
+
+Refusal = Callable[[ScriptedGithub], web.Response]
+
+DIALECTS: list[Any] = [
+    pytest.param(lambda server: web.Response(status=403, headers={"Retry-After": "0.4"}), id="403-retry-after"),
+    pytest.param(lambda server: web.Response(status=429, headers={"Retry-After": "0.4"}), id="429-retry-after"),
+    pytest.param(
+        lambda server: web.Response(
+            status=403, headers={"X-RateLimit-Limit": "5000", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": f"{time.time() + 0.4:.6f}"}
+        ),
+        id="403-reset",
+    ),
+]
+
+
+@pytest.mark.parametrize("refusal", DIALECTS)
+def test_a_ban_holds_for_all_feeds_and_over_a_restart(refusal: Refusal) -> None:
+    async def scenario() -> None:
+        async with ScriptedGithub.open() as server:
+            banned_at: list[float] = []
+
+            def script(server: ScriptedGithub, path: str, page: int) -> web.Response | None:
+                if path == ORG and not banned_at and len(server.asked) > 20:
+                    banned_at.append(time.time())
+                    return refusal(server)
+                return None
+
+            server.script = script
+            outlet = MemoryOutlet()
+            async with polling(server, outlet, watchlist=TWO) as run:
+                await until(lambda: LIMITS_FEED in outlet.cursors)
+                await until(lambda: run.feeds.by_name[FEED].state.startswith("limited until"))
+                assert run.feeds.by_name[FEED].polls["limited"] == 1
+            new = server.happen(3)
+            async with polling(server, outlet, watchlist=TWO) as run:
+                await until(lambda: outlet.ids() == new)
+                await until(lambda: run.feeds.by_name[FEED].state == "ok")
+            during = [asked for asked in server.asked if banned_at[0] < asked.at < banned_at[0] + 0.39 and asked.status < 400]
+            assert during == []
+
+    asyncio.run(scenario())
+
+
+def test_a_refusal_of_one_feed_is_its_own() -> None:
+    async def scenario() -> None:
+        async with ScriptedGithub.open() as server:
+            server.script = lambda server, path, page: (
+                web.json_response({"message": "Resource not accessible"}, status=403) if path == ORG else None
+            )
+            async with polling(server, MemoryOutlet(), watchlist=TWO) as run:
+                await until(lambda: run.feeds.by_name[FEED].state == "failing: 403")
+                polls = len(server.polls(OTHER))
+                await until(lambda: len(server.polls(OTHER)) > polls + 5)
+                assert run.feeds.by_name[f"github:{OTHER}"].state == "ok"
+                server.script = None
+                await until(lambda: run.feeds.by_name[FEED].state == "ok")
+
+    asyncio.run(scenario())
+
+
+def _cut(server: ScriptedGithub, path: str, page: int) -> web.Response:
+    body, headers = server.page(path, page)
+    return web.Response(body=body[: len(body) // 2], headers=headers)
+
+
+FAILURES: list[Any] = [
+    pytest.param(lambda *_: web.Response(status=502), "failing: 502", id="502"),
+    pytest.param(lambda *_: web.Response(text="<html>Unicorn!</html>", content_type="text/html"), "failing: broken answer", id="html"),
+    pytest.param(lambda *_: web.json_response({"message": "hm"}), "failing: broken answer", id="object"),
+    pytest.param(_cut, "failing: broken answer", id="truncated"),
+    pytest.param(lambda *_: web.json_response({"message": "Bad credentials"}, status=401), "token refused", id="401"),
+]
+
+
+@pytest.mark.parametrize(("failure", "state"), FAILURES)
+@pytest.mark.parametrize("bad_page", [1, 2])
+def test_failures_are_waited_out_and_lose_nothing(failure: Any, state: str, bad_page: int) -> None:
+    async def scenario() -> None:
+        async with ScriptedGithub.open(scale=600) as server:
+            old = server.happen(300)
+            async with polling(server, MemoryOutlet(), interval_cap=300.0) as run:
+                await until(lambda: len(run.outlet.ids()) == 300)
+                server.script = lambda server, path, page: failure(server, path, page) if path == ORG and page == bad_page else None
+                new = server.happen(130)
+                health = run.feeds.by_name[FEED]
+                await until(lambda: health.polls["failed"] >= 2)
+                assert health.state == state
+                if bad_page == 1:
+                    assert run.outlet.ids() == old
+                else:
+                    # What is at hand is not kept back.
+                    assert run.outlet.ids() == old + new[30:]
+                server.script = None
+                await until(lambda: health.state == "ok" and len(run.outlet.ids()) == 430)
+                assert run.outlet.published().most_common(1)[0][1] == 1
+                assert set(run.outlet.ids()) == {*old, *new}
+                assert "overflow" not in health.gaps
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("status", [500, 429])
+def test_the_poll_interval_holds_after_failures_and_bans_too(status: int) -> None:
+    async def scenario() -> None:
+        async with ScriptedGithub.open(scale=3_600) as server:
+            server.headers["X-Poll-Interval"] = "0.4"
+            server.script = lambda server, path, page: (
+                web.Response(status=status, headers={"Retry-After": "0.01"}) if path == ORG and len(server.polls()) % 2 else None
+            )
+            async with polling(server, MemoryOutlet()):
+                await until(lambda: len(server.polls()) >= 4)
+            assert {asked.status for asked in server.polls()} >= {status, 200}
+            assert min(later.at - earlier.at for earlier, later in pairwise(server.polls())) >= 0.39
+
+    asyncio.run(scenario())
+
+
+def test_what_the_ledger_has_already_is_not_missed_twice() -> None:
+    """A feed fails for long and then turns out to have overflowed."""
+
+    async def scenario() -> None:
+        async with ScriptedGithub.open(scale=3_600) as server:
+            server.happen(20, ago=3_600)
+            async with polling(server, MemoryOutlet(), interval_cap=60.0) as run:
+                await until(lambda: len(run.outlet.ids()) == 20)
+                server.script = lambda server, path, page: web.Response(status=500) if path == ORG else None
+                health = run.feeds.by_name[FEED]
+                await until(lambda: health.gaps.get("failed", 0) >= 2)
+                server.happen(300, ago=5)
+                server.script = None
+                await until(lambda: len(run.outlet.ids()) == 320)
+                gaps = run.outlet.gaps()
+                assert gaps[-1][0] == "overflow"
+                assert all(before[2] == after[1] for before, after in pairwise(gaps))
+                (cover,) = next(find.covered for find in run.outlet.of() if find.gaps and find.gaps[-1].reason == "overflow")
+                assert cover.start == gaps[-1][2], "what is a gap is not covered"
+
+    asyncio.run(scenario())
+
+
+def test_what_is_not_found_is_asked_for_rarely_and_the_others_go_on() -> None:
+    async def scenario() -> None:
+        async with ScriptedGithub.open() as server:
+            server.script = lambda server, path, page: web.json_response({}, status=404) if path == ORG else None
+            async with polling(server, MemoryOutlet(), watchlist=TWO) as run:
+                await until(lambda: len(server.polls(OTHER)) > 20)
+                assert run.feeds.by_name[FEED].state == "not found: 404"
+                assert len(server.polls()) == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_server_that_is_away_is_waited_for() -> None:
+    async def scenario() -> None:
+        async with ScriptedGithub.open(scale=600) as server:
+            address, server.address = server.address, "http://127.0.0.1:9"
+            async with polling(server, MemoryOutlet()) as run:
+                await until(lambda: run.feeds.by_name[FEED].polls["failed"] > 1)
+                assert run.feeds.by_name[FEED].state == "failing: ClientConnectorError"
+            assert run.outlet.ids() == []
+            server.address = address
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("reason", ["limited", "failed", "stale"])
+def test_a_feed_that_does_not_get_on_opens_gaps_and_its_mark_goes_on(reason: str) -> None:
+    """A quarter of an hour is 0.25 s here."""
+
+    async def scenario() -> None:
+        async with ScriptedGithub.open(scale=3_600) as server:
+            server.headers["X-Poll-Interval"] = "0.02"
+            server.happen(20, ago=3_600)
+            old = server.page(ORG, 1)
+            async with polling(server, MemoryOutlet(), interval_cap=60.0) as run:
+                await until(lambda: len(run.outlet.ids()) == 20)
+                server.happen(5, ago=600)
+                await until(lambda: len(run.outlet.ids()) == 25)
+
+                def script(server: ScriptedGithub, path: str, page: int) -> web.Response | None:
+                    if path != ORG:
+                        return None
+                    if reason == "limited":
+                        return web.Response(status=429, headers={"Retry-After": "1.5"})
+                    if reason == "failed":
+                        return web.Response(status=500)
+                    return web.Response(body=old[0], headers=old[1])
+
+                server.script = script
+                health = run.feeds.by_name[FEED]
+                await until(lambda: health.gaps.get(reason, 0) >= 2)
+                finds = [find for find in run.outlet.of() if find.gaps]
+                for before, after in pairwise(finds):
+                    assert before.complete_to is not None
+                    assert after.complete_to is not None
+                    assert after.complete_to - before.complete_to >= 13 * MINUTE
+                    assert [(gap.start, gap.end) for gap in after.gaps] == [(before.complete_to, after.complete_to)]
+                assert health.coverage is not None
+                assert health.coverage < 1
+                if reason == "stale":
+                    assert health.state == "stale: shows an old page"
+                server.script = None
+                server.happen(1, ago=60)
+                await until(lambda: len(run.outlet.ids()) == 26 and health.state == "ok")
+                await until(lambda: health.coverage == 1.0)
+                assert run.outlet.published().most_common(1)[0][1] == 1
+
+    asyncio.run(scenario())
+
+
+def test_without_a_token_the_budget_is_spread_and_kept() -> None:
+    """An hour is half a second here."""
+    names = ["allenai", *(f"org-{number}" for number in range(5))]
+    watchlist = Watchlist([Project("many", github=tuple(names))])
+
+    async def scenario() -> None:
+        async with ScriptedGithub.open(scale=7_200) as server:
+            server.headers["X-Poll-Interval"] = "0.008"
+            outlet = MemoryOutlet()
+            requests: set[int] = set()
+            for _ in range(2):
+                begun = len(server.asked)
+                async with polling(server, outlet, token="", watchlist=watchlist):
+                    while len(server.asked) < begun + 110:
+                        server.happen(20, ago=60)
+                        await asyncio.sleep(0.02)
+            for find in outlet.of(LIMITS_FEED):
+                requests.update(msgspec.msgpack.decode(find.cursor)[3])
+            times = sorted(requests)
+            assert len(times) >= len(server.asked) >= 220
+            assert min(later - earlier for earlier, later in zip(times, times[55:], strict=False)) >= HOUR
+            polls = [len(server.polls(f"/orgs/{name}/events")) for name in names]
+            assert min(polls) >= 3
+            assert polls[0] > 1.5 * max(polls[1:])
+
+    asyncio.run(scenario())
+
+
+def test_log_lines_are_few_and_name_no_token(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with ScriptedGithub.open(scale=600) as server:
+            server.happen(3)
+            async with polling(server, MemoryOutlet()) as run:
+                health = run.feeds.by_name[FEED]
+                await until(lambda: health.state == "ok")
+                server.script = lambda server, path, page: web.Response(status=500) if path == ORG else None
+                await until(lambda: health.polls["failed"] >= 3)
+                server.script = None
+                await until(lambda: health.state == "ok")
+
+    with caplog.at_level(logging.INFO, "nomadwatch.streams"):
+        asyncio.run(scenario())
+    lines = [record.getMessage() for record in caplog.records if record.name == "nomadwatch.streams"]
+    assert lines == [f"{FEED}: failing: 500", f"{FEED}: ok"]

@@ -1,0 +1,155 @@
+"""The outlet on a real log: what is published before a cursor is saved, marks, coverage, and what a restart finds."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from streams import admin
+from streams.activity import HOUR, MINUTE, Activity, Batch, Cover, decode_batch, partition_of
+from streams.deliver import Delivery, read_table
+from streams.feeds.clock import Clock
+from streams.feeds.find import Find, Gap
+from streams.feeds.health import Feeds, Row
+from streams.feeds.outlet import COVERAGE_CURSOR, KafkaOutlet
+from streams.topics import Topics
+from tests.agents.test_partition import NOW, activity
+from tests.chaos.conftest import Embedded
+from tests.chaos.test_exactness import read_topic
+
+TOPICS = Topics(prefix="outlet-", partitions=4)
+ORG = "github:/orgs/allenai/events"
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Embedded]:
+    embedded = Embedded(tmp_path)
+    admin.create(embedded.bootstrap, TOPICS)
+    yield embedded
+    embedded.stop()
+
+
+def report(now: int, rows: list[Row], states: dict[str, str]) -> tuple[bytes, bytes]:
+    return b"health/streams", msgspec.json.encode([now, rows, states])
+
+
+@asynccontextmanager
+async def outlet(broker: Embedded, feeds: Feeds, kind: type[Delivery] = Delivery) -> AsyncIterator[KafkaOutlet]:
+    cursors = {key.decode(): value for key, value in (await read_table(broker.bootstrap, TOPICS, TOPICS.cursors)).items()}
+    async with kind.open(broker.bootstrap, TOPICS, "test") as delivery:
+        made = KafkaOutlet(delivery, TOPICS, Clock(scale=50, wall=lambda: NOW / 1e6), feeds, cursors, report)
+        running = asyncio.create_task(made.run())
+        try:
+            yield made
+        finally:
+            running.cancel()
+            (ended,) = await asyncio.gather(running, return_exceptions=True)
+            if not isinstance(ended, asyncio.CancelledError):
+                raise ended
+
+
+def batches(broker: Embedded) -> list[tuple[int, Batch]]:
+    return [(n, decode_batch(value)) for n, _, value in read_topic(broker.bootstrap, TOPICS.activity, TOPICS.partitions) if value]
+
+
+def activities(broker: Embedded) -> list[tuple[int, Activity]]:
+    return [(number, each) for number, batch in batches(broker) for each in batch.activities]
+
+
+def test_what_was_put_stands_on_the_broker_with_its_cursor(broker: Embedded) -> None:
+    made = [activity(n, NOW, repo_id=n << 32) for n in range(1200)]
+    gap = Gap(feed=ORG, start=NOW - MINUTE, end=NOW, reason="overflow")
+
+    async def put() -> None:
+        async with outlet(broker, Feeds()) as out:
+            finds = [
+                Find(feed=ORG, platform="github", cursor=b"1", activities=made[:700], letters=[b"{}"], gaps=[gap]),
+                Find(feed="github:/events", platform="github", cursor=b"2", cursors={"of:one": b"3"}, activities=made[700:]),
+            ]
+            await asyncio.gather(*(out.put(find) for find in finds))
+
+    asyncio.run(put())
+    found = activities(broker)
+    assert sorted(each.id for _, each in found) == sorted(each.id for each in made)
+    assert all(number == partition_of(each.repo_id, TOPICS.partitions) for number, each in found)
+    assert max(len(batch.activities) for _, batch in batches(broker)) <= 500
+    cursors = asyncio.run(read_table(broker.bootstrap, TOPICS, TOPICS.cursors))
+    assert (cursors[ORG.encode()], cursors[b"github:/events"], cursors[b"of:one"]) == (b"1", b"2", b"3")
+    assert [value for _, _, value in read_topic(broker.bootstrap, TOPICS.dead_letters, 1)] == [b"{}"]
+    assert [msgspec.json.decode(value or b"", type=Gap) for _, _, value in read_topic(broker.bootstrap, TOPICS.gaps, 1)] == [gap]
+
+
+class _Cut(Delivery):
+    """The broker takes what is sent, and the process ends before it knows."""
+
+    async def acknowledged(self, sent: list[Any]) -> list[Any]:
+        await super().acknowledged(sent)
+        raise ConnectionAbortedError
+
+
+def test_a_cursor_is_never_saved_before_what_it_speaks_of(broker: Embedded) -> None:
+    async def put() -> None:
+        async with outlet(broker, Feeds(), _Cut) as out:
+            await asyncio.wait_for(out.put(Find(feed=ORG, platform="github", cursor=b"1", activities=[activity(1, NOW)])), 2)
+
+    with pytest.raises(ConnectionAbortedError):
+        asyncio.run(put())
+    assert len(activities(broker)) == 1
+    assert asyncio.run(read_table(broker.bootstrap, TOPICS, TOPICS.cursors)) == {}
+
+
+def test_a_platform_is_as_far_as_the_feed_that_is_furthest_behind(broker: Embedded) -> None:
+    feeds = Feeds()
+    for feed in ("github:/events", ORG):
+        feeds.open(feed, "github")
+
+    async def put() -> None:
+        async with outlet(broker, feeds) as out:
+            await out.put(Find(feed="github:/events", platform="github", cursor=b"1", complete_to=NOW))
+            await asyncio.sleep(0.5)
+            assert not batches(broker), "one feed has not said yet how far it is"
+            await out.put(Find(feed=ORG, platform="github", cursor=b"2", complete_to=NOW - HOUR))
+            await out.put(Find(feed="github:/events", platform="github", cursor=b"3", complete_to=NOW + HOUR))
+            async with asyncio.timeout(20):
+                while len(await asyncio.to_thread(batches, broker)) < TOPICS.partitions:
+                    await asyncio.sleep(0.05)
+
+    asyncio.run(put())
+    assert {(number, batch.feed, batch.complete_to) for number, batch in batches(broker)} == {
+        (number, "github", NOW - HOUR) for number in range(TOPICS.partitions)
+    }
+
+
+def test_coverage_goes_on_over_a_restart(broker: Embedded) -> None:
+    async def put(start: int, end: int) -> float | None:
+        feeds = Feeds()
+        feeds.open(ORG, "github")
+        async with outlet(broker, feeds) as out:
+            covered = [Cover("github", start, end)]
+            await out.put(Find(feed=ORG, platform="github", cursor=b"1", covered=covered, complete_to=end))
+            await out.flush()
+            return out.coverage.share("github", "watched", "1h", NOW - 1)
+
+    assert asyncio.run(put(NOW - HOUR, NOW - 45 * MINUTE)) == pytest.approx(0.25)
+    assert asyncio.run(put(NOW - 45 * MINUTE, NOW - 30 * MINUTE)) == pytest.approx(0.5)
+    assert COVERAGE_CURSOR.encode() in asyncio.run(read_table(broker.bootstrap, TOPICS, TOPICS.cursors))
+
+
+def test_health_is_shown_whether_anything_happens_or_not(broker: Embedded) -> None:
+    feeds = Feeds()
+    feeds.open(ORG, "github").polls["failed"] = 3
+
+    async def run() -> bytes | None:
+        async with outlet(broker, feeds):
+            async with asyncio.timeout(20):
+                while not (shown := await asyncio.to_thread(lambda: list(read_topic(broker.bootstrap, TOPICS.measurements, 1)))):
+                    await asyncio.sleep(0.1)
+            return shown[0][2]
+
+    _, rows, states = msgspec.json.decode(asyncio.run(run()) or b"")
+    assert ["nomadwatch_feed_polls_total", {"feed": ORG, "outcome": "failed"}, 3] in rows
+    assert states == {ORG: "starting"}
