@@ -13,6 +13,7 @@ from nomadwatch.errors import Failure, Interrupted, Misuse
 Command = TypeVar("Command", bound=Callable[..., Any])
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 _FORMS = click.Choice(["table", "json", "csv"])
+_FORMS_WITHOUT_CSV = click.Choice(["table", "json"])
 _WINDOWS = click.Choice(["1h", "24h", "7d", "30d"])
 _STDOUT = "-"
 
@@ -114,6 +115,59 @@ def replay(paths: tuple[str, ...], target: str | None, as_of: str | None, includ
     write_report(report, target, "json" if target is not None else "table")
 
 
+_port = _option("--port", metavar="N", help="Where /metrics is served on 127.0.0.1; 0 takes a free port.  [default: 9108; NOMADWATCH_PORT]")
+
+
+@nomadwatch.command()
+@_port
+@_option("--watchlist", metavar="FILE", help="The watched projects.  [default: the list that comes along; NOMADWATCH_WATCHLIST]")
+@_broker
+@_data_dir
+@_prefix
+@_partitions
+@_verbose
+def up(verbose: bool, **flags: Any) -> None:
+    """Watch GitHub and the Hugging Face Hub live, until Ctrl-C.
+
+    Tokens come from GITHUB_TOKEN and HF_TOKEN (or from the files that GITHUB_TOKEN_FILE and HF_TOKEN_FILE name); without them the station
+    keeps to what the platforms allow anybody. The state is kept in --data-dir [default: ~/.local/state/nomadwatch]: a station that is
+    started again goes on where it was.
+    """
+    from nomadwatch.settings import load
+    from nomadwatch.show import quiet_libraries
+    from nomadwatch.station import run_station
+    from nomadwatch.summary import choose_summary
+
+    settings = load(flags).settings
+    quiet_libraries(verbose)
+    with choose_summary() as summary:
+        run_station(settings, summary, verbose=verbose)
+
+
+@nomadwatch.command()
+@_option("--speed", type=click.FloatRange(1, 1440), default=30.0, show_default=True, help="How many times as fast as time it runs.")
+@_option("--for", "seconds", type=click.FloatRange(min=1), help="End after so many seconds.  [default: at Ctrl-C]")
+@_option("--seed", type=int, default=1, show_default=True, help="Another number is another world.")
+@_option("--rate", type=click.FloatRange(0.1, 200), default=4.0, show_default=True, help="Events of GitHub in a simulated second.")
+@_port
+@_data_dir
+@_verbose
+def demo(speed: float, seconds: float | None, seed: int, rate: float, verbose: bool, **flags: Any) -> None:
+    """Show the station on a simulated GitHub and Hub: without a token, without a network.
+
+    Nothing is kept unless --data-dir names a folder.
+    """
+    from nomadwatch.settings import load
+    from nomadwatch.show import quiet_libraries
+    from nomadwatch.station import World, run_station
+    from nomadwatch.summary import choose_summary
+
+    settings = load(flags).settings
+    quiet_libraries(verbose)
+    with choose_summary() as summary:
+        run_station(settings, summary, World(seed=seed, speed=speed, rate=rate, seconds=seconds), verbose=verbose)
+
+
 @nomadwatch.command()
 @_option("--format", "form", type=_FORMS, default="table", show_default=True, help="For people or programs.")
 @_option("--window", type=_WINDOWS, default="24h", show_default=True, help="What the table shows in detail.")
@@ -165,6 +219,100 @@ def broker(port: int, verbose: bool, **flags: Any) -> None:
     from nomadwatch.settings import load
 
     run_broker(port, load(flags).settings, verbose)
+
+
+@nomadwatch.command()
+@_port
+@_broker
+@_prefix
+@_partitions
+@_verbose
+def sinks(verbose: bool, **flags: Any) -> None:
+    """Show measurements over HTTP, until SIGTERM or Ctrl-C: /metrics for Prometheus, /healthz.
+
+    Several of them may run at once.
+    """
+    from nomadwatch.settings import load
+    from nomadwatch.sinks_role import run_alone
+
+    run_alone(load(flags).settings, verbose)
+
+
+@nomadwatch.command()
+@_option("--format", "form", type=_FORMS_WITHOUT_CSV, default="table", show_default=True, help="For people or programs.")
+@_broker
+@_data_dir
+@_prefix
+def feeds(form: str, **flags: Any) -> None:
+    """Show how each feed is doing: of a station with --data-dir, or of one on --broker.
+
+    Seen is the share of the last hour's events that were seen, lag the age of the newest one, quota the requests that the platform still
+    allows; gaps are what could not be seen, and for how long.
+    """
+    from nomadwatch.feeds import show
+    from nomadwatch.settings import load
+    from nomadwatch.show import quiet_libraries
+
+    quiet_libraries(verbose=False)
+    show(load(flags).settings, form)
+
+
+@nomadwatch.group()
+def watch() -> None:
+    """The watchlist: the projects that are looked at closely."""
+
+
+@watch.command("list")
+@_option("--watchlist", metavar="FILE", help="The watched projects.  [default: the list that comes along; NOMADWATCH_WATCHLIST]")
+@_option("--format", "form", type=_FORMS_WITHOUT_CSV, default="table", show_default=True, help="For people or programs.")
+def watch_list(form: str, **flags: Any) -> None:
+    """Show the watched projects and their places."""
+    from nomadwatch.settings import load
+    from nomadwatch.watch import show
+
+    show(load(flags).settings.watchlist, form)
+
+
+@watch.command("check")
+@click.argument("file", metavar="FILE")
+def watch_check(file: str) -> None:
+    """Look whether a file can be the watchlist.
+
+    Exit code 2, and the line and what to do, where it cannot.
+    """
+    from nomadwatch.watch import check
+
+    check(file)
+
+
+@nomadwatch.group()
+def bots() -> None:
+    """Bots: which accounts do not count as people, and why."""
+
+
+_platform = _option("--platform", type=click.Choice(["github", "huggingface"]), default="github", show_default=True, help="Where.")
+
+
+@bots.command("explain")
+@click.argument("login", metavar="LOGIN")
+@_platform
+def bots_explain(login: str, platform: str) -> None:
+    """Say whether a login is a bot, and by which rule.
+
+    The rule comes with its source; where none fits, the account counts as a person.
+    """
+    from nomadwatch.bots import explain
+
+    explain(login, platform)
+
+
+@bots.command("list")
+@_platform
+def bots_list(platform: str) -> None:
+    """List the logins that are bots by name, each with its rule."""
+    from nomadwatch.bots import show
+
+    show(platform)
 
 
 @nomadwatch.group()

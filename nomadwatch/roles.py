@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
@@ -14,11 +14,14 @@ from nomadwatch.state import log_of
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
 
+    from nomadwatch.polling import Polling
     from streams.archive import Plan
     from streams.sections import Options
     from streams.topics import Topics
 
 _SAY_EVERY: Final = 0.1
+# Simulated seconds until a watched project publishes a model.
+_RELEASE_IN: Final = 1_800.0
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +112,43 @@ async def _publish(say: Say, reading: Reading, plan: "Plan", topics: "Topics", o
         counts = summary.counts
         ends = dict(enumerate(summary.offsets))
         say("read", Outcome(files=counts.files, dead_letters=counts.dead_letters, after_as_of=counts.after_as_of, ends=ends))
+
+
+def run_polling(say: Say, polling: "Polling") -> None:
+    """The pollers of a live station."""
+    from nomadwatch.polling import poll
+
+    poll(polling)
+
+
+def run_simulator(say: Say, seed: int, speed: float, origin: float, rate: float, watchlist: str) -> None:
+    """A simulated GitHub and Hub, with what is watched, on free ports; says `ready` with their addresses."""
+    asyncio.run(_simulate(say, seed, speed, origin, rate, watchlist))
+
+
+async def _simulate(say: Say, seed: int, speed: float, origin: float, rate: float, watchlist: str) -> None:
+    from simulator.servers.clock import Clock
+    from simulator.servers.faults import Faults
+    from simulator.servers.github import GithubServer
+    from simulator.servers.hub import HubServer
+    from streams.watchlist import Watchlist
+
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    clock, faults = Clock(speed, origin), Faults(seed)
+    # A glob names no repository that could be made up; whoever has an owner's name has a place.
+    named = {each.project: (_plain(each.github), _plain(each.huggingface)) for each in Watchlist.load(watchlist or None).projects}
+    world: dict[str, Any] = {"token": "simulated", "watched": named, "release_in": _RELEASE_IN}
+    github = GithubServer(seed, clock, faults, rate=rate, history=3600.0, **world)
+    hub = HubServer(seed, clock, faults, rate=rate / 4, **world)
+    say("ready", (await github.start(), await hub.start()))
+    await stop.wait()
+    await hub.stop()
+    await github.stop()
+
+
+def _plain(places: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(place for place in places if not set("*?") & set(place))
 
 
 def run_aggregate(say: Say, config: Config) -> None:

@@ -40,6 +40,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `dead_letters`: lines that cannot be measured are kept as their bytes (a login may stand in them) or as a digest.
     `data_dir`: empty for a fresh temporary folder. `prefix` stands before the names of the topics. `actor_key` (secret) keys the hashes of
     actors; empty: random at the first start, kept with the state.
+
+    `github_api` and `hf_endpoint` are where the platforms are asked, with the tokens (secret; empty: without). `interval_cap` is the
+    longest time between two looks at a feed (s). The station's own waits are shorter by `time_scale`, and its time of day runs as much
+    faster since `time_origin` (s since 1970): for simulated worlds. `port`: where `/metrics` is served on loopback.
     """
 
     broker: str = ""
@@ -50,11 +54,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     watchlist: str = ""
     dead_letters: Literal["raw", "digest"] = "raw"
     actor_key: str = ""
+    github_api: str = "https://api.github.com"
+    github_token: str = ""
+    hf_endpoint: str = "https://huggingface.co"
+    hf_token: str = ""
+    interval_cap: Seconds = 300.0
+    time_scale: Seconds = 1.0
+    time_origin: float = 0.0
+    port: Annotated[int, Meta(ge=0, le=65535)] = 9108
     aggregate: Aggregate = Aggregate()
     measure: Measure = Measure()
 
 
-SECRETS: Final = frozenset({"actor_key"})
+SECRETS: Final = frozenset({"actor_key", "github_token", "hf_token"})
+# Names that everybody who uses the platforms knows.
+_VARIABLES: Final = {"github_token": "GITHUB_TOKEN", "hf_token": "HF_TOKEN", "hf_endpoint": "HF_ENDPOINT"}
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -92,7 +106,7 @@ def variable(name: str) -> str:
     >>> variable("aggregate.session_timeout")
     'NOMADWATCH_AGGREGATE_SESSION_TIMEOUT'
     """
-    return PREFIX + name.replace(".", "_").upper()
+    return _VARIABLES.get(name) or PREFIX + name.replace(".", "_").upper()
 
 
 def load(flags: Mapping[str, Any], environment: Mapping[str, str] = os.environ, folder: Path | None = None) -> Known:
@@ -106,15 +120,25 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str] = os.environ, 
     for name in names():
         if (text := environment.get(variable(name))) is not None:
             _put(tree, origins, name, text, variable(name))
+        elif name in SECRETS and (file := environment.get(variable(name) + "_FILE")):
+            _put(tree, origins, name, _secret(Path(file), variable(name)), variable(name) + "_FILE")
     for name, value in flags.items():
         if value is not None:
             _put(tree, origins, name, value, "--" + name.replace("_", "-"))
     return Known(settings=_converted(tree, origins), origins=origins)
 
 
+def _secret(path: Path, name: str) -> str:
+    try:
+        return path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misuse(f"{name}_FILE names {path}, which cannot be read ({type(error).__name__}); correct or unset it") from None
+
+
 def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[tuple[str, str]]:
     """Variables that look like settings but are none, each with the nearest that is one (or empty)."""
     known = [variable(name) for name in names()]
+    known += [variable(name) + "_FILE" for name in SECRETS]
     strange = [name for name in sorted(environment) if name.startswith(PREFIX) and name not in known and name not in _OTHERS]
     return [(name, "".join(get_close_matches(name, known, n=1))) for name in strange]
 

@@ -88,8 +88,9 @@ def _reap(process: BaseProcess) -> int:
 class _Keeper:
     """One role: its process, and the one after that."""
 
-    def __init__(self, role: Role, hear: Hear, notice: Notice, verbose: bool) -> None:
+    def __init__(self, role: Role, hear: Hear, notice: Notice, verbose: bool, patience: float | None) -> None:
         self.role = role
+        self._patience = patience
         self.stopping = asyncio.Event()
         self.process: BaseProcess | None = None
         self.failure: tuple[int, str] | None = None
@@ -116,7 +117,7 @@ class _Keeper:
                 failing_since = None
             elif failing_since is None:
                 failing_since = begun
-            elif now - failing_since > PATIENCE:
+            elif self._patience is not None and now - failing_since > self._patience:
                 raise Failure(f"{self.role.name} keeps failing ({how}); run again with --verbose to see more")
             self._notice(f"{self.role.name} {how}; starting it again in {wait:g} s")
             if self._verbose and self._crash is not None:
@@ -194,17 +195,21 @@ class _Keeper:
 
 @dataclass
 class Supervisor:
-    """Keeps roles running. `hear(role, kind, body)` gets what they say, `notice(line)` what the person should know."""
+    """Keeps roles running. `hear(role, kind, body)` gets what they say, `notice(line)` what the person should know.
+
+    A role that has only failed for `patience` seconds fails for good; with None it is started again for ever.
+    """
 
     hear: Hear
     notice: Notice
     verbose: bool = False
+    patience: float | None = PATIENCE
     _keepers: dict[str, tuple[_Keeper, asyncio.Task[None]]] = field(default_factory=dict)
     _failed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def start(self, role: Role) -> None:
         """Start a role; returns at once."""
-        keeper = _Keeper(role, self.hear, self.notice, self.verbose)
+        keeper = _Keeper(role, self.hear, self.notice, self.verbose, self.patience)
         task = asyncio.get_running_loop().create_task(keeper.keep(), name=role.name)
         task.add_done_callback(self._look)
         self._keepers[role.name] = (keeper, task)

@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "simulator": set(),
     "agents": {"streams"},
     "sinks": {"agents", "streams"},
-    "nomadwatch": {"agents", "broker", "sinks", "streams"},
+    "nomadwatch": {"agents", "broker", "simulator", "sinks", "streams"},
 }
 OPERATORS_MAY_USE = {"msgspec", "numpy", "numba", "river", "pyroaring", "networkit", "xxhash"}
 # Of `agents` the sinks know what is published, not how it is made.

@@ -10,7 +10,7 @@ import pytest
 
 from nomadwatch.cli import nomadwatch, run
 
-COMMANDS = ["replay", "report", "aggregate", "measure", "broker", "topics", "doctor"]
+COMMANDS = ["replay", "report", "up", "demo", "aggregate", "measure", "sinks", "broker", "topics", "feeds", "watch", "bots", "doctor"]
 
 
 def ends(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:

@@ -1,0 +1,183 @@
+"""The command `feeds`: how each feed of a station is doing, as its pollers last said."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from agents.measurements import HealthReport
+from nomadwatch.connect import await_broker
+from nomadwatch.console import console, print_json, table
+from nomadwatch.embedded import embedded
+from nomadwatch.errors import Failure, Misuse
+from nomadwatch.settings import Settings
+from nomadwatch.state import Kept, State, read_kept
+from sinks.board import STALE_AFTER, Board, wall_clock
+from sinks.report import rfc3339
+from sinks.topic import TopicReader
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+_NUMBERS: Final = ("seen", "lag", "quota", "polls")
+
+# Columns of a terminal where every one counts.
+_NARROW: Final = 120
+
+
+class Gap(msgspec.Struct, kw_only=True):
+    """How often, and for how long in all."""
+
+    count: int = 0
+    seconds: float = 0.0
+
+
+class Feed(msgspec.Struct, kw_only=True):
+    """A feed as `role` saw it at `evaluated_at`; `polls` by outcome, `gaps` by reason, unknown is None."""
+
+    feed: str
+    role: str
+    evaluated_at: str | None
+    state: str | None = None
+    coverage: float | None = None
+    lag_seconds: float | None = None
+    remaining: int | None = None
+    polls: dict[str, int] = {}
+    gaps: dict[str, Gap] = {}
+
+
+def show(settings: Settings, form: str) -> None:
+    """The table or JSON on stdout. Raises Misuse if nobody is named, Failure if nobody has written there."""
+    reports = [report for report in asyncio.run(_reports(settings)) if _feeds_of(report)]
+    if not reports:
+        where = settings.data_dir or settings.broker
+        raise Failure(f"no station has polled anything at {where}; start one there with nomadwatch up, or name another")
+    if form == "json":
+        print_json([feed for report in reports for feed in _feeds_of(report)])
+        return
+    _print(reports, wall_clock())
+
+
+async def _reports(settings: Settings) -> list[HealthReport]:
+    async with station(settings, "whose feeds?") as (bootstrap, kept):
+        from streams.topics import Topics
+
+        board = Board()
+        async with TopicReader.open(bootstrap, Topics(prefix=kept.prefix, partitions=kept.partitions).measurements) as reader:
+            board.take(await reader.read_to_end())
+        return board.reports
+
+
+@asynccontextmanager
+async def station(settings: Settings, question: str) -> AsyncIterator[tuple[str, Kept]]:
+    """A broker that answers and what is kept of its topics: of the named data folder, whether something runs on it or not, or as named.
+
+    Raises Misuse when neither is named, or the folder holds nothing; Failure when nobody answers.
+    """
+    if not settings.data_dir:
+        if not settings.broker:
+            raise Misuse(f"{question} name a data folder (--data-dir) or a broker (--broker)")
+        await await_broker(settings.broker, settings.broker_wait)
+        yield settings.broker, Kept(broker=settings.broker, prefix=settings.prefix, partitions=settings.partitions)
+        return
+    folder = Path(settings.data_dir)
+    kept = read_kept(folder)
+    if kept is None:
+        raise Misuse(f"{folder} holds no state; name the --data-dir of a station")
+    state = None
+    if not kept.broker:
+        try:
+            state = State(settings.data_dir)
+        except Failure as in_use:
+            if isinstance(in_use, Misuse):
+                raise
+    if state is not None:
+        with state:
+            async with embedded(folder) as address:
+                yield address, kept
+        return
+    # Whoever has the folder in use has its broker running.
+    broker = kept.broker or f"127.0.0.1:{kept.port}"
+    await await_broker(broker, settings.broker_wait)
+    yield broker, kept
+
+
+def _feeds_of(report: HealthReport) -> list[Feed]:
+    """The feeds of a role, in the order in which it named them."""
+    at = rfc3339(report.evaluated_at)
+    found: dict[str, Feed] = {name: Feed(feed=name, role=report.role, evaluated_at=at, state=text) for name, text in report.states.items()}
+    for row in report.rows:
+        name = row.labels.get("feed")
+        if name is None:
+            continue
+        feed = found.setdefault(name, Feed(feed=name, role=report.role, evaluated_at=at))
+        match row.name.removeprefix("nomadwatch_feed_"):
+            case "polls_total":
+                feed.polls[row.labels["outcome"]] = int(row.value)
+            case "gaps_total":
+                feed.gaps.setdefault(row.labels["reason"], Gap()).count = int(row.value)
+            case "gap_seconds_total":
+                feed.gaps.setdefault(row.labels["reason"], Gap()).seconds = row.value
+            case "coverage_ratio":
+                feed.coverage = row.value
+            case "lag_seconds":
+                feed.lag_seconds = row.value
+            case "rate_limit_remaining":
+                feed.remaining = int(row.value)
+    return list(found.values())
+
+
+def _print(reports: Iterable[HealthReport], now: int) -> None:
+    from rich.text import Text
+
+    out = console()
+    for report in reports:
+        age = now - report.evaluated_at
+        said = Text.assemble((f"{report.role} ", "bold"), (f"as of {rfc3339(report.evaluated_at // 1_000_000 * 1_000_000)}", "dim"))
+        if age > STALE_AFTER:
+            said.append(f": {span(age / 1e6)} ago, it does not run now", "yellow")
+        out.print(said)
+        shown = table("feed", "state", *_NUMBERS, "gaps", numbers=_NUMBERS)
+        if out.width < _NARROW:
+            shown.padding = (0, 1, 0, 0)
+        for column in shown.columns:
+            column.no_wrap = column.header not in ("state", "gaps")  # words may go to a line of their own, names and numbers not
+        for feed in _feeds_of(report):
+            shown.add_row(*_cells(feed))
+        out.print(shown)
+
+
+def _cells(feed: Feed) -> list["Text"]:
+    from rich.text import Text
+
+    def known(value: float | None, text: str) -> Text:
+        return Text("–", style="dim") if value is None else Text(text)
+
+    state = Text(feed.state or "–", style="" if feed.state in ("ok", None) else "yellow")
+    bad = [f"{feed.polls[outcome]:,} {outcome}" for outcome in ("limited", "failed") if feed.polls.get(outcome)]
+    polls = "\n".join([f"{sum(feed.polls.values()):,}", *bad])
+    gaps = [f"{gap.count:,} {reason} ({span(gap.seconds)})" for reason, gap in feed.gaps.items()]
+    return [
+        Text(feed.feed),
+        state,
+        known(feed.coverage, f"{100 * (feed.coverage or 0):.4g} %"),
+        known(feed.lag_seconds, span(feed.lag_seconds or 0)),
+        known(feed.remaining, f"{feed.remaining or 0:,}"),
+        Text(polls) if feed.polls else Text("–", style="dim"),
+        Text("\n".join(gaps) or "none"),
+    ]
+
+
+def span(seconds: float) -> str:
+    """A length of time, short.
+
+    >>> span(4.26), span(75), span(7_260), span(200_000)
+    ('4.3 s', '1.2 min', '2 h', '2.3 d')
+    """
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.2g} {unit}" if seconds < 10 * length else f"{seconds / length:,.0f} {unit}"
+    return f"{seconds:.2g} s"

@@ -1,0 +1,107 @@
+"""The role `streams` of a live station: the pollers of both platforms and their outlet, in one process."""
+
+import asyncio
+import logging
+import signal
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import msgspec
+
+from nomadwatch import __version__
+
+if TYPE_CHECKING:
+    from streams.feeds.health import Row
+
+USER_AGENT: Final = f"nomadwatch/{__version__}"
+_LAST_WORDS: Final = 4.0
+_LOG: Final = logging.getLogger("nomadwatch.streams")
+
+
+class Polling(msgspec.Struct, frozen=True, kw_only=True):
+    """What the pollers need to know; plain values, so that it can be handed to another process."""
+
+    bootstrap: str
+    prefix: str
+    partitions: int
+    actor_key: bytes
+    watchlist: str
+    dead_letters: Literal["raw", "digest"]
+    github_api: str
+    github_token: str
+    hf_endpoint: str
+    hf_token: str
+    interval_cap: float
+    time_scale: float
+    time_origin: float
+
+
+def poll(polling: Polling) -> None:
+    """Poll until SIGTERM or SIGINT. Raises StreamsError when the broker or the watchlist are not as they must be."""
+    asyncio.run(_poll(polling))
+
+
+async def _poll(polling: Polling) -> None:
+    from streams.deliver import Delivery, read_table
+    from streams.feeds.clock import Clock
+    from streams.feeds.github import GithubPoller
+    from streams.feeds.health import Feeds
+    from streams.feeds.http import open_session
+    from streams.feeds.hub import HubPoller
+    from streams.feeds.outlet import KafkaOutlet
+    from streams.topics import Topics
+    from streams.watchlist import Watchlist
+
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    topics = Topics(prefix=polling.prefix, partitions=polling.partitions)
+    clock = Clock(polling.time_scale, polling.time_origin)
+    feeds = Feeds()
+    cursors = {key.decode(): value for key, value in (await read_table(polling.bootstrap, topics, topics.cursors)).items()}
+    async with (
+        Delivery.open(polling.bootstrap, topics, "nomadwatch-streams") as delivery,
+        open_session(USER_AGENT) as github_session,
+        open_session(USER_AGENT) as hub_session,
+    ):
+        outlet = KafkaOutlet(delivery, topics, clock, feeds, cursors, _report)
+        common: dict[str, Any] = {
+            "watchlist": Watchlist.load(polling.watchlist or None),
+            "actor_key": polling.actor_key,
+            "outlet": outlet,
+            "cursors": cursors,
+            "feeds": feeds,
+            "clock": clock,
+            "dead_letters": polling.dead_letters,
+            "interval_cap": polling.interval_cap,
+        }
+        github = GithubPoller(api=polling.github_api, token=polling.github_token, session=github_session, **common)
+        hub = HubPoller(endpoint=polling.hf_endpoint, token=polling.hf_token, session=hub_session, **common)
+        outlet.more_rows = lambda: [_popularity(*row) for row in hub.popularity()]
+        tasks = [asyncio.ensure_future(each) for each in (outlet.run(), github.run(), hub.run(), stop.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task.done():
+                    task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WORDS):
+                    await outlet.flush()
+
+
+def _popularity(project: str, artefact: str, kind: str, value: float) -> "Row":
+    labels = {"project": project, "platform": "huggingface", "artefact": artefact, "kind": kind}
+    return "nomadwatch_repository_popularity", labels, value
+
+
+def _report(now: int, rows: "list[Row]", states: dict[str, str]) -> tuple[bytes, bytes]:
+    """The record of `measurements`; its age is told by the wall's clock, whatever the station's shows."""
+    from agents.measurements import HealthReport, Measurement, encode, health_key
+
+    shown: list[Measurement] = [Measurement(name, labels, value) for name, labels, value in rows]
+    return health_key("streams"), encode(HealthReport(role="streams", evaluated_at=time.time_ns() // 1000, rows=shown, states=states))

@@ -1,0 +1,182 @@
+"""The station: every role on this machine, started, watched and ended together; live, or on a simulated world."""
+
+import asyncio
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from nomadwatch import roles
+from nomadwatch.connect import address, await_broker, free_port, is_free
+from nomadwatch.errors import Misuse
+from nomadwatch.polling import Polling
+from nomadwatch.replay import worker_config
+from nomadwatch.settings import Settings
+from nomadwatch.sinks_role import run_sinks
+from nomadwatch.state import Kept, State
+from nomadwatch.summary import Summary
+from nomadwatch.supervisor import Role, Supervisor, prepare
+from sinks.board import Board
+from sinks.topic import TopicReader
+
+GRACE: Final = 4.0
+ROOM_EVERY: Final = 5.0
+
+
+class World(msgspec.Struct, frozen=True, kw_only=True):
+    """The simulated world of a demonstration: it runs `speed` times as fast as time, for `seconds` of the wall's clock or for ever."""
+
+    seed: int = 1
+    speed: float = 30.0
+    rate: float = 4.0
+    seconds: float | None = None
+
+
+def default_folder() -> Path:
+    """Where a live station keeps its state unless it is told (the XDG base directory for state)."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "nomadwatch"
+
+
+def run_station(settings: Settings, summary: Summary, world: World | None = None, *, verbose: bool = False) -> None:
+    """Run until SIGINT or SIGTERM, or the end of the demonstration. Raises Failure; leaves no process behind."""
+    if settings.broker:
+        address(settings.broker)
+    folder = settings.data_dir or ("" if world is not None else str(default_folder()))
+    with State(folder) as state:
+        state.check_room()
+        state.keep(_kept(settings, state.kept))
+        prepare()
+        asyncio.run(_Station(settings, state, summary, world, verbose).run())
+
+
+def _kept(settings: Settings, before: Kept | None) -> Kept:
+    if before is None:
+        return Kept(broker=settings.broker, prefix=settings.prefix, partitions=settings.partitions)
+    for name in ("broker", "partitions", "prefix"):
+        ours, theirs = getattr(before, name), getattr(settings, name)
+        if ours != theirs:
+            raise Misuse(f"{settings.data_dir or default_folder()} was begun with {name} {ours!r}; give the same, or another --data-dir")
+    return before
+
+
+class _Station:
+    def __init__(self, settings: Settings, state: State, summary: Summary, world: World | None, verbose: bool) -> None:
+        assert state.kept is not None
+        self.settings, self.state, self.kept, self.summary, self.world = settings, state, state.kept, summary, world
+        self.bootstrap = self.kept.broker
+        self.said: dict[str, asyncio.Future[Any]] = {}
+        self.supervisor = Supervisor(self._hear, summary.notice, verbose, patience=None)
+
+    async def run(self) -> None:
+        stopped = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and shells without job control ask for
+                loop.add_signal_handler(number, stopped.set)
+        tasks = [asyncio.ensure_future(each) for each in (self._work(), self.supervisor.failed(), self._watch_room(), stopped.wait())]
+        if self.world is not None and self.world.seconds is not None:
+            tasks.append(asyncio.ensure_future(asyncio.sleep(self.world.seconds)))
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task.done():
+                    task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.supervisor.stop(grace=0 if self.state.temporary else GRACE)
+
+    async def _work(self) -> None:
+        kept, settings = self.kept, self.settings
+        if not kept.broker:
+            if not kept.port or not is_free(kept.port):
+                kept.port = free_port()
+                self.state.keep(kept)
+            self.bootstrap = f"127.0.0.1:{kept.port}"
+        if self.world is not None:
+            settings = await self._simulated(self.world)
+        if kept.broker:
+            await await_broker(kept.broker, settings.broker_wait)
+        else:
+            await self._start(Role("broker", roles.run_broker, lambda: (str(self.state.path), kept.port), last=True), "ready")
+        topics = Role("topics", roles.run_topics, lambda: (self.bootstrap, kept.prefix, kept.partitions), once=True)
+        await self._start(topics, "topics")
+        polling = self._polling(settings)
+        config = worker_config(settings, kept, self.bootstrap, self.state.path)
+        sinks = (self.bootstrap, kept.prefix, kept.partitions, settings.port)
+        self.supervisor.start(Role("streams", roles.run_polling, lambda: (polling,)))
+        self.supervisor.start(Role("aggregate", roles.run_aggregate, lambda: (config,)))
+        self.supervisor.start(Role("measure", roles.run_measure, lambda: (config,)))
+        port = await self._start(Role("sinks", run_sinks, lambda: sinks), "ready")
+        self.summary.serving(f"http://127.0.0.1:{port}")
+        await self._follow()
+
+    async def _simulated(self, world: World) -> Settings:
+        """Start the world; the settings with which the station looks at it."""
+        origin = time.time()
+        simulated = (world.seed, world.speed, origin, world.rate, self.settings.watchlist)
+        simulator = Role("simulator", roles.run_simulator, lambda: simulated, last=True)
+        github, hub = await self._start(simulator, "ready")
+        return msgspec.structs.replace(
+            self.settings,
+            github_api=github,
+            hf_endpoint=hub,
+            github_token="simulated",
+            hf_token="simulated",
+            time_scale=world.speed,
+            time_origin=origin,
+        )
+
+    async def _start(self, role: Role, word: str) -> Any:
+        """Start a role and wait for its word."""
+        said = self.said[f"{role.name} {word}"] = asyncio.get_running_loop().create_future()
+        self.supervisor.start(role)
+        return await said
+
+    def _hear(self, role: str, kind: str, body: Any) -> None:
+        said = self.said.get(f"{role} {kind}")
+        if said is not None and not said.done():
+            said.set_result(body)
+
+    def _polling(self, settings: Settings) -> Polling:
+        return Polling(
+            bootstrap=self.bootstrap,
+            prefix=self.kept.prefix,
+            partitions=self.kept.partitions,
+            actor_key=self.state.actor_key(settings.actor_key),
+            watchlist=settings.watchlist,
+            dead_letters=settings.dead_letters,
+            github_api=settings.github_api,
+            github_token=settings.github_token,
+            hf_endpoint=settings.hf_endpoint,
+            hf_token=settings.hf_token,
+            interval_cap=settings.interval_cap,
+            time_scale=settings.time_scale,
+            time_origin=settings.time_origin,
+        )
+
+    async def _follow(self) -> None:
+        """Show what is measured; a connection that breaks is made again."""
+        from aiokafka.errors import KafkaError
+
+        from streams.topics import Topics
+
+        topic = Topics(prefix=self.kept.prefix, partitions=self.kept.partitions).measurements
+        while True:
+            with suppress(KafkaError, OSError):
+                board = Board(live=True)
+                async with TopicReader.open(self.bootstrap, topic) as reader:
+                    while True:
+                        board.take(await reader.read(1.0))
+                        self.summary.show(board)
+            await asyncio.sleep(1.0)
+
+    async def _watch_room(self) -> None:
+        while True:
+            self.state.check_room()
+            await asyncio.sleep(ROOM_EVERY)

@@ -1,0 +1,35 @@
+"""The commands about the watchlist: what is watched, and whether a list is as it must be."""
+
+from nomadwatch.console import console, print_json, table
+from streams.watchlist import Project, Watchlist
+
+
+def show(path: str, form: str) -> None:
+    """The command `watch list`: each project with its governance and its places, of a file or (empty) of the list that comes along."""
+    projects = Watchlist.load(path or None).projects
+    if form == "json":
+        print_json([_as_json(project) for project in projects])
+        return
+    from rich.text import Text
+
+    shown = table("project", "governance", "GitHub", "Hugging Face")
+    for each in projects:
+        cells = (each.project, each.governance or "–", "\n".join(each.github) or "–", "\n".join(each.huggingface) or "–")
+        shown.add_row(*map(Text, cells))
+    console().print(shown)
+
+
+def check(path: str) -> None:
+    """The command `watch check`: a line with what stands in a file. Raises WatchlistError with the line that is wrong."""
+    projects = Watchlist.load(path).projects
+    github = sum(len(project.github) for project in projects)
+    hub = sum(len(project.huggingface) for project in projects)
+    print(f"{path} is as it must be: {_count(len(projects), 'project')}, {_count(github, 'place')} on GitHub, {hub} on Hugging Face")
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'s' * (number != 1)}"
+
+
+def _as_json(project: Project) -> dict[str, object]:
+    return {field: getattr(project, field) for field in Project.__slots__}

@@ -1,0 +1,224 @@
+"""A station looks at the simulated platforms while everything that can die dies; then what it counted is compared with the truth.
+
+    python -m tests.live.day [--rate N] [--scale N] [--hours N] [--calm]
+
+prints one row: what was shown, published, counted; how soon; how good the estimate of the coverage is.
+"""
+
+import argparse
+import json
+import os
+import re
+import signal
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+import numpy as np
+
+from agents.measurements import EVALUATION, Evaluation, decode_evaluation
+from streams.activity import SECOND, Activity, decode_batch
+from streams.topics import Topics
+from tests.chaos.test_exactness import end_offsets, read_topic
+from tests.live.world import FAULTS, FEEDS, WATCHLIST, World
+from tests.nomadwatch.stations import Station
+
+ROLES = ("polling", "aggregate", "measure", "broker")
+PATIENCE = 240.0
+# What happened on the Hub just before the end may stand in no answer yet (µs).
+_EDGE = 300 * SECOND
+TOPICS = Topics()
+
+
+@dataclass
+class Day:
+    """What came of it. Ids are GitHub's own unless they are activities'."""
+
+    hours: float
+    expected: set[str] = field(default_factory=set)
+    shown: set[str] = field(default_factory=set)
+    published: list[Activity] = field(default_factory=list)
+    evaluation: Evaluation | None = None
+    offences: list[object] = field(default_factory=list)
+    kills: int = 0
+    delays: list[float] = field(default_factory=list)
+    coverage: tuple[float, float] | None = None
+    hub_expected: set[str] = field(default_factory=set)
+    gaps: list[dict[str, object]] = field(default_factory=list)
+    logins_found: list[str] = field(default_factory=list)
+
+    @property
+    def github(self) -> set[str]:
+        """Ids of the events that were published."""
+        return {each.id.split(":")[2] for each in self.published if each.platform == "github" and not each.id.endswith(":accepted")}
+
+    @property
+    def ids(self) -> set[str]:
+        """Ids of the activities that were published."""
+        return {each.id for each in self.published}
+
+
+def watch(folder: Path, *, rate: float, scale: float, hours: float, seed: int = 5, calm: bool = False) -> Day:
+    """Let a station look for so many simulated hours; unless `calm`, with faults and everybody killed now and then."""
+    day, random = Day(hours), Random(seed)
+    watchlist = folder / "watchlist.yaml"
+    watchlist.write_text(WATCHLIST)
+    with World(seed, scale, rate) as world:
+        environment = {**world.environment, "NOMADWATCH_WATCHLIST": str(watchlist)}
+        station = Station("up", "--port", "0", "--data-dir", str(folder / "state"), environment=environment)
+        try:
+            _await_marks(station)
+            since = world.clock.now()
+            if not calm:
+                world.faults.set(**FAULTS)
+            until = time.monotonic() + hours * 3600 / scale
+            while time.monotonic() < until:
+                if calm:
+                    time.sleep(min(1.0, max(0.0, until - time.monotonic())))
+                    continue
+                time.sleep(random.uniform(1.0, 5.0))
+                day.kills += 1
+                if day.kills % 6 == 0:
+                    station.kill()
+                    station = Station("up", "--port", "0", "--data-dir", str(folder / "state"), environment=environment)
+                elif (pid := station.roles().get(random.choice(ROLES))) is not None:
+                    os.kill(pid, signal.SIGKILL)
+            world.faults.clear()
+            ended = world.clock.now()
+            _await_mark(station, folder, ended)
+            day.coverage = _coverage(world, station, since)
+            # From here on nothing new is shown, so that what was shown can be compared with what was counted.
+            world.faults.set(error=1.0)
+            _read(day, folder)
+            day.expected = set().union(*(world.ask(lambda feed=feed: world.github.unmissable(feed, since, ended)) for feed in FEEDS))  # type: ignore[misc]
+            day.shown = set().union(*(_shown(world, feed) for feed in (*FEEDS, "/events")))
+            deeds = world.ask(lambda: world.hub.happened(since, ended))
+            # Of commits that came along in a copied repository no look can tell that they are copies.
+            told = [deed for deed in deeds if deed.project and deed.timed and deed.action != "copied" and deed.visible_at < ended - _EDGE]
+            day.hub_expected = {deed.id for deed in told}
+            _time(day, world, since, ended)
+            day.offences = [*world.github.offences, *world.hub.offences]
+            assert station.end() == 0, station.err
+            # Who owns a repository stands in its public name.
+            owners = {each.owner for each in day.published}
+            logins = (world.ask(world.github.logins) | world.ask(world.hub.logins)) - owners
+            day.logins_found = sorted(_found(folder / "state", logins) | _words((station.out + station.err).encode(), logins))
+        finally:
+            station.kill()
+    return day
+
+
+def _shown(world: World, feed: str) -> set[str]:
+    return set(world.ask(lambda: world.github.shown(feed)))
+
+
+def _await_marks(station: Station) -> None:
+    """Until every feed was looked at once."""
+    for platform in ("github", "huggingface"):
+        station.await_metric(rf'^nomadwatch_window_coverage_ratio{{platform="{platform}",scope="watched",window="1h"}}')
+    station.await_metric(r"^nomadwatch_watermark_timestamp_seconds")
+
+
+def _await_mark(station: Station, folder: Path, ended: int) -> None:
+    """Until everything before a moment of the station's time is counted."""
+    deadline = time.monotonic() + PATIENCE
+    while (evaluation := _evaluation(folder)) is None or evaluation.watermark is None or evaluation.watermark < ended:
+        assert time.monotonic() < deadline, (evaluation, ended, station.ask("/healthz"))
+        assert station.process.poll() is None, "the station has ended"
+        time.sleep(0.5)
+
+
+def _bootstrap(folder: Path) -> str:
+    return f"127.0.0.1:{json.loads((folder / 'state' / 'state.json').read_text())['port']}"
+
+
+def _evaluation(folder: Path) -> Evaluation | None:
+    latest = None
+    for _, key, value in read_topic(_bootstrap(folder), TOPICS.measurements, 1):
+        if key == EVALUATION and value is not None:
+            latest = decode_evaluation(value)
+    return latest
+
+
+def _read(day: Day, folder: Path) -> None:
+    """Everything that stands in the topics, once all of it is counted."""
+    bootstrap = _bootstrap(folder)
+    deadline = time.monotonic() + PATIENCE
+    known = -1
+    while len(day.published) != known:
+        known = len(day.published)
+        ends = end_offsets(bootstrap, TOPICS)
+        while not (day.evaluation and all(day.evaluation.offsets.get(n, 0) >= end for n, end in ends.items())):
+            assert time.monotonic() < deadline, (day.evaluation, ends)
+            time.sleep(0.5)
+            day.evaluation = _evaluation(folder)
+        time.sleep(1)
+        records = [value for _, _, value in read_topic(bootstrap, TOPICS.activity, TOPICS.partitions) if value]
+        day.published = [activity for value in records for activity in decode_batch(value).activities]
+    day.gaps = [json.loads(value) for _, _, value in read_topic(bootstrap, TOPICS.gaps, 1) if value]
+
+
+def _time(day: Day, world: World, since: int, ended: int) -> None:
+    """How long after they were visible the watched events were received, in simulated seconds."""
+    visible = {event.id: event.visible_at for event in world.ask(lambda: list(world.github.events)) if since <= event.visible_at < ended}
+    received: dict[str, int] = {}
+    for each in day.published:
+        if each.platform == "github" and each.project is not None:
+            event = each.id.split(":")[2]
+            received[event] = min(each.ingested_at, received.get(event, each.ingested_at))
+    day.delays = [(received[event] - visible[event]) / SECOND for event in day.expected & visible.keys() & received.keys()]
+
+
+def _coverage(world: World, station: Station, begun: int) -> tuple[float, float] | None:
+    """Of `/events` in the last simulated hour: (what the station says, what is true)."""
+    said = station.metric(r'^nomadwatch_feed_coverage_ratio{feed="github:/events"} (\S+)')
+    now = world.clock.now()
+    shown = _shown(world, "/events")
+    since, until = max(begun, now - 3600 * SECOND), now - 120 * SECOND
+    events = [event.id for event in world.ask(lambda: list(world.github.events)) if event.listed and since <= event.visible_at < until]
+    return None if said is None or not events else (said, len(shown & set(events)) / len(events))
+
+
+def _found(folder: Path, logins: set[str]) -> set[str]:
+    """Logins that stand in any file under a folder."""
+    return set().union(*(_words(path.read_bytes(), logins) for path in folder.rglob("*") if path.is_file()))
+
+
+def _words(content: bytes, logins: set[str]) -> set[str]:
+    """Those logins that stand in a text as words of their own."""
+    words = {word.decode() for word in re.findall(rb"[A-Za-z0-9_-]+", content)}
+    return words & logins
+
+
+def main() -> None:
+    """Watch a day and print its row."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--rate", type=float, default=1.0, help="events of GitHub a simulated second")
+    parser.add_argument("--scale", type=float, default=480.0)
+    parser.add_argument("--hours", type=float, default=24.0)
+    parser.add_argument("--calm", action="store_true", help="no faults, nobody dies")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        day = watch(Path(name), rate=options.rate, scale=options.scale, hours=options.hours, calm=options.calm)
+    assert day.evaluation is not None
+    soon = 100 * float(np.mean(np.array(day.delays) <= 600)) if day.delays else float("nan")
+    said, true = day.coverage or (float("nan"), float("nan"))
+    print(
+        f"{options.rate:g}/s, {options.hours:g} h at {options.scale:g} x, {day.kills} kills: "
+        f"watched events {len(day.expected):,}, missing {len(day.expected - day.github)}, never shown {len(day.github - day.shown)}; "
+        f"Hub {len(day.hub_expected):,}, missing {len(day.hub_expected - day.ids)}; "
+        f"published {len(day.published):,}, different {len(day.ids):,}, counted {day.evaluation.activities:,}; "
+        f"within 10 min {soon:.2f} %; coverage of /events {100 * said:.1f} % (true {100 * true:.1f} %); "
+        f"offences {len(day.offences)}; logins found {len(day.logins_found)}"
+    )
+    print("    gaps:", dict(Counter(f"{gap['feed']} {gap['reason']}" for gap in day.gaps).most_common(6)))
+    for odd in (day.logins_found[:5], sorted(day.expected - day.github)[:5], sorted(day.hub_expected - day.ids)[:5], day.offences[:3]):
+        if odd:
+            print("    such as", odd)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Both simulated platforms in a thread of this process, so that a test can ask for the truth while a station looks at them."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from simulator.servers.clock import Clock
+from simulator.servers.faults import Faults
+from simulator.servers.github import GithubServer
+from simulator.servers.hub import HubServer
+
+T = TypeVar("T")
+TOKEN = "a-valid-token"
+# Two organisations on both platforms, one repository by name: small enough for a test, and every way of naming is there.
+WATCHED = {
+    "olmo": (("allenai",), ("allenai",)),
+    "pythia": (("EleutherAI",), ("EleutherAI",)),
+    "smollm": (("huggingface/smollm",), ("HuggingFaceTB",)),
+}
+WATCHLIST = "".join(
+    f"- project: {name}\n  github: [{on_github[0]}]\n  huggingface: [{on_hub[0]}]\n" for name, (on_github, on_hub) in WATCHED.items()
+)
+FEEDS = ("/orgs/allenai/events", "/orgs/EleutherAI/events", "/repos/huggingface/smollm/events")
+FAULTS = {"dropped": 0.02, "cut": 0.02, "error": 0.02, "truncated": 0.02, "garbage": 0.02, "stale": 0.04}
+
+
+class World:
+    """GitHub and the Hub at `scale` times the speed of time; `rate` events of GitHub a simulated second."""
+
+    def __init__(self, seed: int, scale: float, rate: float, *, hub_rate: float = 0.3, history: float = 600.0) -> None:
+        self.origin = time.time()
+        self.scale = scale
+        self.clock = Clock(scale, self.origin)
+        self.faults = Faults(seed)
+        world: dict[str, Any] = {"token": TOKEN, "watched": WATCHED, "people": 600}
+        self.github = GithubServer(seed, self.clock, self.faults, rate=rate, history=history, repositories=600, **world)
+        self.hub = HubServer(seed, self.clock, self.faults, rate=hub_rate, history=3_600.0, repositories=150, **world)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __enter__(self) -> "World":
+        self._thread.start()
+        self.addresses = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(60)
+        return self
+
+    async def _start(self) -> tuple[str, str]:
+        return await self.github.start(), await self.hub.start()
+
+    def __exit__(self, *exception: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(60)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _stop(self) -> None:
+        await self.github.stop()
+        await self.hub.stop()
+
+    def ask(self, question: Callable[[], T]) -> T:
+        """The answer of the world's own thread."""
+
+        async def answer() -> T:
+            return question()
+
+        return asyncio.run_coroutine_threadsafe(answer(), self._loop).result(60)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What lets a station look at this world."""
+        github, hub = self.addresses
+        return {
+            "NOMADWATCH_GITHUB_API": github,
+            "HF_ENDPOINT": hub,
+            "GITHUB_TOKEN": TOKEN,
+            "HF_TOKEN": TOKEN,
+            "NOMADWATCH_TIME_SCALE": str(self.scale),
+            "NOMADWATCH_TIME_ORIGIN": repr(self.origin),
+        }
