@@ -13,6 +13,7 @@ from agents.operators.evaluate import evaluate
 from agents.operators.ids import Ids
 from agents.operators.names import Names
 from agents.operators.tally import Keys, RunningTally, Tally, Values, sum_tallies
+from agents.operators.threads import MERGED, Threads, Turn
 from agents.operators.top import Top
 
 BATCH = 500
@@ -65,7 +66,20 @@ def update_rates(rng: np.random.Generator) -> None:
             summary.put_many(batch, minute, texts)
         summary.snapshot()
 
-    for name, work in (("Tally.update", tally), ("Ids.known + update", known), ("Names.put_many", names)):
+    turns = [Turn(key, key, number % 2 * MERGED << 1, number, key, b"") for number, key in enumerate(ids)]
+    turn_batches = [turns[i : i + BATCH] for i in range(0, len(turns), BATCH)]
+
+    def threads() -> None:
+        summary = Threads()
+        for number, batch in enumerate(turn_batches):
+            summary.find({turn.thread for turn in batch})
+            for turn in batch:
+                summary.put(turn)
+            if number % 100 == 0:
+                summary.snapshot()
+
+    work_by_name = {"Tally.update": tally, "Ids.known + update": known, "Names.put_many": names, "Threads.find + put": threads}
+    for name, work in work_by_name.items():
         print(f"{name:<34}{UPDATES / seconds(work) / 1e6:8.2f} M/s")
 
 

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from simulator.accepted import credited
 from simulator.clock import DAY, HOUR, MINUTE
+from simulator.deed import Deed
 from simulator.wire import deed
 
 GRAINS: Final = {"minute": MINUTE, "hour": HOUR, "day": DAY}
@@ -41,7 +43,7 @@ class Pane:
 def panes(activities: Iterable[Mapping[str, Any]], partitions: int) -> dict[Place, Pane]:
     """Every pane that is not empty, of activities in wire form; of those with the same id the first counts.
 
-    A pane is given whole, whether or not it is still kept or was ever open at its grain.
+    Merges of known openers are credited to them. A pane is given whole, whether or not it is still kept or was ever open at its grain.
 
     >>> one = {"id": "a", "platform": "github", "kind": "push", "occurred_at": 90_000_000, "repo_id": 5 << 32, "repo": "o/r", "actor": 7}
     >>> found = panes([one, one], partitions=4)
@@ -49,12 +51,11 @@ def panes(activities: Iterable[Mapping[str, Any]], partitions: int) -> dict[Plac
     [('minute', 1, 60000000, 1), ('hour', 1, 0, 1), ('day', 1, 0, 1)]
     """
     found: dict[Place, Pane] = {}
-    seen: set[str] = set()
+    arrived: dict[str, Deed] = {}
     for activity in activities:
         done = deed(activity)
-        if done.id in seen:
-            continue
-        seen.add(done.id)
+        arrived.setdefault(done.id, done)
+    for done in credited(arrived.values()):
         for scope in ("all", "watched") if done.project is not None else ("all",):
             for grain, step in GRAINS.items():
                 place = Place(scope, (done.repository >> 32) % partitions, grain, done.occurred_at // step * step)

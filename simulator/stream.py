@@ -43,6 +43,7 @@ _MIXES: Final[dict[str, tuple[tuple[float, str, str | None], ...]]] = {
         (4, "discussion", "opened"),
         (5, "discussion_comment", "created"),
         (3, "pull_request", "opened"),
+        (2, "pull_request", "merged"),
         (2, "pull_request", "accepted"),
         (2, "pull_request_comment", "created"),
         (2, "discussion", "closed"),
@@ -66,11 +67,14 @@ def five_days(
 
     Half of them happened up to 5 minutes, four in ten up to an hour, one in ten up to `disorder_hours` before they arrive; the share `late`
     3 to 20 days before, `future` 2 minutes to 20 hours after. A repeated one keeps its id and time and arrives up to 30 hours later.
+
+    Pull requests have threads: merges mostly of those that were opened, and some accepted contributions are of a merge that came before.
     """
     random = Random(f"stream/{seed}")
     populations = {platform: Population(platform, seed, 20 + n // 8, 20 + n // 10) for platform in _MIXES}
     shares = {platform: list(accumulate(row[0] for row in mix)) for platform, mix in _MIXES.items()}
     arrivals: list[dict[str, Any]] = []
+    pulls = _Pulls(random)
     for number in range(n):
         platform = "huggingface" if random.random() < _HUB_SHARE else "github"
         mix, share, population = _MIXES[platform], shares[platform], populations[platform]
@@ -98,6 +102,8 @@ def five_days(
             activity["project"] = repository.project
         if kind in ("push", "commit"):
             activity["commits"] = 1 if kind == "commit" else min(500, int(random.paretovariate(1.6)))
+        if kind == "pull_request":
+            activity = pulls.thread(activity, disorder_hours)
         arrivals.append(activity)
         if random.random() < duplicates:
             delay = random.choice((0, 1, MINUTE, HOUR, 3 * HOUR, 5 * HOUR, 30 * HOUR))
@@ -115,6 +121,44 @@ def _occurred(random: Random, ingested_at: int, disorder_hours: int, late: float
     draw = random.random()
     span = 5 * MINUTE if draw < 0.5 else HOUR if draw < 0.9 else max(1, disorder_hours) * HOUR
     return ingested_at - int(random.random() * span)
+
+
+class _Pulls:
+    """The pull requests of all repositories."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self._numbers: dict[int, int] = {}
+        self._lively: dict[str, list[dict[str, Any]]] = {platform: [] for platform in _MIXES}
+        self._merges: dict[str, list[dict[str, Any]]] = {platform: [] for platform in _MIXES}
+
+    def thread(self, activity: dict[str, Any], disorder_hours: int) -> dict[str, Any]:
+        """What happens to a pull request as the pull request that it happens to has it."""
+        random, action, platform = self._random, activity["action"], activity["platform"]
+        repository, now = activity["repo_id"], activity["ingested_at"]
+        lively = self._lively[platform]
+        if action == "opened":
+            activity["thread"] = self._numbers[repository] = self._numbers.get(repository, 0) + 1
+            lively.append(activity)
+            return activity
+        waiting = [merge for merge in self._merges[platform] if 0 <= now - merge["occurred_at"] < max(1, disorder_hours) * HOUR]
+        if action == "accepted" and waiting and random.random() < 0.7:
+            # The source names whose contribution a merge was: mostly rightly.
+            merge = random.choice(waiting)
+            self._merges[platform].remove(merge)
+            named = {**merge, "id": f"{merge['id']}:accepted", "action": "accepted", "ingested_at": now}
+            named.pop("bot", None)
+            return {**named, **{key: activity[key] for key in ("actor", "bot") if key in activity}}
+        # Some were opened before anybody looked.
+        activity["thread"] = self._numbers.get(repository, 0) + 1000
+        if lively and random.random() < 0.8:
+            opening = lively[-1 - int(len(lively) * random.random() ** 3)]
+            place = ("repo_id", "repo", "owner", "artefact", "project", "thread")
+            activity = {key: value for key, value in activity.items() if key not in place}
+            activity |= {key: opening[key] for key in place if key in opening}
+        if action == "merged":
+            self._merges[platform].append(activity)
+        return activity
 
 
 @lru_cache(maxsize=200_000)

@@ -1,4 +1,4 @@
-"""The truth: every measurement of activity and intensity, from the deeds themselves by sets and dictionaries.
+"""The truth: every measurement of activity and intensity, from the deeds that arrived, by sets and dictionaries.
 
 Written to be obviously right, not quick: each window looks at every deed.
 """
@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
+from simulator.accepted import credited
 from simulator.clock import DAY, HOUR, MINUTE, rfc3339
 from simulator.deed import FEATURES, PLATFORMS, Deed
 from simulator.spread import correlations, mann_whitney, statistics
@@ -70,7 +71,7 @@ class Truth:
 
     def measurements(self, *, include_bots: bool = False) -> list[Measurement]:
         """Every measurement at the front; with `include_bots` bots are people."""
-        deeds = list(self.deeds.values())
+        deeds = credited(self.deeds.values())
         if include_bots:
             deeds = [deed._replace(bot=False) for deed in deeds]
         found: list[Measurement] = []

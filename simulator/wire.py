@@ -53,4 +53,12 @@ def deed(activity: Mapping[str, Any]) -> Deed:
         activity.get("commits"),
         activity.get("project"),
         activity.get("artefact", "software"),
+        **_turn(activity),
     )
+
+
+def _turn(activity: Mapping[str, Any]) -> dict[str, Any]:
+    action, thread = activity.get("action"), activity.get("thread")
+    if activity["kind"] != "pull_request" or action not in ("opened", "merged", "accepted") or thread is None:
+        return {}
+    return {"thread": thread, "turn": action}

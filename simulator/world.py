@@ -143,7 +143,7 @@ class World:
 
 
 def deeds(happening: Happening, era: str) -> list[Deed]:
-    """What a happening means as far as its era's payload lets it be known: one deed, and for a merge the accepted contribution too."""
+    """What a happening means as far as its line alone lets it be known: one deed, and for a merge the accepted contribution too."""
     repository, actor = happening.repository, happening.actor
     project = repository.project
     identity = f"github:{happening.type}:{happening.serial}"
@@ -151,13 +151,16 @@ def deeds(happening: Happening, era: str) -> list[Deed]:
     commits = happening.commits if happening.type == "PushEvent" and era == "2024" else None
     time, name = happening.occurred_at, repository.name
     own = Deed(identity, "github", happening.feature, time, repository.id, name, actor.id, actor.bot, commits, project)
+    if happening.type == "PullRequestEvent" and happening.what in ("opened", "merged") and happening.thread is not None:
+        own = own._replace(thread=happening.thread.number, turn=happening.what)
     if not happening.merges:
         return [own]
     assert happening.thread is not None, "a merge is of a thread"
     opener: Person | None = happening.thread.opener
     if era == "2026":
-        # Nobody is stated who opened it; only who merges a branch of a repository of their own is known to have made it.
+        # Nobody is stated who opened it; of who merges a branch of a repository of their own it is taken that they made it. The truth
+        # believes the opening more, where it was written too.
         opener = actor if happening.head_owner.login.casefold() == actor.login.casefold() else None
     if opener is None:
         return [own]
-    return [own, Deed(f"{identity}:accepted", "github", "accepted", time, repository.id, name, opener.id, opener.bot, None, project)]
+    return [own, own._replace(id=f"{identity}:accepted", feature="accepted", actor=opener.id, bot=opener.bot, turn="accepted")]

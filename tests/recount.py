@@ -45,7 +45,7 @@ WITH field AS (
     SELECT file, shape, body, json_extract_string(body, ['$.id', '$.type', '$.created_at', '$.repo.id', '$.repo.name', '$.actor.id',
         '$.actor.login', '$.payload.action', '$.payload.ref_type', '$.payload.size', '$.payload.pull_request.merged',
         '$.payload.pull_request.user.id', '$.payload.pull_request.user.login', '$.payload.pull_request.head.repo.url',
-        '$.dt', '$.repo', '$.actor', '$.action', '$.commits']) AS f
+        '$.dt', '$.repo', '$.actor', '$.action', '$.commits', '$.payload.pull_request.number']) AS f
     FROM object JOIN file ON file.number = object.file WHERE file.kind = 'github'
 )
 SELECT file, shape, f[1] AS id, f[2] AS type, f[15] IS NOT NULL AS minimised,
@@ -55,6 +55,7 @@ SELECT file, shape, f[1] AS id, f[2] AS type, f[15] IS NOT NULL AS minimised,
     if(f[15] IS NULL, f[8], f[18]) AS action, f[9] AS ref_type, CAST(if(f[15] IS NULL, f[10], f[19]) AS BIGINT) AS commits,
     coalesce(f[11] = 'true', false) AS merged, f[12] AS author, lower(f[13]) AS author_login,
     lower(regexp_extract(f[14], '/repos/([^/]+)/', 1)) AS head_owner,
+    if(f[15] IS NULL AND f[2] = 'PullRequestEvent', CAST(f[20] AS BIGINT), NULL) AS thread,
     coalesce(json_type(body, '$.payload.issue.pull_request') = 'OBJECT', false)
         AND coalesce(json_type(body, '$.payload.issue.pull_request.html_url') <> 'NULL', true) AS about_pull
 FROM field
@@ -87,26 +88,28 @@ SELECT *, CASE
 END AS feature FROM event
 """
 
-# A merge is upkeep by who merged and an accepted contribution of who opened: stated in full payloads, else known only of one who merges a
-# branch of a repository of their own.
+# A merge is upkeep by who merged and an accepted contribution of who opened: stated in full payloads, else guessed of one who merges a
+# branch of a repository of their own (and known where the opening was read too, see CREDITED).
 GITHUB_ACTIVITIES = """
 CREATE TABLE github_activity AS
-WITH known AS (SELECT *, 'github:' || type || ':' || id AS identity FROM meaning WHERE feature IN (SELECT unnest($features)))
+WITH known AS (SELECT *, 'github:' || type || ':' || id AS identity,
+        if(action = 'merged' OR (action = 'closed' AND merged), 'merged', action) AS turn
+    FROM meaning WHERE feature IN (SELECT unnest($features)))
 SELECT identity AS id, 'github' AS platform, feature, file, happened, coalesce(file.ends, happened) AS ingested, repository, name, actor,
-    login, if(feature = 'contribution', commits, NULL) AS commits, 'software' AS artefact
+    login, if(feature = 'contribution', commits, NULL) AS commits, 'software' AS artefact, thread, turn
 FROM known JOIN file ON file.number = known.file
 UNION ALL
 SELECT identity || ':accepted', 'github', 'accepted', file, happened, coalesce(file.ends, happened), repository, name,
-    coalesce(author, actor), if(author IS NULL, login, author_login), NULL, 'software'
+    coalesce(author, actor), if(author IS NULL, login, author_login), NULL, 'software', thread, 'accepted'
 FROM known JOIN file ON file.number = known.file
-WHERE type = 'PullRequestEvent' AND (action = 'merged' OR (action = 'closed' AND merged)) AND (author IS NOT NULL OR head_owner = login)
+WHERE type = 'PullRequestEvent' AND turn = 'merged' AND (author IS NOT NULL OR head_owner = login)
 """
 
 HUB_ACTIVITIES = """
 CREATE TABLE stated AS
 WITH field AS (
     SELECT file, json_extract_string(body, ['$.id', '$.platform', '$.kind', '$.action', '$.occurred_at', '$.ingested_at', '$.repo_id',
-        '$.repo', '$.actor', '$.bot', '$.commits', '$.artefact']) AS f
+        '$.repo', '$.actor', '$.bot', '$.commits', '$.artefact', '$.thread']) AS f
     FROM object JOIN file ON file.number = object.file WHERE file.kind = 'activities' AND shape = 'OBJECT'
 )
 SELECT f[1] AS id, f[2] AS platform, CASE
@@ -120,7 +123,8 @@ SELECT f[1] AS id, f[2] AS platform, CASE
     WHEN f[3] IN ('repository', 'release', 'public') THEN 'publication'
     ELSE 'upkeep'
 END AS feature, file, CAST(f[5] AS BIGINT) AS happened, CAST(f[6] AS BIGINT) AS ingested, f[7] AS repository, f[8] AS name, f[9] AS actor,
-    if(f[10] = 'true', '[bot]', '') AS login, CAST(f[11] AS BIGINT) AS commits, coalesce(f[12], 'software') AS artefact
+    if(f[10] = 'true', '[bot]', '') AS login, CAST(f[11] AS BIGINT) AS commits, coalesce(f[12], 'software') AS artefact,
+    if(f[3] = 'pull_request', CAST(f[13] AS BIGINT), NULL) AS thread, f[4] AS turn
 FROM field
 """
 
@@ -128,10 +132,32 @@ FROM field
 ACTIVITIES = """
 CREATE TABLE arrived AS
 SELECT * FROM github_activity UNION ALL SELECT * FROM stated;
-CREATE TABLE activity AS
+CREATE TABLE known AS
 SELECT DISTINCT ON (id) *, (ends_with(login, '[bot]') OR login IN (SELECT unnest($bots))) AND NOT $include_bots AS bot,
     (SELECT min(project) FROM watched WHERE watched.platform = a.platform AND lower(a.name) GLOB pattern) AS project
 FROM arrived AS a WHERE happened <= ingested + 86400000000 ORDER BY id, ingested;
+"""
+
+# The accepted contribution of a merge, once: of who opened the thread within 31 days of it, else of whom the line of the merge names.
+CREDITED = """
+CREATE TABLE activity AS
+WITH merge AS (
+    SELECT DISTINCT ON (credit) * FROM (
+        SELECT if(turn = 'merged', id || ':accepted', id) AS credit, *
+        FROM known WHERE thread IS NOT NULL AND turn IN ('merged', 'accepted')
+    ) ORDER BY credit, turn DESC
+), opened AS (
+    SELECT credit, min((opening.happened, opening.actor, opening.bot)) AS first
+    FROM merge JOIN known AS opening ON opening.turn = 'opened' AND opening.platform = merge.platform
+        AND opening.repository = merge.repository AND opening.thread = merge.thread
+        AND abs(opening.happened - merge.happened) <= 31 * 86400000000
+    GROUP BY credit
+)
+SELECT id, platform, feature, happened, repository, name, actor, commits, artefact, bot, project FROM known
+WHERE id NOT IN (SELECT credit FROM opened)
+UNION ALL
+SELECT credit, platform, 'accepted', happened, repository, name, first[2], NULL, artefact, first[3], project
+FROM merge JOIN opened USING (credit);
 CREATE TABLE counted AS
 SELECT scope, span, platform, feature, repository, name, actor, commits, project, artefact, happened
 FROM activity JOIN (VALUES ('all'), ('watched')) AS scopes(scope) ON scope = 'all' OR project IS NOT NULL
@@ -211,7 +237,7 @@ def recount_input(paths: Iterable[Path | str]) -> dict[str, Any]:
     paths = list(paths)
     connection = _read(paths, False, (), frozenset())
     arrived, accepted, future = connection.execute(
-        "SELECT count(*), (SELECT count(*) FROM activity), count(*) FILTER (happened > ingested + 86400000000) FROM arrived"
+        "SELECT count(*), (SELECT count(*) FROM known), count(*) FILTER (happened > ingested + 86400000000) FROM arrived"
     ).fetchall()[0]
     dead = dict(
         connection.execute(
@@ -264,16 +290,15 @@ def _read(paths: Iterable[Path | str], include_bots: bool, watchlist: Sequence[W
         connection.execute(statement)
     connection.execute(GITHUB_ACTIVITIES, {"features": list(FEATURES)})
     connection.execute(HUB_ACTIVITIES)
-    arrived, counted = ACTIVITIES.split(";\n", 1)
+    arrived, known = ACTIVITIES.split(";\n", 1)
     connection.execute(arrived)
     (front,) = connection.execute(FRONT).fetchall()[0]
     connection.execute("CREATE TABLE span (span VARCHAR, begins BIGINT, ends BIGINT)")
     for name, (step, n) in WINDOWS.items() if front is not None else ():
         end = (front // step + 1) * step
         connection.execute("INSERT INTO span VALUES (?, ?, ?)", [name, end - n * step, end])
-    activity, counted = counted.split(";\n", 1)
-    connection.execute(activity, {"bots": list(bots), "include_bots": include_bots})
-    connection.execute(counted)
+    connection.execute(known, {"bots": list(bots), "include_bots": include_bots})
+    connection.execute(CREDITED)
     return connection
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
+from agents.operators.threads import Turn
 from streams.activity import FEATURES, PLATFORMS, Activity, feature_of
 
 # The low four bits of a key of repositories and people say platform and feature, the others are the hash.
@@ -33,12 +34,12 @@ class Columns:
     `repositories` and `people` are keys, one a human activity; `names` maps a repository (its key without the feature) to its name, of
     several in one minute to the greatest; `counts` are named counters: `PLATFORM/FEATURE/human|bot`, the sum of known commit counts of
     humans as `PLATFORM/commits` and how many activities stated one as `PLATFORM/commits_stated`, and of activities that belong to a
-    project `project/PROJECT/PLATFORM/ARTEFACT/FEATURE`.
+    project `project/PROJECT/PLATFORM/ARTEFACT/FEATURE`. `turns` are those of pull requests, by thread.
     """
 
-    __slots__ = ("counts", "ids", "minute", "names", "people", "repositories")
+    __slots__ = ("counts", "ids", "minute", "names", "people", "repositories", "turns")
 
-    def __init__(self, minute: int, activities: Iterable[Activity], ids: list[int]) -> None:
+    def __init__(self, minute: int, activities: Iterable[Activity], ids: list[int], turns: Iterable[Turn] = ()) -> None:
         codes = _CODES
         humans: list[int] = []
         bots: list[int] = []
@@ -75,3 +76,6 @@ class Columns:
             counts[f"project/{project}/{platform}/{artefact}/{feature}"] = n
         self.minute, self.ids, self.counts, self.names = minute, ids, counts, names
         self.repositories, self.people = repositories, people
+        self.turns: dict[int, list[Turn]] = {}
+        for turn in turns:
+            self.turns.setdefault(turn.thread, []).append(turn)

@@ -42,3 +42,12 @@ def is_closed(grain: str, start: int, watermark: int | None) -> bool:
 def is_kept(scope: str, grain: str, start: int, watermark: int | None) -> bool:
     """Whether the pane is still kept: its start is not further behind the watermark than its keep."""
     return watermark is None or start >= watermark - KEEP[scope][grain]
+
+
+def oldest_day(scope: str, watermark: int | None) -> int | None:
+    """The start of the oldest day that is kept; None while there is no watermark.
+
+    >>> oldest_day("all", 40 * DAY), oldest_day("all", 40 * DAY + 1)
+    (432000000000, 518400000000)
+    """
+    return None if watermark is None else -((KEEP[scope]["day"] - watermark) // DAY) * DAY

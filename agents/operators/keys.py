@@ -79,3 +79,19 @@ def places_by_chunk(keys: Keys, chunks: int) -> list[Places]:
     chunk = ((keys >> np.uint64(8)) % np.uint64(chunks)).astype(np.uint16)
     order = np.argsort(chunk, kind="stable")
     return np.split(order, np.searchsorted(chunk[order], np.arange(1, chunks)))
+
+
+def take_texts(ends: NDArray[np.uint32], text: bytes, places: Places) -> tuple[NDArray[np.uint32], bytes]:
+    """Of texts that are joined, each known by where it ends, those at the places: (where they end, joined), in their order.
+
+    >>> ends, text = take_texts(np.array([1, 3, 6], np.uint32), b"abbccc", np.array([2, 0]))
+    >>> ends.tolist(), text
+    ([3, 4], b'ccca')
+    """
+    all_ends = ends.astype(np.int64)
+    lengths = all_ends[places]
+    lengths[places > 0] -= all_ends[places[places > 0] - 1]
+    new_ends = np.cumsum(lengths)
+    # For each byte of the new text its place in the old one.
+    source = np.arange(new_ends[-1] if len(places) else 0) + np.repeat(all_ends[places] - new_ends, lengths)
+    return new_ends.astype(np.uint32), np.frombuffer(text, np.uint8)[source].tobytes()

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.operators.keys import HEADER_BYTES, NO_KEYS, Keys, as_keys, find, header, places_by_chunk, read_header
+from agents.operators.keys import HEADER_BYTES, NO_KEYS, Keys, as_keys, find, header, places_by_chunk, read_header, take_texts
 
 _KIND: Final = b"name"
 _NOTHING: Final = np.empty(0, np.uint32)
@@ -26,14 +26,7 @@ class _Packed(NamedTuple):
 
     def take(self, places: NDArray[np.intp]) -> "_Packed":
         """The entries at the places, in their order."""
-        ends = self.ends.astype(np.int64)
-        lengths = ends[places]
-        lengths[places > 0] -= ends[places[places > 0] - 1]
-        new_ends = np.cumsum(lengths)
-        # For each byte of the new text its place in the old one.
-        source = np.arange(new_ends[-1] if len(places) else 0) + np.repeat(ends[places] - new_ends, lengths)
-        text = np.frombuffer(self.text, np.uint8)[source].tobytes()
-        return _Packed(self.keys[places], self.minutes[places], new_ends.astype(np.uint32), text)
+        return _Packed(self.keys[places], self.minutes[places], *take_texts(self.ends, self.text, places))
 
 
 _EMPTY: Final = _Packed(NO_KEYS, _NOTHING, _NOTHING, b"")

@@ -12,6 +12,7 @@ from agents.operators.counts import Counts
 from agents.operators.ids import Ids
 from agents.operators.names import Names
 from agents.operators.tally import Tally
+from agents.operators.threads import Threads
 from streams.activity import SECOND
 
 # A record must stay well below what a broker takes in one piece.
@@ -55,7 +56,7 @@ class RecordKey:
         return hash(bytes(self))
 
 
-S = TypeVar("S", Tally, Ids, Names)
+S = TypeVar("S", Tally, Ids, Names, Threads)
 
 
 class Sharded(Generic[S]):
@@ -108,9 +109,12 @@ class Sharded(Generic[S]):
 
 
 class Pane:
-    """The summaries of one interval: counts, repositories, people, names and, where `with_ids`, the ids of what was counted."""
+    """The summaries of one interval: counts, repositories, people, names.
 
-    __slots__ = ("counts", "counts_changed", "counts_recorded", "ids", "names", "people", "repositories")
+    Where `with_ids` also what is needed to count each thing once and to credit merges: the ids of what was counted, and `threads`.
+    """
+
+    __slots__ = ("counts", "counts_changed", "counts_recorded", "ids", "names", "people", "repositories", "threads")
 
     def __init__(self, *, with_ids: bool) -> None:
         self.counts = Counts()
@@ -119,6 +123,7 @@ class Pane:
         self.people = Sharded([Tally()])
         self.names = Sharded([Names()])
         self.ids = Sharded([Ids()]) if with_ids else None
+        self.threads = Sharded([Threads()]) if with_ids else None
 
     def absorb(self, columns: Columns) -> None:
         """Take in activities that this pane has not met."""
@@ -134,6 +139,26 @@ class Pane:
         if self.ids is not None:
             for ids, keys in self.ids.routed(columns.ids):
                 ids.update(keys)
+        if self.threads is not None and columns.turns:
+            for threads, keys in self.threads.routed(columns.turns):
+                for turn in (turn for key in keys for turn in columns.turns[key]):
+                    threads.put(turn)
+
+    def withdraw(self, columns: Columns) -> None:
+        """Count no longer what was absorbed; names, ids and threads stay.
+
+        What is not there to be taken away, because the input contradicts itself, is let be: it must not stop the worker.
+        """
+        gone = Counts()
+        for key, n in columns.counts.items():
+            gone.add(key, n)
+        _take_away(self.counts, gone)
+        self.counts_changed = True
+        for summary, all_keys in ((self.repositories, columns.repositories), (self.people, columns.people)):
+            for tally, keys in summary.routed(all_keys):
+                lost = Tally()
+                lost.update(keys)
+                _take_away(tally, lost)
 
     def known(self, ids: Sequence[int]) -> set[int]:
         """Those of the ids (u64) that were counted here."""
@@ -145,16 +170,27 @@ class Pane:
             known |= self.ids.shards[shard].known(own)
         return known
 
+    def place(self, thread: int, key: int) -> bytes | None:
+        """Where the merge of a thread was whose accepted contribution has the hashed id; None if it was not here."""
+        assert self.threads is not None, "only panes with ids know threads"
+        ((shard, _),) = self.threads.by_shard([thread]).items()
+        held = self.threads.shards[shard].find({thread}).get(thread, [])
+        # The merge's own word goes before that of what it accepted.
+        return min(((turn.kind, turn.place) for turn in held if turn.id == key), default=(0, None))[1]
+
     def merge_in_slices(self, panes: Sequence["Pane"]) -> Iterator[None]:
         """Make this pane, which must be empty, the merge of others; yields between slices that each take a few milliseconds."""
         for pane in panes:
             self.counts.merge(pane.counts)
         self.counts_changed = True
         for name in self._keyed():
-            yield from _merge_in_slices(getattr(self, name), [getattr(pane, name) for pane in panes])
+            sources = [getattr(pane, name) for pane in panes]
+            # Most minutes see no pull request: what is empty is no record.
+            if name != "threads" or any(len(shard) for source in sources for shard in source.shards):
+                yield from _merge_in_slices(getattr(self, name), sources)
 
     def _keyed(self) -> list[str]:
-        return ["repositories", "people", "names"] + (["ids"] if self.ids is not None else [])
+        return ["repositories", "people", "names"] + (["ids", "threads"] if self.ids is not None else [])
 
     def records(self) -> Iterator[tuple[str, int, int, bytes | None]]:
         """(summary, shard, shards, bytes or None) of everything that changed since the last call."""
@@ -185,6 +221,16 @@ class Pane:
                 kind: Any = type(getattr(pane, name).shards[0])
                 setattr(pane, name, Sharded([kind.restore(own[shard]) for shard in range(len(own))], recorded=len(own)))
         return pane
+
+
+C = TypeVar("C", Counts, Tally)
+
+
+def _take_away(summary: C, lost: C) -> None:
+    try:
+        summary.subtract(lost)
+    except ValueError:
+        return
 
 
 def _merge_in_slices(merged: Sharded[S], sources: Sequence[Sharded[S]]) -> Iterator[None]:

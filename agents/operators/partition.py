@@ -2,20 +2,34 @@
 
 For each batch: its mark may raise the watermark, `close` then merges what became due, `take` counts the activities. `checkpoint` hands out
 what changed; the caller writes it in one transaction and says so with `committed`.
+
+Merges are credited here, where all that happens to a repository meets: the accepted contributions that panes count follow from the turns of
+threads that they hold (see `accepted`), and each batch changes them by what its own turns change.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Self
+from typing import NamedTuple, Self
 
+from agents.operators.accepted import Credit, Credits, accepted, turns_of
 from agents.operators.columns import Columns
-from agents.operators.grains import ACCEPTED, GRAINS, SCOPES, STEP, floor, is_closed, is_kept
+from agents.operators.grains import ACCEPTED, GRAINS, SCOPES, STEP, floor, is_closed, is_kept, oldest_day
 from agents.operators.pane import Pane, RecordKey
 from agents.operators.progress import Progress, decode_progress, encode_progress
+from agents.operators.threads import ACCEPTED as NAMED
+from agents.operators.threads import MERGED, Turn
 from streams.activity import MINUTE, Activity, Batch, hash_ids
 
 # (scope, grain, start in µs)
 Address = tuple[str, str, int]
 Record = tuple[bytes, bytes | None]
+
+
+class _Group(NamedTuple):
+    """Activities of one minute with the hashes of their ids, and turns of threads."""
+
+    activities: list[Activity]
+    ids: list[int]
+    turns: list[Turn]
 
 
 class Partition:
@@ -33,6 +47,7 @@ class Partition:
         self.torn = False
         for _, grain, start in self.panes:
             self._await_closing(grain, start)
+        self._credits = Credits(threads for pane in self.panes.values() if pane.threads is not None for threads in pane.threads.shards)
 
     @property
     def progress_key(self) -> bytes:
@@ -97,31 +112,99 @@ class Partition:
                 minutes[minute].append(activity)
             else:
                 minutes[minute] = [activity]
-        for minute, group in minutes.items():
-            self._take_minute(minute, group)
+        fresh = {minute: self._fresh(minute, group) for minute, group in minutes.items()}
+        turns = [turn for own in fresh.values() for turn in own.turns]
+        if turns:
+            self._credit(turns, fresh)
+        for minute, own in fresh.items():
+            if own.ids or own.turns:
+                self._count(minute, own)
         self.torn = False
 
-    def _take_minute(self, minute: int, group: list[Activity]) -> None:
+    def _fresh(self, minute: int, group: list[Activity]) -> _Group:
+        """What of the activities of one minute was not met before. Contributions that the source names as accepted are turns only."""
         progress = self.progress
+        routes = self._routed(minute)
+        if not routes["all"]:
+            progress.late += len(group)
+            return _Group([], [], [])
+        ids = hash_ids(group)
+        known = self._pane(routes["all"][0]).known(ids)
+        if known:
+            # What was only credited for its opening was not stated before.
+            named = [turn for turn in turns_of(group, ids) if turn.action == NAMED]
+            known -= {turn.id for turn in named} - self._credits.named(named)
+        if known or len(set(ids)) != len(ids):
+            before = len(ids)
+            group, ids = _distinct(group, ids, known)
+            progress.duplicates += before - len(ids)
+        progress.activities += len(ids)
+        turns = turns_of(group, ids)
+        for turn in turns:
+            if turn.action == NAMED:
+                place = ids.index(turn.id)
+                del group[place], ids[place]
+        return _Group(group, ids, turns)
+
+    def _credit(self, turns: list[Turn], fresh: dict[int, _Group]) -> None:
+        """Add to a batch's groups the accepted contributions that its turns give; take away those that they take from others."""
+        places = {turn.id: turn.place for turn in sorted(turns, reverse=True) if turn.place}
+        merged = {turn.id for turn in turns if turn.action == MERGED}
+        withdrawn: dict[int, _Group] = {}
+        for thread, key, before, after in self._credits.take(turns, oldest_day("all", self.progress.watermark)):
+            if before is not None:
+                self._add(withdrawn, thread, key, before, None)
+            elif key not in merged and self._is_counted(key, after):
+                # Credited for an opening that is no longer kept.
+                continue
+            self._add(fresh, thread, key, after, places.get(key))
+        for minute, group in withdrawn.items():
+            self._count(minute, group, sign=-1)
+
+    def _is_counted(self, key: int, credit: Credit) -> bool:
+        route = self._routed(credit.at // MINUTE)["all"]
+        return bool(route and self._pane(route[0]).known([key]))
+
+    def _add(self, groups: dict[int, _Group], thread: int, key: int, credit: Credit, place: bytes | None) -> None:
+        """Add the accepted contribution of a merge, whose place is asked of its pane if it is not given; none if that is no longer kept."""
+        minute = credit.at // MINUTE
+        route = self._routed(minute)["all"]
+        if not route:
+            return
+        place = self._pane(route[0]).place(thread, key) if place is None else place
+        if place is not None:
+            group = groups.setdefault(minute, _Group([], [], []))
+            group.activities.append(accepted(place, credit))
+            group.ids.append(key)
+
+    def _count(self, minute: int, group: _Group, sign: int = 1) -> None:
+        """Count activities of one minute, or with sign -1 count them no longer."""
+        routes = self._routed(minute)
+        columns = {"all": Columns(minute, *group)}
+        watched = [activity for activity in group.activities if activity.project is not None]
+        if watched:
+            columns["watched"] = Columns(minute, watched, [])
+        for scope, own in columns.items():
+            for address in routes[scope]:
+                pane = self._pane(address)
+                if sign > 0:
+                    pane.absorb(own)
+                else:
+                    pane.withdraw(own)
+                self._changed.add(address)
+            totals = self.progress.totals[scope]
+            for key, n in own.counts.items():
+                if not key.startswith("project/"):
+                    totals[key] = totals.get(key, 0) + sign * n
+                    if not totals[key]:
+                        del totals[key]
+
+    def _routed(self, minute: int) -> dict[str, list[Address]]:
+        """The panes of each scope that an activity of the minute goes into."""
         routes = self._routes.get(minute)
         if routes is None:
             routes = self._routes[minute] = {scope: self._route(scope, minute * MINUTE) for scope in SCOPES}
-        if not routes["all"]:
-            progress.late += len(group)
-            return
-        ids = hash_ids(group)
-        known = self._pane(routes["all"][0]).known(ids)
-        if known or len(set(ids)) != len(ids):
-            before = len(ids)
-            group, ids = _fresh(group, ids, known)
-            progress.duplicates += before - len(ids)
-            if not ids:
-                return
-        progress.activities += len(ids)
-        self._count("all", routes["all"], Columns(minute, group, ids))
-        watched = [activity for activity in group if activity.project is not None]
-        if watched:
-            self._count("watched", routes["watched"], Columns(minute, watched, []))
+        return routes
 
     def _route(self, scope: str, time: int) -> list[Address]:
         """The panes that an activity of this time goes into: the finest still kept and every coarser one already closed over it."""
@@ -134,15 +217,6 @@ class Partition:
             if is_kept(scope, grain, start, watermark) and (not route or is_closed(grain, start, watermark)):
                 route.append((scope, grain, start))
         return route
-
-    def _count(self, scope: str, route: list[Address], columns: Columns) -> None:
-        for address in route:
-            self._pane(address).absorb(columns)
-            self._changed.add(address)
-        totals = self.progress.totals[scope]
-        for key, n in columns.counts.items():
-            if not key.startswith("project/"):
-                totals[key] = totals.get(key, 0) + n
 
     def _pane(self, address: Address) -> Pane:
         pane = self.panes.get(address)
@@ -189,7 +263,7 @@ class Partition:
         return bytes(RecordKey(scope, self.number, summary, grain, start, shard, shards))
 
 
-def _fresh(group: list[Activity], ids: list[int], known: set[int]) -> tuple[list[Activity], list[int]]:
+def _distinct(group: list[Activity], ids: list[int], known: set[int]) -> tuple[list[Activity], list[int]]:
     """The activities that are neither known nor repeated within the group, and their ids."""
     fresh: dict[int, Activity] = {}
     for activity, key in zip(group, ids, strict=True):

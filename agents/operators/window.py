@@ -181,8 +181,8 @@ class Windows:
         self._evaluated: dict[tuple[str, str], list[Measurement]] = {}
 
     def put(self, partition: int, key: RecordKey, value: bytes) -> None:
-        """A pane's record; it counts from the progress that follows it. Windows need no ids."""
-        if key.summary != "ids":
+        """A pane's record; it counts from the progress that follows it. Windows need no ids and no threads."""
+        if key.summary not in ("ids", "threads"):
             self._pending[partition].append((key, value))
 
     def commit(self, partition: int, progress: Progress) -> None:
@@ -242,9 +242,9 @@ class Windows:
         """
         if final != self._final:
             self._final = final
-            for key, total in self._sums.items():
+            for place, total in self._sums.items():
                 total.changed = True
-                self._tops[key].hold = 0 if final else HOLD
+                self._tops[place].hold = 0 if final else HOLD
         measurements: list[Measurement] = []
         finders = {scope: _NameFinder(panes) for scope, panes in self._panes.items()}
         for (scope, window), total in self._sums.items():

@@ -19,6 +19,7 @@ from agents.operators.coverage import Coverage
 from agents.operators.ids import Ids
 from agents.operators.names import Names
 from agents.operators.tally import Tally
+from agents.operators.threads import Threads, Turn
 
 Update = Any
 Summary = Any
@@ -48,6 +49,10 @@ def _newest(updates: list[tuple[int, int, str]]) -> dict[int, tuple[int, str]]:
     return {key: max((minute, name) for k, minute, name in updates if k == key) for key, _, _ in updates}
 
 
+def _greatest(updates: list[Turn]) -> list[Turn]:
+    return sorted({turn[:3]: turn for turn in sorted(updates)}.values())
+
+
 FEEDS: dict[type, Feed] = {
     Counts: Feed(
         st.tuples(st.sampled_from(["github/review/human", "github/commits", "ä", ""]), st.integers(0, 1 << 40)),
@@ -72,6 +77,12 @@ FEEDS: dict[type, Feed] = {
         lambda names, update: names.put(*update),
         lambda names: names.get_many(list(range(7)) + names.pack().keys.tolist()),
         _newest,
+    ),
+    Threads: Feed(
+        st.builds(Turn, KEYS, KEYS, st.integers(0, 5), st.integers(-2, 2), st.integers(0, 2), st.sampled_from([b"", b"\x00", b"there"])),
+        lambda threads, update: threads.put(update),
+        lambda threads: threads.get(),
+        _greatest,
     ),
     Coverage: Feed(
         st.tuples(st.integers(0, 30), st.integers(1, 8)).map(lambda pair: (pair[0], sum(pair))),

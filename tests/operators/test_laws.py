@@ -1,6 +1,6 @@
 """Every summary is put through the same laws; a summary that breaks one is caught by them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from agents.operators.ids import Ids
 from agents.operators.keys import header
 from agents.operators.names import Names
 from agents.operators.tally import Tally
+from agents.operators.threads import Threads, Turn
 from tests.operators.laws import FEEDS, LAWS, Case, summaries
 
 
@@ -58,7 +59,8 @@ def test_bytes_of_another_kind_or_version_are_refused(kind: Any, data: bytes) ->
 @pytest.mark.parametrize("kind", FEEDS, ids=lambda kind: kind.__name__)
 def test_a_snapshot_cut_short_is_refused(kind: Any) -> None:
     summary = kind()
-    update = {Counts: ("a", 1), Tally: [1, 2], Ids: [1, 2], Names: (1, 2, "a/b"), Coverage: (1, 2)}[kind]
+    updates = {Counts: ("a", 1), Tally: [1, 2], Ids: [1, 2], Names: (1, 2, "a/b"), Coverage: (1, 2), Threads: Turn(1, 2, 3, 4, 5, b"6")}
+    update = updates[kind]
     FEEDS[kind].update(summary, update)
     data = summary.snapshot()
     with pytest.raises(ValueError, match=r"."):
@@ -112,6 +114,23 @@ def _other_name_wins(self: Names, other: Names) -> None:
         self._pending[key] = (minute, met[1])
 
 
+def _first_turn_wins(self: Threads, other: Threads) -> None:
+    held = {turn[:3] for turn in self.get()}
+    type(self).real_merge(self, _threads(turn for turn in other.get() if turn[:3] not in held))  # type: ignore[attr-defined]
+
+
+def _one_turn_a_thread(self: Threads, other: Threads) -> None:
+    held = {turn.thread for turn in self.get()}
+    type(self).real_merge(self, _threads(turn for turn in other.get() if turn.thread not in held))  # type: ignore[attr-defined]
+
+
+def _threads(turns: Iterable[Turn]) -> Threads:
+    threads = Threads()
+    for turn in turns:
+        threads.put(turn)
+    return threads
+
+
 def _hull(self: Coverage, other: Coverage) -> None:
     intervals = self.get() + other.get()
     if intervals:
@@ -152,6 +171,10 @@ MUTANTS = [
     (Ids, "snapshot", _without_what_waits),
     (Names, "merge", _takes_the_other),
     (Names, "merge", _other_name_wins),
+    (Threads, "merge", _first_turn_wins),
+    (Threads, "merge", _one_turn_a_thread),
+    (Threads, "merge", _takes_the_other),
+    (Threads, "merge", _forgets_what_waits),
     (Coverage, "merge", _hull),
     (Coverage, "merge", _appends),
     *((kind, "merge", lambda self, other: None) for kind in FEEDS),

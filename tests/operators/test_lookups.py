@@ -8,6 +8,7 @@ from agents.operators.counts import Counts
 from agents.operators.coverage import Coverage
 from agents.operators.ids import Ids
 from agents.operators.names import Names
+from agents.operators.threads import Threads, Turn
 from tests.operators.laws import KEYS
 
 quick = settings(deadline=None, database=None, derandomize=True)
@@ -97,3 +98,26 @@ def test_what_counts_hand_out_is_a_copy() -> None:
     counts.add("github/commits", 3)
     counts.get()["github/commits"] = 9
     assert counts.get() == {"github/commits": 3}
+
+
+@quick
+@given(st.lists(st.tuples(KEYS, st.integers(0, 3), st.integers(0, 5), st.booleans()), max_size=12), st.integers(-1, 3))
+def test_turns_of_a_thread_are_found_whether_packed_or_not_until_they_are_forgotten(
+    puts: list[tuple[int, int, int, bool]], before: int
+) -> None:
+    threads, plain = Threads(), set[Turn]()
+    for key, at, kind, pack in puts:
+        turn = Turn(key, at, kind, at, kind, b"x" * kind)
+        threads.put(turn)
+        plain.add(turn)
+        if pack:
+            threads.pack()
+        asked = {0x100, 5, key, key ^ 1}
+        found = threads.find(asked)
+        assert {thread: set(turns) for thread, turns in found.items()} == {
+            thread: own for thread in asked if (own := {turn for turn in plain if turn.thread == thread})
+        }
+    bare = threads.without_places()
+    assert bare.get() == sorted(turn._replace(place=b"") for turn in plain)
+    threads.forget(before)
+    assert threads.get() == sorted(turn for turn in plain if turn.at >= before)

@@ -84,6 +84,18 @@ def test_the_files_in_any_order_and_partitions_of_any_number_are_the_same_report
     assert replayed(*reversed(world.paths), "--partitions", 3).text == world.undisturbed.text
 
 
+def test_merges_of_todays_payloads_are_credited_by_their_openings(tmp_path: Path) -> None:
+    plan = replace(MESSY, era="2026", hours=2, events=4000, hub_events=300, seed=12)
+    paths, truth = write(tmp_path, plan)
+    replay = replayed(*reversed(paths))
+    assert differences(replay, truth) == []
+    assert compare(replay.measurements, recount(paths, watchlist=WATCHLIST, bots=BOTS)) == []
+    assert counted(replay.input) == truth.report()["input"]
+    # What the lines of the merges say by themselves is less.
+    named = sum(deed.feature == "accepted" for deed in truth.deeds.values())
+    assert sum(values(replay, "activities_total", scope="all", feature="accepted")) > 1.3 * named > 20
+
+
 def test_hours_too_far_apart_to_be_read_in_any_order_are_read_in_theirs(tmp_path: Path) -> None:
     early = Plan(start=MESSY.start, events=300, hub_events=0, era="2024", future=0, late=0)
     late = replace(early, start=MESSY.start + 60 * DAY, era="2026")  # whose ids are others

@@ -1,5 +1,6 @@
 from collections import Counter
 
+from simulator.accepted import credited
 from simulator.clock import DAY, HOUR
 from simulator.deed import FEATURES, PLATFORMS
 from simulator.panes import GRAINS, Place, panes
@@ -54,7 +55,7 @@ def test_panes_of_every_grain_hold_the_same_and_only_once() -> None:
     found = panes(days, partitions=4)
     distinct = {activity["id"]: deed(activity) for activity in days}
     for scope in ("all", "watched"):
-        expected = [done for done in distinct.values() if scope == "all" or done.project is not None]
+        expected = [done for done in credited(distinct.values()) if scope == "all" or done.project is not None]
         people = [done for done in expected if not done.bot]
         for grain in GRAINS:
             own = [pane for place, pane in found.items() if place.scope == scope and place.grain == grain]
@@ -83,3 +84,14 @@ def test_a_pane_remembers_the_newest_name() -> None:
     newer = {**activity, "id": "b", "occurred_at": START + 1, "repo": "o/new"}
     for order in ([older, newer], [newer, older]):
         assert panes(order, 1)[Place("all", 0, "day", START)].names == {9: (START + 1, "o/new")}
+
+
+def test_days_hold_merges_of_every_kind_of_knowledge_about_their_openers() -> None:
+    arrived = {activity["id"]: deed(activity) for activity in five_days(7, 8_000)}
+    accepted = {done.id: done for done in credited(arrived.values()) if done.feature == "accepted"}
+    named = {identity: arrived[identity] for identity in accepted if identity in arrived}
+    assert len(accepted) - len(named) > 20, "known from the opening alone"
+    assert sum(done.actor != accepted[identity].actor for identity, done in named.items()) > 20, "named wrongly"
+    assert sum(done == accepted[identity] for identity, done in named.items()) > 20, "known from the merge's line alone"
+    merges = [done for done in arrived.values() if done.turn == "merged"]
+    assert sum(f"{merge.id}:accepted" not in accepted for merge in merges) > 10, "unknown"
