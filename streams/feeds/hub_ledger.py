@@ -65,12 +65,12 @@ class Ledger:
         )
 
     def overdue(self, now: int, patience: int, reason: str) -> Gap | None:
-        """The gap that a feed opens which has not got on for longer than its patience."""
+        """The gap that a feed opens which has not got on for longer than its patience; no row for every few seconds of it."""
         start = self._began if self.mark is None else self.mark
         end = now - patience
         if start < self._began:
             end, reason = min(end, self._began), "down"
-        return Gap(feed=self.health.feed, start=start, end=end, reason=reason) if start < end else None
+        return Gap(feed=self.health.feed, start=start, end=end, reason=reason) if start < end - patience // 3 else None
 
     def cover(self, start: int, end: int) -> list[Cover]:
         """What the feed saw whole between two times."""

@@ -20,6 +20,7 @@ from random import Random
 import numpy as np
 
 from agents.measurements import EVALUATION, Evaluation, decode_evaluation
+from simulator.servers.hub_truth import Happened
 from streams.activity import SECOND, Activity, decode_batch
 from streams.topics import Topics
 from tests.chaos.test_exactness import end_offsets, read_topic
@@ -47,6 +48,7 @@ class Day:
     delays: list[float] = field(default_factory=list)
     coverage: tuple[float, float] | None = None
     hub_expected: set[str] = field(default_factory=set)
+    hub_missing: list[Happened] = field(default_factory=list)
     gaps: list[dict[str, object]] = field(default_factory=list)
     logins_found: list[str] = field(default_factory=list)
 
@@ -99,6 +101,7 @@ def watch(folder: Path, *, rate: float, scale: float, hours: float, seed: int = 
             # Of commits that came along in a copied repository no look can tell that they are copies.
             told = [deed for deed in deeds if deed.project and deed.timed and deed.action != "copied" and deed.visible_at < ended - _EDGE]
             day.hub_expected = {deed.id for deed in told}
+            day.hub_missing = [deed for deed in told if deed.id not in day.ids]
             _time(day, world, since, ended)
             day.offences = [*world.github.offences, *world.hub.offences]
             assert station.end() == 0, station.err
@@ -215,7 +218,7 @@ def main() -> None:
         f"offences {len(day.offences)}; logins found {len(day.logins_found)}"
     )
     print("    gaps:", dict(Counter(f"{gap['feed']} {gap['reason']}" for gap in day.gaps).most_common(6)))
-    for odd in (day.logins_found[:5], sorted(day.expected - day.github)[:5], sorted(day.hub_expected - day.ids)[:5], day.offences[:3]):
+    for odd in (day.logins_found[:5], sorted(day.expected - day.github)[:5], day.hub_missing[:3], day.hub_missing[-1:], day.offences[:3]):
         if odd:
             print("    such as", odd)
 
