@@ -35,6 +35,22 @@ def run_worker(name: str, settings: Settings, verbose: bool) -> None:
     run(config)
 
 
+def run_streams(settings: Settings, verbose: bool) -> None:
+    """The pollers of both platforms until SIGTERM or SIGINT, on a broker whose topics exist. One is enough, only one may run."""
+    if not settings.broker:
+        raise Misuse("streams works on a broker; name it with --broker HOST:PORT")
+    quiet_libraries(verbose)
+    asyncio.run(await_broker(settings.broker, settings.broker_wait))
+    from nomadwatch.polling import poll, polling_of
+    from streams.topics import Topics
+
+    check_topics(settings.broker, Topics(prefix=settings.prefix, partitions=settings.partitions))
+    # The key of the actors' hashes must be the same for ever: it is kept in the folder unless it is set.
+    with State(settings.data_dir or ".nomadwatch-streams") as state:
+        kept = Kept(prefix=settings.prefix, partitions=settings.partitions)
+        poll(polling_of(settings, kept, settings.broker, state.actor_key(settings.actor_key)))
+
+
 def run_broker(port: int, settings: Settings, verbose: bool) -> None:
     """The embedded broker until SIGTERM or SIGINT; prints its address when it answers. Raises Failure for a taken port."""
     if not settings.data_dir:

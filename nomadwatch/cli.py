@@ -210,6 +210,43 @@ _role("measure", "Run the worker that makes measurements of panes, until SIGTERM
 
 
 @nomadwatch.command()
+@_option("--watchlist", metavar="FILE", help="The watched projects.  [default: the list that comes along; NOMADWATCH_WATCHLIST]")
+@_broker
+@_data_dir
+@_prefix
+@_partitions
+@_verbose
+def streams(verbose: bool, **flags: Any) -> None:
+    """Run the pollers of GitHub and the Hub, until SIGTERM or Ctrl-C.
+
+    One is enough, and two of them would ask twice. The folder keeps the key of the actors' hashes unless NOMADWATCH_ACTOR_KEY is set.
+    """
+    from nomadwatch.alone import run_streams
+    from nomadwatch.settings import load
+
+    run_streams(load(flags).settings, verbose)
+
+
+@nomadwatch.command()
+@_option("-o", "--output", "target", metavar="FILE", default=_STDOUT, help="NAME.activities.ndjson, .gz or .zst.  [default: stdout]")
+@_broker
+@_data_dir
+@_prefix
+@_partitions
+def activities(target: str, **flags: Any) -> None:
+    """Write the activities that a station or a replay holds as a file that `replay` reads: one a line, as JSON.
+
+    Actors in it are hashes by the key of that station; text of opened issues and discussions is in it.
+    """
+    from nomadwatch.activities import write
+    from nomadwatch.settings import load
+    from nomadwatch.show import quiet_libraries
+
+    quiet_libraries(verbose=False)
+    write(load(flags).settings, target)
+
+
+@nomadwatch.command()
 @_option("--port", type=click.IntRange(0, 65535), default=9092, show_default=True, help="The port on 127.0.0.1; 0 takes a free one.")
 @_data_dir
 @_verbose

@@ -9,13 +9,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 import click
 
 from nomadwatch import __version__
-from nomadwatch.connect import await_broker
+from nomadwatch.connect import await_broker, is_free
 from nomadwatch.errors import Failure, Misuse
 from nomadwatch.settings import Known, Settings, unknown_variables
 from nomadwatch.state import LEAST_ROOM, State, read_kept
@@ -25,6 +26,8 @@ from streams.errors import BrokerAway
 ENOUGH_ROOM: Final = 2 << 30
 # No clock of today is before this program was written (2025-01-01) or long after its time.
 _EARLIEST, _LATEST = 1_735_689_600, 4_102_444_800
+_PLATFORM_WAIT: Final = 8.0
+_MOST_SKEW: Final = 30.0
 _MARKS: Final = {"good": ("ok", "green"), "note": ("note", "yellow"), "bad": ("bad", "red")}
 
 
@@ -57,7 +60,9 @@ def findings(settings: Settings) -> Iterator[Finding]:
     yield _clock(time.time())
     yield from _folder(settings.data_dir)
     yield _port()
+    yield _metrics_port(settings.port)
     yield from _watchlist(settings.watchlist)
+    yield from asyncio.run(_platforms(settings))
     yield from _broker(settings)
     for name, near in unknown_variables():
         yield Finding("note", f"{name} is no setting" + (f"; did you mean {near}?" if near else ""))
@@ -115,6 +120,62 @@ def _port() -> Finding:
             return Finding("good", f"ports of 127.0.0.1 can be opened (tried {server.getsockname()[1]})")
     except OSError as error:
         return Finding("bad", f"no port of 127.0.0.1 can be opened ({error.strerror}); the embedded broker needs one")
+
+
+def _metrics_port(port: int) -> Finding:
+    if not port or is_free(port):
+        return Finding("good", f"port {port} of 127.0.0.1 is free for /metrics" if port else "/metrics takes a free port")
+    return Finding("note", f"port {port} of 127.0.0.1 is taken, by a station that runs or by others; name another with --port")
+
+
+async def _platforms(settings: Settings) -> list[Finding]:
+    """Whether both platforms answer, take the tokens, and agree about the time; nothing that is secret is shown."""
+    from streams.feeds.http import Unreachable, fetch, open_session
+
+    asked = [
+        ("GitHub", settings.github_api.rstrip("/") + "/rate_limit", settings.github_token, "GITHUB_TOKEN", "NOMADWATCH_GITHUB_API"),
+        ("the Hugging Face Hub", settings.hf_endpoint.rstrip("/") + _hub_path(settings), settings.hf_token, "HF_TOKEN", "HF_ENDPOINT"),
+    ]
+    found = []
+    async with open_session(f"nomadwatch/{__version__}") as session:
+        for name, url, token, variable, address in asked:
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            try:
+                async with asyncio.timeout(_PLATFORM_WAIT):
+                    answer = await fetch(session, url, headers=headers)
+            except (Unreachable, TimeoutError, ValueError) as error:
+                why = str(error) or type(error).__name__
+                found.append(Finding("note", f"{name} does not answer ({why}): a live station needs it; check the network, or {address}"))
+                continue
+            found.append(_platform(name, answer.status, bool(token), variable))
+            if (skew := _skew(answer.headers.get("Date"), time.time())) is not None and abs(skew) > _MOST_SKEW:
+                found.append(Finding("note", f"this machine's clock is {skew:+.0f} s off {name}'s; set it by NTP"))
+    return found
+
+
+def _hub_path(settings: Settings) -> str:
+    return "/api/whoami-v2" if settings.hf_token else "/api/models?limit=1"
+
+
+def _platform(name: str, status: int, token: bool, variable: str) -> Finding:
+    if status == 200:
+        how = f"takes {variable}" if token else f"answers without a token; set {variable} for a higher limit"
+        return Finding("good" if token else "note", f"{name} {how}")
+    if status == 401:
+        return Finding("bad", f"{name} refuses {variable}; make a new one, or unset it")
+    return Finding("note", f"{name} answers {status}; try again later")
+
+
+def _skew(date: str | None, now: float) -> float | None:
+    """How many seconds this machine's clock is ahead of a server's Date header.
+
+    >>> _skew("Thu, 01 Jan 1970 00:01:40 GMT", 103.0), _skew("soon", 0.0)
+    (3.0, None)
+    """
+    try:
+        return now - parsedate_to_datetime(date).timestamp() if date else None
+    except ValueError:
+        return None
 
 
 def _watchlist(path: str) -> Iterator[Finding]:

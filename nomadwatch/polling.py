@@ -12,6 +12,8 @@ import msgspec
 from nomadwatch import __version__
 
 if TYPE_CHECKING:
+    from nomadwatch.settings import Settings
+    from nomadwatch.state import Kept
     from streams.feeds.health import Row
 
 USER_AGENT: Final = f"nomadwatch/{__version__}"
@@ -35,6 +37,25 @@ class Polling(msgspec.Struct, frozen=True, kw_only=True):
     interval_cap: float
     time_scale: float
     time_origin: float
+
+
+def polling_of(settings: "Settings", kept: "Kept", bootstrap: str, actor_key: bytes) -> Polling:
+    """The pollers' share of the settings."""
+    return Polling(
+        bootstrap=bootstrap,
+        prefix=kept.prefix,
+        partitions=kept.partitions,
+        actor_key=actor_key,
+        watchlist=settings.watchlist,
+        dead_letters=settings.dead_letters,
+        github_api=settings.github_api,
+        github_token=settings.github_token,
+        hf_endpoint=settings.hf_endpoint,
+        hf_token=settings.hf_token,
+        interval_cap=settings.interval_cap,
+        time_scale=settings.time_scale,
+        time_origin=settings.time_origin,
+    )
 
 
 def poll(polling: Polling) -> None:

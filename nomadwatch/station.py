@@ -13,7 +13,7 @@ import msgspec
 from nomadwatch import roles
 from nomadwatch.connect import address, await_broker, free_port, is_free
 from nomadwatch.errors import Misuse
-from nomadwatch.polling import Polling
+from nomadwatch.polling import polling_of
 from nomadwatch.replay import worker_config
 from nomadwatch.settings import Settings
 from nomadwatch.sinks_role import run_sinks
@@ -106,7 +106,7 @@ class _Station:
             await self._start(Role("broker", roles.run_broker, lambda: (str(self.state.path), kept.port), last=True), "ready")
         topics = Role("topics", roles.run_topics, lambda: (self.bootstrap, kept.prefix, kept.partitions), once=True)
         await self._start(topics, "topics")
-        polling = self._polling(settings)
+        polling = polling_of(settings, kept, self.bootstrap, self.state.actor_key(settings.actor_key))
         config = worker_config(settings, kept, self.bootstrap, self.state.path)
         sinks = (self.bootstrap, kept.prefix, kept.partitions, settings.port)
         self.supervisor.start(Role("streams", roles.run_polling, lambda: (polling,)))
@@ -142,23 +142,6 @@ class _Station:
         said = self.said.get(f"{role} {kind}")
         if said is not None and not said.done():
             said.set_result(body)
-
-    def _polling(self, settings: Settings) -> Polling:
-        return Polling(
-            bootstrap=self.bootstrap,
-            prefix=self.kept.prefix,
-            partitions=self.kept.partitions,
-            actor_key=self.state.actor_key(settings.actor_key),
-            watchlist=settings.watchlist,
-            dead_letters=settings.dead_letters,
-            github_api=settings.github_api,
-            github_token=settings.github_token,
-            hf_endpoint=settings.hf_endpoint,
-            hf_token=settings.hf_token,
-            interval_cap=settings.interval_cap,
-            time_scale=settings.time_scale,
-            time_origin=settings.time_origin,
-        )
 
     async def _follow(self) -> None:
         """Show what is measured; a connection that breaks is made again."""

@@ -10,7 +10,8 @@ import pytest
 
 from nomadwatch.cli import nomadwatch, run
 
-COMMANDS = ["replay", "report", "up", "demo", "aggregate", "measure", "sinks", "broker", "topics", "feeds", "watch", "bots", "doctor"]
+ROLES = ["streams", "aggregate", "measure", "sinks", "broker"]
+COMMANDS = ["replay", "report", "up", "demo", *ROLES, "topics", "activities", "feeds", "watch", "bots", "doctor"]
 
 
 def ends(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
