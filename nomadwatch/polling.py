@@ -99,7 +99,8 @@ async def _poll(polling: Polling) -> None:
         }
         github = GithubPoller(api=polling.github_api, token=polling.github_token, session=github_session, **common)
         hub = HubPoller(endpoint=polling.hf_endpoint, token=polling.hf_token, session=hub_session, **common)
-        outlet.more_rows = lambda: [_popularity(*row) for row in hub.popularity()]
+        pollers = {"github": github, "huggingface": hub}
+        outlet.more_rows = lambda: [_popularity(name, *row) for name, poller in pollers.items() for row in poller.popularity()]
         tasks = [asyncio.ensure_future(each) for each in (outlet.run(), github.run(), hub.run(), stop.wait())]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -115,8 +116,8 @@ async def _poll(polling: Polling) -> None:
                     await outlet.flush()
 
 
-def _popularity(project: str, artefact: str, kind: str, value: float) -> "Row":
-    labels = {"project": project, "platform": "huggingface", "artefact": artefact, "kind": kind}
+def _popularity(platform: str, project: str, artefact: str, kind: str, value: float) -> "Row":
+    labels = {"project": project, "platform": platform, "artefact": artefact, "kind": kind}
     return "nomadwatch_repository_popularity", labels, value
 
 

@@ -6,7 +6,7 @@
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import quote
 
@@ -20,6 +20,7 @@ from streams.feeds.github_feed import PLATFORM, GithubFeed
 from streams.feeds.github_limits import LIMITS_FEED, Limits
 from streams.feeds.github_pace import Pace
 from streams.feeds.github_page import GithubPages
+from streams.feeds.github_popularity import POPULARITY_CURSOR, GithubPopularity, Popularity
 from streams.feeds.health import Feeds
 from streams.github import GithubEvents
 from streams.identities import Identities
@@ -58,6 +59,11 @@ class GithubPoller:
         pages = GithubPages(api, token, session, limits, clock)
         events = GithubEvents(Identities(actor_key, watchlist, include_bots=include_bots), clock.now())
         pace = Pace(interval_cap, budgeted=not token)
+        self._popularity = GithubPopularity(pages, outlet, clock, cursors.get(POPULARITY_CURSOR))
+        self._popularity.see(_named(watchlist))
+        # A budget of 55 requests an hour is the feeds'.
+        self._asks_popularity = bool(token)
+        noting = _Noting(outlet, self._popularity)
         self._feeds = [
             GithubFeed(
                 quote(path),
@@ -65,7 +71,7 @@ class GithubPoller:
                 health=feeds.open(feed, PLATFORM),
                 pages=pages,
                 events=events,
-                outlet=outlet,
+                outlet=noting,
                 clock=clock,
                 pace=pace,
                 patience=max(_PATIENCE, round(3 * interval_cap * SECOND)),
@@ -81,6 +87,12 @@ class GithubPoller:
             for feed in self._feeds:
                 tasks.create_task(feed.run())
             tasks.create_task(self._keep_marks())
+            if self._asks_popularity:
+                tasks.create_task(self._popularity.run())
+
+    def popularity(self) -> Iterator[Popularity]:
+        """(project, artefact, kind, value): stars, forks, watchers of watched repositories, as GitHub states them; only with a token."""
+        return self._popularity.get()
 
     async def _keep_marks(self) -> None:
         while True:
@@ -90,6 +102,25 @@ class GithubPoller:
 
     async def _save_limits(self, cursor: bytes) -> None:
         await self._outlet.put(Find(feed=LIMITS_FEED, platform=PLATFORM, cursor=cursor))
+
+
+class _Noting:
+    """Hands finds on, and tells which watched repositories occur in them."""
+
+    def __init__(self, outlet: Outlet, popularity: GithubPopularity) -> None:
+        self._outlet, self._popularity = outlet, popularity
+
+    async def put(self, find: Find) -> None:
+        await self._outlet.put(find)
+        self._popularity.see({(each.repo, each.project) for each in find.activities if each.project is not None})
+
+
+def _named(watchlist: Watchlist) -> Iterator[tuple[str, str]]:
+    """(name, project) of the repositories that the watchlist names."""
+    for project in watchlist.projects:
+        for place in project.github:
+            if "/" in place and not _is_glob(place):
+                yield place, project.project
 
 
 def paths(watchlist: Watchlist) -> list[str]:

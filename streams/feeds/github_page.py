@@ -85,16 +85,28 @@ class GithubPages:
 
         Raises `Limited`, `Gone`, and `Unreachable` for all else; each says in `health` what is the matter.
         """
+        asked, received, answer = await self._ask(f"{path}?per_page={SIZE}&page={number}", etag, health, first=number == 1)
+        return self._read(answer, number, etag, asked, received, health), _poll_interval(answer)
+
+    async def repository(self, name: str, health: Health) -> bytes:
+        """What GitHub states of a repository. Raises as `get` does."""
+        _, _, answer = await self._ask(f"/repos/{name}", None, health, first=True)
+        if answer.status in _GONE:
+            raise Gone
+        if answer.status != 200:
+            raise _failed(health, f"failing: {answer.status}")
+        health.polls["new"] += 1
+        return answer.body
+
+    async def _ask(self, place: str, etag: str | None, health: Health, *, first: bool) -> tuple[int, int, Answer]:
+        """When it was asked for (µs), when it came, and what."""
         if self.limits.banned:
             health.state = self.banned_state
-        async with self.limits.turn(first=number == 1):
+        async with self.limits.turn(first=first):
             asked = self._clock.now()
+            headers = self._headers if etag is None else {**self._headers, "If-None-Match": etag}
             try:
-                answer = await fetch(
-                    self._session,
-                    f"{self._api}{path}?per_page={SIZE}&page={number}",
-                    headers=self._headers if etag is None else {**self._headers, "If-None-Match": etag},
-                )
+                answer = await fetch(self._session, f"{self._api}{place}", headers=headers)
             except Unreachable as error:
                 raise _failed(health, f"failing: {error}") from error
             received = self._clock.now()
@@ -107,7 +119,7 @@ class GithubPages:
                 _LOG.warning("github: %s", health.state)
                 raise Limited
             self.limits.allow()
-        return self._read(answer, number, etag, asked, received, health), _poll_interval(answer)
+        return asked, received, answer
 
     @property
     def banned_state(self) -> str:

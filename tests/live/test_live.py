@@ -1,0 +1,34 @@
+"""A live station against the simulated platforms: nothing that they showed is lost or counted twice, whatever dies, and soon enough."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tests.live.day import watch
+
+
+def test_what_was_shown_is_counted_once_whatever_dies(tmp_path: Path) -> None:
+    day = watch(tmp_path, rate=1.0, scale=240.0, hours=2.5)
+    assert day.kills >= 5
+    assert len(day.expected) > 100
+    assert day.expected <= day.github <= day.shown
+    assert len(day.hub_expected) > 50
+    assert day.hub_missing == []
+    assert day.evaluation is not None
+    assert day.evaluation.activities == len(day.ids)
+    assert day.evaluation.activities + day.evaluation.duplicates == len(day.published)
+    assert (day.evaluation.late, day.evaluation.missing, day.evaluation.dead_letters) == (0, 0, {})
+    assert day.offences == []
+    assert day.logins_found == []
+
+
+def test_events_are_received_soon_and_the_coverage_of_a_sample_is_known(tmp_path: Path) -> None:
+    day = watch(tmp_path, rate=15.0, scale=60.0, hours=0.5, calm=True)
+    assert len(day.delays) > 300
+    assert np.mean(np.array(day.delays) <= 600) >= 0.99
+    assert day.expected <= day.github
+    assert day.coverage is not None
+    said, true = day.coverage
+    assert true < 0.9, "a sample"
+    assert abs(said - true) <= 0.02
+    assert day.offences == []

@@ -1,0 +1,63 @@
+"""Stars, forks and watchers of the watched repositories, as the simulated GitHub states them."""
+
+import asyncio
+import time
+
+from simulator.servers.clock import Clock as ServerClock
+from simulator.servers.github import GithubServer
+from streams.feeds.clock import Clock
+from streams.feeds.github import GithubPoller
+from streams.feeds.github_popularity import POPULARITY_CURSOR
+from streams.feeds.health import Feeds
+from streams.feeds.http import open_session
+from streams.watchlist import Project, Watchlist
+from tests.streams.feeds.github_serving import MemoryOutlet, until
+from tests.streams.made import KEY
+
+SCALE = 600.0
+NAME = "huggingface/smollm"
+
+
+def test_popularity_is_the_sum_over_the_repositories_of_a_project() -> None:
+    async def scenario() -> None:
+        origin = time.time()
+        server = GithubServer(11, ServerClock(SCALE, origin), rate=2.0, token="t", history=3_600.0)
+        address = await server.start()
+        places = {"smollm": NAME, "olmo": "allenai", "gone": "no/where"}
+        watchlist = Watchlist([Project(project, github=(place,)) for project, place in places.items()])
+        outlet = MemoryOutlet()
+        found: dict[tuple[str, str, str], float] = {}
+
+        async def poll(token: str, known: int) -> None:
+            async with open_session("tests") as session:
+                poller = GithubPoller(
+                    api=address, token=token, session=session, watchlist=watchlist, actor_key=KEY, outlet=outlet,
+                    cursors=dict(outlet.cursors), feeds=Feeds(), clock=Clock(SCALE, origin),
+                )  # fmt: skip
+                running = asyncio.create_task(poller.run())
+                try:
+                    if known:
+                        await until(lambda: len({row[0] for row in poller.popularity()}) >= known, timeout=60)
+                    else:
+                        await until(lambda: len(server.api.requests) > 20, timeout=60)
+                    found.clear()
+                    found.update({row[:3]: row[3] for row in poller.popularity()})
+                finally:
+                    running.cancel()
+                    await asyncio.gather(running, return_exceptions=True)
+
+        try:
+            await poll("t", known=2)
+            assert {project for project, _, _ in found} == {"smollm", "olmo"}, "what is gone is forgotten"
+            assert abs(found["smollm", "software", "stars"] - server.stars(NAME)) <= 5
+            assert {kind for _, _, kind in found} >= {"stars", "forks"}
+            assert POPULARITY_CURSOR in outlet.cursors
+            before = [path for _, path, _ in server.api.requests if path.startswith("/repos/") and not path.endswith("events")]
+            await poll("t", known=2)
+            after = [path for _, path, _ in server.api.requests if path.startswith("/repos/") and not path.endswith("events")]
+            assert len(after) < 2 * len(before), "what was stated an hour ago is not asked for again after a restart"
+            assert server.offences == []
+        finally:
+            await server.stop()
+
+    asyncio.run(scenario())
