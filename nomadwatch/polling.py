@@ -99,7 +99,7 @@ async def _poll(polling: Polling) -> None:
         }
         github = GithubPoller(api=polling.github_api, token=polling.github_token, session=github_session, **common)
         hub = HubPoller(endpoint=polling.hf_endpoint, token=polling.hf_token, session=hub_session, **common)
-        pollers = {"github": github, "huggingface": hub}
+        pollers: dict[str, GithubPoller | HubPoller] = {"github": github, "huggingface": hub}
         outlet.more_rows = lambda: [_popularity(name, *row) for name, poller in pollers.items() for row in poller.popularity()]
         tasks = [asyncio.ensure_future(each) for each in (outlet.run(), github.run(), hub.run(), stop.wait())]
         try:
