@@ -1,13 +1,14 @@
 """Which share of what happened a feed has shown over the trailing hour: one that is a sample, and one that is whole between gaps."""
 
 from collections import deque
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from streams.activity import HOUR, Cover
 from streams.feeds.find import Gap
 
 
-class _Poll(NamedTuple):
+class Poll(NamedTuple):
     """A poll of a sample: when and after how long (µs), how many were new, whether nothing is missing, how many over how many seconds."""
 
     at: int
@@ -26,16 +27,21 @@ class SampleCoverage:
     >>> coverage.get() is None
     True
     >>> coverage.add(60_000_000, 60_000_000, 300, whole=False, shown=300, span=2.5)
-    >>> coverage.get()
-    0.0375
+    >>> coverage.get(), SampleCoverage(coverage.polls).get()
+    (0.0375, 0.0375)
     """
 
-    def __init__(self) -> None:
-        self._polls: deque[_Poll] = deque()
+    def __init__(self, polls: Iterable[Poll] = ()) -> None:
+        self._polls = deque(polls)
+
+    @property
+    def polls(self) -> tuple[Poll, ...]:
+        """Those of the last hour, from which it can be made again."""
+        return tuple(self._polls)
 
     def add(self, at: int, elapsed: int, new: int, *, whole: bool, shown: int, span: float | None) -> None:
         """Take up a complete poll at a time, so long after the one before (µs; 0: there was none)."""
-        self._polls.append(_Poll(at, elapsed, new, whole, shown if span is not None else 0, span or 0.0))
+        self._polls.append(Poll(at, elapsed, new, whole, shown if span is not None else 0, span or 0.0))
         while self._polls[0].at <= at - HOUR:
             self._polls.popleft()
 

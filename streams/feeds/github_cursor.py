@@ -7,6 +7,7 @@ from typing import Final, Self
 import msgspec
 
 from streams.errors import StreamsError
+from streams.feeds.github_coverage import Poll
 from streams.payloads import UNDECODABLE
 
 
@@ -66,7 +67,7 @@ class GithubCursor(msgspec.Struct, array_like=True, frozen=True):
     `settled` and `unsettled` are what it has shown, `etags` those of the last complete poll's pages as received, `newest` the newest event
     time, `complete_at` the last complete poll, `mark` what the feed has promised, `gap_end` the end of the last gap, `rate` the new events
     a second, `cost` the requests a poll, `interval` the station's seconds to the next one. `poll_interval` is what the server states,
-    `due_at` when page 1 is to be asked for again.
+    `due_at` when page 1 is to be asked for again. `polls` are those of the last hour, of a sampled feed: what its coverage is told by.
     """
 
     settled: bytes = b""
@@ -81,6 +82,7 @@ class GithubCursor(msgspec.Struct, array_like=True, frozen=True):
     interval: float = 0.0
     poll_interval: float | None = None
     due_at: float = 0.0
+    polls: tuple[Poll, ...] = ()
 
     @property
     def seen(self) -> Seen:

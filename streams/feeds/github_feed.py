@@ -61,7 +61,7 @@ class GithubFeed:
         # Finds are built and put under it, so that they are committed in the order in which their cursors were made.
         self._lock = asyncio.Lock()
         self._began = clock.now()
-        self._sample, self._gaps = SampleCoverage(), GapCoverage(self._began)
+        self._sample, self._gaps = SampleCoverage(cursor.polls), GapCoverage(self._began)
         self._poll_interval = default_poll_interval(clock) if cursor.poll_interval is None else cursor.poll_interval
         self._due_at = self._first_due()
         self._not_before = 0.0
@@ -203,10 +203,10 @@ class GithubFeed:
                 gap_end=gaps[-1].end if gaps else cursor.gap_end,
             )
             if self._sampled:
-                # What happened while the station was down is no part of the estimate.
-                elapsed = 0 if self._fresh else elapsed
-                self._sample.add(first.asked, elapsed, len(new), whole=look.overlaps, shown=len(look.shown), span=look.span)
+                # Of a longer time without a look only the last hour is part of what the estimate speaks of.
+                self._sample.add(first.asked, min(elapsed, HOUR), len(new), whole=look.overlaps, shown=len(look.shown), span=look.span)
                 self.health.coverage = self._sample.get()
+                cursor = msgspec.structs.replace(cursor, polls=self._sample.polls)
             covered = self._covered(look, gaps)
             await self._put(cursor, activities=activities, letters=letters, gaps=gaps, covered=covered, complete_to=mark)
             self._stale_since = None
