@@ -6,6 +6,7 @@ counted once. Marks go to every partition every few seconds, one for a platform:
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -31,6 +32,10 @@ _SAMPLED: Final = "github:/events"
 Report = Callable[[int, list[Row], dict[str, str]], tuple[bytes, bytes]]
 
 
+class _Letter(msgspec.Struct):
+    reason: str
+
+
 class KafkaOutlet:
     """Publishes finds of all feeds. `cursors` are those of an earlier run, for the coverage that it knew; run `run` beside the pollers."""
 
@@ -44,6 +49,7 @@ class KafkaOutlet:
         known = cursors.get(COVERAGE_CURSOR)
         self.coverage = Coverage() if known is None else Coverage.restore(known)
         self.published = 0
+        self._letters: Counter[str] = Counter()
         self.more_rows: Callable[[], list[Row]] = list
 
     async def put(self, find: Find) -> None:
@@ -90,6 +96,7 @@ class KafkaOutlet:
                 place = find.platform, partition_of(activity.repo_id, self._topics.partitions)
                 buffers.setdefault(place, []).append(activity)
             for letter in find.letters:
+                self._letters[msgspec.json.decode(letter, type=_Letter).reason] += 1
                 sent.append(await self._delivery.send(self._topics.dead_letters, 0, letter, find.feed.encode()))
             for gap in find.gaps:
                 sent.append(await self._delivery.send(self._topics.gaps, 0, msgspec.json.encode(gap), find.feed.encode()))
@@ -142,7 +149,8 @@ class KafkaOutlet:
     async def report(self) -> None:
         """Show how the feeds are doing."""
         now = self._clock.now()
-        rows = [*self._feeds.rows(now), *self.coverage.rows(now), *self.more_rows()]
+        letters: list[Row] = [("nomadwatch_dead_letters_total", {"reason": reason}, n) for reason, n in self._letters.items()]
+        rows = [*self._feeds.rows(now), *self.coverage.rows(now), *letters, *self.more_rows()]
         states = {feed: health.state for feed, health in self._feeds.by_name.items()}
         key, value = self._report(now, rows, states)
         await self._delivery.acknowledged([await self._delivery.send(self._topics.measurements, 0, value, key)])

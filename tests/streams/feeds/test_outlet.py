@@ -16,12 +16,14 @@ from streams.feeds.clock import Clock
 from streams.feeds.find import Find, Gap
 from streams.feeds.health import Feeds, Row
 from streams.feeds.outlet import COVERAGE_CURSOR, KafkaOutlet
+from streams.letters import misread
 from streams.topics import Topics
 from tests.agents.test_partition import NOW, activity
 from tests.chaos.conftest import Embedded
 from tests.chaos.test_exactness import read_topic
 
 TOPICS = Topics(prefix="outlet-", partitions=4)
+LETTER = misread("github", "page 1", 7, "unknown-type", b"{}")
 ORG = "github:/orgs/allenai/events"
 
 
@@ -67,7 +69,7 @@ def test_what_was_put_stands_on_the_broker_with_its_cursor(broker: Embedded) -> 
     async def put() -> None:
         async with outlet(broker, Feeds()) as out:
             finds = [
-                Find(feed=ORG, platform="github", cursor=b"1", activities=made[:700], letters=[b"{}"], gaps=[gap]),
+                Find(feed=ORG, platform="github", cursor=b"1", activities=made[:700], letters=[LETTER], gaps=[gap]),
                 Find(feed="github:/events", platform="github", cursor=b"2", cursors={"of:one": b"3"}, activities=made[700:]),
             ]
             await asyncio.gather(*(out.put(find) for find in finds))
@@ -79,7 +81,7 @@ def test_what_was_put_stands_on_the_broker_with_its_cursor(broker: Embedded) -> 
     assert max(len(batch.activities) for _, batch in batches(broker)) <= 500
     cursors = asyncio.run(read_table(broker.bootstrap, TOPICS, TOPICS.cursors))
     assert (cursors[ORG.encode()], cursors[b"github:/events"], cursors[b"of:one"]) == (b"1", b"2", b"3")
-    assert [value for _, _, value in read_topic(broker.bootstrap, TOPICS.dead_letters, 1)] == [b"{}"]
+    assert [value for _, _, value in read_topic(broker.bootstrap, TOPICS.dead_letters, 1)] == [LETTER]
     assert [msgspec.json.decode(value or b"", type=Gap) for _, _, value in read_topic(broker.bootstrap, TOPICS.gaps, 1)] == [gap]
 
 
@@ -144,12 +146,15 @@ def test_health_is_shown_whether_anything_happens_or_not(broker: Embedded) -> No
     feeds.open(ORG, "github").polls["failed"] = 3
 
     async def run() -> bytes | None:
-        async with outlet(broker, feeds):
+        async with outlet(broker, feeds) as out:
+            await out.put(Find(feed=ORG, platform="github", cursor=b"1", letters=[LETTER, LETTER]))
+            await out.report()
             async with asyncio.timeout(20):
                 while not (shown := await asyncio.to_thread(lambda: list(read_topic(broker.bootstrap, TOPICS.measurements, 1)))):
                     await asyncio.sleep(0.1)
-            return shown[0][2]
+            return shown[-1][2]
 
     _, rows, states = msgspec.json.decode(asyncio.run(run()) or b"")
     assert ["nomadwatch_feed_polls_total", {"feed": ORG, "outcome": "failed"}, 3] in rows
+    assert ["nomadwatch_dead_letters_total", {"reason": "unknown-type"}, 2] in rows
     assert states == {ORG: "starting"}

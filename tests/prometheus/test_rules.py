@@ -1,0 +1,112 @@
+"""The configuration and the rules: valid, tried by promtool, about metrics that exist, each alert explained."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from agents.catalogue import CATALOGUE
+from agents.metric import Metric
+from tests.prometheus.programs import checked, program
+
+ROOT = Path(__file__).parents[2]
+RULES = ROOT / "prometheus" / "rules"
+CASES = sorted((RULES / "tests").glob("*.yml"))
+SEVERITIES = {"critical", "warning", "info"}
+# A name that is a metric's, rather than a part of a recorded one; and its selector, if there is one.
+_METRIC = re.compile(r"(?<![:\w])(nomadwatch_\w+)(?!\w*:)(?:\{([^}]*)\})?")
+_RECORDED = re.compile(r"\w+:\w+(?::\w+)?")
+_PARTS = ("_bucket", "_count", "_sum")
+
+
+def rules(kind: str) -> list[dict[str, Any]]:
+    """All rules of a kind, `alert` or `record`."""
+    groups = [group for path in sorted(RULES.glob("*.yml")) for group in yaml.safe_load(path.read_text())["groups"]]
+    return [rule for group in groups for rule in group["rules"] if kind in rule]
+
+
+def row_of(name: str) -> Metric | None:
+    """The catalogue's row of a series' name."""
+    names = {row.name + part: row for row in CATALOGUE for part in (_PARTS if row.type == "histogram" else ("",))}
+    return names.get(name)
+
+
+ALERTS = {rule["alert"]: rule for rule in rules("alert")}
+RECORDS = {rule["record"]: rule for rule in rules("record")}
+
+
+def test_promtool_takes_the_configuration_and_the_rules() -> None:
+    said = checked(program("promtool"), "check", "config", "--lint=all", "--lint-fatal", ROOT / "prometheus" / "prometheus.yml")
+    assert f"SUCCESS: {len(ALERTS)} rules found" in said
+    assert f"SUCCESS: {len(RECORDS)} rules found" in said
+
+
+def test_amtool_takes_the_configuration_of_alertmanager() -> None:
+    assert "SUCCESS" in checked(program("amtool"), "check-config", ROOT / "prometheus" / "alertmanager.yml")
+
+
+@pytest.mark.parametrize("cases", CASES, ids=lambda path: path.stem)
+def test_promtool_sees_every_alert_fire_and_stay_silent_when_it_should(cases: Path) -> None:
+    assert "SUCCESS" in checked(program("promtool"), "test", "rules", cases.name, cwd=cases.parent)
+
+
+def test_every_alert_has_a_case_that_fires_and_one_that_stays_silent() -> None:
+    tried: dict[str, set[bool]] = {name: set() for name in ALERTS}
+    for path in CASES:
+        for test in yaml.safe_load(path.read_text())["tests"]:
+            for case in test["alert_rule_test"]:
+                tried[case["alertname"]].add(bool(case["exp_alerts"]))
+    assert tried == {name: {True, False} for name in ALERTS}
+
+
+@pytest.mark.parametrize("rule", [*ALERTS.values(), *RECORDS.values()], ids=lambda rule: rule.get("alert") or rule["record"])
+def test_a_rule_asks_for_metrics_and_labels_that_exist(rule: dict[str, Any]) -> None:
+    asked = _METRIC.findall(rule["expr"])
+    recorded = set(_RECORDED.findall(re.sub(r'"[^"]*"', "", rule["expr"])))
+    assert asked or recorded
+    assert recorded <= RECORDS.keys()
+    for name, selector in asked:
+        row = row_of(name)
+        assert row is not None, f"{name} has no row in the catalogue"
+        assert set(re.findall(r"(\w+)\s*[=!]", selector)) <= set(row.labels), name
+
+
+def test_what_is_recorded_is_used_by_an_alert_or_another_record() -> None:
+    everything = "\n".join(rule["expr"] for rule in (*ALERTS.values(), *RECORDS.values()))
+    assert {name for name in RECORDS if not re.search(rf"{re.escape(name)}(?!\w)", everything)} == set()
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_says_how_bad_it_is_what_it_means_and_what_to_do(name: str) -> None:
+    alert = ALERTS[name]
+    assert alert["labels"]["severity"] in SEVERITIES
+    assert {"summary", "description", "runbook_url"} == set(alert["annotations"])
+    assert alert["annotations"]["runbook_url"] == f"docs/runbooks/{name}.md"
+    page = (ROOT / alert["annotations"]["runbook_url"]).read_text()
+    headings = re.findall(r"^#+ .*", page, re.MULTILINE)
+    assert headings == [f"# {name}", "## What it means", "## How to see it", "## What to do"]
+    for query in re.findall(r"```promql\n(.*?)```", page, re.DOTALL):
+        assert all(row_of(metric) for metric, _ in _METRIC.findall(query)), query
+        assert set(_RECORDED.findall(re.sub(r'"[^"]*"', "", query))) <= RECORDS.keys(), query
+
+
+def test_there_is_no_page_without_its_alert() -> None:
+    assert {path.stem for path in (ROOT / "docs" / "runbooks").glob("*.md")} == set(ALERTS)
+
+
+def test_no_address_that_could_be_a_secret_stands_in_the_configuration() -> None:
+    manager = yaml.safe_load((ROOT / "prometheus" / "alertmanager.yml").read_text())
+    for receiver in manager["receivers"]:
+        for channel in receiver["slack_configs"]:
+            assert channel["api_url_file"] == f"/etc/alertmanager/{receiver['name']}_url"
+            assert "api_url" not in channel
+
+
+@pytest.mark.parametrize(("severity", "receiver"), [("critical", "operators"), ("warning", "operators"), ("info", "findings")])
+def test_findings_go_another_way_than_faults(severity: str, receiver: str) -> None:
+    config = f"--config.file={ROOT / 'prometheus' / 'alertmanager.yml'}"
+    said = checked(program("amtool"), "config", "routes", "test", config, f"severity={severity}")
+    # Debian's amtool has a word of its own to say first.
+    assert said.splitlines()[-1] == receiver
