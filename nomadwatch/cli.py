@@ -115,7 +115,7 @@ def replay(paths: tuple[str, ...], target: str | None, as_of: str | None, includ
     write_report(report, target, "json" if target is not None else "table")
 
 
-_port = _option("--port", metavar="N", help="Where /metrics is served on 127.0.0.1; 0 takes a free port.  [default: 9108; NOMADWATCH_PORT]")
+_port = _option("--port", metavar="N", help="Where the page and /metrics are served on 127.0.0.1; 0 takes a free port.  [default: 9108]")
 
 
 @nomadwatch.command()
@@ -265,7 +265,7 @@ def broker(port: int, verbose: bool, **flags: Any) -> None:
 @_partitions
 @_verbose
 def sinks(verbose: bool, **flags: Any) -> None:
-    """Show measurements over HTTP, until SIGTERM or Ctrl-C: /metrics for Prometheus, /healthz.
+    """Show measurements over HTTP, until SIGTERM or Ctrl-C: a page for people, /metrics for Prometheus, /healthz.
 
     Several of them may run at once.
     """

@@ -42,7 +42,7 @@ class Lines:
 
     def serving(self, url: str) -> None:
         """The address, once."""
-        print(f"metrics at {url}/metrics", flush=True)
+        print(f"the page at {url}/, metrics at {url}/metrics", flush=True)
 
     def show(self, board: Board) -> None:
         """A line a minute, the first when there is something to say."""
@@ -133,7 +133,7 @@ class Screen:
         from rich.text import Text
 
         figures = _Figures(board)
-        head = Text.assemble(("nomadwatch", "bold"), f"  {self._url}/metrics  Ctrl-C ends it")
+        head = Text.assemble(("nomadwatch", "bold"), f"  {self._url}/  Ctrl-C ends it")
         parts: list[Any] = [head, Text()]
         for platform, name in _PLATFORMS.items():
             said = f"{figures.activities(platform):>8,} activities in 1h   coverage {_percent(figures.coverage(platform)):>6} (watched)"

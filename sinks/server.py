@@ -1,4 +1,4 @@
-"""What people's programs ask over HTTP: `/metrics` for Prometheus, `/healthz` for supervisors."""
+"""What is asked over HTTP: the live page for people, `/metrics` for Prometheus, `/healthz` for supervisors."""
 
 import asyncio
 import errno
@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 from prometheus_client.aiohttp import make_aiohttp_handler
 
 from sinks.board import Board, wall_clock
+from sinks.page import LivePage
 from sinks.prometheus import BoardCollector, registry_of
 from sinks.report import rfc3339
 from sinks.topic import TopicReader
@@ -52,9 +53,16 @@ class Sink:
     def __init__(self, bootstrap: str, topic: str, now: Callable[[], int] = wall_clock) -> None:
         self.board = Board(live=True, now=now)
         self.collector = BoardCollector(self.board, now)
+        self.page = LivePage(self.board, now)
         self.unreadable = 0
         self._bootstrap = bootstrap
         self._topic = topic
+
+    async def run(self) -> None:
+        """Follow the topic, and keep the page up to date, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.follow())
+            group.create_task(self.page.run())
 
     async def follow(self) -> None:
         """Read the topic until cancelled. While the broker is away the board stays as it is, and goes stale by itself."""
@@ -84,6 +92,7 @@ class Sink:
         app = web.Application()
         app.router.add_get("/metrics", make_aiohttp_handler(registry_of(self.collector)))
         app.router.add_get("/healthz", self._healthz)
+        self.page.mount(app)
         return app
 
     async def _healthz(self, request: web.Request) -> web.Response:
@@ -126,7 +135,7 @@ async def serve(
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
             raise _port_taken(host, port, error) from None
-        following = asyncio.create_task(sink.follow())
+        following = asyncio.create_task(sink.run())
         stopping = asyncio.create_task(stop.wait())
         ready(runner.addresses[0][1])
         await asyncio.wait([following, stopping], return_when=asyncio.FIRST_COMPLETED)

@@ -281,10 +281,10 @@ def test_a_taken_port_is_exit_code_1(broker: str, tmp_path: Path) -> None:
 
 def test_workers_of_their_own_end_politely(broker: str, tmp_path: Path) -> None:
     assert command("topics", "create", "--broker", broker).code == 0
-    for role in ("aggregate", "measure"):
+    for role, begun in (("aggregate", "owns partitions"), ("measure", "has read")):
         with started(role, "--broker", broker, "--data-dir", tmp_path / role, "--verbose") as worker:
             assert worker.stderr is not None
-            asyncio.run(until(lambda stream=worker.stderr: "Starting" in stream.readline()))  # type: ignore[misc]
+            asyncio.run(until(lambda stream=worker.stderr, begun=begun: begun in stream.readline()))  # type: ignore[misc]
             worker.send_signal(signal.SIGTERM)
             worker.communicate(timeout=10)
         assert worker.returncode == 0

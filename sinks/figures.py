@@ -1,0 +1,144 @@
+"""What the live page shows: the board, sorted by where it stands on the page. Unknown is absent."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Final, Literal
+
+import msgspec
+
+from agents.catalogue import by_name
+from agents.measurements import Measurement
+from agents.metric import PREFIX
+from sinks.board import Board
+from streams.activity import FEATURES, PLATFORMS
+
+SCOPES: Final = ("watched", "all")
+WINDOWS: Final = ("1h", "24h", "7d", "30d")
+# What stands in a cell, and the metric that it comes from; intensity is the mean.
+MEASURES: Final = {
+    "activity": "activity",
+    "developers": "active_developers",
+    "repositories": "active_repositories",
+    "intensity": "intensity",
+}
+BUSIEST: Final = 8
+# Of a sample that is less complete, a metric that is `invalid` under sampling is not shown in scope `all` (docs/metrics.md).
+COMPLETE: Final = 0.95
+_REST: Final = "_other"
+
+Status = Literal["starting", "ok", "stale"]
+Cell = tuple[str, str, str, str]
+
+
+class Feed(msgspec.Struct, frozen=True):
+    """One feed; `state` in words, `coverage` 0 to 1 over the last hour, `lag` in seconds."""
+
+    feed: str
+    state: str
+    coverage: float | None
+    lag: float | None
+
+
+class Figures(msgspec.Struct, kw_only=True):
+    """One moment of the page. Times in µs UTC.
+
+    The dictionaries are keyed from the outside in: `coverage` by scope, platform, window; `cells` by scope, platform, window, feature and
+    measure; `gap` (GitHub ÷ Hub) by scope, window, feature; `busiest` by platform, window, feature, watched repositories by falling
+    activity. `reserved` are those (scope, platform, window) whose sample is too thin for what is invalid under sampling: that is left out.
+    """
+
+    status: Status
+    evaluated_at: int | None = None
+    front: int | None = None
+    feeds: list[Feed] = []
+    coverage: dict[str, dict[str, dict[str, float]]] = {}
+    cells: dict[str, dict[str, dict[str, dict[str, dict[str, float]]]]] = {}
+    gap: dict[str, dict[str, dict[str, float]]] = {}
+    busiest: dict[str, dict[str, dict[str, list[tuple[str, float]]]]] = {}
+    reserved: list[tuple[str, str, str]] = []
+
+
+def cells_in_order() -> Iterator[Cell]:
+    """(scope, platform, window, feature) of every cell there can be."""
+    for scope in SCOPES:
+        for platform in PLATFORMS:
+            for window in WINDOWS:
+                for feature in FEATURES:
+                    yield scope, platform, window, feature
+
+
+def figures_of(board: Board) -> Figures:
+    """The figures of a live board; nothing that is too old is among them.
+
+    >>> figures_of(Board()).status
+    'starting'
+    """
+    rows = _by_name(board)
+    seen = board.evaluation
+    coverage = {_place(row): row.value for row in rows["window_coverage_ratio"]}
+    sampled = _Sampled(coverage)
+    figures = Figures(
+        status="starting" if seen is None else "stale" if board.is_stale else "ok",
+        evaluated_at=seen.evaluated_at if seen else None,
+        front=seen.front if seen else None,
+        feeds=_feeds(board, rows),
+        reserved=sampled.thin,
+    )
+    for (scope, platform, window), value in coverage.items():
+        figures.coverage.setdefault(scope, {}).setdefault(platform, {})[window] = value
+    for measure, name in MEASURES.items():
+        for row in rows[name]:
+            scope, platform, window = place = _place(row)
+            if row.labels.get("stat", "mean") == "mean" and sampled.allows(name, place):
+                windows = figures.cells.setdefault(scope, {}).setdefault(platform, {})
+                windows.setdefault(window, {}).setdefault(row.labels["feature"], {})[measure] = row.value
+    for row in rows["intensity_gap_ratio"]:
+        scope, window = row.labels["scope"], row.labels["window"]
+        if all(sampled.allows("intensity_gap_ratio", (scope, platform, window)) for platform in PLATFORMS):
+            figures.gap.setdefault(scope, {}).setdefault(window, {})[row.labels["feature"]] = row.value
+    figures.busiest = _busiest(rows["top_repository_activity"])
+    return figures
+
+
+class _Sampled:
+    """Which figures a thin sample leaves valid."""
+
+    def __init__(self, coverage: dict[tuple[str, str, str], float]) -> None:
+        everything = [("all", platform, window) for platform in PLATFORMS for window in WINDOWS]
+        self.thin = [place for place in everything if coverage.get(place, 0.0) < COMPLETE]
+
+    def allows(self, name: str, place: tuple[str, str, str]) -> bool:
+        return place not in self.thin or by_name(PREFIX + name).under_sampling != "invalid"
+
+
+def _by_name(board: Board) -> defaultdict[str, list[Measurement]]:
+    rows: defaultdict[str, list[Measurement]] = defaultdict(list)
+    for row in (*board.shown, *board.health):
+        rows[row.name.removeprefix(PREFIX)].append(row)
+    return rows
+
+
+def _place(row: Measurement) -> tuple[str, str, str]:
+    return row.labels["scope"], row.labels["platform"], row.labels["window"]
+
+
+def _feeds(board: Board, rows: dict[str, list[Measurement]]) -> list[Feed]:
+    """Those in trouble first, then in the order of their names."""
+    coverage = {row.labels["feed"]: row.value for row in rows["feed_coverage_ratio"]}
+    lag = {row.labels["feed"]: row.value for row in rows["feed_lag_seconds"]}
+    states = {feed: state for report in board.reports for feed, state in report.states.items()}
+    found = [Feed(feed, state, coverage.get(feed), lag.get(feed)) for feed, state in states.items()]
+    return sorted(found, key=lambda each: (each.state == "ok", each.feed))
+
+
+def _busiest(rows: list[Measurement]) -> dict[str, dict[str, dict[str, list[tuple[str, float]]]]]:
+    ranked: dict[str, dict[str, dict[str, list[tuple[str, float]]]]] = {}
+    for row in rows:
+        if row.labels["scope"] == "watched" and row.labels["repository"] != _REST and row.value > 0:
+            features = ranked.setdefault(row.labels["platform"], {}).setdefault(row.labels["window"], {})
+            features.setdefault(row.labels["feature"], []).append((row.labels["repository"], row.value))
+    for windows in ranked.values():
+        for features in windows.values():
+            for feature, found in features.items():
+                features[feature] = sorted(found, key=lambda pair: (-pair[1], pair[0]))[:BUSIEST]
+    return ranked

@@ -1,0 +1,109 @@
+"""The live page: one HTML page, its files, its events, and the past of its lines. It needs nothing from elsewhere."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from sinks.board import Board, wall_clock
+from sinks.events import Hub
+from sinks.figures import figures_of
+from sinks.history import History
+
+STATIC: Final = Path(__file__).parent / "static"
+# Where a file is served, and what it is.
+FILES: Final = {
+    "/": ("index.html", "text/html"),
+    "/page.css": ("page.css", "text/css"),
+    "/page.js": ("page.js", "text/javascript"),
+    "/favicon.svg": ("favicon.svg", "image/svg+xml"),
+    "/vendor/uplot/uPlot.esm.js": ("vendor/uplot/uPlot.esm.js", "text/javascript"),
+    "/vendor/uplot/uPlot.min.css": ("vendor/uplot/uPlot.min.css", "text/css"),
+    "/vendor/uplot/LICENSE": ("vendor/uplot/LICENSE", "text/plain"),
+}
+HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+# Seconds between two looks at the board.
+_LOOK_EVERY: Final = 1.0
+
+
+class LivePage:
+    """Looks at the board once a second, keeps the past, and tells everyone who listens. `now` in µs UTC."""
+
+    def __init__(self, board: Board, now: Callable[[], int] = wall_clock) -> None:
+        self.history = History()
+        self.hub = Hub(now=now)
+        self._board = board
+        self._seen: object = None
+        self._files = {path: _File(STATIC / name, kind) for path, (name, kind) in FILES.items()}
+
+    def mount(self, app: web.Application) -> None:
+        """Add the page to an application; every answer of it gets the headers."""
+        for path, file in self._files.items():
+            app.router.add_get(path, file.answer)
+        app.router.add_get("/live/events", self.hub.listen)
+        app.router.add_get("/live/history", self._past)
+        app.on_response_prepare.append(_harden)
+        app.on_shutdown.append(self._shut_down)
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            self.look()
+            await asyncio.sleep(_LOOK_EVERY)
+
+    def look(self) -> None:
+        """Take in the board if it has changed."""
+        evaluation = self._board.evaluation
+        reports = tuple((report.role, report.evaluated_at) for report in self._board.reports)
+        seen = (evaluation and evaluation.evaluated_at, self._board.is_stale, reports)
+        if seen == self._seen:
+            return
+        self._seen = seen
+        figures = figures_of(self._board)
+        self.history.add(figures)
+        self.hub.publish(msgspec.json.encode(figures))
+
+    async def _past(self, request: web.Request) -> web.Response:
+        asked = request.query
+        try:
+            past = self.history.past(asked["scope"], asked["window"], asked["feature"])
+        except KeyError:
+            raise web.HTTPBadRequest(text="ask with ?scope=watched&window=24h&feature=contribution, or others of their kind\n") from None
+        body = msgspec.json.encode(past)
+        return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})
+
+    async def _shut_down(self, app: web.Application) -> None:
+        self.hub.close()
+
+
+class _File:
+    """A file as it is served: read once, asked for again only if it has changed."""
+
+    def __init__(self, path: Path, kind: str) -> None:
+        self._body = path.read_bytes()
+        self._kind = kind
+        self._tag = hashlib.sha256(self._body).hexdigest()[:16]
+
+    async def answer(self, request: web.Request) -> web.Response:
+        known = any(tag.value == self._tag for tag in request.if_none_match or ())
+        response = web.Response(status=304) if known else web.Response(body=self._body, content_type=self._kind, charset="utf-8")
+        response.etag = self._tag
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
+async def _harden(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(HEADERS)

@@ -1,0 +1,104 @@
+"""What the live page shows of a board: absent stays absent, and a thin sample shows nothing that it makes invalid."""
+
+import pytest
+
+from agents.measurements import Measurement
+from sinks.board import STALE_AFTER, Board
+from sinks.figures import BUSIEST, Feed, Figures, figures_of
+from tests.sinks.made import NOON, evaluation_record, measurement, record
+from tests.sinks.publishing import health_record, polled
+from tests.sinks.test_live_board import Clock
+
+PLACE = {"platform": "github", "window": "1h", "feature": "contribution"}
+
+
+def shown(*rows: Measurement, clock: Clock | None = None) -> Figures:
+    board = Board(live=True, now=clock or Clock())
+    board.take([*(record(row) for row in rows), evaluation_record()])
+    return figures_of(board)
+
+
+def coverage(value: float, scope: str, platform: str = "github") -> Measurement:
+    return measurement("window_coverage_ratio", value, scope=scope, platform=platform, window="1h")
+
+
+def cell(figures: Figures, scope: str = "watched") -> dict[str, float]:
+    return figures.cells.get(scope, {}).get("github", {}).get("1h", {}).get("contribution", {})
+
+
+def test_a_cell_has_what_is_known_and_of_intensity_the_mean() -> None:
+    figures = shown(
+        measurement("activity", 0.0, scope="watched", **PLACE),
+        measurement("active_developers", 3.0, scope="watched", **PLACE),
+        measurement("intensity", 2.5, scope="watched", stat="mean", **PLACE),
+        measurement("intensity", 9.0, scope="watched", stat="max", **PLACE),
+    )
+    assert cell(figures) == {"activity": 0.0, "developers": 3.0, "intensity": 2.5}
+    assert cell(figures, "all") == {}
+    assert (figures.status, figures.evaluated_at, figures.front) == ("ok", NOON, NOON - 1)
+
+
+@pytest.mark.parametrize(("covered", "valid"), [(0.95, True), (0.9499, False), (None, False)])
+def test_a_thin_sample_of_everything_shows_only_what_scales(covered: float | None, valid: bool) -> None:
+    rows = [
+        measurement("activity", 7.0, scope="all", **PLACE),
+        measurement("active_developers", 3.0, scope="all", **PLACE),
+        measurement("active_repositories", 2.0, scope="all", **PLACE),
+        measurement("intensity", 3.5, scope="all", stat="mean", **PLACE),
+        *([] if covered is None else [coverage(covered, "all")]),
+    ]
+    figures = shown(*rows)
+    everything = {"activity": 7.0, "developers": 3.0, "repositories": 2.0, "intensity": 3.5}
+    assert cell(figures, "all") == (everything if valid else {"activity": 7.0})
+    assert (("all", "github", "1h") in figures.reserved) is not valid
+
+
+def test_watched_repositories_are_shown_whatever_their_coverage() -> None:
+    figures = shown(measurement("intensity", 2.5, scope="watched", stat="mean", **PLACE), coverage(0.01, "watched"))
+    assert cell(figures) == {"intensity": 2.5}
+    assert figures.coverage == {"watched": {"github": {"1h": 0.01}}}
+
+
+def test_the_gap_of_everything_needs_both_samples_to_be_complete() -> None:
+    def gap(scope: str, hub: float) -> Measurement | object:
+        row = measurement("intensity_gap_ratio", 4.0, scope=scope, window="1h", feature="contribution")
+        return shown(row, coverage(1.0, "all"), coverage(hub, "all", "huggingface")).gap
+
+    assert gap("all", 1.0) == {"all": {"1h": {"contribution": 4.0}}}
+    assert gap("all", 0.5) == {}
+    assert gap("watched", 0.5) == {"watched": {"1h": {"contribution": 4.0}}}
+
+
+def test_the_busiest_are_watched_ranked_few_and_neither_the_rest_nor_the_silent() -> None:
+    def top(repository: str, value: float, scope: str = "watched") -> Measurement:
+        return measurement("top_repository_activity", value, scope=scope, repository=repository, **PLACE)
+
+    many = [top(f"a/{n}", float(n)) for n in range(BUSIEST + 3)]
+    found = shown(*many, top("_other", 99.0), top("b/same", 9.0), top("c/elsewhere", 98.0, "all")).busiest["github"]["1h"]["contribution"]
+    assert found[:4] == [("a/10", 10.0), ("a/9", 9.0), ("b/same", 9.0), ("a/8", 8.0)]
+    assert len(found) == BUSIEST
+    assert shown(top("a/silent", 0.0)).busiest == {}
+
+
+def test_feeds_in_trouble_come_first_and_what_a_feed_has_not_told_is_unknown() -> None:
+    board = Board(live=True, now=Clock())
+    board.put(*polled(NOON))
+    figures = figures_of(board)
+    assert figures.status == "starting"
+    assert figures.feeds == [
+        Feed("github:/repos/huggingface/transformers/events", "starting", None, None),
+        Feed("huggingface:models", "failing: 502", 0.97, 7300.0),
+        Feed("github:/events", "ok", 0.0412, 95.0),
+    ]
+
+
+def test_a_role_is_believed_before_a_measurement() -> None:
+    board = Board(live=True, now=Clock())
+    board.take([record(coverage(1.0, "watched")), evaluation_record(), health_record(NOON, rows=[coverage(0.04, "watched")])])
+    assert figures_of(board).coverage == {"watched": {"github": {"1h": 0.04}}}
+
+
+def test_what_is_too_old_is_not_shown_but_when_it_was_is() -> None:
+    clock = Clock(NOON + STALE_AFTER + 1)
+    figures = shown(measurement("activity", 7.0, scope="watched", **PLACE), clock=clock)
+    assert (figures.status, figures.evaluated_at, figures.cells) == ("stale", NOON, {})
