@@ -167,7 +167,7 @@ class HubPoller:
             walks.cursor = walk.cursor
         for modified, place, listed in walk.changes.values():
             if place.repository.project is not None:
-                self._watched.add(place, listed, self._clock.now())
+                self._watched.add(place, listed, walk.cursor.began or 0)
             else:
                 self._changes.add(Change(modified, place, listed))
 
@@ -195,6 +195,7 @@ class HubPoller:
         # Whatever becomes of this look, the next one is planned: a repository that fails always must not hold up the others.
         self._watched.schedule(watch, now + round(self._interval * _EARLY * SECOND))
         before = self._states.get(key)
+        known_to = min(now, watch.listed_at)
         try:
             looker = self._lookers[REPOSITORIES]
             look = await looker.look(watch.place, watch.listed, decode_state(before) if before else None, now, likers=True)
@@ -213,7 +214,7 @@ class HubPoller:
                 await self._put(ledger, ledger.find(activities=look.activities, letters=look.letters, gaps=look.gaps, cursors={key: after}))
             self._states[key] = after
         watch.failures = 0
-        watch.looked = now
+        watch.known_to = known_to
         watch.first = False
 
     async def _look_at_change(self, change: Change, state: State | None, now: int) -> None:
@@ -242,8 +243,9 @@ class HubPoller:
             times = [walks.cursor.began for walks, _ in self._walks]
             times += [self._changes.oldest() or now]
             known = [time for time in times if time is not None]
-            await self._mark(self._ledgers[CHANGES], min(known) if len(known) == len(times) else None, now, patience)
-            self._changes.forget(now - patience)
+            if await self._mark(self._ledgers[CHANGES], min(known) if len(known) == len(times) else None, now, patience):
+                # Only what stands in the ledger is given up.
+                self._changes.forget(now - patience)
             for _, ledger in self._walks:
                 await self._mark(ledger, None, now, patience)
 
@@ -256,19 +258,20 @@ class HubPoller:
             async with ledger.lock:
                 await self._put(ledger, ledger.find(gaps=[Gap(feed=CHANGES, start=ledger.mark, end=end, reason="down")], mark=end))
 
-    async def _mark(self, ledger: Ledger, known_to: int | None, now: int, patience: int) -> None:
-        """Put a mark that has risen, or a gap if it is overdue."""
+    async def _mark(self, ledger: Ledger, known_to: int | None, now: int, patience: int) -> bool:
+        """Put a mark that has risen, or a gap if it is overdue; whether there was a gap."""
         async with ledger.lock:
             mark = None if known_to is None else known_to - MARGIN
             if mark is not None and mark >= now - patience:
                 if ledger.mark is None or mark > ledger.mark:
                     covered = ledger.cover(mark if ledger.mark is None else ledger.mark, mark)
                     await self._put(ledger, ledger.find(covered=covered, mark=mark))
-                return
+                return False
             reason = "limited" if self._limits.banned else "quota" if ledger.health.state == "ok" else "failed"
             gap = ledger.overdue(now, patience, reason)
             if gap is not None:
                 await self._put(ledger, ledger.find(gaps=[gap], mark=gap.end))
+            return gap is not None
 
     async def _put(self, ledger: Ledger, find: Find) -> None:
         """Hand a find over; only when the broker has it, it is counted and the mark moves."""

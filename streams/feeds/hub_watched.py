@@ -18,14 +18,17 @@ Popularity = tuple[str, str, str, int]
 
 @dataclass(slots=True)
 class Watch:
-    """A watched repository: its last listing, when (µs) it was looked at and is to be looked at again, and failures since.
+    """A watched repository: its last listing and when that was asked for, up to when it is known, when it is to be looked at again (all
+    µs), and failures since.
 
-    `gone` is its listing when nothing of it could be had: it is not looked at before that changes.
+    What a listing does not show as changed is not asked for, so a look is worth no more than the listing that it went by. `gone` is the
+    listing when nothing of it could be had: it is not looked at before that changes.
     """
 
     place: Place
     listed: Listed
-    looked: int
+    listed_at: int
+    known_to: int
     due: int
     failures: int = 0
     gone: Listed | None = None
@@ -76,19 +79,19 @@ class HubWatched:
         return written
 
     def add(self, place: Place, listed: Listed, now: int) -> None:
-        """Watch a repository, or take up its new listing; one that has changed is due now."""
+        """Watch a repository, or take up its listing asked for at `now` (µs); one that has changed is due."""
         if place.artefact == "model":
             self._names[f"{place.path}"] = place.key
         watch = self.by_key.get(place.key)
         if watch is None:
-            self.by_key[place.key] = watch = Watch(place, listed, now, now)
+            self.by_key[place.key] = watch = Watch(place, listed, now, now, now)
             heapq.heappush(self._heap, (now, place.key))
             return
         changed = (watch.listed.sha, watch.listed.likes) != (listed.sha, listed.likes)
-        watch.place, watch.listed = place, listed
+        watch.place, watch.listed, watch.listed_at = place, listed, now
         if watch.gone is not None and changed:
             watch.gone = None
-            watch.looked = now
+            watch.known_to = now
         if changed:
             self.schedule(watch, now)
 
@@ -117,7 +120,7 @@ class HubWatched:
         watches = [watch for watch in self.by_key.values() if watch.gone is None]
         if len(self._times) < len(self.owners) * len(FOLDERS) or any(watch.first for watch in watches):
             return None
-        return min([now, *self._times.values(), *(watch.looked for watch in watches)])
+        return min([now, *self._times.values(), *(watch.known_to for watch in watches)])
 
     def popularity(self) -> Iterator[Popularity]:
         """(project, artefact, kind, value) as the Hub states them, summed; nothing of a project whose listings are not complete yet."""
