@@ -89,7 +89,7 @@ def names(kind: type[msgspec.Struct] = Settings) -> list[str]:
     """The dotted names of all settings.
 
     >>> [name for name in names() if "interval" in name]
-    ['aggregate.checkpoint_interval', 'measure.refresh_interval']
+    ['interval_cap', 'aggregate.checkpoint_interval', 'measure.refresh_interval']
     """
     found = []
     for name, hint in get_type_hints(kind, include_extras=True).items():

@@ -1,10 +1,13 @@
 """Roles, each in its own process, kept alive: what dies is started again, what fails for good ends all."""
 
 import asyncio
+import atexit
 import logging
 import multiprocessing
 import os
+import shutil
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +24,8 @@ FIRST_WAIT: Final = 0.1
 LONGEST_WAIT: Final = 5.0
 SETTLED: Final = 30.0
 PATIENCE: Final = 120.0
+# An address holds 107 bytes; `multiprocessing` adds about 30 to the folder.
+_LONGEST_FOLDER: Final = 70
 # Starting a process reaps others on the way; two threads that ask for one exit code lose it.
 _REAPING: Final = threading.Lock()
 
@@ -54,12 +59,28 @@ def prepare(preload: Sequence[str] = ("nomadwatch.preload",)) -> None:
     os.environ[MAIN_PROCESS] = str(os.getpid())
     from multiprocessing import forkserver, resource_tracker
 
+    _shorten_sockets()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["nomadwatch.tied", *preload])
     # Its own start would unblock SIGINT again.
     resource_tracker.ensure_running()
     with _sigint_blocked():
         forkserver.ensure_running()
+
+
+def _shorten_sockets() -> None:
+    """Let the fork server's socket stand under /tmp where the path of the temporary folder is too long for the address of a socket.
+
+    There `multiprocessing` ends with a traceback (Python 3.11 to 3.13).
+    """
+    if len(os.fsencode(tempfile.gettempdir())) <= _LONGEST_FOLDER:
+        return
+    try:
+        folder = tempfile.mkdtemp(prefix="nomadwatch-", dir="/tmp")
+    except OSError as error:
+        raise Failure(f"the path {tempfile.gettempdir()} is too long for sockets; set TMPDIR to a shorter one") from error
+    multiprocessing.current_process()._config["tempdir"] = folder  # type: ignore[attr-defined]
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
 @contextmanager

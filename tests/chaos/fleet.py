@@ -68,13 +68,14 @@ class Process:
 
 
 class Fleet:
-    """All roles of one run. `kills` counts what was done to them, by role and way."""
+    """All roles of one run. `kills` counts what was done to them, by role and way; once `calm`, whoever starts is left alone."""
 
     def __init__(self, folder: Path, config: Config, reading: Reading, chances: dict[str, float], random: Random) -> None:
         self.folder, self.random = folder, random
         self.processes: list[Process] = []
         self.kills: dict[str, int] = {}
         self._chances = chances
+        self.calm = False
         self._config = msgspec.json.encode(config).decode()
         for name in ("aggregate", "aggregate-2", "measure"):
             self.add_worker(name)
@@ -87,7 +88,8 @@ class Fleet:
         self._add(name, ["tests.chaos.crashing", name.partition("-")[0], self._config], strikes)
 
     def _points(self, seed: str, **sure: float) -> list[str]:
-        return [seed, *(f"{point}={chance}" for point, chance in (self._chances | sure).items())]
+        """What a start is told: nothing any more once the fleet is to come to an end."""
+        return [seed] if self.calm else [seed, *(f"{point}={chance}" for point, chance in (self._chances | sure).items())]
 
     def _points_of_aggregate(self, seed: str) -> list[str]:
         missing = [point for point in SURE if point not in self.struck("aggregate")]

@@ -112,8 +112,9 @@ async def chaos(fleet: Fleet, bootstrap: str, topics: Topics) -> Any:
             if turn == 1:
                 fleet.add_worker("aggregate-3")
             await fleet.harass(TURN, pause=1.2)
+        fleet.calm = True
         reader = next(process for process in fleet.processes if process.name == "reader")
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(240):
             while not reader.finished:
                 await asyncio.sleep(0.2)
             ends = await asyncio.to_thread(end_offsets, bootstrap, topics)
@@ -149,7 +150,7 @@ def test_nothing_is_lost_or_doubled_whatever_dies(broker: Any, tmp_path: Path) -
         checkpoint_interval=0.2,
         refresh_interval=0.3,
     )
-    reading = Reading(str(hours), broker.bootstrap, "chaos-", PARTITIONS, rest=0.35)
+    reading = Reading(str(hours), broker.bootstrap, "chaos-", PARTITIONS, rest=0.25)
     fleet = Fleet(tmp_path, config, reading, CHANCES, Random(4))
     broker.join(fleet)
     try:

@@ -26,7 +26,12 @@ from tests.sinks.made import evaluation_record, measurement, record
 from tests.sinks.publishing import health_record, polled, publish
 from tests.streams.brokers import TOPICS, Process, broker
 
-NOW = time.time_ns() // 1000
+
+def now() -> int:
+    """When it is asked, for a session of tests may last longer than what they publish is fresh."""
+    return time.time_ns() // 1000
+
+
 COMMITS = measurement("commits", 5.0, scope="all", platform="github", window="1h")
 
 
@@ -41,7 +46,7 @@ def on(process: Process) -> list[str]:
 
 
 def test_each_feed_is_a_row_and_unknown_is_a_dash(process: Process, capfd: pytest.CaptureFixture[str]) -> None:
-    asyncio.run(publish(process.bootstrap, TOPICS, [polled(NOW)]))
+    asyncio.run(publish(process.bootstrap, TOPICS, [polled(now())]))
     assert run(["feeds", *on(process)]) == 0
     shown = capfd.readouterr().out
     lines = [" ".join(line.split()) for line in shown.splitlines()]
@@ -54,7 +59,7 @@ def test_each_feed_is_a_row_and_unknown_is_a_dash(process: Process, capfd: pytes
 
 
 def test_programs_get_every_figure_and_null_for_what_is_unknown(process: Process, capfd: pytest.CaptureFixture[str]) -> None:
-    asyncio.run(publish(process.bootstrap, TOPICS, [polled(NOW)]))
+    asyncio.run(publish(process.bootstrap, TOPICS, [polled(now())]))
     assert run(["feeds", *on(process), "--format", "json"]) == 0
     feeds = {feed["feed"]: feed for feed in json.loads(capfd.readouterr().out)}
     models = feeds["huggingface:models"]
@@ -78,7 +83,7 @@ def test_where_no_station_has_written_a_line_says_so(process: Process, capfd: py
     assert run(["feeds", *on(process)]) == 1
     assert capfd.readouterr() == ("", said)
     # A role without feeds has not polled either.
-    asyncio.run(publish(process.bootstrap, TOPICS, [record(COMMITS), evaluation_record(), health_record(NOW, "aggregate")]))
+    asyncio.run(publish(process.bootstrap, TOPICS, [record(COMMITS), evaluation_record(), health_record(now(), "aggregate")]))
     assert run(["feeds", *on(process), "--format", "json"]) == 1
     assert capfd.readouterr() == ("", said)
 
@@ -94,7 +99,7 @@ def test_a_station_that_does_not_run_is_read_from_its_folder_and_said_to_be_away
     async def fill() -> None:
         async with embedded(tmp_path) as address:
             await asyncio.to_thread(create, address, Topics(partitions=2))
-            await publish(address, Topics(partitions=2), [polled(NOW - 3 * 3600 * 1_000_000)])
+            await publish(address, Topics(partitions=2), [polled(now() - 3 * 3600 * 1_000_000)])
 
     with State(str(tmp_path)) as state:
         state.keep(Kept(partitions=2))
@@ -108,7 +113,7 @@ def test_a_station_that_does_not_run_is_read_from_its_folder_and_said_to_be_away
 def test_a_station_that_runs_on_the_folder_is_asked(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "state"
     with broker(tmp_path, topics=Topics(partitions=4)) as process, State(str(folder)) as state:
-        asyncio.run(publish(process.bootstrap, Topics(partitions=4), [polled(NOW)]))
+        asyncio.run(publish(process.bootstrap, Topics(partitions=4), [polled(now())]))
         state.keep(Kept(partitions=4, port=process.port))
         assert run(["feeds", "--data-dir", str(folder)]) == 0
     assert "does not run" not in capfd.readouterr().out
