@@ -32,6 +32,7 @@ _FAUST: Final = logging.getLogger("faust")
 # A checkpoint may take a tenth of the time at most.
 REST: Final = 10
 FETCH_WAIT_MS: Final = 100
+_FULL: Final = 1.0
 COMMIT_TIMEOUT: Final = 30.0
 
 
@@ -64,6 +65,13 @@ class _PromptConsumer(Consumer):
 
     def _new_consumer_thread(self) -> Any:
         return _PromptThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def _wait_next_records(self, timeout: float) -> Any:
+        """Where the buffers of all partitions are full Faust sleeps for a second; they are empty again long before."""
+        until = time.monotonic() + _FULL
+        while self.flow_active and self.assignment() and not self._get_active_partitions() and time.monotonic() < until:  # noqa: ASYNC110
+            await asyncio.sleep(_FULL / 100)
+        return await super()._wait_next_records(timeout)
 
 
 class Aggregate:
@@ -98,7 +106,7 @@ class Aggregate:
             broker_session_timeout=config.session_timeout,
             broker_heartbeat_interval=config.session_timeout / 4,
             broker_rebalance_timeout=20,
-            stream_buffer_maxsize=64,
+            stream_buffer_maxsize=256,
             # Offsets and acknowledgements are ours: a record counts when its checkpoint is committed.
             stream_wait_empty=False,
             TableManager=_NoTables,
