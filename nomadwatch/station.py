@@ -43,8 +43,12 @@ def default_folder() -> Path:
 
 def run_station(settings: Settings, summary: Summary, world: World | None = None, *, verbose: bool = False) -> None:
     """Run until SIGINT or SIGTERM, or the end of the demonstration. Raises Failure; leaves no process behind."""
+    from streams.watchlist import Watchlist
+
     if settings.broker:
         address(settings.broker)
+    # What the person has to mend is told before anything is started.
+    Watchlist.load(settings.watchlist or None)
     folder = settings.data_dir or ("" if world is not None else str(default_folder()))
     with State(folder) as state:
         state.check_room()

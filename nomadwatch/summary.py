@@ -46,7 +46,8 @@ class Lines:
 
     def show(self, board: Board) -> None:
         """A line a minute, the first when there is something to say."""
-        if board.evaluation is None or time.monotonic() < self._next:
+        feeds = _Figures(board).feeds()
+        if time.monotonic() < self._next or all(state == "starting" for _, state, *_ in feeds):
             return
         self._next = time.monotonic() + _LINE_EVERY
         print("; ".join(_sentences(board)), flush=True)
@@ -56,10 +57,10 @@ def _sentences(board: Board) -> list[str]:
     figures = _Figures(board)
     found = [time.strftime("%H:%M:%S", time.gmtime()) + " UTC"]
     for platform, name in _PLATFORMS.items():
-        found.append(f"{name} {figures.activities(platform):,} activities in 1h, coverage {_percent(figures.coverage(platform))}")
+        found.append(f"{name} {_number(figures.activities(platform))} activities in 1h, coverage {_percent(figures.coverage(platform))}")
     feeds = figures.feeds()
-    bad = sum(state != "ok" for _, state, *_ in feeds)
-    found.append(f"{len(feeds) - bad} of {len(feeds)} feeds ok")
+    bad = [f"{feed}: {state}" for feed, state, *_ in feeds if state not in ("ok", "starting")]
+    found.append(f"{len(feeds) - len(bad)} of {len(feeds)} feeds well" + (f" ({bad[0]})" if bad else ""))
     return found
 
 
@@ -75,9 +76,10 @@ class _Figures:
     def _of(self, name: str, **labels: str) -> list[tuple[dict[str, str], float]]:
         return [(own, value) for own, value in self._values.get(name, []) if labels.items() <= own.items()]
 
-    def activities(self, platform: str) -> int:
-        """Of people, everything that was seen, in the last hour."""
-        return int(sum(value for _, value in self._of("activity", scope="all", platform=platform, window="1h")))
+    def activities(self, platform: str) -> int | None:
+        """Of people, everything that was seen, in the last hour; None before anything was."""
+        values = [value for _, value in self._of("activity", scope="all", platform=platform, window="1h")]
+        return int(sum(values)) if values else None
 
     def coverage(self, platform: str) -> float | None:
         """Of the watched repositories, in the last hour."""
@@ -136,7 +138,8 @@ class Screen:
         head = Text.assemble(("nomadwatch", "bold"), f"  {self._url}/  Ctrl-C ends it")
         parts: list[Any] = [head, Text()]
         for platform, name in _PLATFORMS.items():
-            said = f"{figures.activities(platform):>8,} activities in 1h   coverage {_percent(figures.coverage(platform)):>6} (watched)"
+            count, share = _number(figures.activities(platform)), _percent(figures.coverage(platform))
+            said = f"{count:>8} activities in 1h   coverage {share:>6} (watched)"
             parts.append(Text(f"{name:<13}{said}"))
         feeds = figures.feeds()
         if feeds:
@@ -162,6 +165,10 @@ def _feed_table(feeds: list[tuple[str, str, float | None, float | None]], room: 
     if len(ranked) > room:
         shown.add_row(Text(f"and {len(ranked) - room} more: nomadwatch feeds", style="dim"))
     return shown
+
+
+def _number(value: int | None) -> str:
+    return "–" if value is None else f"{value:,}"
 
 
 def _percent(share: float | None) -> str:

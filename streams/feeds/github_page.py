@@ -76,6 +76,7 @@ class GithubPages:
         self._session = session
         self._clock = clock
         self._times = Times()
+        self._refused = False
         self._headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
@@ -135,6 +136,9 @@ class GithubPages:
             health.state = f"not found: {answer.status}"
             raise Gone
         if answer.status != 200:
+            if answer.status == 401 and not self._refused:
+                self._refused = True
+                _LOG.warning("github: the token is refused, and nothing is seen of GitHub; set a new GITHUB_TOKEN and start again")
             raise _failed(health, "token refused" if answer.status == 401 else f"failing: {answer.status}")
         try:
             lines = _decode_page(answer.body)

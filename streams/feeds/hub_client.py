@@ -1,6 +1,7 @@
 """Asking the Hub: addresses, the quota, and every way in which an answer can fail, told apart by the reaction wanted."""
 
 import asyncio
+import logging
 import random
 import re
 import time
@@ -25,6 +26,7 @@ PLATFORM: Final = "huggingface"
 # Who cannot be reached is asked again after 1 s of the station's, then 2 s, …, each shortened by up to a half at random.
 _TRIES: Final = 5
 _LONGEST_WAIT: Final = 300.0
+_LOG: Final = logging.getLogger("nomadwatch.streams")
 _GONE: Final = (403, 404, 410, 451)
 _LINKS: Final = re.compile(r"<([^>]*)>([^<]*)")
 
@@ -53,6 +55,7 @@ class HubClient:
         self._endpoint = endpoint.rstrip("/")
         self._session = session
         self._limits = limits
+        self._refused = False
         self._outlet = outlet
         self._clock = clock
         # Empty must not mean: look for one on this machine. The User-Agent is the session's own.
@@ -120,6 +123,9 @@ class HubClient:
             health.polls["failed"] += 1
             raise Gone
         if answer.status == 401:
+            if not self._refused:
+                self._refused = True
+                _LOG.warning("huggingface: the token is refused, and nothing is seen of the Hub; set a new HF_TOKEN and start again")
             raise Unreachable("token refused")
         if answer.status != 200:
             raise Unreachable(f"failing: {answer.status}")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.live.world import World
+from tests.nomadwatch.commands import command
 from tests.nomadwatch.stations import PATIENCE, Station, gone, spoken
 
 
@@ -49,3 +51,19 @@ def test_whoever_dies_is_started_again_and_a_killed_station_leaves_nobody(tmp_pa
     finally:
         station.kill()
     assert gone(list(roles.values()))
+
+
+def test_a_token_that_is_refused_and_a_watchlist_that_is_none_are_said_at_once(tmp_path: Path) -> None:
+    with World(1, 60.0, 1.0) as world:
+        station = Station("up", "--port", "0", "--data-dir", str(tmp_path), environment={**world.environment, "GITHUB_TOKEN": "wrong-one"})
+        try:
+            station.await_metric(r'^nomadwatch_feed_polls_total{feed="github:/events",outcome="failed"} [1-9]')
+            assert station.end() == 0
+        finally:
+            station.kill()
+    assert station.err.count("github: the token is refused") == 1
+    assert "set a new GITHUB_TOKEN and start again" in station.err
+    assert "wrong-one" not in station.out + station.err
+    done = command("up", "--watchlist", tmp_path / "absent.yaml", "--data-dir", tmp_path / "other")
+    assert (done.code, done.output) == (2, "")
+    assert "absent.yaml: cannot be read" in done.complaint
