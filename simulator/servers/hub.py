@@ -98,6 +98,11 @@ class HubServer:
         self.world.advance(self.clock.now())
         return self.world.truth.happened(since, until)
 
+    def unmissable(self, since: int, until: int, interval: int) -> list[Happened]:
+        """What of [since, until) the answers tell for at least an `interval` (all simulated µs): a deleted repository takes along all of it."""
+        self.world.advance(self.clock.now())
+        return self.world.truth.unmissable(since, until, interval)
+
     def logins(self) -> set[str]:
         """Of all people and bots; organisations are public names."""
         return {account.login for account in self.world.people.accounts}

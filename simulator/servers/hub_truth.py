@@ -67,6 +67,11 @@ class Happened(NamedTuple):
         return self.kind not in UNTIMED
 
     @property
+    def stands_in(self) -> str:
+        """The `_id` of the repository that tells of it: a derivative itself names what it was made from."""
+        return self.mark if self.kind == "derivative" else self.repository
+
+    @property
     def id(self) -> str:
         """What a poller can call it, from the answers alone (of a like with the login)."""
         if self.kind == "derivative":
@@ -172,3 +177,14 @@ class Truth:
         if since < self._known_from and since < until:
             raise ValueError(f"what happened before {self._known_from} is not known any more, or never was; ask from there on")
         return [each for each in self._happened if since <= each.occurred_at < until]
+
+    def unmissable(self, since: int, until: int, interval: int) -> list[Happened]:
+        """What of [since, until) stands in an answer with its time, or did for at least an `interval` (µs); ValueError as above."""
+        happened = self.happened(since, until)
+        deleted = {each.repository: each.visible_at for each in self._happened if each.kind == "delete"}
+        return [
+            each
+            for each in happened
+            # Of commits that came along in a copied repository no look can tell that they are copies.
+            if each.timed and each.action != "copied" and deleted.get(each.stands_in, inf) - each.visible_at >= interval
+        ]

@@ -195,17 +195,17 @@ class HubPoller:
         # Whatever becomes of this look, the next one is planned: a repository that fails always must not hold up the others.
         self._watched.schedule(watch, now + round(self._interval * _EARLY * SECOND))
         before = self._states.get(key)
-        known_to = min(now, watch.listed_at)
+        listed, known_to = watch.listed, min(now, watch.listed_at)
         try:
             looker = self._lookers[REPOSITORIES]
-            look = await looker.look(watch.place, watch.listed, decode_state(before) if before else None, now, likers=True)
+            look = await looker.look(watch.place, listed, decode_state(before) if before else None, now, likers=True)
         except Unreachable:
             watch.failures += 1
             seconds = min(self._interval * _EARLY, 2.0 ** min(watch.failures, 20))
             self._watched.schedule(watch, self._clock.now() + round(seconds * SECOND))
             return
         except Gone:
-            self._watched.drop(watch)
+            self._watched.drop(watch, listed)
             _LOG.info("%s: a watched repository is gone or private: %s", REPOSITORIES, watch.place.repository.name)
             return
         after = encode_state(look.state)

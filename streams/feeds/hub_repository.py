@@ -65,11 +65,13 @@ class HubRepository:
         self._health = health
 
     async def look(self, place: Place, listed: Listed, state: State | None, now: int, *, likers: bool) -> Look:
-        """Everything new; `state` is that of the last look, None at the first. Raises `Gone` if nothing of it is there, `Unreachable`."""
+        """Everything new; `state` is that of the last look, None at the first. Raises `Gone` if commits are due and nothing of it is there,
+        `Unreachable`."""
         look = Look(msgspec.structs.replace(state) if state is not None else State(now - FIRST_LOOK))
+        moved = listed.sha is None or listed.sha != look.state.head
         gone = asked = 0
         for wanted, part in (
-            (listed.sha is None or listed.sha != look.state.head, self._commits),
+            (moved, self._commits),
             (True, self._threads),
             (likers and listed.likes != 0 and (look.state.likers is None or listed.likes != look.state.likes), self._likers),
         ):
@@ -80,7 +82,7 @@ class HubRepository:
                 except Gone:
                     # No discussions where they are switched off, no commits in an empty repository: the others may be there.
                     gone += 1
-        if gone == asked:
+        if moved and gone == asked:
             raise Gone
         if likers and listed.likes == 0 and look.state.likers is None:
             look.state.likes, look.state.likers = 0, []

@@ -21,8 +21,8 @@ class Watch:
     """A watched repository: its last listing and when that was asked for, up to when it is known, when it is to be looked at again (all
     µs), and failures since.
 
-    What a listing does not show as changed is not asked for, so a look is worth no more than the listing that it went by. `gone` is the
-    listing when nothing of it could be had: it is not looked at before that changes.
+    What a listing does not show as changed is not asked for, so a look is worth no more than the listing that it went by. Of one that is
+    `gone` nothing could be had: it is not looked at before its listing changes.
     """
 
     place: Place
@@ -31,7 +31,7 @@ class Watch:
     known_to: int
     due: int
     failures: int = 0
-    gone: Listed | None = None
+    gone: bool = False
     first: bool = True
 
 
@@ -87,11 +87,11 @@ class HubWatched:
             self.by_key[place.key] = watch = Watch(place, listed, now, now, now)
             heapq.heappush(self._heap, (now, place.key))
             return
-        changed = (watch.listed.sha, watch.listed.likes) != (listed.sha, listed.likes)
+        changed = _differ(watch.listed, listed)
+        if watch.gone and changed:
+            watch.gone = False
+            watch.known_to = min(now, watch.listed_at)
         watch.place, watch.listed, watch.listed_at = place, listed, now
-        if watch.gone is not None and changed:
-            watch.gone = None
-            watch.known_to = now
         if changed:
             self.schedule(watch, now)
 
@@ -100,9 +100,9 @@ class HubWatched:
         watch.due = due
         heapq.heappush(self._heap, (due, watch.place.key))
 
-    def drop(self, watch: Watch) -> None:
-        """Nothing of it is there: leave it alone until its listing changes."""
-        watch.gone = watch.listed
+    def drop(self, watch: Watch, listed: Listed) -> None:
+        """Nothing was there at a look that went by a listing: leave it alone until that changes, unless it has meanwhile."""
+        watch.gone = not _differ(watch.listed, listed)
         self.dropped += 1
 
     def next(self) -> Watch | None:
@@ -110,14 +110,14 @@ class HubWatched:
         while self._heap:
             due, key = self._heap[0]
             watch = self.by_key.get(key)
-            if watch is not None and watch.due == due and watch.gone is None:
+            if watch is not None and watch.due == due and not watch.gone:
                 return watch
             heapq.heappop(self._heap)
         return None
 
     def complete_to(self, now: int) -> int | None:
         """Up to when everything of the watched is known: the oldest look or listing. None while one has never been; without any, now."""
-        watches = [watch for watch in self.by_key.values() if watch.gone is None]
+        watches = [watch for watch in self.by_key.values() if not watch.gone]
         if len(self._times) < len(self.owners) * len(FOLDERS) or any(watch.first for watch in watches):
             return None
         return min([now, *self._times.values(), *(watch.known_to for watch in watches)])
@@ -143,3 +143,8 @@ class HubWatched:
     def _is_listed(self, project: str, artefact: str) -> bool:
         owners = {owner.casefold() for owner, kind in self._listings if kind == artefact}
         return all(owner in owners for owner in self._projects[project] if "*" not in owner and "?" not in owner)
+
+
+def _differ(before: Listed, now: Listed) -> bool:
+    """Whether a listing shows that something has happened since another."""
+    return (before.sha, before.likes) != (now.sha, now.likes)

@@ -33,6 +33,8 @@ ROLES = ("polling", "aggregate", "measure", "broker")
 PATIENCE = 240.0
 # What happened on the Hub just before the end may stand in no answer yet (µs).
 _EDGE = 300 * SECOND
+# A repository of the Hub that is deleted takes along what was done there: whoever looks, but dies now and then, sees only what stood so long.
+_LOOK = 3600 * SECOND
 TOPICS = Topics()
 
 
@@ -99,9 +101,8 @@ def watch(folder: Path, *, rate: float, scale: float, hours: float, seed: int = 
             _read(day, folder)
             day.expected = set().union(*(world.ask(lambda feed=feed: world.github.unmissable(feed, since, ended)) for feed in FEEDS))  # type: ignore[misc]
             day.shown = set().union(*(_shown(world, feed) for feed in (*FEEDS, "/events")))
-            deeds = world.ask(lambda: world.hub.happened(since, ended))
-            # Of commits that came along in a copied repository no look can tell that they are copies.
-            told = [deed for deed in deeds if deed.project and deed.timed and deed.action != "copied" and deed.visible_at < ended - _EDGE]
+            deeds = world.ask(lambda: world.hub.unmissable(since, ended, _LOOK))
+            told = [deed for deed in deeds if deed.project and deed.visible_at < ended - _EDGE]
             day.hub_expected = {deed.id for deed in told}
             day.hub_missing = [deed for deed in told if deed.id not in day.ids]
             _time(day, world, since, ended)

@@ -90,6 +90,17 @@ def test_the_truth_is_asked_by_the_time_that_is_stated(world: HubWorld, happened
     assert late not in world.truth.happened(late.occurred_at + 1, late.visible_at + 1)
 
 
+def test_what_a_deleted_repository_took_along_was_to_be_seen_only_until_then(world: HubWorld, happened: list[Happened]) -> None:
+    deleted = {each.repository: each.visible_at for each in happened if each.kind == "delete"}
+    told = [each for each in happened if each.timed and each.action != "copied"]
+    seen = world.truth.unmissable(world.began, END + 1, MINUTE)
+    assert set(seen) < set(told)
+    for each in set(told) - set(seen):
+        assert deleted[each.mark if each.kind == "derivative" else each.repository] < each.visible_at + MINUTE
+    assert any(each.repository in deleted for each in seen)
+    assert set(world.truth.unmissable(world.began, END + 1, 0)) == set(told)
+
+
 def test_each_kind_has_its_feature(happened: list[Happened]) -> None:
     meaning = {
         ("commit", None): "contribution",

@@ -4,6 +4,7 @@ import asyncio
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -11,9 +12,13 @@ from streams.activity import feature_of, hash_name
 from streams.feeds.clock import Clock
 from streams.feeds.health import Health
 from streams.feeds.hub import CHANGES, REPOSITORIES
+from streams.feeds.hub_activities import HubActivities
 from streams.feeds.hub_client import LIMITS_FEED
 from streams.feeds.hub_ledger import Ledger
-from tests.streams.feeds.hub_small import DAY, MINUTE, WATCHLIST, Kept, SmallHub, Station, ago, now, sha, station
+from streams.feeds.hub_shapes import read_listed
+from streams.feeds.hub_watched import HubWatched
+from streams.identities import Identities
+from tests.streams.feeds.hub_small import DAY, MINUTE, WATCHLIST, Kept, Repo, SmallHub, Station, ago, now, sha, station
 from tests.streams.made import KEY
 
 
@@ -270,14 +275,45 @@ def test_discussions_that_are_switched_off_do_not_hide_commits() -> None:
     def closed(request: web.Request) -> web.StreamResponse | None:
         return web.Response(status=403) if request.path.endswith("/discussions") else None
 
-    async def run() -> Kept:
+    async def run() -> tuple[Station, int, int]:
         hub = SmallHub(answer=closed)
-        hub.repo("allenai/OLMo").commit(1, 60, "Ada")
+        repo = hub.repo("allenai/OLMo")
+        repo.commit(1, 60, "Ada")
         async with station(hub) as it:
             await it.until(lambda: bool(it.kept.of("commit")))
-            return it.kept
+            await it.rounds(2)
+            found = len(it.kept.of("commit"))
+            repo.commit(2, 0, "Ada")
+            await it.until(lambda: len(it.kept.of("commit")) == 2)
+            return it, found, hub.asked("/discussions")
 
-    assert len(work(run()).of("commit")) == 1
+    it, found, asked = work(run())
+    assert found == 1
+    # Nothing but discussions was due at the looks between: that they are refused does not mean that the repository is gone.
+    assert it.poller.dropped == 0
+    assert asked >= 3
+
+
+def test_a_repository_that_changed_while_it_was_looked_at_in_vain_is_looked_at_again() -> None:
+    activities = HubActivities(Identities(KEY, WATCHLIST, platform="huggingface"), KEY)
+    before, after = (read_listed(msgspec.Raw(msgspec.json.encode(Repo("allenai/OLMo").listed() | {"sha": sha(n)}))) for n in (1, 2))
+    watched = HubWatched(WATCHLIST, {})
+    watched.add(activities.place("model", before), before, 1)
+    watch = watched.next()
+    assert watch is not None
+    watched.schedule(watch, 500)
+    watched.add(activities.place("model", after), after, 100)
+    watched.drop(watch, before)
+    assert watched.next() is watch
+    assert watch.due == 100
+    watched.drop(watch, after)
+    assert watched.next() is None
+    watched.add(activities.place("model", after), after, 200)
+    assert watched.next() is None
+    watched.add(activities.place("model", before), before, 300)
+    assert watched.next() is watch
+    # Up to its last listing without a change nothing happened there; what did since is not known yet.
+    assert watch.known_to == 200
 
 
 @pytest.mark.parametrize("fault", ["500", "broken", "cut", "odd"])
