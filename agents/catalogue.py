@@ -204,6 +204,18 @@ _row(
     source=f"{_YE_ZHOU}, RQ1; Pearson 1895",
 )
 _row(
+    "release_engagement",
+    "platform release window",
+    "activities",
+    "scales",
+    group="F",
+    help="The watched repositories that were new, or published a version, within the window, and how much people did to them in it: the "
+    "swarm around a release. 0 is a release that nobody took notice of. The 50 with most on each platform; what happens to derivatives "
+    "under their own names is not in it.",
+    formula="human exchange, review, preference and adaptation in the window, of watched repositories with a human publication in it",
+    source="Linåker, Osborne et al. 2025, 3.1; definition: nomadwatch",
+)
+_row(
     "feed_polls_total",
     "feed outcome",
     "requests",
@@ -315,6 +327,17 @@ _row(
     help="How long what has arrived takes from one stage to the next. Together they are the delay between a poll and a dashboard; feeds "
     "add their own (`feed_lag_seconds`).",
     formula="shown: time of a scrape - evaluation that it showed, one observation a scrape",
+)
+_row(
+    "reference",
+    "source metric platform feature stat",
+    "as in its metric",
+    "exact",
+    group="I",
+    help="What a paper found, to stand beside what is measured. A label that does not apply is empty; `stat` says which of several values "
+    "of the metric it is. The papers looked at whole lives or at one year: compare orders and ratios rather than levels.",
+    formula="as published",
+    source="Ye & Zhou 2026, From OSS to Open Source AI; Dias et al., quoted there",
 )
 
 

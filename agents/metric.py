@@ -11,7 +11,7 @@ PREFIX: Final = "nomadwatch_"
 Kind = Literal["gauge", "counter", "histogram"]
 UnderSampling = Literal["scales", "invalid", "exact"]
 
-GROUPS: Final = {"A": "Activity", "B": "Intensity", "H": "Feed health"}
+GROUPS: Final = {"A": "Activity", "B": "Intensity", "F": "Nomads", "H": "Feed health", "I": "Reference"}
 
 LABELS: Final = {
     "scope": "`watched`: the repositories of the watchlist; `all`: everything that any feed saw. Never add the two.",
@@ -22,6 +22,7 @@ LABELS: Final = {
     "project": "an entry of the watchlist.",
     "artefact": "`software`, `model`, `dataset` or `space`.",
     "repository": "its public name; `_other` stands for all that are not named.",
+    "release": "the public name of the repository that was published, or that published a version.",
     "kind": "`stars`, `forks`, `watchers`, `likes`, `downloads` (30 days) or `downloads_all`.",
     "stat": "`mean`, `median`, `p90`, `p99`, `max`, or `gini` (0: all repositories are equal, towards 1: one has everything).",
     "a": "the first feature of a pair.",
@@ -30,6 +31,8 @@ LABELS: Final = {
     "role": "the part of nomadwatch that says so.",
     "feed": "what is polled: `github:/events`, `github:/orgs/NAME/events`, `huggingface:models`, …",
     "outcome": "of a request: `new` (200), `unchanged` (304), `limited` (403, 429) or `failed` (everything else).",
+    "source": "the publication that states the value.",
+    "metric": "the metric that the value stands beside, without the prefix.",
     "stage": "`folded`: from receipt until it stands in a pane; `measured`: until the evaluation; `shown`: until a scrape.",
 }
 

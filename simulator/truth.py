@@ -15,6 +15,7 @@ from simulator.spread import correlations, mann_whitney, statistics
 SCOPES: Final = ("all", "watched")
 WINDOWS: Final = {"1h": (MINUTE, 60), "24h": (HOUR, 24), "7d": (HOUR, 168), "30d": (DAY, 30)}
 BUSIEST: Final = 50
+ENGAGEMENT: Final = ("exchange", "review", "preference", "adaptation")
 
 
 class Measurement(NamedTuple):
@@ -85,7 +86,7 @@ class Truth:
                 found += _intensity(scope, window, people)
                 found += self._coverage(scope, window, begin, end)
                 if scope == "watched":
-                    found += _projects(window, people)
+                    found += [*_projects(window, people), *_releases(window, people)]
         return found
 
     def _coverage(self, scope: str, window: str, begin: int, end: int) -> Iterator[Measurement]:
@@ -171,6 +172,23 @@ def _busiest(scope: str, window: str, deeds: Sequence[Deed]) -> Iterator[Measure
         for n, name in [*ranked[:BUSIEST], *([(-rest, "_other")] if rest else [])]:
             labels = {"scope": scope, "platform": platform, "feature": feature, "window": window, "repository": name}
             yield Measurement("top_repository_activity", labels, -n)
+
+
+def _releases(window: str, deeds: Sequence[Deed]) -> Iterator[Measurement]:
+    """What was published, and what people did to it, by platform the BUSIEST."""
+    found: defaultdict[tuple[str, str], int] = defaultdict(int)
+    for platform in PLATFORMS:
+        own = [deed for deed in deeds if deed.platform == platform]
+        names = {deed.repository: deed.name for deed in sorted(own, key=lambda deed: (deed.occurred_at, deed.name))}
+        engaged = {deed.repository: 0 for deed in own if deed.feature == "publication"}
+        for deed in own:
+            if deed.repository in engaged and deed.feature in ENGAGEMENT:
+                engaged[deed.repository] += 1
+        ranked = sorted((-n, names[repository]) for repository, n in engaged.items())[:BUSIEST]
+        for n, name in ranked:
+            found[platform, name] -= n
+    for (platform, name), n in found.items():
+        yield Measurement("release_engagement", {"platform": platform, "release": name, "window": window}, n)
 
 
 def _intensity(scope: str, window: str, deeds: Sequence[Deed]) -> Iterator[Measurement]:

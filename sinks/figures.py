@@ -44,7 +44,8 @@ class Figures(msgspec.Struct, kw_only=True):
 
     The dictionaries are keyed from the outside in: `coverage` by scope, platform, window; `cells` by scope, platform, window, feature and
     measure; `gap` (GitHub ÷ Hub) by scope, window, feature; `busiest` by platform, window, feature, watched repositories by falling
-    activity. `reserved` are those (scope, platform, window) whose sample is too thin for what is invalid under sampling: that is left out.
+    activity; `releases` by platform and window, by falling engagement. `reserved` are those (scope, platform, window) whose sample is too
+    thin for what is invalid under sampling: that is left out.
     """
 
     status: Status
@@ -55,6 +56,7 @@ class Figures(msgspec.Struct, kw_only=True):
     cells: dict[str, dict[str, dict[str, dict[str, dict[str, float]]]]] = {}
     gap: dict[str, dict[str, dict[str, float]]] = {}
     busiest: dict[str, dict[str, dict[str, list[tuple[str, float]]]]] = {}
+    releases: dict[str, dict[str, list[tuple[str, float]]]] = {}
     reserved: list[tuple[str, str, str]] = []
 
 
@@ -97,6 +99,7 @@ def figures_of(board: Board) -> Figures:
         if all(sampled.allows("intensity_gap_ratio", (scope, platform, window)) for platform in PLATFORMS):
             figures.gap.setdefault(scope, {}).setdefault(window, {})[row.labels["feature"]] = row.value
     figures.busiest = _busiest(rows["top_repository_activity"])
+    figures.releases = _releases(rows["release_engagement"])
     return figures
 
 
@@ -140,5 +143,18 @@ def _busiest(rows: list[Measurement]) -> dict[str, dict[str, dict[str, list[tupl
     for windows in ranked.values():
         for features in windows.values():
             for feature, found in features.items():
-                features[feature] = sorted(found, key=lambda pair: (-pair[1], pair[0]))[:BUSIEST]
+                features[feature] = _first(found)
     return ranked
+
+
+def _releases(rows: list[Measurement]) -> dict[str, dict[str, list[tuple[str, float]]]]:
+    found: dict[str, dict[str, list[tuple[str, float]]]] = {}
+    for row in rows:
+        windows = found.setdefault(row.labels["platform"], {})
+        windows.setdefault(row.labels["window"], []).append((row.labels["release"], row.value))
+    return {platform: {window: _first(pairs) for window, pairs in windows.items()} for platform, windows in found.items()}
+
+
+def _first(pairs: list[tuple[str, float]]) -> list[tuple[str, float]]:
+    """The BUSIEST greatest, of equal ones the first by name."""
+    return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[:BUSIEST]

@@ -1,4 +1,5 @@
-"""The report for people: coverage first, then activity, both platforms' intensity side by side, dominance, the busiest repositories."""
+"""The report for people: coverage first, then activity, both platforms' intensity side by side, dominance, the busiest
+repositories, releases."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -23,14 +24,15 @@ _UNKNOWN: Final = Text("–", style="dim")
 
 
 class _Index:
-    """The values of one scope by name and labels; what has no scope (a comparison of platforms) belongs to all."""
+    """The values of one scope by name and labels; a release is a watched one, what else has no scope compares platforms as a whole."""
 
     def __init__(self, measurements: Sequence[Measurement], scope: str) -> None:
         self._values: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
         for each in measurements:
             labels = dict(each.labels)
-            if labels.pop("scope", "all") == scope:
-                self._values[each.name.removeprefix("nomadwatch_"), frozenset(labels.items())] = each.value
+            name = each.name.removeprefix("nomadwatch_")
+            if labels.pop("scope", "watched" if name == "release_engagement" else "all") == scope:
+                self._values[name, frozenset(labels.items())] = each.value
 
     def __bool__(self) -> bool:
         return bool(self._values)
@@ -38,15 +40,12 @@ class _Index:
     def get(self, name: str, **labels: str) -> float | None:
         return self._values.get((name, frozenset(labels.items())))
 
-    def busiest(self, platform: str, feature: str, window: str) -> list[tuple[str, float]]:
-        """Repositories by falling activity, then by name."""
-        wanted = {("platform", platform), ("feature", feature), ("window", window)}
+    def ranked(self, name: str, by: str, **wanted: str) -> list[tuple[str, float]]:
+        """The values of the label `by` with their figures, by falling figure, then by name."""
         found = []
-        for (name, labels), value in self._values.items():
-            if name == "top_repository_activity" and wanted < labels:
-                repository = dict(labels)["repository"]
-                if repository != _REST:
-                    found.append((repository, value))
+        for (each, labels), value in self._values.items():
+            if each == name and wanted.items() < labels and (shown := dict(labels)[by]) != _REST:
+                found.append((shown, value))
         return sorted(found, key=lambda pair: (-pair[1], pair[0]))
 
 
@@ -100,6 +99,7 @@ def _tables(index: _Index, window: str) -> Iterator[_Headed]:
     yield _dominance(index, window)
     for platform in PLATFORMS:
         yield _busiest(index, platform, window)
+    yield _releases(index, window)
 
 
 def _table(heading: str, *columns: str, text_columns: int = 1) -> _Headed:
@@ -163,7 +163,10 @@ def _dominance(index: _Index, window: str) -> _Headed:
 
 
 def _busiest(index: _Index, platform: str, window: str) -> _Headed:
-    found = {feature: index.busiest(platform, feature, window)[:_BUSIEST] for feature in _COMPARED}
+    found = {
+        feature: index.ranked("top_repository_activity", "repository", platform=platform, feature=feature, window=window)[:_BUSIEST]
+        for feature in _COMPARED
+    }
     table = _table(f"Busiest repositories on {TITLES[platform]}, {window}", "feature", "", "repository", text_columns=1)
     table.columns[2].justify = "left"
     for feature, repositories in found.items():
@@ -171,6 +174,17 @@ def _busiest(index: _Index, platform: str, window: str) -> _Headed:
         for repository, value in repositories:
             table.add_row(name, _number(value), Text(repository))
             name = ""
+    return table
+
+
+def _releases(index: _Index, window: str) -> _Headed:
+    table = _table(f"Releases, {window}: what people did to what was published in the window", "", "", "repository", text_columns=1)
+    table.columns[2].justify = "left"
+    for platform in PLATFORMS:
+        title = TITLES[platform]
+        for release, value in index.ranked("release_engagement", "release", platform=platform, window=window)[:_BUSIEST]:
+            table.add_row(title, _number(value), Text(release))
+            title = ""
     return table
 
 

@@ -194,6 +194,17 @@ COUNTS = {
             FROM counted JOIN named USING (scope, span, platform, repository) GROUP BY scope, platform, feature, span, repository, shown
         )
         SELECT scope, platform, feature, span, if(place <= 50, shown, '_other'), sum(n) FROM ranked GROUP BY ALL""",
+    ("release_engagement", ("platform", "release", "window")): """
+        WITH named AS (
+            SELECT span, platform, repository, arg_max(name, (happened, name)) AS shown FROM counted WHERE scope = 'watched' GROUP BY ALL
+        ), engaged AS (
+            SELECT span, platform, repository, count(*) FILTER (feature IN ('exchange', 'review', 'preference', 'adaptation')) AS n
+            FROM counted WHERE scope = 'watched' GROUP BY ALL HAVING count(*) FILTER (feature = 'publication') > 0
+        ), ranked AS (
+            SELECT *, row_number() OVER (PARTITION BY platform, span ORDER BY n DESC, shown) AS place
+            FROM engaged JOIN named USING (span, platform, repository)
+        )
+        SELECT platform, shown, span, sum(n) FROM ranked WHERE place <= 50 GROUP BY ALL""",
     ("window_coverage_ratio", ("scope", "platform", "window")): """
         WITH cover AS (
             SELECT DISTINCT 'github' AS platform, ends FROM file WHERE kind = 'github' AND ends IS NOT NULL

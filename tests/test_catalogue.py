@@ -21,7 +21,7 @@ def test_the_documentation_is_the_catalogue() -> None:
 
 
 def test_every_metric_of_activity_and_intensity_has_a_row() -> None:
-    rows = {group: {row.name.removeprefix("nomadwatch_") for row in CATALOGUE if row.group == group} for group in "ABH"}
+    rows = {group: {row.name.removeprefix("nomadwatch_") for row in CATALOGUE if row.group == group} for group in "ABFH"}
     assert rows["A"] == {
         "activities_total", "activity", "commits", "active_developers", "active_repositories", "project_activity",
         "top_repository_activity", "repository_popularity", "window_coverage_ratio",
@@ -29,6 +29,7 @@ def test_every_metric_of_activity_and_intensity_has_a_row() -> None:
     assert rows["B"] == {
         "intensity", "intensity_gap_ratio", "mann_whitney_u", "mann_whitney_z", "mann_whitney_p", "dominance_ratio", "feature_correlation",
     }  # fmt: skip
+    assert rows["F"] == {"release_engagement"}
     assert rows["H"] == {
         *("feed_polls_total", "feed_coverage_ratio", "feed_gaps_total", "feed_gap_seconds_total", "feed_lag_seconds"),
         *("feed_rate_limit_remaining", "duplicates_total", "late_total", "dead_letters_total", "watermark_timestamp_seconds"),

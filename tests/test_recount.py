@@ -36,7 +36,7 @@ def test_recount_and_truth_agree_on_a_messy_world(tmp_path: Path, era: str, incl
     assert recount_input(paths) == report["input"]
     # Nothing agrees by being empty.
     assert {name for name, _ in expected} == {row["name"].removeprefix("nomadwatch_") for row in report["measurements"]}
-    assert len({name for name, _ in expected}) == 15
+    assert len({name for name, _ in expected}) == 16
     assert truth.duplicates > 100
     assert truth.dead_letters["future"] > 5
 

@@ -17,6 +17,9 @@ from streams.activity import FEATURES, PLATFORMS
 
 PREFIX: Final = "nomadwatch_"
 OTHER: Final = "_other"
+_PUBLICATION: Final = FEATURES.index("publication")
+# What people do to a release; what its makers commit to it is not engagement.
+_ENGAGEMENT: Final = [FEATURES.index(name) for name in ("exchange", "review", "preference", "adaptation")]
 
 Labels = dict[str, str]
 
@@ -55,6 +58,8 @@ def evaluate(
     for platform, (keys, values) in _by_platform(*repositories):
         own = labels | {"platform": platform}
         measurements += _top(own, keys, values, names_of, top)
+        if scope == "watched":
+            measurements += _releases(own, keys, values, names_of, top)
         populations[platform] = _population(keys, values)
         measurements += _intensity(own, populations[platform])
     if len(populations) == len(PLATFORMS):
@@ -71,6 +76,20 @@ def totals(scope: str, counts: Mapping[str, int]) -> list[Measurement]:
                 labels = {"scope": scope, "platform": platform, "feature": feature, "actor": actor}
                 found.append(_measurement("activities_total", labels, n))
     return found
+
+
+def _releases(labels: Labels, keys: Keys, values: Values, names_of: NamesOf, top: Top) -> Iterator[Measurement]:
+    """What was published in the window, and what people did to it: METRICS F, with the window as the time since the release."""
+    repositories, features = keys & ~np.uint64(7), keys & np.uint64(7)
+    published = repositories[features == _PUBLICATION]
+    if not len(published):
+        return
+    engaged = np.isin(features, _ENGAGEMENT) & np.isin(repositories, published)
+    places = np.searchsorted(published, repositories[engaged])
+    engagement = np.zeros(len(published), np.int64)
+    np.add.at(engagement, places, values[engaged])
+    for name, n in top.choose((labels["platform"], "release"), published, engagement, names_of).chosen:
+        yield _measurement("release_engagement", {"platform": labels["platform"], "window": labels["window"], "release": name}, n)
 
 
 def _measurement(name: str, labels: Labels, value: float) -> Measurement:

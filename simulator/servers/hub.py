@@ -99,7 +99,7 @@ class HubServer:
         return self.world.truth.happened(since, until)
 
     def unmissable(self, since: int, until: int, interval: int) -> list[Happened]:
-        """What of [since, until) the answers tell for at least an `interval` (all simulated µs): a deleted repository takes along all of it."""
+        """What of [since, until) the answers tell for at least an `interval` (all simulated µs): with a repository all of it is deleted."""
         self.world.advance(self.clock.now())
         return self.world.truth.unmissable(since, until, interval)
 

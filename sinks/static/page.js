@@ -158,6 +158,9 @@ function showPlatform(platform, card) {
   const busiest = state?.busiest?.[platform]?.[chosen.window]?.[chosen.feature] ?? [];
   const rows = busiest.map(([repository, value]) => [repository, number(value)]);
   fill(one(`table[data-platform="${platform}"] [data-table="busiest"]`), rows, "None known in this window.");
+  const releases = state?.releases?.[platform]?.[chosen.window] ?? [];
+  fill(one(`table[data-platform="${platform}"] [data-table="releases"]`), releases.map(([release, value]) => [release, number(value)]),
+    "Nothing was published in this window.");
 }
 
 function showFeeds() {

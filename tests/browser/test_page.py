@@ -163,6 +163,7 @@ FIGURES = [
     of("activity", 88.0, "huggingface"),
     of("activity", 4321.0, window="7d"),
     of("activity", 99.0, feature="exchange"),
+    measurement("release_engagement", 512.0, platform="huggingface", window="24h", release="allenai/OLMo-next"),
     of("top_repository_activity", 31.0, repository="huggingface/transformers"),
     of("top_repository_activity", 3.0, repository="an-organisation-of-a-long-name/" + "a-repository-of-a-long-name" * 3),
 ]
@@ -192,9 +193,13 @@ def test_figures_appear_and_change_without_a_reload(run: Callable[..., None]) ->
         coverage = page.locator('.card[data-platform="github"] [data-table="coverage"] td')
         await expect(coverage).to_have_text([">99.9%", "79.6%", "–", "–"])
         beside = page.locator('[data-coverage="github"]')
-        assert await beside.all_inner_texts() == ["coverage 79.6%"] * 4
+        assert await beside.all_inner_texts() == ["coverage 79.6%"] * 5
         assert set(await page.locator('[data-coverage="huggingface"]').all_inner_texts()) == {"coverage unknown"}
         await expect(page.locator('table[data-platform="github"] tbody th').first).to_have_text("huggingface/transformers")
+        releases = '[data-table="releases"]'
+        published = page.locator(f'table[data-platform="huggingface"] {releases}')
+        await expect(published.locator("th, td")).to_have_text(["allenai/OLMo-next", "512"])
+        await expect(page.locator(f'table[data-platform="github"] {releases}')).to_have_text("Nothing was published in this window.")
         await expect(page.locator("#front")).to_have_text("2015-01-01 12:00:01 UTC")
         await world.measured(of("activity", 1300.0))
         await expect(headline(page)).to_have_text("1,300")

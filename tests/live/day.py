@@ -33,7 +33,7 @@ ROLES = ("polling", "aggregate", "measure", "broker")
 PATIENCE = 240.0
 # What happened on the Hub just before the end may stand in no answer yet (µs).
 _EDGE = 300 * SECOND
-# A repository of the Hub that is deleted takes along what was done there: whoever looks, but dies now and then, sees only what stood so long.
+# A repository of the Hub that is deleted takes along what was done there: who looks, but dies now and then, sees only what stood so long.
 _LOOK = 3600 * SECOND
 TOPICS = Topics()
 

@@ -96,12 +96,15 @@ def by_series(measurements: list[Measurement]) -> dict[Series, float]:
     return found
 
 
+SWARM = ("exchange", "review", "preference", "adaptation")
+
+
 def recount(done: list[Deed], scope: str = "watched", k: int = 5) -> dict[Series, float]:
     """The same by dicts and lists, with numpy's and scipy's statistics."""
     found: dict[Series, float] = {}
 
     def put(metric: str, value: float, **labels: str) -> None:
-        if metric != "project_activity":
+        if metric not in ("project_activity", "release_engagement"):
             labels["scope"] = scope
         found["nomadwatch_" + metric, frozenset({**labels, "window": "1h"}.items())] = value
 
@@ -114,6 +117,11 @@ def recount(done: list[Deed], scope: str = "watched", k: int = 5) -> dict[Series
         repositories = sorted({d.repository for d in there})
         if not there:
             continue
+        if scope == "watched":
+            published = sorted({d.repository for d in there if d.feature == "publication"})
+            swarm = [(-sum(d.repository == r and d.feature in SWARM for d in there), name(p, r)) for r in published]
+            for n, text in sorted(swarm)[:k]:
+                put("release_engagement", -n, platform=p, release=text)
         rows = [[sum(d.feature == f for d in there if d.repository == r) for f in FEATURES] for r in repositories]
         tables[p] = np.array(rows)
         for i, f in enumerate(FEATURES):
@@ -194,7 +202,7 @@ def test_every_measurement_is_a_row_of_the_catalogue_with_its_labels() -> None:
     done = deeds(2, 400, PLATFORMS, FEATURES)
     found = measured(done) + totals("all", sums(done)[0])
     elsewhere = {"nomadwatch_repository_popularity", "nomadwatch_window_coverage_ratio"}
-    assert {m.name for m in found} == {row.name for row in CATALOGUE if row.group in "AB"} - elsewhere
+    assert {m.name for m in found} == {row.name for row in CATALOGUE if row.group in "ABF"} - elsewhere
     for m in found:
         assert set(m.labels) == set(by_name(m.name).labels), m
         assert type(m.value) is float

@@ -80,6 +80,16 @@ def test_the_busiest_are_watched_ranked_few_and_neither_the_rest_nor_the_silent(
     assert shown(top("a/silent", 0.0)).busiest == {}
 
 
+def test_releases_are_ranked_few_and_one_without_engagement_is_among_them() -> None:
+    many = [measurement("release_engagement", float(n), platform="huggingface", window="7d", release=f"a/{n}") for n in range(BUSIEST - 1)]
+    new = measurement("release_engagement", 3.0, platform="huggingface", window="7d", release="a/0-new")
+    found = shown(*many, new).releases["huggingface"]["7d"]
+    assert [name for name, _ in found] == ["a/6", "a/5", "a/4", "a/0-new", "a/3", "a/2", "a/1", "a/0"]
+    assert found[-1] == ("a/0", 0.0)
+    more = measurement("release_engagement", 9.0, platform="huggingface", window="7d", release="a/9")
+    assert len(shown(*many, new, more).releases["huggingface"]["7d"]) == BUSIEST
+
+
 def test_feeds_in_trouble_come_first_and_what_a_feed_has_not_told_is_unknown() -> None:
     board = Board(live=True, now=Clock())
     board.put(*polled(NOON))

@@ -61,6 +61,14 @@ def test_the_rest_of_the_repositories_is_no_repository() -> None:
     assert text.index("a/loud") < text.index("b/quiet")
 
 
+def test_releases_stand_with_the_watched_repositories() -> None:
+    release = measurement("release_engagement", 41.0, platform="huggingface", window="24h", release="allenai/OLMo-next")
+    activity = measurement("activity", 7.0, scope="all", platform="github", feature="review", window="24h")
+    text = shown([release, activity])
+    assert text.index("Watched repositories") < text.index("Releases, 24h") < text.index("allenai/OLMo-next")
+    assert "Releases" not in shown([activity])
+
+
 def test_a_name_that_looks_like_markup_is_shown_as_it_is() -> None:
     labels = {"scope": "all", "platform": "huggingface", "feature": "exchange", "window": "24h"}
     assert "[red]/x[/red]" in shown([measurement("top_repository_activity", 2.0, **labels, repository="[red]/x[/red]")])
