@@ -104,7 +104,8 @@ def watch(folder: Path, *, rate: float, scale: float, hours: float, seed: int = 
             deeds = world.ask(lambda: world.hub.unmissable(since, ended, _LOOK))
             told = [deed for deed in deeds if deed.project and deed.visible_at < ended - _EDGE]
             day.hub_expected = {deed.id for deed in told}
-            day.hub_missing = [deed for deed in told if deed.id not in day.ids]
+            published = day.ids
+            day.hub_missing = [deed for deed in told if deed.id not in published]
             _time(day, world, since, ended)
             day.offences = [*world.github.offences, *world.hub.offences]
             assert station.end() == 0, station.err

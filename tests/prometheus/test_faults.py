@@ -1,0 +1,113 @@
+"""What dies, or is away, between a measurement and a dashboard: nothing is lost, and nothing grows meanwhile."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.nomadwatch.stations import Station
+from tests.prometheus.programs import program, running, wait_for
+
+STANDING = {"nomadwatch_activity", "nomadwatch_window_coverage_ratio", "nomadwatch_feed_polls"}
+GROWTH = 40 << 20
+
+
+@pytest.fixture(scope="module")
+def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
+    """The station on the simulated platforms, ten times as fast as time."""
+    folder = tmp_path_factory.mktemp("station")
+    made = Station("demo", "--port", "0", "--data-dir", str(folder / "state"))
+    try:
+        for name in STANDING:
+            made.await_metric(f"^{name}")
+        yield made
+        assert made.end() == 0, made.err
+    finally:
+        made.kill()
+
+
+def health(station: Station) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(station.ask("/healthz"))
+    return answer
+
+
+def rss(pid: int) -> int:
+    """Bytes."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def scrape(station: Station) -> set[str]:
+    """The families of a scrape, which must be a valid one."""
+    return {family.name for family in text_string_to_metric_families(station.ask("/metrics"))}
+
+
+def total(station: Station) -> float:
+    """Everything that was counted."""
+    lines = station.ask("/metrics").splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith("nomadwatch_activities_total{"))
+
+
+def prometheus(folder: Path, station: Station) -> AbstractContextManager[str]:
+    """A Prometheus that scrapes the station each second; the folder keeps what it knows."""
+    target = station.url.removeprefix("http://")
+    (folder / "prometheus.yml").write_text(
+        f"global: {{scrape_interval: 1s}}\nscrape_configs: [{{job_name: nomadwatch, static_configs: [{{targets: ['{target}']}}]}}]\n"
+    )
+    places = f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}"
+    return running([program("prometheus"), *places, "--web.listen-address=127.0.0.1:0"], folder)
+
+
+def value(prometheus: str, query: str) -> float | None:
+    """The first sample of an instant query; None while there is none."""
+    try:
+        with urlopen(f"http://{prometheus}/api/v1/query?{urlencode({'query': query})}", timeout=10) as answer:
+            found = json.load(answer)["data"]["result"]
+    except HTTPError as error:
+        assert error.code == 503, "it is not ready yet"
+        return None
+    return float(found[0]["value"][1]) if found else None
+
+
+def test_scrapes_stay_whole_while_measure_restarts(station: Station) -> None:
+    before = scrape(station)
+    assert before >= STANDING
+    evaluated = health(station)["evaluated_at"]
+    dead = station.roles()["measure"]
+    os.kill(dead, signal.SIGKILL)
+    killed = health(station)["evaluated_at"]
+    scrapes = 0
+    deadline = time.monotonic() + 90
+    while station.roles().get("measure", dead) == dead or health(station)["evaluated_at"] <= max(evaluated, killed):
+        assert time.monotonic() < deadline, health(station)
+        # A figure that blinks would be a hole in every line, and an alert about nothing.
+        assert before - scrape(station) == set()
+        assert health(station)["status"] == "ok"
+        scrapes += 1
+    assert scrapes > 3
+
+
+def test_what_happened_while_prometheus_was_down_is_in_the_figures_when_it_is_back(station: Station, tmp_path: Path) -> None:
+    query = "sum(nomadwatch_activities_total)"
+    with prometheus(tmp_path, station) as address:
+        first = wait_for(lambda: value(address, query), "a first scrape")
+    sinks = station.roles()["sinks"]
+    size, began = rss(sinks), total(station)
+    wait_for(lambda: total(station) > began + 100, "a hundred more activities")
+    assert rss(sinks) < size + GROWTH, "nothing is kept for a Prometheus that is away"
+    with prometheus(tmp_path, station) as address:
+        wait_for(lambda: (value(address, query) or 0.0) > began + 100, "what was counted meanwhile")
+        # One counter that went on, not one that began anew: its increase is everything, whenever it happened.
+        assert value(address, "sum(resets(nomadwatch_activities_total[10m]))") == 0
+        assert value(address, f"min_over_time({query}[10m:1s])") == pytest.approx(first, abs=began - first + 1)
+        assert value(address, "min(up)") == 1
