@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 
 from nomadwatch import __version__
+from nomadwatch.tasks import until_first
 
 if TYPE_CHECKING:
     from nomadwatch.settings import Settings
@@ -101,16 +102,9 @@ async def _poll(polling: Polling) -> None:
         hub = HubPoller(endpoint=polling.hf_endpoint, token=polling.hf_token, session=hub_session, **common)
         pollers: dict[str, GithubPoller | HubPoller] = {"github": github, "huggingface": hub}
         outlet.more_rows = lambda: [_popularity(name, *row) for name, poller in pollers.items() for row in poller.popularity()]
-        tasks = [asyncio.ensure_future(each) for each in (outlet.run(), github.run(), hub.run(), stop.wait())]
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in tasks:
-                if task.done():
-                    task.result()
+            await until_first(outlet.run(), github.run(), hub.run(), stop.wait())
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_WORDS):
                     await outlet.flush()

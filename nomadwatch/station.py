@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from nomadwatch.sinks_role import run_sinks
 from nomadwatch.state import Kept, State
 from nomadwatch.summary import Summary
 from nomadwatch.supervisor import Role, Supervisor, prepare
+from nomadwatch.tasks import until_first
 from sinks.board import Board
 from sinks.topic import TopicReader
 
@@ -81,18 +83,10 @@ class _Station:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and shells without job control ask for
                 loop.add_signal_handler(number, stopped.set)
-        tasks = [asyncio.ensure_future(each) for each in (self._work(), self.supervisor.failed(), self._watch_room(), stopped.wait())]
-        if self.world is not None and self.world.seconds is not None:
-            tasks.append(asyncio.ensure_future(asyncio.sleep(self.world.seconds)))
+        lasting = inf if self.world is None or self.world.seconds is None else self.world.seconds
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in tasks:
-                if task.done():
-                    task.result()
+            await until_first(self._work(), self.supervisor.failed(), self._watch_room(), stopped.wait(), asyncio.sleep(lasting))
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             await self.supervisor.stop(grace=0 if self.state.temporary else GRACE)
 
     async def _work(self) -> None:

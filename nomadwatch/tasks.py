@@ -1,0 +1,19 @@
+"""Work that goes on side by side until the first of it ends."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+
+async def until_first(*works: Awaitable[Any]) -> None:
+    """Run all of them until one ends, then end the others. Raises what the first to end raised."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
