@@ -20,6 +20,7 @@ _FEATURES: Final = {
     ("derivative", "created"): "adaptation",
     ("repository", "created"): "publication",
 }
+_OPPOSITE: Final = {"closed": "reopened", "reopened": "closed"}
 # A like stands in a list without times, a move is another name of the same id, of the others only the outcome is there.
 UNTIMED: Final = frozenset({"like", "unlike", "move", "delete", "config"})
 
@@ -179,12 +180,28 @@ class Truth:
         return [each for each in self._happened if since <= each.occurred_at < until]
 
     def unmissable(self, since: int, until: int, interval: int) -> list[Happened]:
-        """What of [since, until) stands in an answer with its time, or did for at least an `interval` (µs); ValueError as above."""
+        """What of [since, until) stands in an answer with its time, or did for at least an `interval` (µs); ValueError as above.
+
+        A thread that was closed and opened again within an interval looks as it did before.
+        """
         happened = self.happened(since, until)
-        deleted = {each.repository: each.visible_at for each in self._happened if each.kind == "delete"}
+        ends: dict[Happened, float] = {}
+        deleted: dict[str, int] = {}
+        changed: dict[tuple[str, int | None], Happened] = {}
+        for each in self._happened:
+            if each.kind == "delete":
+                deleted[each.repository] = each.visible_at
+            elif each.action in _OPPOSITE:
+                thread = each.repository, each.thread
+                before = changed.get(thread)
+                if before is not None and before.action == _OPPOSITE[each.action] and each.visible_at - before.visible_at < interval:
+                    ends[before] = ends[each] = each.visible_at
+                changed[thread] = each
         return [
             each
             for each in happened
             # Of commits that came along in a copied repository no look can tell that they are copies.
-            if each.timed and each.action != "copied" and deleted.get(each.stands_in, inf) - each.visible_at >= interval
+            if each.timed
+            and each.action != "copied"
+            and min(deleted.get(each.stands_in, inf), ends.get(each, inf)) - each.visible_at >= interval
         ]

@@ -19,11 +19,13 @@ from pathlib import Path
 from random import Random
 
 import confluent_kafka
+import msgspec
 import numpy as np
 
 from agents.measurements import EVALUATION, Evaluation, decode_evaluation
 from simulator.servers.hub_truth import Happened
 from streams.activity import SECOND, Activity, decode_batch
+from streams.feeds.find import Gap
 from streams.topics import Topics
 from tests.chaos.test_exactness import end_offsets
 from tests.live.world import FAULTS, FEEDS, WATCHLIST, World
@@ -31,6 +33,8 @@ from tests.nomadwatch.stations import Station
 
 ROLES = ("polling", "aggregate", "measure", "broker")
 PATIENCE = 240.0
+# How far beside a row of the ledger something may lie that it explains: rows are in the events' own times, which answers lag behind (µs).
+_BESIDE = 900 * SECOND
 # What happened on the Hub just before the end may stand in no answer yet (µs).
 _EDGE = 300 * SECOND
 # A repository of the Hub that is deleted takes along what was done there: who looks, but dies now and then, sees only what stood so long.
@@ -53,7 +57,8 @@ class Day:
     coverage: tuple[float, float] | None = None
     hub_expected: set[str] = field(default_factory=set)
     hub_missing: list[Happened] = field(default_factory=list)
-    gaps: list[dict[str, object]] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    unexplained: list[str] = field(default_factory=list)
     logins_found: list[str] = field(default_factory=list)
 
     @property
@@ -106,6 +111,7 @@ def watch(folder: Path, *, rate: float, scale: float, hours: float, seed: int = 
             day.hub_expected = {deed.id for deed in told}
             published = day.ids
             day.hub_missing = [deed for deed in told if deed.id not in published]
+            day.unexplained = _unexplained(day, world)
             _time(day, world, since, ended)
             day.offences = [*world.github.offences, *world.hub.offences]
             assert station.end() == 0, station.err
@@ -182,7 +188,17 @@ def _read(day: Day, folder: Path) -> None:
         time.sleep(1)
         records = [value for _, value in _records(folder, TOPICS.activity) if value]
         day.published = [activity for value in records for activity in decode_batch(value).activities]
-    day.gaps = [json.loads(value) for _, value in _records(folder, TOPICS.gaps) if value]
+    day.gaps = [msgspec.json.decode(value, type=Gap) for _, value in _records(folder, TOPICS.gaps) if value]
+
+
+def _unexplained(day: Day, world: World) -> list[str]:
+    """Ids of what is missing although the ledger says of no feed that it could not see everything then."""
+    watched = [gap for gap in day.gaps if gap.feed not in ("github:/events", "huggingface:changes")]
+    github, hub = ([(gap.start, gap.end) for gap in watched if gap.feed.startswith(name)] for name in ("github:", "huggingface:"))
+    events = {event.id: event for event in world.ask(lambda: list(world.github.events))} if day.expected - day.github else {}
+    missing = [(id_, events[id_].visible_at, github) for id_ in day.expected - day.github]
+    missing += [(deed.id, deed.visible_at, hub) for deed in day.hub_missing]
+    return [id_ for id_, time, gaps in missing if not any(start - _BESIDE <= time <= end + _BESIDE for start, end in gaps)]
 
 
 def _time(day: Day, world: World, since: int, ended: int) -> None:
@@ -233,12 +249,12 @@ def main() -> None:
     print(
         f"{options.rate:g}/s, {options.hours:g} h at {options.scale:g} x, {day.kills} kills: "
         f"watched events {len(day.expected):,}, missing {len(day.expected - day.github)}, never shown {len(day.github - day.shown)}; "
-        f"Hub {len(day.hub_expected):,}, missing {len(day.hub_expected - day.ids)}; "
+        f"Hub {len(day.hub_expected):,}, missing {len(day.hub_expected - day.ids)}; of these not in the ledger {len(day.unexplained)}; "
         f"published {len(day.published):,}, different {len(day.ids):,}, counted {day.evaluation.activities:,}; "
         f"within 10 min {soon:.2f} %; coverage of /events {100 * said:.1f} % (true {100 * true:.1f} %); "
         f"offences {len(day.offences)}; logins found {len(day.logins_found)}"
     )
-    print("    gaps:", dict(Counter(f"{gap['feed']} {gap['reason']}" for gap in day.gaps).most_common(6)))
+    print("    gaps:", dict(Counter(f"{gap.feed} {gap.reason}" for gap in day.gaps).most_common(6)))
     for odd in (day.logins_found[:5], sorted(day.expected - day.github)[:5], day.hub_missing[:3], day.hub_missing[-1:], day.offences[:3]):
         if odd:
             print("    such as", odd)

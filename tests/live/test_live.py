@@ -13,7 +13,9 @@ def test_what_was_shown_is_counted_once_whatever_dies(tmp_path: Path) -> None:
     assert len(day.expected) > 100
     assert day.expected <= day.github <= day.shown
     assert len(day.hub_expected) > 50
-    assert day.hub_missing == []
+    # A station that was dead for very long missed something, and says so.
+    assert day.unexplained == []
+    assert len(day.hub_missing) <= len(day.hub_expected) / 100
     assert day.evaluation is not None
     assert day.evaluation.activities == len(day.ids)
     assert day.evaluation.activities + day.evaluation.duplicates == len(day.published)
