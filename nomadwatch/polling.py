@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 USER_AGENT: Final = f"nomadwatch/{__version__}"
 _LAST_WORDS: Final = 4.0
+# Seconds beyond the longest interval within which a mark comes: it keeps a minute behind its poll, and is told within another.
+_SETTLING: Final = 120.0
 _LOG: Final = logging.getLogger("nomadwatch.streams")
 
 
@@ -87,7 +89,7 @@ async def _poll(polling: Polling) -> None:
         open_session(USER_AGENT) as github_session,
         open_session(USER_AGENT) as hub_session,
     ):
-        outlet = KafkaOutlet(delivery, topics, clock, feeds, cursors, _report)
+        outlet = KafkaOutlet(delivery, topics, clock, feeds, cursors, _report, polling.interval_cap + _SETTLING)
         common: dict[str, Any] = {
             "watchlist": Watchlist.load(polling.watchlist or None),
             "actor_key": polling.actor_key,

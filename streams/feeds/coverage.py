@@ -1,7 +1,8 @@
 """Which share of event time each feed saw whole, and from that the coverage of every window.
 
 Kept in steps as windows are: minutes for two hours, hours for eight days, days for 35. A platform's coverage is the mean over its feeds:
-one of ten that is silent for a whole window leaves 0.9.
+one of ten that is silent for a whole window leaves 0.9. The newest minutes, of which no feed can have said yet that it saw them whole, are
+no part of the window of an hour; in the longer ones they weigh nothing.
 """
 
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ _decode: Final = msgspec.json.Decoder(_Steps, strict=False).decode
 
 
 class Coverage:
-    """The covered time of all feeds of a station.
+    """The covered time of all feeds of a station; what is younger than `settling` (µs) is not asked for yet.
 
     >>> coverage = Coverage()
     >>> coverage.add("github:/orgs/a/events", 0, 30 * MINUTE)
@@ -33,7 +34,8 @@ class Coverage:
     [0.5, 0.04]
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settling: int = 0) -> None:
+        self._settling = settling
         self._feeds: _Steps = {}
 
     def add(self, feed: str, start: int, end: int, share: float = 1.0) -> None:
@@ -50,13 +52,14 @@ class Coverage:
     def share(self, platform: str, scope: str, window: str, now: int) -> float | None:
         """The coverage of a window that ends now (µs); None where no feed of the scope is known."""
         step, count = _WINDOWS[window]
-        last = now // step
-        begin = last + 1 - count
+        begin = now // step + 1 - count
+        # Whole minutes that have settled; a step of hours goes on as long as the front does.
+        end = (now - self._settling) // MINUTE * MINUTE if self._settling and step == MINUTE else now
         shares = []
         for feed, steps in self._feeds.items():
             if feed.startswith(platform + ":") and (feed in _OF_ALL) is (scope == "all"):
-                covered = sum(steps[step].get(number, 0.0) for number in range(begin, last + 1))
-                shares.append(min(1.0, covered / max(1, now - begin * step)))
+                covered = sum(steps[step].get(number, 0.0) for number in range(begin, -(-end // step)))
+                shares.append(min(1.0, covered / max(1, end - begin * step)))
         return sum(shares) / len(shares) if shares else None
 
     def rows(self, now: int) -> Iterator[Row]:
@@ -79,8 +82,8 @@ class Coverage:
         return msgspec.json.encode(self._feeds)
 
     @classmethod
-    def restore(cls, data: bytes) -> Self:
+    def restore(cls, data: bytes, settling: int = 0) -> Self:
         """The coverage of a snapshot. Raises msgspec.MsgspecError for what is none."""
-        coverage = cls()
+        coverage = cls(settling)
         coverage._feeds = _decode(data)
         return coverage

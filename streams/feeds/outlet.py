@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from streams.activity import Activity, Batch, encode_batch, partition_of
+from streams.activity import SECOND, Activity, Batch, encode_batch, partition_of
 from streams.deliver import Delivery
 from streams.feeds.clock import Clock
 from streams.feeds.coverage import Coverage
@@ -37,17 +37,30 @@ class _Letter(msgspec.Struct):
 
 
 class KafkaOutlet:
-    """Publishes finds of all feeds. `cursors` are those of an earlier run, for the coverage that it knew; run `run` beside the pollers."""
+    """Publishes finds of all feeds; run `run` beside the pollers.
 
-    def __init__(self, delivery: Delivery, topics: Topics, clock: Clock, feeds: Feeds, cursors: dict[str, bytes], report: Report) -> None:
+    `cursors` are those of an earlier run, for the coverage that it knew; `settling` is after how many seconds of the station's a feed that
+    is well has said what it saw.
+    """
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        topics: Topics,
+        clock: Clock,
+        feeds: Feeds,
+        cursors: dict[str, bytes],
+        report: Report,
+        settling: float = 0.0,
+    ) -> None:
         self._delivery, self._topics = delivery, topics
         self._clock, self._feeds, self._report = clock, feeds, report
         self._waiting: list[tuple[Find, asyncio.Future[None]]] = []
         self._work = asyncio.Event()
         self._marks: dict[str, dict[str, int]] = {}
         self._told: dict[str, int] = {}
-        known = cursors.get(COVERAGE_CURSOR)
-        self.coverage = Coverage() if known is None else Coverage.restore(known)
+        known, unsettled = cursors.get(COVERAGE_CURSOR), round(settling * SECOND)
+        self.coverage = Coverage(unsettled) if known is None else Coverage.restore(known, unsettled)
         self.published = 0
         self._letters: Counter[str] = Counter()
         self.more_rows: Callable[[], list[Row]] = list

@@ -1,11 +1,14 @@
 """What dies, or is away, between a measurement and a dashboard: nothing is lost, and nothing grows meanwhile."""
 
+import asyncio
 import json
+import multiprocessing
 import os
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -13,10 +16,16 @@ from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import pytest
+from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 
+from agents.measurements import Measurement
+from sinks.board import wall_clock
+from sinks.prometheus import MOST
+from sinks.server import Sink
 from tests.nomadwatch.stations import Station
 from tests.prometheus.programs import program, running, wait_for
+from tests.sinks.made import evaluation_record, record
 
 STANDING = {"nomadwatch_activity", "nomadwatch_window_coverage_ratio", "nomadwatch_feed_polls"}
 GROWTH = 40 << 20
@@ -58,11 +67,11 @@ def total(station: Station) -> float:
     return sum(float(line.split()[-1]) for line in lines if line.startswith("nomadwatch_activities_total{"))
 
 
-def prometheus(folder: Path, station: Station) -> AbstractContextManager[str]:
-    """A Prometheus that scrapes the station each second; the folder keeps what it knows."""
-    target = station.url.removeprefix("http://")
+def prometheus(folder: Path, url: str, every: str = "1s") -> AbstractContextManager[str]:
+    """A Prometheus that scrapes a station again and again; the folder keeps what it knows."""
+    target = url.removeprefix("http://")
     (folder / "prometheus.yml").write_text(
-        f"global: {{scrape_interval: 1s}}\nscrape_configs: [{{job_name: nomadwatch, static_configs: [{{targets: ['{target}']}}]}}]\n"
+        f"global: {{scrape_interval: {every}}}\nscrape_configs: [{{job_name: nomadwatch, static_configs: [{{targets: ['{target}']}}]}}]\n"
     )
     places = f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}"
     return running([program("prometheus"), *places, "--web.listen-address=127.0.0.1:0"], folder)
@@ -74,7 +83,8 @@ def value(prometheus: str, query: str) -> float | None:
         with urlopen(f"http://{prometheus}/api/v1/query?{urlencode({'query': query})}", timeout=10) as answer:
             found = json.load(answer)["data"]["result"]
     except HTTPError as error:
-        assert error.code == 503, "it is not ready yet"
+        if error.code != 503:  # it is not ready yet
+            raise
         return None
     return float(found[0]["value"][1]) if found else None
 
@@ -99,15 +109,58 @@ def test_scrapes_stay_whole_while_measure_restarts(station: Station) -> None:
 
 def test_what_happened_while_prometheus_was_down_is_in_the_figures_when_it_is_back(station: Station, tmp_path: Path) -> None:
     query = "sum(nomadwatch_activities_total)"
-    with prometheus(tmp_path, station) as address:
+    with prometheus(tmp_path, station.url) as address:
         first = wait_for(lambda: value(address, query), "a first scrape")
     sinks = station.roles()["sinks"]
     size, began = rss(sinks), total(station)
     wait_for(lambda: total(station) > began + 100, "a hundred more activities")
     assert rss(sinks) < size + GROWTH, "nothing is kept for a Prometheus that is away"
-    with prometheus(tmp_path, station) as address:
+    with prometheus(tmp_path, station.url) as address:
         wait_for(lambda: (value(address, query) or 0.0) > began + 100, "what was counted meanwhile")
         # One counter that went on, not one that began anew: its increase is everything, whenever it happened.
         assert value(address, "sum(resets(nomadwatch_activities_total[10m]))") == 0
         assert value(address, f"min_over_time({query}[10m:1s])") == pytest.approx(first, abs=began - first + 1)
         assert value(address, "min(up)") == 1
+
+
+def crowded(count: int, line: Connection) -> None:
+    """A sink whose board has more series than a scrape may have; says its port."""
+
+    async def main() -> None:
+        sink = Sink("", "")
+        for number in range(count):
+            labels = {"scope": "all", "platform": "github", "feature": "review", "window": "24h", "repository": f"an-owner/name-{number}"}
+            sink.board.put(*record(Measurement("nomadwatch_top_repository_activity", labels, number + 0.5)))
+        now = wall_clock()
+        sink.board.put(*evaluation_record(evaluated_at=now, front=now, watermark=now))
+        runner = web.AppRunner(sink.app(), access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        line.send(runner.addresses[0][1])
+        await asyncio.Event().wait()
+
+    asyncio.run(main())
+
+
+def test_a_board_of_sixty_thousand_series_is_scraped_to_its_bound_in_bounded_memory(tmp_path: Path) -> None:
+    here, there = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=crowded, args=(60_000, there), daemon=True)
+    process.start()
+    try:
+        assert here.poll(60)
+        with prometheus(tmp_path, f"http://127.0.0.1:{here.recv()}", every="4s") as address:
+            kept = wait_for(lambda: value(address, "count({job='nomadwatch', __name__=~'nomadwatch_.*'})"), "a scrape")
+            assert kept <= MOST
+            size = rss(process.pid or 0)
+            assert size < 600 << 20
+            left_out = value(address, "nomadwatch_series_left_out")
+            named = value(address, "count(nomadwatch_top_repository_activity)")
+            assert left_out is not None
+            assert named is not None
+            assert left_out + named == 60_000
+            wait_for(lambda: (value(address, "sum(count_over_time(up[1m]))") or 0.0) >= 3, "more scrapes")
+            assert value(address, "min_over_time(up[1m])") == 1
+            assert rss(process.pid or 0) < size + 2 * GROWTH
+    finally:
+        process.kill()
+        process.join()

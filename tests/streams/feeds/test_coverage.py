@@ -1,0 +1,51 @@
+"""How much of a window the feeds saw: exact in whole minutes, and not asked for what no feed can have said yet."""
+
+import pytest
+
+from streams.activity import HOUR, MINUTE
+from streams.feeds.coverage import Coverage
+
+FEED = "github:/orgs/allenai/events"
+NOW = 1_000 * HOUR + 30 * MINUTE + 20_000_000
+SETTLING = 7 * MINUTE
+
+
+def share(coverage: Coverage, window: str = "1h", now: int = NOW) -> float | None:
+    return coverage.share("github", "watched", window, now)
+
+
+def test_a_feed_that_is_well_covers_the_hour_although_its_mark_lags() -> None:
+    strict, settled = Coverage(), Coverage(SETTLING)
+    for coverage in strict, settled:
+        coverage.add(FEED, NOW - 2 * HOUR, NOW - 6 * MINUTE)
+    assert share(settled) == 1.0
+    assert share(strict) == pytest.approx(1 - 6 / 59.33, abs=0.001)
+
+
+def test_a_gap_is_never_hidden_by_what_has_not_settled() -> None:
+    coverage = Coverage(SETTLING)
+    coverage.add(FEED, NOW - 2 * HOUR, NOW - 40 * MINUTE)
+    coverage.add(FEED, NOW - 37 * MINUTE, NOW)
+    # From 29:00 before the hour's end up to 7 minutes before now: 52 whole minutes, three of them missed.
+    assert share(coverage) == pytest.approx(49 / 52)
+    late = Coverage(SETTLING)
+    late.add(FEED, NOW - 2 * HOUR, NOW - 10 * MINUTE)
+    assert share(late) == pytest.approx(1 - (3 - 20 / 60) / 52)
+
+
+def test_longer_windows_go_up_to_now() -> None:
+    coverage = Coverage(SETTLING)
+    coverage.add(FEED, NOW - 30 * HOUR, NOW - 6 * MINUTE)
+    length = 23 * 60 + 30 + 20 / 60
+    assert share(coverage, "24h") == pytest.approx(1 - 6 / length)
+
+
+def test_a_snapshot_keeps_what_was_covered() -> None:
+    coverage = Coverage(SETTLING)
+    coverage.add(FEED, NOW - 2 * HOUR, NOW - 20 * MINUTE)
+    again = Coverage.restore(coverage.snapshot(), SETTLING)
+    assert share(again) == share(coverage) != 1.0
+
+
+def test_what_was_never_covered_is_unknown() -> None:
+    assert share(Coverage(SETTLING)) is None
