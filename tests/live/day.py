@@ -1,6 +1,6 @@
 """A station looks at the simulated platforms while everything that can die dies; then what it counted is compared with the truth.
 
-    python -m tests.live.day [--rate N] [--scale N] [--hours N] [--calm]
+    python -m tests.live.day [--rate N] [--scale N] [--hours N] [--rest N] [--calm]
 
 prints one row: what was shown, published, counted; how soon; how good the estimate of the coverage is.
 """
@@ -72,8 +72,8 @@ class Day:
         return {each.id for each in self.published}
 
 
-def watch(folder: Path, *, rate: float, scale: float, hours: float, seed: int = 5, calm: bool = False) -> Day:
-    """Let a station look for so many simulated hours; unless `calm`, with faults and everybody killed now and then."""
+def watch(folder: Path, *, rate: float, scale: float, hours: float, seed: int = 5, rest: float = 3.0, calm: bool = False) -> Day:
+    """Let a station look for so many simulated hours; unless `calm`, with faults and somebody killed every `rest` seconds of the wall's."""
     day, random = Day(hours), Random(seed)
     watchlist = folder / "watchlist.yaml"
     watchlist.write_text(WATCHLIST)
@@ -90,7 +90,7 @@ def watch(folder: Path, *, rate: float, scale: float, hours: float, seed: int = 
                 if calm:
                     time.sleep(min(1.0, max(0.0, until - time.monotonic())))
                     continue
-                time.sleep(random.uniform(1.0, 5.0))
+                time.sleep(rest * random.uniform(1 / 3, 5 / 3))
                 day.kills += 1
                 if day.kills % 6 == 0:
                     station.kill()
@@ -239,10 +239,11 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1.0, help="events of GitHub a simulated second")
     parser.add_argument("--scale", type=float, default=480.0)
     parser.add_argument("--hours", type=float, default=24.0)
+    parser.add_argument("--rest", type=float, default=3.0, help="seconds of the wall's clock between two deaths (default: 3)")
     parser.add_argument("--calm", action="store_true", help="no faults, nobody dies")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        day = watch(Path(name), rate=options.rate, scale=options.scale, hours=options.hours, calm=options.calm)
+        day = watch(Path(name), rate=options.rate, scale=options.scale, hours=options.hours, rest=options.rest, calm=options.calm)
     assert day.evaluation is not None
     soon = 100 * float(np.mean(np.array(day.delays) <= 600)) if day.delays else float("nan")
     said, true = day.coverage or (float("nan"), float("nan"))
