@@ -17,7 +17,7 @@ from faust.tables.manager import TableManager
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
 from faust.types import TP
 
-from agents.checkpoint import Checkpoints, Outgoing, read_back
+from agents.checkpoint import RECEIVED, Checkpoints, Outgoing, read_back
 from agents.config import Config
 from agents.operators.partition import Partition
 from agents.service import run_app
@@ -86,6 +86,8 @@ class Aggregate:
         self.written: dict[int, int] = {}
         self.poison: dict[int, list[Outgoing]] = {}
         self.holes: dict[int, int] = {}
+        # When (s) the oldest record arrived that is not in a checkpoint yet.
+        self.received: dict[int, float] = {}
         self.lock = asyncio.Lock()
         self.urgent = asyncio.Event()
         self.app = self._app()
@@ -162,7 +164,7 @@ class Aggregate:
         logger.info("owns partitions %s after %.2f s", numbers, time.monotonic() - started)
 
     def _drop(self) -> None:
-        for table in (self.partitions, self.written, self.poison, self.holes):
+        for table in (self.partitions, self.written, self.poison, self.holes, self.received):
             table.clear()
 
     # Aggregation.
@@ -188,6 +190,8 @@ class Aggregate:
                 partition.progress.offset = message.offset
                 continue
             if partition.advance(message.offset, batch):
+                if batch.activities:
+                    self.received.setdefault(message.partition, message.timestamp)
                 if partition.closing_due:
                     async with self.lock:
                         for _ in partition.close():
@@ -247,7 +251,11 @@ class Aggregate:
         await self.app.consumer._commit({TP(self.source, n): self.written[n] + 1 for n in due})
 
     def _outgoing(self, number: int, partition: Partition) -> list[Outgoing]:
-        return self.poison.pop(number, []) + [Outgoing(self.panes, number, key, value) for key, value in partition.checkpoint()]
+        changed = [Outgoing(self.panes, number, key, value) for key, value in partition.checkpoint()]
+        received = self.received.pop(number, None)
+        if received is not None:
+            changed[-1] = changed[-1]._replace(headers=((RECEIVED, str(round(1000 * received)).encode()),))
+        return self.poison.pop(number, []) + changed
 
     async def _fill_holes(self) -> None:
         """Read again what a rebalance made Faust skip; once is not enough where a fetch was under way."""

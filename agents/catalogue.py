@@ -123,7 +123,8 @@ _row(
     "exact",
     help="Read it before every other figure of the window: the share of its time in which the feeds were complete. Two hours after a "
     "first start a 30-day window says 0.003, and its figures are those of two hours.",
-    formula="time that the feeds covered ÷ length of the window; of several partitions the least",
+    formula="time that the feeds covered ÷ length of the window; of several partitions the least; live, an hour ends before the newest "
+    "minutes, which no feed can have shown yet",
 )
 _row(
     "intensity",
@@ -318,6 +319,16 @@ _row(
     formula="least mark of all feeds and partitions",
 )
 _row(
+    "series_left_out",
+    "",
+    "series",
+    "exact",
+    group="H",
+    help="How many measurements a scrape left out to stay within 50,000 series. Above 0 figures are missing from `/metrics`, not from the "
+    "topic: watch fewer projects.",
+    formula="series on the board - room for them",
+)
+_row(
     "pipeline_latency_seconds",
     "stage",
     "seconds",
@@ -326,7 +337,8 @@ _row(
     group="H",
     help="How long what has arrived takes from one stage to the next. Together they are the delay between a poll and a dashboard; feeds "
     "add their own (`feed_lag_seconds`).",
-    formula="shown: time of a scrape - evaluation that it showed, one observation a scrape",
+    formula="folded: checkpoint - timestamp of the oldest record of `activity` that it adds, one observation a checkpoint and partition; "
+    "measured: evaluation - checkpoint, one each; shown: time of a scrape - evaluation that it showed, one a scrape; since the role began",
 )
 _row(
     "reference",

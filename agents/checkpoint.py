@@ -15,6 +15,9 @@ from agents.config import Config
 
 TRANSACTION_TIMEOUT: Final = 30.0
 MAX_REQUEST_BYTES: Final = 8 << 20
+# A header of a partition's progress: when (ms, the wall's) the oldest record arrived that the checkpoint adds. Not in the progress itself,
+# for the same input shall give the same panes.
+RECEIVED: Final = "received"
 
 
 class Outgoing(NamedTuple):
@@ -24,6 +27,7 @@ class Outgoing(NamedTuple):
     partition: int
     key: bytes
     value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class Checkpoints:
@@ -64,10 +68,10 @@ class Checkpoints:
             # Whole batches: sending record by record costs ten times as much.
             batch = producer.create_batch()
             for record in own:
-                if batch.append(timestamp=None, key=record.key, value=record.value) is None:
+                if batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers)) is None:
                     sent.append(await producer.send_batch(batch, topic, partition=partition))
                     batch = producer.create_batch()
-                    batch.append(timestamp=None, key=record.key, value=record.value)
+                    batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers))
             sent.append(await producer.send_batch(batch, topic, partition=partition))
         await asyncio.gather(*sent)
         await producer.commit_transaction()

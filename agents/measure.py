@@ -14,9 +14,9 @@ import faust
 from aiokafka import TopicPartition
 from faust.app.base import BootStrategy
 
-from agents.checkpoint import Checkpoints, Outgoing, committed_consumer, read_back
+from agents.checkpoint import RECEIVED, Checkpoints, Outgoing, committed_consumer, read_back
 from agents.config import Config
-from agents.measurements import EVALUATION, Evaluation, encode, is_health, series
+from agents.measurements import EVALUATION, Evaluation, Histogram, encode, is_health, series
 from agents.operators.pane import RecordKey
 from agents.operators.progress import decode_progress
 from agents.operators.window import Windows
@@ -52,6 +52,9 @@ class Measure:
         # One transactional id: of two that run by mistake the later one fences the earlier.
         self.output = Checkpoints(config, "measure")
         self.dirty = False
+        self.latencies = {stage: Histogram() for stage in ("folded", "measured")}
+        # When (ms) the checkpoints were made that no evaluation shows yet.
+        self.folded: list[int] = []
         self.app = _App(
             f"{config.prefix}measure",
             broker=f"kafka://{config.bootstrap}",
@@ -82,6 +85,8 @@ class Measure:
                 for place, records in fetched.items():
                     for record in records:
                         self._put(place.partition, record.key, record.value)
+                        if caught_up and record.headers:
+                            self._note(record.timestamp, dict(record.headers))
                 if not caught_up:
                     caught_up = all([await consumer.position(place) >= ends[place] for place in places])
                     if caught_up:
@@ -105,6 +110,13 @@ class Measure:
         else:
             self.windows.put(partition, RecordKey.parse(key), value)
 
+    def _note(self, at: int, headers: dict[str, bytes]) -> None:
+        """Take up when (ms) a checkpoint was made, and when its oldest record had arrived."""
+        received = headers.get(RECEIVED)
+        if received is not None:
+            self.latencies["folded"].observe((at - int(received)) / 1e3)
+            self.folded.append(at)
+
     async def _publish(self, complete: bool) -> None:
         """Bring the windows to the front and publish what changed, in one transaction that ends with the evaluation."""
         self.dirty = False
@@ -121,8 +133,12 @@ class Measure:
         dead_letters: Counter[str] = Counter()
         for progress in known.values():
             dead_letters.update(progress.dead_letters)
+        now = time.time_ns() // 1000
+        for at in self.folded:
+            self.latencies["measured"].observe((now - 1000 * at) / 1e6)
+        self.folded.clear()
         return Evaluation(
-            evaluated_at=time.time_ns() // 1000,
+            evaluated_at=now,
             front=self.windows.front,
             watermark=self.windows.watermark,
             offsets={number: progress.offset + 1 for number, progress in known.items()},
@@ -132,6 +148,7 @@ class Measure:
             late=sum(progress.late for progress in known.values()),
             dead_letters=dict(dead_letters),
             closed=complete,
+            latencies=self.latencies,
         )
 
 

@@ -8,13 +8,19 @@ Other roles publish how they are doing, and what they alone know, each under one
 once, and believes it before a measurement of the same series.
 """
 
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
+from math import inf
 from typing import Final
 
 import msgspec
 
 EVALUATION: Final = b"evaluation"
 _HEALTH: Final = b"health/"
+LATENCY: Final = "nomadwatch_pipeline_latency_seconds"
+# Seconds; what a board shows is stale after the last.
+_BUCKETS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
 class Measurement(msgspec.Struct, frozen=True):
@@ -25,11 +31,41 @@ class Measurement(msgspec.Struct, frozen=True):
     value: float
 
 
+class Histogram(msgspec.Struct):
+    """Durations in seconds since a process began, counted in buckets; clocks of two machines may differ, so none is below 0.
+
+    >>> histogram = Histogram()
+    >>> list(histogram.rows(LATENCY, {"stage": "shown"}))
+    []
+    >>> histogram.observe(0.2)
+    >>> [(row.labels.get("le"), row.value) for row in histogram.rows(LATENCY, {"stage": "shown"})][:3]
+    [('0.1', 0), ('0.25', 1), ('0.5', 1)]
+    """
+
+    counts: list[int] = msgspec.field(default_factory=lambda: [0] * (len(_BUCKETS) + 1))
+    sum: float = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count one."""
+        seconds = max(0.0, seconds)
+        self.counts[bisect_left(_BUCKETS, seconds)] += 1
+        self.sum += seconds
+
+    def rows(self, name: str, labels: dict[str, str]) -> Iterator[Measurement]:
+        """As the catalogue's histogram of that name; none before the first observation."""
+        if not any(self.counts):
+            return
+        for edge, count in zip((*_BUCKETS, inf), accumulate(self.counts), strict=True):
+            yield Measurement(name + "_bucket", {**labels, "le": "+Inf" if edge == inf else str(edge)}, count)
+        yield Measurement(name + "_count", labels, sum(self.counts))
+        yield Measurement(name + "_sum", labels, self.sum)
+
+
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     """The state that the measurements before it show. Times in µs UTC; `offsets`: the next offset of each partition of `activity`.
 
     `front` is None until something has arrived. `missing` records were gone before they could be aggregated. `closed`: the feeds of every
-    partition have ended.
+    partition have ended. `latencies`: by stage, how long what has arrived took, as far as the evaluating process saw it.
     """
 
     evaluated_at: int
@@ -42,6 +78,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     missing: int = 0
     dead_letters: dict[str, int]
     closed: bool
+    latencies: dict[str, Histogram] = {}
 
 
 class HealthReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,13 +1,20 @@
 """How long an activity takes from its receipt to the first answer of /metrics that contains it, and what each role uses meanwhile.
 
-python -m benchmarks.live [--rate N] [--seconds N]
+python -m benchmarks.live [--rate N] [--seconds N] [--speed N]
 
-The outlet of the pollers runs in this process and is given finds as they would come; broker, aggregate, measure and sinks are processes as
-a station has them. /metrics is asked every 0.1 s for `nomadwatch_activities_total`.
+Two stations, one after the other, each with broker, aggregate, measure and sinks as processes of their own:
+
+1. The outlet of the pollers runs in this process and is given finds as they would come. /metrics is asked every 0.1 s for
+   `nomadwatch_activities_total`: this gives the delay.
+2. The pollers are a process too, `nomadwatch streams`, and look at the simulated GitHub and Hub, where as many events happen in a second,
+   four of five on GitHub. Their time runs `speed` times as fast, so that the pollers ask `speed` times as often as real servers allow;
+   otherwise hardly any of the events would be shown to them. So what they use is an upper bound.
 """
 
 import argparse
 import asyncio
+import json
+import os
 import re
 import subprocess
 import sys
@@ -15,7 +22,7 @@ import tempfile
 import time
 import urllib.request
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
@@ -35,18 +42,55 @@ from streams.topics import Topics
 
 TOPICS = Topics()
 _WARM_UP = 5.0
+# Of the pollers: their first looks are over, which take all that the feeds hold.
+_SETTLED = 20.0
+_PATIENCE = 60.0
+_GITHUB_SHARE = 0.8
 _NOTHING = encode(HealthReport(role="benchmark", evaluated_at=0, rows=[]))
 _COUNTED = re.compile(rb'^nomadwatch_activities_total{[^}]*scope="all"[^}]*} (\S+)', re.MULTILINE)
+_SPEAKING = ("broker", "sinks", "serve")
 
 
 @contextmanager
-def role(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def role(
+    *arguments: str, module: str = "nomadwatch", environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A command of nomadwatch and the first line that it says, if it says any."""
-    command = [sys.executable, "-m", "nomadwatch", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", module, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}) as process:
         assert process.stdout is not None
-        yield process, process.stdout.readline().strip() if arguments[0] in ("broker", "sinks") else ""
-        process.terminate()
+        try:
+            yield process, process.stdout.readline().strip() if arguments[0] in _SPEAKING else ""
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def station() -> Iterator[tuple[str, str, dict[str, subprocess.Popen[str]]]]:
+    """Its broker's address, where /metrics is, and its roles."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        broker, bootstrap = stack.enter_context(role("broker", "--port", "0", "--data-dir", str(folder / "broker")))
+        admin.create(bootstrap, TOPICS)
+        common = ("--broker", bootstrap)
+        roles = {"broker": broker}
+        for name in ("aggregate", "measure"):
+            roles[name], _ = stack.enter_context(role(name, *common, "--data-dir", str(folder)))
+        roles["sinks"], url = stack.enter_context(role("sinks", *common, "--port", "0"))
+        yield bootstrap, url, roles
+
+
+def ask(url: str) -> int:
+    """How many activities /metrics counts."""
+    text = urllib.request.urlopen(url, timeout=30).read()
+    return int(sum(float(value) for value in _COUNTED.findall(text)))
+
+
+def show(roles: Mapping[str, subprocess.Popen[str]], before: Mapping[str, float], wall: float) -> None:
+    """A line for each role: its share of a core over `wall` seconds, and its memory now."""
+    print(f"\n{'role':<22}{'CPU':>8}{'memory':>10}")
+    for name, process in roles.items():
+        print(f"{name:<22}{100 * (cpu_seconds(process.pid) - before[name]) / wall:>6.1f} %{resident_mb(process.pid):>7.0f} MB")
 
 
 def finds(rate: float, random: Random) -> Iterator[Find]:
@@ -104,9 +148,8 @@ async def watch(url: str, received: deque[tuple[int, float]], latencies: list[fl
     """Ask /metrics and note for each activity that is new in an answer how long it took."""
     counted = 0
     while not (enough.is_set() and not received):
-        text = await asyncio.to_thread(lambda: urllib.request.urlopen(url, timeout=30).read())
+        total = await asyncio.to_thread(ask, url)
         answered = time.monotonic()
-        total = int(sum(float(value) for value in _COUNTED.findall(text)))
         while received and received[0][0] <= total:
             number, at = received.popleft()
             latencies += [answered - at] * (number - counted)
@@ -128,34 +171,72 @@ async def measure(bootstrap: str, url: str, rate: float, seconds: float) -> list
     return latencies
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--rate", type=float, default=200.0, help="activities a second")
-    parser.add_argument("--seconds", type=float, default=60.0)
-    options = parser.parse_args()
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        broker, bootstrap = stack.enter_context(role("broker", "--port", "0", "--data-dir", str(folder / "broker")))
-        admin.create(bootstrap, TOPICS)
-        common = ("--broker", bootstrap)
-        roles = {"broker": broker}
-        for name in ("aggregate", "measure"):
-            roles[name], _ = stack.enter_context(role(name, *common, "--data-dir", str(folder)))
-        roles["sinks"], url = stack.enter_context(role("sinks", *common, "--port", "0"))
+def delays(rate: float, seconds: float) -> None:
+    """The first station."""
+    with station() as (bootstrap, url, roles):
         time.sleep(_WARM_UP)
         before = {name: cpu_seconds(process.pid) for name, process in roles.items()}
         own = time.process_time()
         begun = time.monotonic()
-        latencies = asyncio.run(measure(bootstrap, url, options.rate, options.seconds))
+        latencies = asyncio.run(measure(bootstrap, url, rate, seconds))
         wall = time.monotonic() - begun
         p50, p99, most = np.percentile(latencies, (50, 99, 100))
-        print(f"{len(latencies):,} activities at {options.rate:g}/s, from receipt to /metrics:")
+        print(f"{len(latencies):,} activities at {rate:g}/s, from receipt to /metrics:")
         print(f"p50 {p50:.2f} s, p99 {p99:.2f} s, at most {most:.2f} s")
-        print(f"\n{'role':<22}{'CPU':>8}{'memory':>10}")
-        for name, process in roles.items():
-            print(f"{name:<22}{100 * (cpu_seconds(process.pid) - before[name]) / wall:>6.1f} %{resident_mb(process.pid):>7.0f} MB")
+        show(roles, before, wall)
         print(f"{'outlet and this watch':<22}{100 * (time.process_time() - own) / wall:>6.1f} %")
+
+
+@contextmanager
+def pollers(bootstrap: str, rate: float, speed: float) -> Iterator[subprocess.Popen[str]]:
+    """The role `streams` on a simulated GitHub and Hub of its own."""
+    rates = ("--rate", str(_GITHUB_SHARE * rate / speed), "--hub-rate", str((1 - _GITHUB_SHARE) * rate / speed))
+    tokens = ("--token", "simulated", "--hub-token", "simulated")
+    with role("serve", "--scale", str(speed), *rates, *tokens, module="simulator") as (_, line):
+        world = json.loads(line)
+        settings = {
+            "NOMADWATCH_GITHUB_API": world["github"],
+            "HF_ENDPOINT": world["huggingface"],
+            "NOMADWATCH_TIME_SCALE": str(speed),
+            "NOMADWATCH_TIME_ORIGIN": str(world["origin"]),
+            **dict.fromkeys(("GITHUB_TOKEN", "HF_TOKEN"), "simulated"),
+        }
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            role("streams", "--broker", bootstrap, "--data-dir", folder, environment=settings) as (
+                process,
+                _,
+            ),
+        ):
+            yield process
+
+
+def usage(rate: float, seconds: float, speed: float) -> None:
+    """The second station."""
+    with station() as (bootstrap, url, roles), pollers(bootstrap, rate, speed) as process:
+        deadline = time.monotonic() + _PATIENCE
+        while not ask(url):
+            assert time.monotonic() < deadline, "the pollers have found nothing"
+            time.sleep(0.5)
+        time.sleep(_SETTLED)
+        roles = {"streams": process, **roles}
+        before, counted = {name: cpu_seconds(each.pid) for name, each in roles.items()}, ask(url)
+        begun = time.monotonic()
+        time.sleep(seconds)
+        wall, came = time.monotonic() - begun, ask(url) - counted
+        print(f"\nThe pollers too, {speed:g} times as fast, at {rate:g} events/s: {came / wall:.0f} activities/s came through them")
+        show(roles, before, wall)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--rate", type=float, default=200.0, help="activities a second")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of each of the two measurements")
+    parser.add_argument("--speed", type=float, default=60.0, help="how fast the time of the pollers and their world goes")
+    options = parser.parse_args()
+    delays(options.rate, options.seconds)
+    usage(options.rate, options.seconds, options.speed)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import Final
 
 from agents.measurements import (
     EVALUATION,
+    LATENCY,
     Evaluation,
     HealthReport,
     Measurement,
@@ -131,3 +132,5 @@ def _health_of(evaluation: Evaluation) -> Iterator[Measurement]:
         yield Measurement("nomadwatch_dead_letters_total", {"reason": reason}, count)
     if evaluation.watermark is not None:
         yield Measurement("nomadwatch_watermark_timestamp_seconds", {"role": "measure"}, evaluation.watermark / 1e6)
+    for stage, latency in evaluation.latencies.items():
+        yield from latency.rows(LATENCY, {"stage": stage})

@@ -1,9 +1,7 @@
 """The board as Prometheus sees it: a view at the moment of a scrape, nothing is kept twice."""
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
-from itertools import accumulate, chain
-from math import inf
+from itertools import chain, islice
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -12,13 +10,14 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from agents.catalogue import CATALOGUE
-from agents.measurements import Measurement, series
+from agents.measurements import LATENCY, Histogram, Measurement, series
 from agents.metric import Metric
 from sinks.board import Board, wall_clock
+from sinks.reference import REFERENCE
 
-LATENCY: Final = "nomadwatch_pipeline_latency_seconds"
-# Seconds; a board is stale after the last.
-_BUCKETS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+# Labels are bounded one by one (docs/metrics.md); this is what their product may come to.
+MOST: Final = 50_000
+LEFT_OUT: Final = "nomadwatch_series_left_out"
 _PARTS: Final = ("_bucket", "_count", "_sum")
 
 
@@ -26,15 +25,16 @@ class BoardCollector(Collector):
     """Collects the families of the catalogue that have a value on the board; unknown is absent. `now` in µs UTC.
 
     Left out are `strangers`, names without a row in the catalogue, and rows `repeated`: as often as a scrape met a series that another role
-    had said before.
+    had said before. Of measurements beyond `most` series a scrape says how many it left out; what the roles say of themselves always fits.
     """
 
-    def __init__(self, board: Board, now: Callable[[], int] = wall_clock) -> None:
+    def __init__(self, board: Board, now: Callable[[], int] = wall_clock, most: int = MOST) -> None:
         self.strangers: set[str] = set()
         self.repeated = 0
         self._board = board
         self._now = now
-        self._latency = _Histogram(LATENCY, {"stage": "shown"})
+        self._most = most
+        self._latency = Histogram()
         self._rows = {name: row for row in CATALOGUE for name in _sample_names(row)}
 
     def describe(self) -> Iterator[Family]:
@@ -46,8 +46,13 @@ class BoardCollector(Collector):
         families: dict[str, Family] = {}
         evaluation = self._board.evaluation
         if evaluation is not None and not self._board.is_stale:
-            self._latency.observe(max(0.0, (self._now() - evaluation.evaluated_at) / 1e6))
-        for measurement in chain(self._board.shown, self._health()):
+            self._latency.observe((self._now() - evaluation.evaluated_at) / 1e6)
+        shown, health = self._board.shown, [row for row in self._health() if row.name != LEFT_OUT]
+        room = max(0, self._most - len(health) - len(REFERENCE) - 1)
+        if shown:
+            health.append(Measurement(LEFT_OUT, {}, max(0, len(shown) - room)))
+        # What the papers found stands beside what is measured, never alone.
+        for measurement in chain(islice(shown, room), REFERENCE if shown else (), health):
             row = self._rows.get(measurement.name)
             if row is None:
                 self.strangers.add(measurement.name)
@@ -66,7 +71,7 @@ class BoardCollector(Collector):
     def _health(self) -> Iterator[Measurement]:
         """What the roles say, each series once: Prometheus refuses a scrape that says one twice."""
         seen: set[bytes] = set()
-        for measurement in (*self._latency.rows(), *self._board.health):
+        for measurement in (*self._latency.rows(LATENCY, {"stage": "shown"}), *self._board.health):
             key = series(measurement.name, measurement.labels)
             if key in seen:
                 self.repeated += 1
@@ -97,26 +102,3 @@ def _place_in_histogram(sample: Sample) -> tuple[list[tuple[str, str]], str, flo
     """Buckets of one label set beside each other, rising, before their count and sum."""
     labels = [(label, value) for label, value in sorted(sample.labels.items()) if label != "le"]
     return labels, sample.name, float(sample.labels.get("le", 0))
-
-
-class _Histogram:
-    """Observations since the start of the process."""
-
-    def __init__(self, name: str, labels: dict[str, str]) -> None:
-        self._name = name
-        self._labels = labels
-        self._counts = [0] * (len(_BUCKETS) + 1)
-        self._sum = 0.0
-
-    def observe(self, value: float) -> None:
-        self._counts[bisect_left(_BUCKETS, value)] += 1
-        self._sum += value
-
-    def rows(self) -> Iterator[Measurement]:
-        """None before the first observation."""
-        if not any(self._counts):
-            return
-        for edge, count in zip((*_BUCKETS, inf), accumulate(self._counts), strict=True):
-            yield Measurement(self._name + "_bucket", {**self._labels, "le": "+Inf" if edge == inf else str(edge)}, count)
-        yield Measurement(self._name + "_count", self._labels, sum(self._counts))
-        yield Measurement(self._name + "_sum", self._labels, self._sum)

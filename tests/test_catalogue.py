@@ -33,7 +33,7 @@ def test_every_metric_of_activity_and_intensity_has_a_row() -> None:
     assert rows["H"] == {
         *("feed_polls_total", "feed_coverage_ratio", "feed_gaps_total", "feed_gap_seconds_total", "feed_lag_seconds"),
         *("feed_rate_limit_remaining", "duplicates_total", "late_total", "dead_letters_total", "watermark_timestamp_seconds"),
-        "pipeline_latency_seconds",
+        *("series_left_out", "pipeline_latency_seconds"),
     }
 
 

@@ -5,6 +5,7 @@ import base64
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,11 +56,14 @@ def workers(bootstrap: str, folder: Path) -> Iterator[None]:
         assert [process.wait(timeout=15) for process in running] == [0, 0], "SIGTERM is a clean end"
 
 
-def send(bootstrap: str, *values: bytes) -> None:
+def send(bootstrap: str, *values: bytes, at: float | None = None) -> None:
+    """Records of the topic `activity`, received now or at a time (s)."""
+    stamp = None if at is None else int(1000 * at)
+
     async def produce() -> None:
         async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
             for value in values:
-                await producer.send_and_wait(TOPICS.activity, value, partition=0)
+                await producer.send_and_wait(TOPICS.activity, value, partition=0, timestamp_ms=stamp)
 
     asyncio.run(produce())
 
@@ -145,6 +149,31 @@ def test_a_restart_withdraws_no_figure_and_nothing_of_others(tmp_path: Path) -> 
     grown = {key: decode_measurement(value).value for _, key, value in since if value and b"activities_total" in key}
     assert grown
     assert all(value > totals[key] for key, value in grown.items())
+
+
+def test_how_long_it_takes_until_it_is_folded_and_measured_is_told(tmp_path: Path) -> None:
+    """Of what a worker sees happen; a batch that says it waited for an hour did, and marks alone wait for nothing."""
+    broker = Embedded(tmp_path)
+    try:
+        admin.create(broker.bootstrap, TOPICS)
+        send(broker.bootstrap, batch(1))
+        with workers(broker.bootstrap, tmp_path):
+            first = evaluated(broker.bootstrap, 1).latencies
+            send(broker.bootstrap, batch(2, 3), at=time.time() - 3600)
+            evaluated(broker.bootstrap, 2)
+            send(broker.bootstrap, encode_batch(Batch(feed="test", complete_to=NOW)))
+            then = evaluated(broker.bootstrap, 3).latencies
+        before = sum(first["folded"].counts)
+        assert sum(then["folded"].counts) == sum(then["measured"].counts) == before + 1
+        assert (first["folded"].counts[-1], then["folded"].counts[-1]) == (0, 1), "longer than a minute"
+        assert then["folded"].sum >= 3600
+        assert 0 <= then["measured"].sum < 3600
+        with workers(broker.bootstrap, tmp_path):
+            send(broker.bootstrap, encode_batch(Batch(feed="test", complete_to=NOW + 1)))
+            again = evaluated(broker.bootstrap, 4).latencies
+        assert not any(sum(latency.counts) for latency in again.values()), "what was folded before the start is no news"
+    finally:
+        broker.stop()
 
 
 SPIED = """

@@ -28,7 +28,7 @@ def test_the_report_of_a_messy_world_equals_its_truth(world: World) -> None:
     assert world.undisturbed.input["late"] == 0
     assert world.undisturbed.report["as_of"] == rfc3339(world.truth.front)
     # Nothing agrees by being empty.
-    assert len({row["name"] for row in world.undisturbed.measurements}) == 15
+    assert len({row["name"] for row in world.undisturbed.measurements}) == 16
     assert world.truth.duplicates > 500
     assert set(world.truth.dead_letters) == {"json", "not-an-event", "unknown-type", "missing-field", "bad-time", "future"}
 

@@ -15,10 +15,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from agents.catalogue import CATALOGUE
-from agents.measurements import Measurement, series
+from agents.measurements import LATENCY, Histogram, Measurement, series
 from agents.metric import Metric
 from sinks.board import STALE_AFTER, Board
-from sinks.prometheus import LATENCY, BoardCollector, registry_of
+from sinks.prometheus import MOST, BoardCollector, registry_of
 from tests.sinks.made import NOON, evaluation_record, measurement, record
 from tests.sinks.publishing import health_record, polled
 from tests.sinks.test_live_board import Clock
@@ -33,11 +33,11 @@ COMMITS = measurement("commits", 5.0, scope="all", platform="github", window="1h
 class Scraped:
     """A live board with its registry, at noon."""
 
-    def __init__(self, *records: tuple[bytes, bytes | None]) -> None:
+    def __init__(self, *records: tuple[bytes, bytes | None], most: int = MOST) -> None:
         self.clock = Clock()
         self.board = Board(live=True, now=self.clock)
         self.board.take(records)
-        self.collector = BoardCollector(self.board, self.clock)
+        self.collector = BoardCollector(self.board, self.clock, most)
         self.registry = registry_of(self.collector)
 
     def samples(self, form: int = 1) -> dict[bytes, float]:
@@ -91,7 +91,7 @@ def test_every_row_of_the_catalogue_is_a_family_with_its_type_help_and_unit(
 @pytest.mark.parametrize("form", [0, 1])
 def test_names_labels_and_values_are_those_of_the_measurements(form: int) -> None:
     found = everything().samples(form)
-    said = {"nomadwatch_duplicates_total": 2, "nomadwatch_late_total": 1}
+    said = {"nomadwatch_duplicates_total": 2, "nomadwatch_late_total": 1, "nomadwatch_series_left_out": 0}
     for metric in CATALOGUE:
         for row in row_of(metric):
             # What an evaluation says of itself comes before what a role says of it.
@@ -166,6 +166,21 @@ def test_a_series_that_two_roles_say_is_shown_once_and_counted() -> None:
     assert scraped.collector.repeated == 1
 
 
+def test_no_scrape_has_more_series_than_its_bound_and_says_what_it_left_out() -> None:
+    most = 150
+    scraped = Scraped(
+        *(record(measurement("commits", n, scope=f"s{n}")) for n in range(200)), evaluation_record(), polled(NOON), most=most
+    )
+    found = scraped.samples(1)
+    assert len(found) == most
+    kept = sum(key.startswith(b"nomadwatch_commits") for key in found)
+    assert found[series("nomadwatch_series_left_out", {})] == 200 - kept > 0
+    # What the feeds say of themselves is never crowded out.
+    assert scraped.get("feed_coverage_ratio", feed="github:/events") == 0.0412
+    few = Scraped(record(COMMITS), evaluation_record(), most=most)
+    assert few.get("series_left_out") == 0
+
+
 def test_names_without_a_row_are_left_out_and_told() -> None:
     scraped = Scraped(
         record(measurement("from_the_future", 1.0)),
@@ -200,6 +215,18 @@ def test_the_age_of_what_a_scrape_shows_is_observed_by_each_scrape() -> None:
     assert found[series(LATENCY + "_sum", {"stage": "shown"})] == pytest.approx(59.8)
     scraped.clock.now = NOON + STALE_AFTER + 1
     assert scraped.get("pipeline_latency_seconds_count", stage="shown") == 4, "what is not shown has no age"
+
+
+def test_the_stages_before_are_those_of_the_evaluation() -> None:
+    folded, none = Histogram(), Histogram()
+    for seconds in (0.05, 0.3, 90.0, -1.0):
+        folded.observe(seconds)
+    scraped = Scraped(evaluation_record(latencies={"folded": folded, "measured": none}))
+    found = scraped.samples()
+    bucket = {le: found[series(LATENCY + "_bucket", {"stage": "folded", "le": le})] for le in ("0.1", "0.25", "0.5", "60.0", "+Inf")}
+    assert bucket == {"0.1": 2, "0.25": 2, "0.5": 3, "60.0": 3, "+Inf": 4}
+    assert scraped.get("pipeline_latency_seconds_sum", stage="folded") == pytest.approx(90.35)
+    assert series(LATENCY + "_count", {"stage": "measured"}) not in found, "nothing was measured yet"
 
 
 def test_a_histogram_of_another_role_stands_beside_ours_in_whatever_order_it_came() -> None:
