@@ -3,10 +3,12 @@
     github:/events                      as often as the server allows
     github:/orgs/NAME/events            every organisation of the watchlist; globs are seen through it
     github:/repos/OWNER/NAME/events     every repository that the watchlist names
+    github:/users/NAME/events/public    where the platform knows no organisation NAME: what that account does
 """
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Final
 from urllib.parse import quote
 
@@ -16,12 +18,12 @@ from streams.activity import MINUTE, SECOND
 from streams.feeds.clock import Clock
 from streams.feeds.find import Find, Outlet
 from streams.feeds.github_cursor import decode_github
-from streams.feeds.github_feed import PLATFORM, GithubFeed
+from streams.feeds.github_feed import MISSING, PLATFORM, GithubFeed
 from streams.feeds.github_limits import LIMITS_FEED, Limits
 from streams.feeds.github_pace import Pace
 from streams.feeds.github_page import GithubPages
 from streams.feeds.github_popularity import POPULARITY_CURSOR, GithubPopularity, Popularity
-from streams.feeds.health import Feeds
+from streams.feeds.health import Feeds, Health
 from streams.github import GithubEvents
 from streams.identities import Identities
 from streams.letters import Keep
@@ -63,29 +65,33 @@ class GithubPoller:
         self._popularity.see(_named(watchlist))
         # A budget of 55 requests an hour is the feeds'.
         self._asks_popularity = bool(token)
-        noting = _Noting(outlet, self._popularity)
-        self._feeds = [
-            GithubFeed(
-                quote(path),
-                decode_github(feed, cursors.get(feed)),
-                health=feeds.open(feed, PLATFORM),
-                pages=pages,
-                events=events,
-                outlet=noting,
-                clock=clock,
-                pace=pace,
-                patience=max(_PATIENCE, round(3 * interval_cap * SECOND)),
-                keep=dead_letters,
-                sampled=path == EVERYTHING,
-            )
-            for feed, path in ((f"{PLATFORM}:{path}", path) for path in paths(watchlist))
-        ]
+        self._noting = _Noting(outlet, self._popularity, feeds)
+        self._cursors, self._health = cursors, feeds
+        patience = max(_PATIENCE, round(3 * interval_cap * SECOND))
+        self._feed = partial(
+            GithubFeed, pages=pages, events=events, outlet=self._noting, clock=clock, pace=pace, patience=patience, keep=dead_letters
+        )
+        self._feeds: list[GithubFeed] = []
+        self._users: list[tuple[GithubFeed, str]] = []
+        for path in paths(watchlist):
+            user = _user_path(path)
+            feed = self._open(path, missing=f"asked for as {PLATFORM}:{user}" if user else MISSING, sampled=path == EVERYTHING)
+            if user:
+                self._users.append((feed, user))
+
+    def _open(self, path: str, *, missing: str, sampled: bool = False, of_user: bool = False) -> GithubFeed:
+        name = f"{PLATFORM}:{path}"
+        cursor, health = decode_github(name, self._cursors.get(name)), self._health.open(name, PLATFORM)
+        self._feeds.append(self._feed(quote(path), cursor, health=health, missing=missing, sampled=sampled, of_user=of_user))
+        return self._feeds[-1]
 
     async def run(self) -> None:
         """Poll until cancelled. What servers and networks do ends up in the feeds' health, never in an exception."""
         async with asyncio.TaskGroup() as tasks:
             for feed in self._feeds:
                 tasks.create_task(feed.run())
+            for feed, path in self._users:
+                tasks.create_task(self._fall_back(feed, path))
             tasks.create_task(self._keep_marks())
             if self._asks_popularity:
                 tasks.create_task(self._popularity.run())
@@ -94,23 +100,41 @@ class GithubPoller:
         """(project, artefact, kind, value): stars, forks, watchers of watched repositories, as GitHub states them; only with a token."""
         return self._popularity.get()
 
+    async def _fall_back(self, organisation: GithubFeed, path: str) -> None:
+        """Look at an account as a user's once it is no organisation's. Both are asked for from then on: a 404 may be an outage's.
+
+        An organisation that has never been there is not shown and not waited for; its user's feed says what is the matter.
+        """
+        await organisation.gone.wait()
+        user = self._open(path, missing=f"no organisation and no user: {MISSING}", of_user=True)
+        if organisation.cursor.mark is None:
+            self._noting.hide(organisation.health.feed)
+        await user.run()
+
     async def _keep_marks(self) -> None:
         while True:
             await asyncio.sleep(self._clock.wait(self._look))
             for feed in self._feeds:
-                await feed.keep_mark(self._clock.now())
+                if feed.health.feed in self._health.by_name:
+                    await feed.keep_mark(self._clock.now())
 
     async def _save_limits(self, cursor: bytes) -> None:
         await self._outlet.put(Find(feed=LIMITS_FEED, platform=PLATFORM, cursor=cursor))
 
 
 class _Noting:
-    """Hands finds on, and tells which watched repositories occur in them."""
+    """Hands finds on, and tells which watched repositories occur in them. A feed that is hidden appears with its first find."""
 
-    def __init__(self, outlet: Outlet, popularity: GithubPopularity) -> None:
-        self._outlet, self._popularity = outlet, popularity
+    def __init__(self, outlet: Outlet, popularity: GithubPopularity, feeds: Feeds) -> None:
+        self._outlet, self._popularity, self._feeds = outlet, popularity, feeds
+        self._hidden: dict[str, Health] = {}
+
+    def hide(self, feed: str) -> None:
+        self._hidden[feed] = self._feeds.by_name.pop(feed)
 
     async def put(self, find: Find) -> None:
+        if find.feed in self._hidden:
+            self._feeds.by_name[find.feed] = self._hidden.pop(find.feed)
         await self._outlet.put(find)
         self._popularity.see({(each.repo, each.project) for each in find.activities if each.project is not None})
 
@@ -140,6 +164,18 @@ def paths(watchlist: Watchlist) -> list[str]:
         path = f"/orgs/{owner}/events" if not name or _is_glob(name) else f"/repos/{owner}/{name}/events"
         found.setdefault(path.casefold(), path)
     return list(found.values())
+
+
+def _user_path(path: str) -> str | None:
+    """Where the feed of an organisation's account is if it is a user's.
+
+    >>> _user_path("/orgs/allenai/events"), _user_path("/repos/orgs/orgs/events")
+    ('/users/allenai/events/public', None)
+    """
+    match path.split("/"):
+        case ["", "orgs", name, "events"]:
+            return f"/users/{name}/events/public"
+    return None
 
 
 def _is_glob(name: str) -> bool:

@@ -27,14 +27,17 @@ PLATFORM: Final = "github"
 MARGIN: Final = MINUTE
 # An old page that is shown for so long is believed: the newest events may have been removed.
 _STALE_FOR: Final = 6 * HOUR
+# What a person can do about a feed that is not there.
+MISSING: Final = "correct the name in the watchlist"
 # An unchanged feed says how far it has come, but not all the time.
 _QUIET: Final = 5 * SECOND
 
 
 class GithubFeed:
-    """A feed and its task. `sampled` is the feed of everything, which shows more between two polls than it holds.
+    """A feed and its task. `sampled` is the feed of everything, which shows more between two polls than it holds; `of_user` is one that
+    shows what an account does, and not what others do in its repositories: whom it covers is not known.
 
-    `patience` (µs) is how long it may not get on before that is a gap.
+    `patience` (µs) is how long it may not get on before that is a gap; one that was never there has nothing to miss, and `gone` is set.
     """
 
     def __init__(
@@ -50,10 +53,14 @@ class GithubFeed:
         pace: Pace,
         patience: int,
         keep: Keep,
-        sampled: bool,
+        sampled: bool = False,
+        of_user: bool = False,
+        missing: str = MISSING,
     ) -> None:
         self.health = health
         self.cursor = cursor
+        self.gone = asyncio.Event()
+        self._missing, self._of_user = missing, of_user
         self._path, self._sampled = path, sampled
         self._pages, self._events, self._outlet = pages, events, outlet
         self._clock, self._pace = clock, pace
@@ -86,6 +93,9 @@ class GithubFeed:
                 self._wait(0.0)
             except Gone:
                 self._trouble = "failed"
+                self.health.state = f"{self.health.state}; {self._missing}"
+                self.gone.set()
+                self._pace.forget(self.health.feed)
                 self._wait(GONE_WAIT)
             except Unreachable:
                 self._trouble = "failed"
@@ -102,6 +112,10 @@ class GithubFeed:
             self.health.state = self._pages.banned_state
         async with self._lock:
             cursor = self.cursor
+            if self._is_nowhere:
+                # Nobody knows it, so nothing is expected from it, and nobody shall wait for it.
+                await self._put(msgspec.structs.replace(cursor, mark=now - MARGIN), complete_to=now - MARGIN)
+                return
             since = max(self._began, cursor.complete_at or 0, cursor.gap_end or 0)
             # Whoever may only ask rarely is not late.
             if now - since < max(self._patience, round(3 * SECOND * self._poll_interval * self._clock.scale)):
@@ -112,6 +126,10 @@ class GithubFeed:
             if start < self._began - MARGIN:
                 gaps.insert(0, Gap(feed=self.health.feed, start=start, end=self._began, reason="down"))
             await self._put(msgspec.structs.replace(cursor, mark=end, gap_end=end), gaps=gaps, complete_to=end)
+
+    @property
+    def _is_nowhere(self) -> bool:
+        return self.gone.is_set() and self.cursor.complete_at is None
 
     async def _poll(self) -> None:
         look = Look(self.cursor.seen, first=self.cursor.complete_at is None)
@@ -163,6 +181,7 @@ class GithubFeed:
 
     async def _publish(self, look: Look, complete: bool) -> None:
         """Hand over what a poll found. Until the broker has it, nothing is forgotten."""
+        self.gone.clear()
         first, new = look.pages[0], look.new
         unchanged = first.shown is None
         async with self._lock:
@@ -245,7 +264,7 @@ class GithubFeed:
     def _covered(self, look: Look, gaps: list[Gap]) -> list[Cover]:
         """What a complete poll shows the feed to have seen whole: all since the one before, but what was missed."""
         start = self.cursor.complete_at
-        if self._sampled or start is None:
+        if self._sampled or self._of_user or start is None:
             return []
         start, end = max([start, *(gap.end for gap in gaps)]), look.pages[0].asked
         return [Cover(PLATFORM, start, end)] if start < end else []
@@ -279,7 +298,7 @@ class GithubFeed:
         for gap in find.gaps:
             health.gaps[gap.reason] = health.gaps.get(gap.reason, 0) + 1
             health.gap_seconds[gap.reason] = health.gap_seconds.get(gap.reason, 0.0) + (gap.end - gap.start) / SECOND
-        if not self._sampled:
+        if not self._sampled and not self._of_user and not self._is_nowhere:
             self._gaps.add(find.gaps, find.covered)
             health.coverage = self._gaps.get(now)
 

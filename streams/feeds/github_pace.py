@@ -32,6 +32,10 @@ class Pace:
         """Know a feed's new events a second."""
         self._rates[feed] = rate
 
+    def forget(self, feed: str) -> None:
+        """A feed that is not there gets no part of the budget, until its rate is noted again."""
+        self._rates.pop(feed, None)
+
     def interval(self, feed: str, cursor: GithubCursor, new: int, least: float, *, sampled: bool) -> float:
         """The seconds to the next poll after one that found so many; at least those that the server wants."""
         if self._budgeted:

@@ -319,11 +319,11 @@ def test_what_the_ledger_has_already_is_not_missed_twice() -> None:
 def test_what_is_not_found_is_asked_for_rarely_and_the_others_go_on() -> None:
     async def scenario() -> None:
         async with ScriptedGithub.open() as server:
-            server.script = lambda server, path, page: web.json_response({}, status=404) if path == ORG else None
+            server.script = lambda server, path, page: web.json_response({}, status=404) if "allenai" in path else None
             async with polling(server, MemoryOutlet(), watchlist=TWO) as run:
                 await until(lambda: len(server.polls(OTHER)) > 20)
-                assert run.feeds.by_name[FEED].state == "not found: 404"
-                assert len(server.polls()) == 1
+                assert run.feeds.by_name["github:/users/allenai/events/public"].state.startswith("not found: 404; ")
+                assert len(server.polls()) == len(server.polls("/users/allenai/events/public")) == 1
 
     asyncio.run(scenario())
 
