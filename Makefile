@@ -9,7 +9,7 @@ EVENTS ?= 20000
 SEED   ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types kafka bench lock clean
+.PHONY: help install demo test lint types grafana kafka bench lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -44,6 +44,9 @@ lint: $(STAMP) ## ruff.
 types: $(STAMP) ## mypy --strict.
 	@$(BIN)/mypy
 
+grafana: $(STAMP) ## Write grafana/dashboards.
+	@$(BIN)/python -m grafana
+
 kafka: $(STAMP) ## Start a real Apache Kafka 4.x on loopback from its jars (needs mvn and Java 17).
 	@$(BIN)/python -m tests.apache_kafka
 
@@ -52,7 +55,7 @@ bench: $(STAMP) ## Print the figures of docs/performance.md.
 	echo "Generating two hours of 200,000 events …" && \
 	$(BIN)/python -m simulator hour --out "$$hours" --hours 2 --events 200000 --seed 7 \
 	  --hub-events 0 --duplicates 0 --disorder-hours 0 --late 0 --future 0 >/dev/null && \
-	for benchmark in "replay --hour $$hours" startup "aggregate --hours $$hours" broker "reading $$hours/2024-05-01-12.json.gz" operators scrape live; do \
+	for benchmark in "replay --hour $$hours" startup "aggregate --hours $$hours" broker "reading $$hours/2024-05-01-12.json.gz" operators scrape live demo; do \
 	  echo && echo "== python -m benchmarks.$$benchmark" && $(BIN)/python -m benchmarks.$$benchmark || exit 1; \
 	done
 

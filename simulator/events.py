@@ -230,5 +230,6 @@ class EventWriter:
         return f'{{"member":{_user(happening.actor)},"action":"added"}}'
 
     def _discussion(self, happening: Happening) -> str:
-        discussion = self._fill("issue", {**self._places(happening), "place": "discussions"})
+        places = {**self._places(happening), "place": "discussions", "repository_id": happening.repository.id}
+        discussion = self._fill("discussion", places)
         return f'{{"action":"created","discussion":{discussion}}}'

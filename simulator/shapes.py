@@ -184,6 +184,24 @@ ISSUE_OF_PULL: Final[Shape] = {
         "merged_at": None,
     },
 }
+DISCUSSION: Final[Shape] = {
+    **ISSUE,
+    "category": {
+        "id": 1,
+        "node_id": "DIC_kwDO1",
+        "repository_id": "<<repository_id>>",
+        "emoji": ":speech_balloon:",
+        "name": "General",
+        "description": "",
+        "created_at": "<opened_at>",
+        "updated_at": "<opened_at>",
+        "slug": "general",
+        "is_answerable": False,
+    },
+    "answer_html_url": None,
+    "answer_chosen_at": None,
+    "answer_chosen_by": None,
+}
 COMMENT: Final[Shape] = {
     "url": f"{API}/repos/<name>/<kind>/comments/<comment_id>",
     "html_url": f"{WEB}/<name>/<place>/<number>#comment-<comment_id>",
@@ -199,9 +217,19 @@ COMMENT: Final[Shape] = {
 ISSUE_COMMENT: Final[Shape] = {**COMMENT, "issue_url": f"{API}/repos/<name>/issues/<number>", "performed_via_github_app": None}
 REVIEW_COMMENT: Final[Shape] = {
     **COMMENT,
+    "pull_request_review_id": "<<comment_id>>",
     "pull_request_url": f"{API}/repos/<name>/pulls/<number>",
     "commit_id": "<sha>",
+    "original_commit_id": "<sha>",
     "path": "README.md",
+    "diff_hunk": "@@ -1 +1,2 @@",
+    "position": 1,
+    "original_position": 1,
+    "_links": {
+        "self": {"href": f"{API}/repos/<name>/pulls/comments/<comment_id>"},
+        "html": {"href": f"{WEB}/<name>/pull/<number>#comment-<comment_id>"},
+        "pull_request": {"href": f"{API}/repos/<name>/pulls/<number>"},
+    },
 }
 BRANCH: Final[Shape] = {"label": "<owner_login>:<ref>", "ref": "<ref>", "sha": "<sha>", "user": "<<owner>>", "repo": "<<repository>>"}
 PULL_REQUEST: Final[Shape] = {
@@ -275,6 +303,9 @@ REVIEW: Final[Shape] = {
 }
 RELEASE: Final[Shape] = {
     "url": f"{API}/repos/<name>/releases/<comment_id>",
+    "assets_url": f"{API}/repos/<name>/releases/<comment_id>/assets",
+    "upload_url": "https://uploads.github.com/repos/<name>/releases/<comment_id>/assets{?name,label}",
+    "node_id": "RE_kwDO<comment_id>",
     "html_url": f"{WEB}/<name>/releases/tag/v1.<number>",
     "id": "<<comment_id>>",
     "author": "<<commenter>>",

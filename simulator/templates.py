@@ -34,6 +34,7 @@ def _reduced(shape: Shape) -> Shape:
 _SHAPES: Final[dict[str, Shape]] = {
     "issue": shapes.ISSUE,
     "issue_of_pull": shapes.ISSUE_OF_PULL,
+    "discussion": shapes.DISCUSSION,
     "comment": shapes.COMMENT,
     "issue_comment": shapes.ISSUE_COMMENT,
     "review_comment": shapes.REVIEW_COMMENT,

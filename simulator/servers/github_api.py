@@ -177,7 +177,10 @@ class GithubApi:
         stated = self.limits.headers(client.name, authorised=client.authorised)
         core = {name: float(stated[f"X-RateLimit-{name.title()}"]) for name in ("limit", "used", "remaining", "reset")}
         whole = {name: int(value) if value.is_integer() else value for name, value in core.items()}
-        return web.json_response({"resources": {"core": whole}, "rate": whole})
+        # Nothing can be searched for here, so none of that quota is ever used.
+        searches = 30 if client.authorised else 10
+        search = whole | {"limit": searches, "used": 0, "remaining": searches}
+        return web.json_response({"resources": {"core": whole, "search": search}, "rate": whole}, headers=stated)
 
     # Around every answer.
 

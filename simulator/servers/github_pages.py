@@ -13,7 +13,7 @@ from yarl import URL
 from simulator.clock import rfc3339
 from simulator.population import Person, Repository
 from simulator.servers.github_feeds import HELD
-from simulator.templates import ORGANISATION, REPOSITORY, USER
+from simulator.templates import REPOSITORY, USER
 
 DOCUMENTATION: Final = "https://docs.github.com/rest"
 JSON: Final = "application/json; charset=utf-8"
@@ -122,7 +122,7 @@ def repository(repository: Repository, stars: int, forks: int, time: int) -> byt
     stated: dict[str, Any] = json.loads(filled) | {"forks_count": forks, "forks": forks, "network_count": forks}
     stated["subscribers_count"] = before.randrange(1, 500)
     if repository.organisation:
-        stated["organization"] = json.loads(ORGANISATION.fill({"id": repository.owner.id, "login": repository.owner.login}))
+        stated["organization"] = json.loads(owner)
     return json.dumps(stated, separators=(",", ":")).encode()
 
 

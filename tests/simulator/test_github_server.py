@@ -301,5 +301,28 @@ def test_a_user_has_a_feed() -> None:
             events = (await client.get(f"/users/{actor.login}/events/public")).json
             assert {event["actor"]["id"] for event in events} == {actor.id}
             assert {actor.login} <= client.server.logins()
+            assert len({event["repo"]["id"] for event in events}) > 1, "wherever it did something"
+            assert (await client.get(f"/orgs/{actor.login}/events")).status == 404
+            assert (await client.get("/users/meta-llama/events/public")).status == 404
+            assert (await client.get("/users/nobody-at-all/events/public")).status == 404
+
+    asyncio.run(run())
+
+
+def test_a_users_feed_keeps_the_rules_of_the_others() -> None:
+    async def run() -> None:
+        async with serving(rate=60.0, history=300.0, people=20) as client:
+            login = client.server.events[-1].happening.actor.login
+            path = f"/users/{login}/events/public"
+            first = await client.get(f"{path}?per_page=100")
+            assert (len(first.json), len((await client.get(path)).json)) == (100, 30)
+            assert (first.headers["X-Poll-Interval"], links(first)["last"][-7:]) == ("60", "&page=3")
+            assert "/user/" in links(first)["next"], "links name it by id"
+            assert len(set(await client.whole(path))) == 300
+            assert (await client.get(f"{path}?per_page=100&page=4")).status == 422
+            same = await client.get(f"{path}?per_page=100", If_None_Match=first.headers["ETag"])
+            assert (same.status, same.headers["X-Poll-Interval"]) == (304, "60")
+            assert (await client.get(f"{path}?per_page=100", If_None_Match=first.headers["ETag"].strip('W/"'))).status == 200
+            assert {offence.feed for offence in client.server.offences} == {path}, "page 1 was asked for again at once"
 
     asyncio.run(run())
