@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("agents", "broker", "nomadwatch", "simulator", "sinks", "streams")
+PACKAGES = ("agents", "broker", "grafana", "nomadwatch", "simulator", "sinks", "streams")
 
 # Upstream never knows downstream; an oracle knows nothing of what it judges.
 MAY_IMPORT = {
@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "simulator": set(),
     "agents": {"streams"},
     "sinks": {"agents", "streams"},
+    "grafana": {"agents", "streams"},
     "nomadwatch": {"agents", "broker", "simulator", "sinks", "streams"},
 }
 OPERATORS_MAY_USE = {"msgspec", "numpy", "numba", "river", "pyroaring", "networkit", "xxhash"}

@@ -1,0 +1,255 @@
+"""Panels as all dashboards draw them: a title, what it says and how to read it, a unit, queries."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from string import ascii_uppercase
+from typing import Any, Final
+
+from grafana_foundation_sdk.builders import bargauge, common, stat, table, timeseries
+from grafana_foundation_sdk.builders import prometheus as ask
+from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.models.common import (
+    AxisPlacement,
+    BarGaugeDisplayMode,
+    BigValueColorMode,
+    BigValueGraphMode,
+    BigValueTextMode,
+    GraphThresholdsStyleMode,
+    LegendDisplayMode,
+    LegendPlacement,
+    ScaleDistribution,
+    SortOrder,
+    StackingMode,
+    TooltipDisplayMode,
+    VisibilityMode,
+    VizOrientation,
+)
+from grafana_foundation_sdk.models.dashboard import (
+    DataTransformerConfig,
+    DynamicConfigValue,
+    FieldColor,
+    FieldColorModeId,
+    Panel,
+    Threshold,
+    ThresholdsConfig,
+    ThresholdsMode,
+    ValueMap,
+    ValueMappingResult,
+)
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+from agents.catalogue import by_name
+from grafana.queries import COMPLETE, COVERAGE, PLATFORMS
+from grafana.variables import PROMETHEUS
+
+# Units in Grafana's words.
+RATIO: Final = "percentunit"
+SECONDS: Final = "s"
+COUNT: Final = "short"
+TIMES: Final = "suffix: ×"
+PLAIN: Final = "none"
+SCIENTIFIC: Final = "sci"
+PER_HOUR: Final = "suffix: /h"
+PER_MINUTE: Final = "suffix: /min"
+PER_SECOND: Final = "suffix: /s"
+
+COLOURS: Final = {"github": "blue", "huggingface": "orange"}
+Steps = Sequence[tuple[float | None, str]]
+# Of a coverage: what is invalid under sampling stands from 95 % on; alerts on projects ask for half.
+COVERED: Final[Steps] = ((None, "red"), (0.5, "orange"), (COMPLETE, "green"))
+NEUTRAL: Final[Steps] = ((None, "text"),)
+
+
+def meaning(name: str, more: str = "") -> str:
+    """What the catalogue says of a metric, and `more`."""
+    return " ".join(filter(None, (by_name("nomadwatch_" + name).help, more)))
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: its title, the query of its values, their unit."""
+
+    title: str
+    expr: str
+    unit: str = COUNT
+    steps: Steps = NEUTRAL
+    decimals: int | None = None
+
+
+def over_time(
+    title: str,
+    description: str,
+    unit: str,
+    queries: Mapping[str, str],
+    *,
+    stacked: bool = False,
+    logarithmic: bool = False,
+    low: float | None = None,
+    high: float | None = None,
+    line: float | None = None,
+    many: bool = False,
+    every: str = "",
+    none: str = "",
+) -> Panel:
+    """Lines over time. `queries` by the legend of their series; `line` is drawn across; `many` lines have their legend beside them.
+
+    `every`: the least time between points, over which rates are taken; `none`: what is said where there is nothing.
+    """
+    panel = timeseries.Panel().title(title).description(description).unit(unit).datasource(PROMETHEUS)
+    for name, (legend, expr) in zip(ascii_uppercase, queries.items(), strict=False):
+        panel.with_target(ask.Dataquery().ref_id(name).expr(expr).legend_format(legend).range().datasource(PROMETHEUS))
+    panel.line_width(2).fill_opacity(25 if stacked else 0).show_points(VisibilityMode.AUTO).axis_placement(AxisPlacement.AUTO)
+    legends = common.VizLegendOptions().show_legend(True).calcs(["lastNotNull"])
+    legends.display_mode(LegendDisplayMode.TABLE if many else LegendDisplayMode.LIST)
+    panel.legend(legends.placement(LegendPlacement.RIGHT if many else LegendPlacement.BOTTOM))
+    panel.tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING))
+    if stacked:
+        panel.stacking(common.StackingConfig().mode(StackingMode.NORMAL).group("A"))
+    if logarithmic:
+        panel.scale_distribution(common.ScaleDistributionConfig().type(ScaleDistribution.LOG).log(2))
+    if low is not None:
+        panel.min(low)
+    if high is not None:
+        panel.max(high)
+    if every:
+        panel.interval(every)
+    if line is not None:
+        panel.thresholds(_Thresholds(((None, "transparent"), (line, "text"))))
+        panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED))
+    if none:
+        panel.no_value(none)
+    for platform, name in PLATFORMS.items():
+        colour = {"mode": "fixed", "fixedColor": COLOURS[platform]}
+        panel.override_by_name(platform, [DynamicConfigValue("displayName", name), DynamicConfigValue("color", colour)])
+    return panel.build()
+
+
+def number(
+    title: str,
+    description: str,
+    unit: str,
+    expr: str,
+    *,
+    legend: str = "",
+    steps: Steps = NEUTRAL,
+    decimals: int | None = None,
+    words: Mapping[str, str] | None = None,
+    none: str = "",
+) -> Panel:
+    """One large number, or one of each series, named by its legend; `words` stand for some values."""
+    panel = stat.Panel().title(title).description(description).unit(unit).datasource(PROMETHEUS).thresholds(_Thresholds(steps))
+    panel.with_target(ask.Dataquery().ref_id("A").expr(expr).legend_format(legend or "__auto").instant().datasource(PROMETHEUS))
+    panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields(""))
+    panel.color_mode(BigValueColorMode.VALUE).graph_mode(BigValueGraphMode.NONE).orientation(VizOrientation.AUTO)
+    panel.text_mode(BigValueTextMode.VALUE_AND_NAME if legend else BigValueTextMode.VALUE)
+    if decimals is not None:
+        panel.decimals(decimals)
+    if words:
+        panel.mappings([_in_words(words)])
+    if none:
+        panel.no_value(none)
+    for platform, name in PLATFORMS.items():
+        panel.override_by_name(platform, [DynamicConfigValue("displayName", name)])
+    return panel.build()
+
+
+def coverage(expr: str = COVERAGE) -> Panel:
+    """How much of the window was seen, to stand beside what depends on it."""
+    return number(
+        "Coverage of the window",
+        meaning("window_coverage_ratio", "Figures that sampling makes invalid are withheld from everything seen until it is 95 %."),
+        RATIO,
+        expr,
+        legend="{{platform}}",
+        steps=COVERED,
+        decimals=1,
+        none="not known yet",
+    )
+
+
+def bars(title: str, description: str, unit: str, expr: str, legend: str, *, colour: str = "blue", none: str = "") -> Panel:
+    """A horizontal bar of each series, the longest first as the query sorts them."""
+    panel = bargauge.Panel().title(title).description(description).unit(unit).datasource(PROMETHEUS).min(0)
+    panel.with_target(ask.Dataquery().ref_id("A").expr(expr).legend_format(legend).instant().datasource(PROMETHEUS))
+    panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields(""))
+    panel.orientation(VizOrientation.HORIZONTAL).display_mode(BarGaugeDisplayMode.BASIC)
+    panel.color_scheme(_Colour(colour))
+    if none:
+        panel.no_value(none)
+    return panel.build()
+
+
+def rows(
+    title: str,
+    description: str,
+    key: str,
+    columns: Sequence[Column],
+    *,
+    names: Mapping[str, str] | None = None,
+    link: str = "",
+    none: str = "",
+) -> Panel:
+    """A table with a row of each value of the label `key`, which every query keeps alone; its order is that of the key.
+
+    With one column the queries may keep more labels: `names` gives their headings, in their order. `link`: where the key leads.
+    """
+    panel = table.Panel().title(title).description(description).unit(columns[0].unit).datasource(PROMETHEUS).filterable(False)
+    for name, column in zip(ascii_uppercase, columns, strict=False):
+        target = ask.Dataquery().ref_id(name).expr(column.expr).instant().format(PromQueryFormat.TABLE)
+        panel.with_target(target.datasource(PROMETHEUS))
+    headings = dict(names or {key: key})
+    values = [f"Value #{name}" for name in ascii_uppercase[: len(columns)]] if len(columns) > 1 else ["Value"]
+    if len(columns) > 1:
+        panel.with_transformation(DataTransformerConfig("joinByField", options={"byField": key, "mode": "outer"}))
+    kept = "|".join([*headings, *(["Value #."] if len(columns) > 1 else values)])
+    panel.with_transformation(DataTransformerConfig("filterFieldsByName", options={"include": {"pattern": f"^({kept})$"}}))
+    titles = {**headings, **dict(zip(values, (column.title for column in columns), strict=True))}
+    order = {name: place for place, name in enumerate(titles)}
+    panel.with_transformation(
+        DataTransformerConfig("organize", options={"excludeByName": {}, "indexByName": order, "renameByName": titles})
+    )
+    panel.sort_by([common.TableSortByFieldState().display_name(headings[key]).desc(False)])
+    for column in columns:
+        panel.override_by_name(column.title, _looks(column))
+    if "platform" in headings:
+        panel.override_by_name(headings["platform"], [DynamicConfigValue("mappings", [_in_words(PLATFORMS).to_json()])])
+    if link:
+        panel.override_by_name(headings[key], [DynamicConfigValue("links", [{"title": "What to do", "url": link, "targetBlank": True}])])
+    if none:
+        panel.no_value(none)
+    return panel.build()
+
+
+def _looks(column: Column) -> list[DynamicConfigValue]:
+    found: list[DynamicConfigValue] = [DynamicConfigValue("unit", column.unit)]
+    if column.decimals is not None:
+        found.append(DynamicConfigValue("decimals", column.decimals))
+    if column.steps is not NEUTRAL:
+        steps: list[dict[str, Any]] = [{"value": value, "color": colour} for value, colour in column.steps]
+        found.append(DynamicConfigValue("thresholds", {"mode": "absolute", "steps": steps}))
+        found.append(DynamicConfigValue("custom.cellOptions", {"type": "color-text"}))
+    return found
+
+
+def _in_words(words: Mapping[str, str]) -> ValueMap:
+    return ValueMap({value: ValueMappingResult(text=text) for value, text in words.items()})
+
+
+class _Thresholds(Builder[ThresholdsConfig]):
+    """Thresholds as a builder, which panels want; the SDK's own would make every import of it warn."""
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps = steps
+
+    def build(self) -> ThresholdsConfig:
+        return ThresholdsConfig(ThresholdsMode.ABSOLUTE, [Threshold(value, colour) for value, colour in self._steps])
+
+
+class _Colour(Builder[FieldColor]):
+    """The same of one colour for everything."""
+
+    def __init__(self, colour: str) -> None:
+        self._colour = colour
+
+    def build(self) -> FieldColor:
+        return FieldColor(FieldColorModeId.FIXED, self._colour)

@@ -1,0 +1,89 @@
+"""*Project*: one project on both platforms, and another one beside it."""
+
+from collections.abc import Callable
+from typing import Final
+
+from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
+
+from grafana import layout, panels, variables
+from grafana.layout import Row, Section
+from grafana.panels import Column, bars, coverage, meaning, over_time, rows
+
+# A merge is credited to who opened it, beside the contribution that it is: adding both would count it twice.
+_DONE: Final = 'window="$window", feature!="accepted"'
+_COVERAGE: Final = 'nomadwatch_window_coverage_ratio{scope="watched", window="$window"}'
+_SIDES: Final = ("$project", "$other")
+
+
+def dashboard() -> Dashboard:
+    """Two projects, each on both platforms."""
+    values = "label_values(nomadwatch_project_activity, project)"
+    other = 'label_values(nomadwatch_project_activity{project!="$project"}, project)'
+    return layout.dashboard(
+        "project",
+        "Project",
+        "A project of the watchlist on GitHub and on the Hugging Face Hub, and another one beside it.",
+        [
+            variables.window(),
+            variables.label_values("project", "Project", "A project of the watchlist, on the left.", values),
+            variables.label_values("other", "Beside", "Another one, on the right.", other),
+        ],
+        [
+            Section("How much was seen", [Row([(_seen(), 18), (coverage(_COVERAGE), 6)], 6)]),
+            Section("Activity", [_pair(_activity), _pair(_features, 9)]),
+            Section("Where it happens", [_pair(_share), _pair(_artefacts, 6)]),
+            Section("Popularity", [_pair(_popularity, 7), _pair(_levels)]),
+        ],
+    )
+
+
+def _pair(panel: Callable[[str], Panel], height: int = 8) -> Row:
+    return Row([(panel(side), layout.WIDTH // len(_SIDES)) for side in _SIDES], height)
+
+
+def _seen() -> Panel:
+    description = meaning("window_coverage_ratio", "Every figure below is of the part that was seen.")
+    return over_time("Coverage of the watchlist, $window", description, panels.RATIO, {"{{platform}}": _COVERAGE}, low=0, high=1, line=0.95)
+
+
+def _activity(project: str) -> Panel:
+    expr = f'sum by (platform) (nomadwatch_project_activity{{project="{project}", {_DONE}}})'
+    return over_time(f"{project}: activity, $window", meaning("project_activity"), panels.COUNT, {"{{platform}}": expr}, low=0)
+
+
+def _features(project: str) -> Panel:
+    def done(platform: str) -> str:
+        return f'sum by (feature) (nomadwatch_project_activity{{project="{project}", platform="{platform}", window="$window"}})'
+
+    columns = [Column("OSS · GitHub", done("github")), Column("OSM · Hugging Face", done("huggingface"))]
+    return rows(
+        f"{project}: what is done, $window", meaning("project_activity", "Nothing stands where nothing was done."), "feature", columns
+    )
+
+
+def _share(project: str) -> Panel:
+    on_hub = f'sum(nomadwatch_project_activity{{project="{project}", platform="huggingface", {_DONE}}})'
+    on_both = f'sum(nomadwatch_project_activity{{project="{project}", {_DONE}}})'
+    description = meaning("project_activity", "0 %: everything happens on GitHub; 100 %: on the Hub. Unequal coverage of the two bends it.")
+    return over_time(
+        f"{project}: share on the Hub, $window", description, panels.RATIO, {"on the Hub": f"{on_hub} / {on_both}"}, low=0, high=1
+    )
+
+
+def _artefacts(project: str) -> Panel:
+    expr = f'sort_desc(sum by (artefact) (nomadwatch_project_activity{{project="{project}", {_DONE}}}))'
+    return bars(f"{project}: on what, $window", meaning("project_activity"), panels.COUNT, expr, "{{artefact}}")
+
+
+def _popularity(project: str) -> Panel:
+    stated = f'nomadwatch_repository_popularity{{project="{project}"}}'
+    columns = [
+        Column("now", f"sum by (kind) ({stated})", decimals=0),
+        Column("change in the time shown", f"sum by (kind) (delta({stated}[$__range]))", decimals=0),
+    ]
+    return rows(f"{project}: popularity", meaning("repository_popularity"), "kind", columns)
+
+
+def _levels(project: str) -> Panel:
+    expr = f'sum by (kind) (nomadwatch_repository_popularity{{project="{project}", kind=~"stars|likes|forks"}})'
+    return over_time(f"{project}: stars, forks and likes", meaning("repository_popularity"), panels.COUNT, {"{{kind}}": expr})

@@ -1,0 +1,44 @@
+"""The parts that queries of several panels have in common, in PromQL."""
+
+from typing import Final
+
+# A figure of a sample that is less complete says nothing where sampling makes it invalid (docs/metrics.md).
+COMPLETE: Final = 0.95
+PLATFORMS: Final = {"github": "OSS · GitHub", "huggingface": "OSM · Hugging Face"}
+
+CHOSEN: Final = 'scope="$scope", window="$window"'
+COVERAGE: Final = f"nomadwatch_window_coverage_ratio{{{CHOSEN}}}"
+# Of the watchlist the coverage is shown beside; of everything seen a figure is withheld until the sample is complete.
+_TRUSTED: Final = f'nomadwatch_window_coverage_ratio{{{CHOSEN}, scope="watched"}} or {COVERAGE} >= {COMPLETE}'
+
+
+def trusted(expr: str) -> str:
+    """Of a figure that sampling makes invalid, by platform: where the coverage of its platform allows it."""
+    return f"{expr} and on (platform) ({_TRUSTED})"
+
+
+def trusted_both(expr: str) -> str:
+    """The same of a comparison, which needs both platforms."""
+    return f"{expr} and on () (count({_TRUSTED}) == {len(PLATFORMS)})"
+
+
+def of(name: str, *matchers: str, **labels: str) -> str:
+    """A metric in the scope and window chosen, by further matchers and values of labels.
+
+    >>> of("intensity", 'feature=~"$feature"', stat="mean")
+    'nomadwatch_intensity{scope="$scope", window="$window", feature=~"$feature", stat="mean"}'
+    """
+    return f"nomadwatch_{name}{{{', '.join((CHOSEN, *matchers, *(_equal(*each) for each in labels.items())))}}}"
+
+
+def reference(**labels: str) -> str:
+    """A value that a paper states, without the labels of where it was scraped.
+
+    >>> reference(metric="intensity")
+    'max by (metric, platform, feature, stat) (nomadwatch_reference{metric="intensity"})'
+    """
+    return f"max by (metric, platform, feature, stat) (nomadwatch_reference{{{', '.join(_equal(*each) for each in labels.items())}}})"
+
+
+def _equal(label: str, value: str) -> str:
+    return f'{label}="{value}"'

@@ -1,0 +1,194 @@
+"""Pictures of the dashboards, drawn from what a real Prometheus answers.
+
+    python -m tests.grafana.picture FOLDER [--prometheus HOST:PORT --minutes N] [--scale N] [--rate N] [--seconds N] [NAME=VALUE …]
+
+Without an address it starts a station on the simulated platforms, and a Prometheus, and lets them run. For a person to look at: the panels
+stand on Grafana's grid, with their titles, units and transformations; it is not Grafana that draws them.
+"""
+
+import argparse
+import base64
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import sync_playwright
+
+from tests.grafana.asking import Answer, Asker, Json
+from tests.grafana.test_dashboards import DASHBOARDS
+from tests.grafana.watching import SCRAPE, watched
+
+_UPLOT = Path(__file__).parents[2] / "sinks" / "static" / "vendor" / "uplot"
+_STYLE = """
+body { background: #111217; color: #ccccdc; font: 13px/1.4 sans-serif; width: 1600px; margin: 12px }
+h1 { font-size: 20px; margin: 0 } .chosen { margin: 2px 0 10px; color: #9fa7b3 } .grid { position: relative }
+.panel, .row { position: absolute; overflow: hidden }
+.panel { background: #181b1f; border: 1px solid #2c3235; display: flex; flex-direction: column }
+.title { padding: 5px 8px; font-weight: 500; white-space: nowrap } .row .title { font-size: 15px; padding: 4px 0 }
+.body { flex: 1; min-height: 0; padding: 0 8px 6px; position: relative; overflow: hidden }
+.legend { font-size: 12px } .item { margin-right: 14px; white-space: nowrap } .item::before { content: "▬ "; color: var(--colour) }
+.numbers { display: flex; flex-direction: column; justify-content: space-evenly }
+.number .name { color: #9fa7b3 } .number .value { font-size: 28px }
+.bar { display: flex; align-items: center; gap: 8px; height: 26px }
+.bar .name { width: 36%; text-align: right; white-space: nowrap; overflow: hidden }
+.length { height: 18px } .none { display: grid; place-items: center; height: 100%; color: #9fa7b3 }
+table { border-collapse: collapse; width: 100% } th { text-align: left; color: #6e9fff; font-weight: 500 }
+th, td { padding: 4px 6px; border-bottom: 1px solid #2c3235; white-space: nowrap } .figure, th.figure { text-align: right }
+.beside { position: absolute; right: 4px; top: 0; max-height: 100%; overflow: hidden } .beside .item { display: block; margin: 0 }
+"""
+
+
+def drawn(dashboard: Json, asker: Asker, **wanted: str) -> Json:
+    """What the page draws of a dashboard."""
+    chosen = asker.choices(dashboard, **wanted)
+    answers: dict[int, list[Answer]] = {}
+    for answer in asker.ask(dashboard, chosen):
+        answers.setdefault(answer.panel["id"], []).append(answer)
+
+    def text(template: str) -> str:
+        return asker.substitute(template, dashboard, chosen)
+
+    panels = []
+    for panel in dashboard["panels"]:
+        made = {"type": panel["type"], "title": text(panel["title"]), "place": panel["gridPos"]}
+        if panel["type"] != "row":
+            made |= _looks(panel) | (
+                _table(panel, answers[panel["id"]]) if panel["type"] == "table" else _series(panel, answers[panel["id"]])
+            )
+        panels.append(made)
+    said = " · ".join(f"{name}: {value if isinstance(value, str) else ', '.join(value)}" for name, value in chosen.items())
+    return {"title": dashboard["title"], "chosen": said, "panels": panels}
+
+
+def _looks(panel: Json) -> Json:
+    defaults = panel["fieldConfig"]["defaults"]
+    custom = defaults.get("custom", {})
+    steps = defaults.get("thresholds", {}).get("steps", [])
+    line = custom.get("thresholdsStyle", {}).get("mode") == "dashed"
+    return {
+        "unit": defaults["unit"],
+        "decimals": defaults.get("decimals"),
+        "low": defaults.get("min"),
+        "high": defaults.get("max"),
+        "none": defaults.get("noValue"),
+        "steps": steps,
+        "colour": defaults.get("color", {}).get("fixedColor"),
+        "line": steps[-1]["value"] if line else None,
+        "stacked": custom.get("stacking", {}).get("mode") == "normal",
+        "beside": panel["options"].get("legend", {}).get("placement") == "right",
+        "words": _words(defaults.get("mappings", [])),
+        "logarithmic": custom.get("scaleDistribution", {}).get("type") == "log",
+    }
+
+
+def _words(mappings: list[Json]) -> dict[str, str]:
+    return {value: result["text"] for mapping in mappings for value, result in mapping["options"].items()}
+
+
+def _overrides(panel: Json) -> dict[str, Json]:
+    return {
+        each["matcher"]["options"]: {p["id"]: p["value"] for p in each["properties"]} for each in panel["fieldConfig"].get("overrides", ())
+    }
+
+
+def _series(panel: Json, answers: list[Answer]) -> Json:
+    found = []
+    overrides = _overrides(panel)
+    for answer in answers:
+        for series in answer.series:
+            legend = answer.target.get("legendFormat", "")
+            name = re.sub(
+                r"\{\{(\w+)\}\}", lambda match, labels=series["metric"]: labels.get(match[1], ""), "" if legend == "__auto" else legend
+            )
+            override = overrides.get(name, {})
+            points = [[float(at), float(value)] for at, value in series.get("values") or [series["value"]] if value not in ("NaN", "+Inf")]
+            colour = override.get("color", {}).get("fixedColor")
+            found.append({"name": override.get("displayName", name), "colour": colour, "points": points})
+    return {"series": found}
+
+
+def _table(panel: Json, answers: list[Answer]) -> Json:
+    """The transformations of our tables: join by a field if there are several queries, keep some fields, order and rename them."""
+    steps = {each["id"]: each["options"] for each in panel["transformations"]}
+    assert set(steps) <= {"joinByField", "filterFieldsByName", "organize"}
+    rows: dict[object, dict[str, Any]] = {}
+    for answer in answers:
+        value = f"Value #{answer.target['refId']}" if len(answers) > 1 else "Value"
+        for n, series in enumerate(answer.series):
+            key = series["metric"][steps["joinByField"]["byField"]] if "joinByField" in steps else n
+            rows.setdefault(key, {}).update({"Time": None, **series["metric"], value: float(series["value"][1])})
+    pattern, titles = steps["filterFieldsByName"]["include"]["pattern"], steps["organize"]["renameByName"]
+    fields = sorted(
+        {name for row in rows.values() for name in row if re.search(pattern, name)}, key=steps["organize"]["indexByName"].__getitem__
+    )
+    overrides = _overrides(panel)
+    columns = []
+    for title in (titles[name] for name in fields):
+        looks = overrides.get(title, {})
+        columns.append(
+            {
+                "title": title,
+                "unit": looks.get("unit"),
+                "decimals": looks.get("decimals"),
+                "steps": looks.get("thresholds", {}).get("steps"),
+                "words": _words(looks.get("mappings", [])),
+            }
+        )
+    shown = [[row.get(name) for name in fields] for row in rows.values()]
+    first = [column["title"] for column in columns].index(panel["options"]["sortBy"][0]["displayName"]) if columns else 0
+    return {"columns": columns, "rows": sorted(shown, key=lambda row: str(row[first]))}
+
+
+def paint(pages: Iterator[tuple[str, Json]], folder: Path) -> None:
+    """A PNG of each dashboard."""
+    source = base64.b64encode((_UPLOT / "uPlot.esm.js").read_bytes()).decode()
+    script = (Path(__file__).parent / "picture.js").read_text()
+    module = base64.b64encode(f'import uPlot from "data:text/javascript;base64,{source}";\n{script}'.encode()).decode()
+    style = (_UPLOT / "uPlot.min.css").read_text() + _STYLE
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1624, "height": 900})
+        page.on("pageerror", lambda error: print(error))
+        for name, content in pages:
+            page.set_content(f"<style>{style}</style>")
+            page.evaluate(
+                "async ([source, content]) => (await import(source)).draw(content)", [f"data:text/javascript;base64,{module}", content]
+            )
+            page.screenshot(path=folder / f"{name}.png", full_page=True)
+            print(folder / f"{name}.png")
+        browser.close()
+
+
+def _pages(address: str, start: float, end: float, scrape: int, wanted: dict[str, str]) -> Iterator[tuple[str, Json]]:
+    asker = Asker(address, start, end, scrape)
+    for name, dashboard in DASHBOARDS.items():
+        named = {variable["name"] for variable in dashboard["templating"]["list"]}
+        yield name, drawn(dashboard, asker, **{key: value for key, value in wanted.items() if key in named})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("choices", nargs="*", metavar="NAME=VALUE", help="values of variables, such as window=1h")
+    parser.add_argument("--prometheus", help="one that runs already")
+    parser.add_argument("--minutes", type=float, default=360.0, help="how much of its past is shown")
+    parser.add_argument("--scale", type=float, default=240.0, help="how fast the simulated time runs")
+    parser.add_argument("--rate", type=float, default=2.0, help="events of GitHub a simulated second")
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long it runs before the pictures")
+    options = parser.parse_intermixed_args()
+    wanted = dict(choice.split("=", 1) for choice in options.choices)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    if options.prometheus:
+        now = time.time()
+        paint(_pages(options.prometheus, now - 60 * options.minutes, now, 15, wanted), options.folder)
+        return
+    with tempfile.TemporaryDirectory() as name, watched(Path(name), scale=options.scale, rate=options.rate) as found:
+        time.sleep(options.seconds)
+        paint(_pages(found.prometheus, found.since, time.time(), SCRAPE, wanted), options.folder)
+
+
+if __name__ == "__main__":
+    main()
