@@ -16,6 +16,7 @@ from agents.config import Config
 from nomadwatch import roles
 from nomadwatch.connect import address, await_broker, free_port, is_free
 from nomadwatch.errors import Failure, Interrupted, Misuse
+from nomadwatch.history import Asked, run_history
 from nomadwatch.roles import Outcome, Reading
 from nomadwatch.settings import Settings
 from nomadwatch.show import Show
@@ -32,11 +33,12 @@ ROOM_EVERY: Final = 1.0
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What a replay is asked for. `as_of` in µs UTC: what is later is counted, not measured."""
+    """What a replay is asked for. `as_of` in µs UTC: what is later is counted, not measured. `history`: a folder to write one into."""
 
     paths: tuple[str, ...]
     include_bots: bool = False
     as_of: int | None = None
+    history: str | None = None
     verbose: bool = False
 
 
@@ -81,7 +83,7 @@ class _Replay:
         self.kept = state.kept
         self.bootstrap = self.kept.broker
         self.outcome: Outcome | None = None
-        self.ready, self.topics_exist = asyncio.Event(), asyncio.Event()
+        self.ready, self.topics_exist, self.written = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.supervisor = Supervisor(self._hear, show.notice, request.verbose)
 
     async def run(self) -> Report:
@@ -150,6 +152,8 @@ class _Replay:
         board = await self._follow()
         outcome = self.outcome
         assert outcome is not None
+        if self.request.history is not None:
+            await self._write_history(self.request.history, config, outcome, board)
         return build(
             board.evaluation,
             board.measurements,
@@ -157,6 +161,18 @@ class _Replay:
             dead_letters=outcome.dead_letters,
             after_as_of=outcome.after_as_of if self.request.as_of is not None else None,
         )
+
+    async def _write_history(self, folder: str, config: Config, outcome: Outcome, board: Board) -> None:
+        assert board.evaluation is not None
+        asked = Asked(
+            folder=folder,
+            scratch=str(self.state.path),
+            config=config,
+            ends=outcome.ends,
+            front=board.evaluation.front,
+        )
+        self.supervisor.start(Role("history", run_history, lambda: (asked,), once=True))
+        await self.written.wait()
 
     async def _follow(self) -> Board:
         """The board once it shows everything that was read; a connection that breaks is made again."""
@@ -187,6 +203,10 @@ class _Replay:
             case "read":
                 self.outcome = body
                 self.show.measuring()
+            case "writing":
+                self.show.writing(body)
+            case "written":
+                self.written.set()
 
     async def _watch_room(self) -> None:
         while True:

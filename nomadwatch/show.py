@@ -17,6 +17,7 @@ class Show(Protocol):
     def notice(self, line: str) -> None: ...
     def advance(self, advance: Advance) -> None: ...
     def measuring(self) -> None: ...
+    def writing(self, share: float) -> None: ...
 
 
 class Quiet:
@@ -36,6 +37,9 @@ class Quiet:
         """Nothing: nobody watches."""
 
     def measuring(self) -> None:
+        """Nothing: nobody watches."""
+
+    def writing(self, share: float) -> None:
         """Nothing: nobody watches."""
 
 
@@ -82,6 +86,10 @@ class Bar:
     def measuring(self) -> None:
         """Everything is read; the workers catch up."""
         self._progress.update(self._task, description="measuring", completed=1.0)
+
+    def writing(self, share: float) -> None:
+        """Everything is measured; its history is made."""
+        self._progress.update(self._task, description="writing the history", total=1.0, completed=share)
 
 
 class _Lines(logging.Handler):

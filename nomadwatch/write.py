@@ -7,6 +7,7 @@ from typing import Final
 
 from nomadwatch.errors import Failure, Misuse
 from nomadwatch.failures import explain
+from sinks.parquet import as_parquet, is_available
 from sinks.report import Report, as_csv, as_json
 
 STDOUT: Final = "-"
@@ -14,9 +15,23 @@ STDOUT: Final = "-"
 _WIDTH: Final = 120
 
 
-def check_target(target: str | None) -> None:
-    """Raises Misuse now for a file that could not be written later."""
+def form_of(target: str) -> str:
+    """What a file is to hold, by the end of its name: `csv`, `parquet`, else `json`.
+
+    >>> form_of("out.parquet"), form_of("out.csv"), form_of("report"), form_of("-")
+    ('parquet', 'csv', 'json', 'json')
+    """
+    form = Path(target).suffix.removeprefix(".")
+    return form if form in ("csv", "parquet") else "json"
+
+
+def check_target(target: str | None, form: str = "json") -> None:
+    """Raises Misuse now for a file that could not be written later, and for what cannot be written so."""
+    if form == "parquet" and not is_available():
+        raise Misuse("Parquet needs pyarrow: pip install pyarrow (the extra nomadwatch[parquet]), or take csv or json")
     if target in (None, STDOUT):
+        if form == "parquet" and sys.stdout.isatty():
+            raise Misuse("Parquet is no text for a terminal: name a file (--output report.parquet), or send it through a pipe")
         return
     path = Path(str(target))
     problem = None
@@ -36,20 +51,23 @@ def check_target(target: str | None) -> None:
 
 
 def write_report(report: Report, target: str | None, form: str, window: str = "24h") -> None:
-    """Write it as `table`, `json` or `csv`."""
+    """Write it as `table`, `json`, `csv` or `parquet`."""
     if form == "table":
         text = _table(report, window, to_stdout=target in (None, STDOUT))
         if text is None:
             return
+        content = text.encode()
+    elif form == "parquet":
+        content = as_parquet(report)
     else:
-        text = as_json(report) if form == "json" else as_csv(report)
+        content = (as_json(report) if form == "json" else as_csv(report)).encode()
     if target in (None, STDOUT):
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
         return
     path = Path(str(target))
     try:
-        _partial(path).write_text(text, encoding="utf-8")
+        _partial(path).write_bytes(content)
         _partial(path).replace(path)
     except OSError as error:
         _partial(path).unlink(missing_ok=True)

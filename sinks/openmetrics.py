@@ -1,0 +1,116 @@
+"""The past as OpenMetrics text with timestamps, as `promtool tsdb create-blocks-from openmetrics` wants it: a file for each day (UTC).
+
+Names, labels and values are those of `/metrics`. In a file families stand in the order of the catalogue, a family's series one after the
+other, a series' samples by rising time; it ends in `# EOF`.
+"""
+
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from agents.catalogue import CATALOGUE
+from agents.measurements import Measurement
+from agents.metric import Metric
+from streams.activity import DAY, SECOND
+
+SUFFIX: Final = ".openmetrics"
+PARTIAL: Final = ".partial"
+_ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+
+# A moment (µs UTC) and everything that was measured then.
+Point = tuple[int, Iterable[Measurement]]
+
+
+class Written(msgspec.Struct, frozen=True):
+    """What a history holds."""
+
+    days: int = 0
+    points: int = 0
+    samples: int = 0
+
+
+def is_history(name: str) -> bool:
+    """Whether a file is named as `write` names them.
+
+    >>> is_history("2015-02-22.openmetrics"), is_history("notes.openmetrics"), is_history("2015-02-22.json")
+    (True, False, False)
+    """
+    try:
+        return name.endswith(SUFFIX) and bool(datetime.strptime(name.removesuffix(SUFFIX), "%Y-%m-%d"))
+    except ValueError:
+        return False
+
+
+def write(folder: Path, points: Iterable[Point]) -> Written:
+    """Write points of rising time into a folder, which is made if absent, in place of the history that it holds.
+
+    A day is held in memory at a time. Nothing in the folder changes before the last day is written; each file is whole or not there.
+    Raises OSError.
+    """
+    partial = folder / PARTIAL
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        written = Written()
+        for day, own in groupby(points, key=lambda point: _day(point[0])):
+            written = _write_day(partial / f"{day}{SUFFIX}", own, written)
+        earlier = {path.name for path in folder.iterdir() if is_history(path.name)}
+        for path in sorted(partial.iterdir()):
+            path.replace(folder / path.name)
+            earlier.discard(path.name)
+        for name in earlier:
+            (folder / name).unlink()
+        return written
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _day(time: int) -> str:
+    """The day of the hour that ends at a moment."""
+    return datetime.fromtimestamp((time - 1) // DAY * DAY // SECOND, UTC).strftime("%Y-%m-%d")
+
+
+def _write_day(path: Path, points: Iterable[Point], before: Written) -> Written:
+    """Write one day's file; what is written in all then."""
+    families: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    times = samples = 0
+    for time, measurements in points:
+        # Whole seconds: Prometheus reads others through a binary fraction, a millisecond off.
+        stamp = -(-time // SECOND)
+        times += 1
+        for each in measurements:
+            families[each.name][_labels(each.labels)].append(f"{each.value!r} {stamp}\n")
+            samples += 1
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
+        for row in CATALOGUE:
+            if row.name in families:
+                file.writelines(_header(row))
+                for labels, own in sorted(families.pop(row.name).items()):
+                    file.writelines(f"{row.name}{labels} {sample}" for sample in own)
+        file.write("# EOF\n")
+        file.flush()
+        os.fsync(file.fileno())
+    assert not families, f"not in the catalogue: {sorted(families)}"
+    return Written(before.days + 1, before.points + times, before.samples + samples)
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    inner = ",".join(f'{label}="{value.translate(_ESCAPES)}"' for label, value in sorted(labels.items()))
+    return f"{{{inner}}}" if inner else ""
+
+
+def _header(row: Metric) -> Iterator[str]:
+    """As `/metrics` has it: the unit where OpenMetrics allows it, at the end of the name, else in the help."""
+    named = row.family.endswith("_" + row.unit)
+    text = row.help if named else f"{row.help} Unit: {row.unit}."
+    yield f"# HELP {row.family} {text.translate(_ESCAPES)}\n"
+    yield f"# TYPE {row.family} {row.type}\n"
+    if named:
+        yield f"# UNIT {row.family} {row.unit}\n"

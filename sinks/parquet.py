@@ -1,0 +1,89 @@
+"""The report as Parquet, for analysis: a row a measurement, typed, with the coverage of its window beside it.
+
+Every label of the catalogue is a column, also where the report has none of it: files of several reports have one schema and can be read
+together. Needs pyarrow, which is the extra `parquet`.
+"""
+
+import importlib.util
+import io
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from agents.catalogue import CATALOGUE
+from agents.measurements import Measurement
+from agents.metric import PREFIX
+from sinks.report import Report
+from streams.activity import PLATFORMS
+
+SUFFIX: Final = ".parquet"
+# The key of the file's metadata under which the report's head stands, as JSON without the measurements.
+HEAD: Final = b"nomadwatch"
+_COVERAGE: Final = PREFIX + "window_coverage_ratio"
+# Health of feeds and constants: on `/metrics`, never in a report.
+_ELSEWHERE: Final = ("H", "I")
+
+
+def is_available() -> bool:
+    """Whether pyarrow is installed."""
+    return importlib.util.find_spec("pyarrow") is not None
+
+
+def label_columns() -> list[str]:
+    """The labels that a measurement of a report can have, sorted."""
+    return sorted({label for row in CATALOGUE if row.group not in _ELSEWHERE for label in row.labels})
+
+
+def as_parquet(report: Report) -> bytes:
+    """Columns `as_of` and `watermark` (µs UTC), `name`, every label (text, null where a metric has none), `value` and `coverage` (float64).
+
+    `coverage` is the share of the row's window that was seen: of a row about both platforms the lesser; null for what has no window.
+    The rows are sorted as in JSON; packed with zstd. Raises ModuleNotFoundError without pyarrow.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = report.measurements
+    moment, words = pa.timestamp("us", tz="UTC"), pa.dictionary(pa.int32(), pa.string())
+    coverage = _Coverage(rows)
+    columns: dict[str, Any] = {
+        "as_of": pa.array([_moment(report.as_of)] * len(rows), moment),
+        "watermark": pa.array([_moment(report.watermark)] * len(rows), moment),
+        "name": pa.array([row.name for row in rows], pa.string()).cast(words),
+    }
+    for label in label_columns():
+        columns[label] = pa.array([row.labels.get(label) for row in rows], pa.string()).cast(words)
+    columns["value"] = pa.array([row.value for row in rows], pa.float64())
+    columns["coverage"] = pa.array([coverage.of(row) for row in rows], pa.float64())
+    head = msgspec.json.encode(msgspec.structs.replace(report, measurements=[]))
+    table = pa.table(columns).replace_schema_metadata({HEAD: head})
+    file = io.BytesIO()
+    pq.write_table(table, file, compression="zstd")
+    return file.getvalue()
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+class _Coverage:
+    """What was seen of the windows of a report."""
+
+    def __init__(self, rows: list[Measurement]) -> None:
+        self._known = {self._place(row.labels, row.labels["platform"]): row.value for row in rows if row.name == _COVERAGE}
+
+    @staticmethod
+    def _place(labels: Mapping[str, str], platform: str) -> tuple[str, str, str]:
+        # A project's rows say no scope: its repositories are watched.
+        return labels.get("scope", "watched"), platform, labels["window"]
+
+    def of(self, row: Measurement) -> float | None:
+        """The share of the row's window; None where it has none, or nothing is known of it."""
+        if "window" not in row.labels:
+            return None
+        platforms = [row.labels["platform"]] if "platform" in row.labels else PLATFORMS
+        shares = [self._known.get(self._place(row.labels, platform)) for platform in platforms]
+        known = [share for share in shares if share is not None]
+        return min(known) if len(known) == len(shares) else None
