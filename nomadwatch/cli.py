@@ -12,7 +12,7 @@ from nomadwatch.errors import Failure, Interrupted, Misuse
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
-_FORMS = click.Choice(["table", "json", "csv"])
+_FORMS = click.Choice(["table", "json", "csv", "parquet"])
 _FORMS_WITHOUT_CSV = click.Choice(["table", "json"])
 _WINDOWS = click.Choice(["1h", "24h", "7d", "30d"])
 _STDOUT = "-"
@@ -82,7 +82,8 @@ def nomadwatch() -> None:
 
 @nomadwatch.command()
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
-@_option("--report", "target", metavar="FILE", help="Write the report as JSON to this file (- for stdout), instead of showing a table.")
+@_option("--report", "target", metavar="FILE", help="Write the report to this file (.csv, .parquet, else JSON; -: JSON on stdout).")
+@_option("--history", metavar="DIR", help="Write the figures at the end of each hour too, for Prometheus: OpenMetrics, a file a day.")
 @_option("--as-of", metavar="TIME", help="Measure as if it were this time (2015-01-01T15:00:00Z): what is later does not count.")
 @_option("--include-bots", is_flag=True, help="Treat bots as people.")
 @_option("--watchlist", metavar="FILE", help="The watched projects.  [default: the list that comes along; NOMADWATCH_WATCHLIST]")
@@ -90,29 +91,37 @@ def nomadwatch() -> None:
 @_data_dir
 @_partitions
 @_verbose
-def replay(paths: tuple[str, ...], target: str | None, as_of: str | None, include_bots: bool, verbose: bool, **flags: Any) -> None:
+def replay(
+    paths: tuple[str, ...], target: str | None, history: str | None, as_of: str | None, include_bots: bool, verbose: bool, **flags: Any
+) -> None:
     """Measure archives: files, folders or globs of GH Archive hours and of activities.
 
     The files (*.json and *.activities.ndjson, also .gz and .zst) go through the whole pipeline on this machine, in the order of their
     hours. State is thrown away at the end unless --data-dir names a folder: there a replay that was interrupted or killed goes on when the
     same command is repeated.
     """
+    from nomadwatch.history import check_folder, next_step
     from nomadwatch.replay import Request, check_paths
     from nomadwatch.replay import replay as run_replay
     from nomadwatch.settings import load
     from nomadwatch.show import choose, quiet_libraries
     from nomadwatch.times import parse_time
-    from nomadwatch.write import check_target, write_report
+    from nomadwatch.write import check_target, form_of, write_report
 
     settings = load(flags).settings
+    history = None if history is None else os.path.abspath(history)
     until = parse_time(as_of, "--as-of") if as_of is not None else None
-    request = Request(paths=paths, include_bots=include_bots, as_of=until, verbose=verbose)
+    request = Request(paths=paths, include_bots=include_bots, as_of=until, history=history, verbose=verbose)
     check_paths(paths)
-    check_target(target)
+    form = "table" if target is None else form_of(target)
+    check_target(target, form)
+    check_folder(history)
     quiet_libraries(verbose)
     with choose() as show:
         report = run_replay(request, settings, show)
-    write_report(report, target, "json" if target is not None else "table")
+    write_report(report, target, form)
+    if history is not None:
+        click.echo(f"nomadwatch: {next_step(history)}", err=True)
 
 
 _port = _option("--port", metavar="N", help="Where the page and /metrics are served on 127.0.0.1; 0 takes a free port.  [default: 9108]")
@@ -182,7 +191,7 @@ def report(form: str, window: str, target: str, **flags: Any) -> None:
     from nomadwatch.show import quiet_libraries
     from nomadwatch.write import check_target, write_report
 
-    check_target(target)
+    check_target(target, form)
     quiet_libraries(verbose=False)
     write_report(latest(load(flags).settings), target, form, window)
 
@@ -259,12 +268,13 @@ def broker(port: int, verbose: bool, **flags: Any) -> None:
 
 
 @nomadwatch.command()
+@_option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Where to listen: 0.0.0.0 in a container of its own.")
 @_port
 @_broker
 @_prefix
 @_partitions
 @_verbose
-def sinks(verbose: bool, **flags: Any) -> None:
+def sinks(host: str, verbose: bool, **flags: Any) -> None:
     """Show measurements over HTTP, until SIGTERM or Ctrl-C: a page for people, /metrics for Prometheus, /healthz.
 
     Several of them may run at once.
@@ -272,7 +282,27 @@ def sinks(verbose: bool, **flags: Any) -> None:
     from nomadwatch.settings import load
     from nomadwatch.sinks_role import run_alone
 
-    run_alone(load(flags).settings, verbose)
+    run_alone(load(flags).settings, host, verbose)
+
+
+@nomadwatch.command()
+@click.argument("role", type=click.Choice(["aggregate", "measure", "sinks", "streams"]))
+@_port
+@_broker
+@_prefix
+@_partitions
+def health(role: str, **flags: Any) -> None:
+    """Say whether a role is well, for those who watch processes: exit code 0 or 1, and a line.
+
+    sinks must answer on its port, streams and measure must have spoken within a minute, and of aggregate a worker of this host must be
+    among those that share the partitions.
+    """
+    from nomadwatch.health import show
+    from nomadwatch.settings import load
+    from nomadwatch.show import quiet_libraries
+
+    quiet_libraries(verbose=False)
+    show(role, load(flags).settings)
 
 
 @nomadwatch.command()

@@ -11,7 +11,7 @@ import pytest
 from nomadwatch.cli import nomadwatch, run
 
 ROLES = ["streams", "aggregate", "measure", "sinks", "broker"]
-COMMANDS = ["replay", "report", "up", "demo", *ROLES, "topics", "activities", "feeds", "watch", "bots", "doctor"]
+COMMANDS = ["replay", "report", "up", "demo", *ROLES, "topics", "activities", "feeds", "watch", "bots", "doctor", "health"]
 
 
 def ends(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:

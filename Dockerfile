@@ -1,0 +1,27 @@
+# The roles of nomadwatch: one image, the role is the command. docs/compose.md says what of it was tried.
+FROM python:3.11.15-slim-bookworm AS build
+WORKDIR /build
+# An environment without pip, so that the last stage has none: the build stage's own pip fills it.
+RUN python -m venv --without-pip /opt/nomadwatch
+COPY requirements.lock pyproject.toml README.md LICENSE ./
+COPY agents agents
+COPY broker broker
+COPY nomadwatch nomadwatch
+COPY simulator simulator
+COPY sinks sinks
+COPY streams streams
+# The lock as constraints: what only the tests need stays out. Every package has a wheel, so that nothing is compiled.
+RUN pip install --no-cache-dir --constraint requirements.lock hatchling \
+ && pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels . \
+ && pip --python /opt/nomadwatch/bin/python install --no-cache-dir --only-binary :all: --constraint requirements.lock /wheels/*.whl
+
+FROM python:3.11.15-slim-bookworm
+RUN pip uninstall --yes setuptools wheel pip \
+ && useradd --system --uid 10001 --user-group --home-dir /var/lib/nomadwatch --shell /usr/sbin/nologin nomadwatch \
+ && install --directory --owner nomadwatch --group nomadwatch --mode 700 /var/lib/nomadwatch
+COPY --from=build /opt/nomadwatch /opt/nomadwatch
+ENV PATH=/opt/nomadwatch/bin:$PATH PYTHONUNBUFFERED=1
+USER nomadwatch
+WORKDIR /var/lib/nomadwatch
+ENTRYPOINT ["nomadwatch"]
+CMD ["--help"]

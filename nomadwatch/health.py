@@ -1,0 +1,110 @@
+"""The command `health`: is a role well? For whoever watches processes: an exit code and a line."""
+
+import asyncio
+import socket
+from http.client import HTTPConnection, HTTPException
+from typing import Any, Final
+
+from agents.measurements import HealthReport
+from nomadwatch.connect import address, await_broker
+from nomadwatch.errors import Failure, Misuse
+from nomadwatch.feeds import span
+from nomadwatch.settings import Settings
+from sinks.board import STALE_AFTER, Board, wall_clock
+
+ROLES: Final = ("aggregate", "measure", "sinks", "streams")
+# Seconds in which whoever is asked must answer: a supervisor waits for this command.
+_PATIENCE: Final = 5.0
+
+
+def show(role: str, settings: Settings) -> None:
+    """A line on stdout that says why the role is well. Raises Failure with why it is not, Misuse without a broker.
+
+    `sinks` is asked itself; `streams` and `measure` are well when what they wrote to the broker is fresh, `aggregate` when the broker
+    counts a worker of this host among those that share the partitions.
+    """
+    if role == "sinks":
+        print(_answer(settings.port))
+        return
+    if not settings.broker:
+        raise Misuse(f"the health of {role} stands on a broker; name it with --broker HOST:PORT")
+    from aiokafka.errors import KafkaError
+    from kafka.errors import KafkaError as RefusedByAdmin
+
+    try:
+        print(asyncio.run(_workers(settings) if role == "aggregate" else _spoken(role, settings)))
+    except (KafkaError, RefusedByAdmin) as error:
+        raise Failure(f"the broker at {settings.broker} does not answer as it should ({type(error).__name__}); is it running?") from None
+
+
+def _answer(port: int) -> str:
+    connection = HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
+    try:
+        connection.request("GET", "/healthz")
+        status = connection.getresponse().status
+    except (OSError, HTTPException) as error:
+        raise Failure(f"sinks does not answer on port {port} ({type(error).__name__}); start it, or name its --port") from None
+    finally:
+        connection.close()
+    if status != 200:
+        raise Failure(f"sinks answers {status}: nothing has been measured yet; are streams, aggregate and measure at work?")
+    return f"sinks answers on port {port}"
+
+
+async def _spoken(role: str, settings: Settings) -> str:
+    from sinks.topic import TopicReader
+    from streams.topics import Topics
+
+    await await_broker(settings.broker, _PATIENCE)
+    board = Board()
+    topic = Topics(prefix=settings.prefix, partitions=settings.partitions).measurements
+    async with TopicReader.open(settings.broker, topic) as reader:
+        board.take(await reader.read_to_end())
+    return judged(role, _spoke_at(role, board), wall_clock())
+
+
+def _spoke_at(role: str, board: Board) -> int | None:
+    if role == "measure":
+        return board.evaluation.evaluated_at if board.evaluation else None
+    reports: list[HealthReport] = board.reports
+    return next((report.evaluated_at for report in reports if report.role == role), None)
+
+
+def judged(role: str, spoke_at: int | None, now: int) -> str:
+    """The line about a role that spoke last at a time; times in µs UTC. Raises Failure where that is too long ago.
+
+    >>> judged("measure", 1_000_000, 4_000_000)
+    'measure spoke 3 s ago'
+    """
+    if spoke_at is None:
+        raise Failure(f"{role} has never spoken; start it, or look at what it says on stderr")
+    said = f"{role} spoke {span((now - spoke_at) / 1e6)} ago"
+    if now - spoke_at > STALE_AFTER:
+        raise Failure(f"{said}, which is too long; start it again, or look at what it says on stderr")
+    return said
+
+
+async def _workers(settings: Settings) -> str:
+    await await_broker(settings.broker, _PATIENCE)
+    here = _host_as_seen_from(settings.broker)
+    found = [member for member in await asyncio.to_thread(_members, settings) if member["client_host"].strip("/") == here]
+    if not found:
+        raise Failure(f"no aggregate worker of {here} shares the partitions; start it, or look at what it says on stderr")
+    return f"{len(found)} aggregate {'worker' if len(found) == 1 else 'workers'} of {here} at work"
+
+
+def _host_as_seen_from(broker: str) -> str:
+    with socket.create_connection(address(broker), timeout=_PATIENCE) as connection:
+        host: str = connection.getsockname()[0]
+    return host
+
+
+def _members(settings: Settings) -> list[dict[str, Any]]:
+    from kafka import KafkaAdminClient
+
+    group = f"{settings.prefix}aggregate"
+    admin = KafkaAdminClient(bootstrap_servers=settings.broker, client_id="nomadwatch-health", request_timeout_ms=int(_PATIENCE * 1000))
+    try:
+        return list(admin.describe_groups([group])[group]["members"])
+    finally:
+        admin.close()
