@@ -5,7 +5,7 @@ import logging
 import signal
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
@@ -69,6 +69,7 @@ def poll(polling: Polling) -> None:
 async def _poll(polling: Polling) -> None:
     from streams.deliver import Delivery, read_table
     from streams.feeds.clock import Clock
+    from streams.feeds.context import Context
     from streams.feeds.github import GithubPoller
     from streams.feeds.health import Feeds
     from streams.feeds.http import open_session
@@ -90,18 +91,18 @@ async def _poll(polling: Polling) -> None:
         open_session(USER_AGENT) as hub_session,
     ):
         outlet = KafkaOutlet(delivery, topics, clock, feeds, cursors, _report, polling.interval_cap + _SETTLING)
-        common: dict[str, Any] = {
-            "watchlist": Watchlist.load(polling.watchlist or None),
-            "actor_key": polling.actor_key,
-            "outlet": outlet,
-            "cursors": cursors,
-            "feeds": feeds,
-            "clock": clock,
-            "dead_letters": polling.dead_letters,
-            "interval_cap": polling.interval_cap,
-        }
-        github = GithubPoller(api=polling.github_api, token=polling.github_token, session=github_session, **common)
-        hub = HubPoller(endpoint=polling.hf_endpoint, token=polling.hf_token, session=hub_session, **common)
+        context = Context(
+            watchlist=Watchlist.load(polling.watchlist or None),
+            actor_key=polling.actor_key,
+            outlet=outlet,
+            cursors=cursors,
+            feeds=feeds,
+            clock=clock,
+            dead_letters=polling.dead_letters,
+            interval_cap=polling.interval_cap,
+        )
+        github = GithubPoller(polling.github_api, polling.github_token, github_session, context)
+        hub = HubPoller(polling.hf_endpoint, polling.hf_token, hub_session, context)
         pollers: dict[str, GithubPoller | HubPoller] = {"github": github, "huggingface": hub}
         outlet.more_rows = lambda: [_popularity(name, *row) for name, poller in pollers.items() for row in poller.popularity()]
         try:

@@ -7,7 +7,7 @@
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from typing import Final
 from urllib.parse import quote
@@ -15,7 +15,7 @@ from urllib.parse import quote
 import aiohttp
 
 from streams.activity import MINUTE, SECOND
-from streams.feeds.clock import Clock
+from streams.feeds.context import Context
 from streams.feeds.find import Find, Outlet
 from streams.feeds.github_cursor import decode_github
 from streams.feeds.github_feed import MISSING, PLATFORM, GithubFeed
@@ -26,7 +26,6 @@ from streams.feeds.github_popularity import POPULARITY_CURSOR, GithubPopularity,
 from streams.feeds.health import Feeds, Health
 from streams.github import GithubEvents
 from streams.identities import Identities
-from streams.letters import Keep
 from streams.watchlist import Watchlist
 
 EVERYTHING: Final = "/events"
@@ -36,40 +35,27 @@ _LOOK: Final = 15.0
 
 
 class GithubPoller:
-    """All feeds of GitHub. `cursors` are those of an earlier run; `interval_cap` in the station's seconds; `token` may be empty."""
+    """All feeds of GitHub; `token` may be empty."""
 
-    def __init__(
-        self,
-        *,
-        api: str,
-        token: str,
-        session: aiohttp.ClientSession,
-        watchlist: Watchlist,
-        actor_key: bytes,
-        outlet: Outlet,
-        cursors: Mapping[str, bytes],
-        feeds: Feeds,
-        clock: Clock,
-        include_bots: bool = False,
-        dead_letters: Keep = "raw",
-        interval_cap: float = 300.0,
-    ) -> None:
+    def __init__(self, api: str, token: str, session: aiohttp.ClientSession, context: Context) -> None:
+        clock, outlet, cursors, watchlist = context.clock, context.outlet, context.cursors, context.watchlist
         self._clock = clock
         self._outlet = outlet
-        self._look = min(_LOOK, interval_cap)
+        self._look = min(_LOOK, context.interval_cap)
         limits = Limits(token, clock, cursors.get(LIMITS_FEED), self._save_limits)
         pages = GithubPages(api, token, session, limits, clock)
-        events = GithubEvents(Identities(actor_key, watchlist, include_bots=include_bots), clock.now())
-        pace = Pace(interval_cap, budgeted=not token)
+        events = GithubEvents(Identities(context.actor_key, watchlist, include_bots=context.include_bots), clock.now())
+        pace = Pace(context.interval_cap, budgeted=not token)
         self._popularity = GithubPopularity(pages, outlet, clock, cursors.get(POPULARITY_CURSOR))
         self._popularity.see(_named(watchlist))
         # A budget of 55 requests an hour is the feeds'.
         self._asks_popularity = bool(token)
-        self._noting = _Noting(outlet, self._popularity, feeds)
-        self._cursors, self._health = cursors, feeds
-        patience = max(_PATIENCE, round(3 * interval_cap * SECOND))
+        self._noting = _Noting(outlet, self._popularity, context.feeds)
+        self._cursors, self._health = cursors, context.feeds
+        patience = max(_PATIENCE, round(3 * context.interval_cap * SECOND))
+        keep = context.dead_letters
         self._feed = partial(
-            GithubFeed, pages=pages, events=events, outlet=self._noting, clock=clock, pace=pace, patience=patience, keep=dead_letters
+            GithubFeed, pages=pages, events=events, outlet=self._noting, clock=clock, pace=pace, patience=patience, keep=keep
         )
         self._feeds: list[GithubFeed] = []
         self._users: list[tuple[GithubFeed, str]] = []

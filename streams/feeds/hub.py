@@ -7,16 +7,15 @@ huggingface:changes                      the others that have changed, as far as
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
 import aiohttp
 import msgspec
 
 from streams.activity import SECOND
-from streams.feeds.clock import Clock
-from streams.feeds.find import Find, Gap, Outlet
-from streams.feeds.health import Feeds
+from streams.feeds.context import Context
+from streams.feeds.find import Find, Gap
 from streams.feeds.http import Unreachable
 from streams.feeds.hub_activities import HubActivities
 from streams.feeds.hub_changes import Change, HubChanges
@@ -30,8 +29,6 @@ from streams.feeds.hub_state import State, decode_state, encode_state
 from streams.feeds.hub_walk import OVERLAP, HubWalks, Walk, WalkCursor, decode_walk, encode_walk
 from streams.feeds.hub_watched import HubWatched, Popularity, Watch
 from streams.identities import Identities
-from streams.letters import Keep
-from streams.watchlist import Watchlist
 
 _LOG: Final = logging.getLogger(__name__)
 REPOSITORIES: Final = "huggingface:repositories"
@@ -49,33 +46,19 @@ class _Cursor(msgspec.Struct, array_like=True):
 
 
 class HubPoller:
-    """All feeds of the Hub. `cursors` are those of an earlier run; `interval_cap` in the station's seconds; `token` may be empty."""
+    """All feeds of the Hub; `token` may be empty."""
 
-    def __init__(
-        self,
-        *,
-        endpoint: str,
-        token: str,
-        session: aiohttp.ClientSession,
-        watchlist: Watchlist,
-        actor_key: bytes,
-        outlet: Outlet,
-        cursors: Mapping[str, bytes],
-        feeds: Feeds,
-        clock: Clock,
-        include_bots: bool = False,
-        dead_letters: Keep = "raw",
-        interval_cap: float = 300.0,
-    ) -> None:
+    def __init__(self, endpoint: str, token: str, session: aiohttp.ClientSession, context: Context) -> None:
+        clock, outlet, cursors, watchlist = context.clock, context.outlet, context.cursors, context.watchlist
         self._outlet = outlet
         self._clock = clock
-        self._interval = interval_cap
+        self._interval = context.interval_cap
         self._began = clock.now()
         self._limits = Limits(clock.wall, cursors.get(LIMITS_FEED))
         self._client = HubClient(endpoint, token, session, self._limits, outlet, clock)
-        identities = Identities(actor_key, watchlist, include_bots=include_bots, platform=PLATFORM)
-        self._activities = HubActivities(identities, actor_key)
-        self._letters = HubLetters(dead_letters)
+        identities = Identities(context.actor_key, watchlist, include_bots=context.include_bots, platform=PLATFORM)
+        self._activities = HubActivities(identities, context.actor_key)
+        self._letters = HubLetters(context.dead_letters)
         names: dict[str, str] = {}
         self._watched = HubWatched(watchlist, names)
         self._states = {key: value for key, value in cursors.items() if key.startswith(REPOSITORY)}
@@ -83,12 +66,12 @@ class HubPoller:
         for artefact, folder in FOLDERS.items():
             feed = f"{PLATFORM}:{folder}"
             cursor = decode_walk(cursors[feed]) if feed in cursors else WalkCursor()
-            health = feeds.open(feed, PLATFORM)
+            health = context.feeds.open(feed, PLATFORM)
             walks = HubWalks(artefact, self._client, self._activities, self._letters, health, clock, names, cursor)
             self._walks.append((walks, Ledger(health, cursor.mark, self._began, walks.encode)))
         self._changes = HubChanges(self._began)
         self._ledgers = {
-            feed: Ledger(feeds.open(feed, PLATFORM), _mark(cursors.get(feed)), self._began, _encode, share)
+            feed: Ledger(context.feeds.open(feed, PLATFORM), _mark(cursors.get(feed)), self._began, _encode, share)
             for feed, share in ((REPOSITORIES, None), (CHANGES, self._changes.share))
         }
         self._lookers = {

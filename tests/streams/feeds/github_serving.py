@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 from aiohttp import web
 
 from streams.feeds.clock import Clock
+from streams.feeds.context import Context
 from streams.feeds.find import Find
 from streams.feeds.github import GithubPoller
 from streams.feeds.health import Feeds
@@ -151,8 +152,10 @@ async def polling(server: Any, outlet: MemoryOutlet, **options: Any) -> AsyncIte
     """A poller beside a server, with the cursors that its outlet holds."""
     feeds = Feeds()
     async with open_session("nomadwatch/0 (+https://example.invalid)") as session:
-        chosen = {"api": server.address, "token": "a-token", "watchlist": WATCHED, "clock": server.clock, "interval_cap": 1.0, **options}
-        poller = GithubPoller(session=session, actor_key=KEY, outlet=outlet, cursors=dict(outlet.cursors), feeds=feeds, **chosen)
+        api, token = options.pop("api", server.address), options.pop("token", "a-token")
+        chosen = {"watchlist": WATCHED, "clock": server.clock, "interval_cap": 1.0, **options}
+        context = Context(actor_key=KEY, outlet=outlet, cursors=dict(outlet.cursors), feeds=feeds, **chosen)
+        poller = GithubPoller(api, token, session, context)
         run = Run(asyncio.create_task(poller.run()), outlet, feeds)
         try:
             yield run

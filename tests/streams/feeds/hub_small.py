@@ -13,6 +13,7 @@ from aiohttp import web
 
 from streams.activity import Activity
 from streams.feeds.clock import Clock
+from streams.feeds.context import Context
 from streams.feeds.find import Find, Gap
 from streams.feeds.health import Feeds
 from streams.feeds.http import open_session
@@ -221,10 +222,10 @@ class Station:
         self.feeds = Feeds()
         self.kept = kept
         self.hub = hub
-        settings: dict[str, Any] = {"token": "hf_test", "watchlist": WATCHLIST, "interval_cap": 0.2, "clock": Clock(), **options}
-        self.poller = HubPoller(
-            endpoint=hub.endpoint, session=session, actor_key=KEY, outlet=kept, cursors=dict(kept.cursors), feeds=self.feeds, **settings
-        )
+        token = options.pop("token", "hf_test")
+        settings: dict[str, Any] = {"watchlist": WATCHLIST, "interval_cap": 0.2, "clock": Clock(), **options}
+        context = Context(actor_key=KEY, outlet=kept, cursors=dict(kept.cursors), feeds=self.feeds, **settings)
+        self.poller = HubPoller(hub.endpoint, token, session, context)
 
     async def until(self, true: Callable[[], bool]) -> None:
         """Wait for a condition while the poller runs; what ends the poller ends this too."""

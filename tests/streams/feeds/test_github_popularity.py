@@ -6,6 +6,7 @@ import time
 from simulator.servers.clock import Clock as ServerClock
 from simulator.servers.github import GithubServer
 from streams.feeds.clock import Clock
+from streams.feeds.context import Context
 from streams.feeds.github import GithubPoller
 from streams.feeds.github_popularity import POPULARITY_CURSOR
 from streams.feeds.health import Feeds
@@ -30,10 +31,9 @@ def test_popularity_is_the_sum_over_the_repositories_of_a_project() -> None:
 
         async def poll(token: str, known: int) -> None:
             async with open_session("tests") as session:
-                poller = GithubPoller(
-                    api=address, token=token, session=session, watchlist=watchlist, actor_key=KEY, outlet=outlet,
-                    cursors=dict(outlet.cursors), feeds=Feeds(), clock=Clock(SCALE, origin),
-                )  # fmt: skip
+                clock, cursors = Clock(SCALE, origin), dict(outlet.cursors)
+                context = Context(watchlist=watchlist, actor_key=KEY, outlet=outlet, cursors=cursors, feeds=Feeds(), clock=clock)
+                poller = GithubPoller(address, token, session, context)
                 running = asyncio.create_task(poller.run())
                 try:
                     if known:

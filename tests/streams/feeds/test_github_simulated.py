@@ -11,6 +11,7 @@ from simulator.servers.clock import Clock as ServerClock
 from simulator.servers.faults import Faults
 from simulator.servers.github import GithubServer
 from streams.feeds.clock import Clock
+from streams.feeds.context import Context
 from streams.feeds.github import GithubPoller
 from streams.feeds.health import Feeds
 from streams.feeds.http import open_session
@@ -34,17 +35,9 @@ def watched() -> Watchlist:
 @asynccontextmanager
 async def polling(address: str, clock: Clock, outlet: MemoryOutlet, feeds: Feeds, token: str = TOKEN) -> AsyncIterator[None]:
     async with open_session("nomadwatch/0 (+https://example.invalid)") as session:
-        poller = GithubPoller(
-            api=address,
-            token=token,
-            session=session,
-            watchlist=watched(),
-            actor_key=KEY,
-            outlet=outlet,
-            cursors=dict(outlet.cursors),
-            feeds=feeds,
-            clock=clock,
-        )
+        cursors = dict(outlet.cursors)
+        context = Context(watchlist=watched(), actor_key=KEY, outlet=outlet, cursors=cursors, feeds=feeds, clock=clock)
+        poller = GithubPoller(address, token, session, context)
         task = asyncio.create_task(poller.run())
         try:
             yield

@@ -15,6 +15,7 @@ from streams import admin
 from streams.activity import MINUTE, decode_batch
 from streams.deliver import Delivery
 from streams.feeds.clock import Clock
+from streams.feeds.context import Context
 from streams.feeds.github import GithubPoller
 from streams.feeds.github_cursor import decode_github
 from streams.feeds.health import Feeds
@@ -188,10 +189,10 @@ def test_the_mark_of_the_platform_goes_on_beside_what_is_not_found(nowhere: tupl
             server.script = without(*nowhere)
             began = server.clock.now()
             async with open_session("nomadwatch/0 (+https://example.invalid)") as session:
-                poller = GithubPoller(
-                    api=server.address, token="t", session=session, watchlist=NAMED, actor_key=KEY,
-                    outlet=outlet, cursors={}, feeds=feeds, clock=server.clock, interval_cap=1e6,
-                )  # fmt: skip
+                context = Context(
+                    watchlist=NAMED, actor_key=KEY, outlet=outlet, cursors={}, feeds=feeds, clock=server.clock, interval_cap=1e6
+                )
+                poller = GithubPoller(server.address, "t", session, context)
                 polling = asyncio.create_task(poller.run())
                 async with asyncio.timeout(60):
                     while await asyncio.to_thread(mark) <= began:

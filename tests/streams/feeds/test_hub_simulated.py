@@ -10,6 +10,7 @@ from simulator.servers.hub import HubServer
 from simulator.servers.hub_truth import Happened
 from streams.activity import Activity, hash_name
 from streams.feeds.clock import Clock
+from streams.feeds.context import Context
 from streams.feeds.health import Feeds
 from streams.feeds.http import open_session
 from streams.feeds.hub import HubPoller
@@ -51,16 +52,18 @@ async def watch(faults: dict[str, float]) -> tuple[HubServer, Kept, int, int]:
     try:
         async with open_session("tests") as session:
             poller = HubPoller(
-                endpoint=address,
-                token="hf_right",
-                session=session,
-                watchlist=Watchlist.load(),
-                actor_key=KEY,
-                outlet=kept,
-                cursors={},
-                feeds=Feeds(),
-                clock=Clock(SCALE, origin),
-                interval_cap=240.0,
+                address,
+                "hf_right",
+                session,
+                Context(
+                    watchlist=Watchlist.load(),
+                    actor_key=KEY,
+                    outlet=kept,
+                    cursors={},
+                    feeds=Feeds(),
+                    clock=Clock(SCALE, origin),
+                    interval_cap=240.0,
+                ),
             )
             running = asyncio.create_task(poller.run())
             try:
