@@ -17,12 +17,12 @@ from simulator.servers.github_api import GithubApi
 from simulator.servers.github_feeds import Event, Feeds, polls
 from simulator.servers.github_limits import Limits
 from simulator.servers.ledger import BANNED, Ledger, Offence
+from simulator.servers.listening import Listening
 
 _SLICE: Final = 500
-_BREATH: Final = 0.1
 
 
-class GithubServer:
+class GithubServer(Listening):
     """A GitHub on loopback.
 
     `rate` events a simulated second; `token` or several of them are valid, without one every token is wrong. `era`: 2026, 2024 or mixed.
@@ -49,6 +49,7 @@ class GithubServer:
         release_half_life: float = 7_200.0,
         unknown: float = 0.0,
     ) -> None:
+        super().__init__()
         begin = clock.now()
         self.clock = clock
         self.faults = faults or Faults(seed, clock.wall)
@@ -72,25 +73,15 @@ class GithubServer:
         self.limits = Limits(clock, seed, lambda _, endpoint: self.ledger.offend(BANNED, endpoint))
         tokens = frozenset([token] if isinstance(token, str) else token or ())
         self.api = GithubApi(clock, self.feeds, self.directory, self.ledger, self.limits, tokens=tokens, seed=seed)
-        self._runner: web.AppRunner | None = None
-        self._going_on: asyncio.Task[None] | None = None
 
-    async def start(self, port: int = 0) -> str:
-        """Listen on loopback, on a free port if 0; the address."""
-        await self._catch_up()
-        self._runner = web.AppRunner(self.api.application(self.faults), access_log=None, shutdown_timeout=1.0)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", port).start()
-        self._going_on = asyncio.create_task(self._go_on())
-        return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+    def _application(self) -> web.Application:
+        return self.api.application(self.faults)
 
-    async def stop(self) -> None:
-        """Stop listening and let the world stand still."""
-        if self._going_on is not None:
-            self._going_on.cancel()
-            await asyncio.gather(self._going_on, return_exceptions=True)
-        if self._runner is not None:
-            await self._runner.cleanup()
+    async def _catch_up(self) -> None:
+        now, arrived = self.clock.now(), False
+        while not arrived:
+            arrived = self.feeds.advance(now, _SLICE)
+            await asyncio.sleep(0)
 
     # The truth.
 
@@ -139,15 +130,3 @@ class GithubServer:
         if found is None:
             raise KeyError(old)
         self.directory.rename(self.course.rename(found, new))
-
-    async def _go_on(self) -> None:
-        while True:
-            await self._catch_up()
-            await asyncio.sleep(_BREATH)
-
-    async def _catch_up(self) -> None:
-        """Let happen what has happened by now, in small steps, so that no request has to wait for many."""
-        now, arrived = self.clock.now(), False
-        while not arrived:
-            arrived = self.feeds.advance(now, _SLICE)
-            await asyncio.sleep(0)

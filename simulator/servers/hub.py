@@ -23,19 +23,19 @@ from simulator.servers.hub_truth import Happened, Release
 from simulator.servers.hub_walk import SORTS, BadCursor, decode_cursor, encode_cursor, walk
 from simulator.servers.hub_world import HubWorld
 from simulator.servers.ledger import BANNED, Ledger, Offence
+from simulator.servers.listening import Listening
 
 _LONGEST_PAGE: Final = 1_000
 _THREADS: Final = 50
 _COMMITS: Final = 50
 _PEOPLE: Final = 500
 _SLICE: Final = 1_000
-_BREATH: Final = 0.05
 _READER: Final = "reader"
 _FOLDERS: Final = {"models": "model", "datasets": "dataset", "spaces": "space"}
 _CLOSED: Final = ("closed", "merged")
 
 
-class HubServer:
+class HubServer(Listening):
     """A Hub on loopback.
 
     `rate` things a simulated second happen; `token` is the only valid one, without one every token is wrong. The other settings are
@@ -46,6 +46,7 @@ class HubServer:
     def __init__(
         self, seed: int, clock: Clock, faults: Faults | None = None, *, rate: float = 2.0, token: str | None = None, **settings: Any
     ) -> None:
+        super().__init__()
         self.clock = clock
         self.world = HubWorld(seed, clock.now(), rate=rate, **settings)
         self.ledger = Ledger(clock.wall)
@@ -56,27 +57,17 @@ class HubServer:
         self._token = token
         prose = Prose(seed)
         self._bodies: list[str] = [json.loads(f'"{prose.body(3)}"') or "+1" for _ in range(400)]
-        self._runner: web.AppRunner | None = None
-        self._going_on: asyncio.Task[None] | None = None
 
-    async def start(self, port: int = 0) -> str:
-        """Listen on loopback, on a free port if 0; the address."""
-        await self._catch_up()
+    def _application(self) -> web.Application:
         app = web.Application(middlewares=[*([self._faults.middleware] if self._faults else []), self._guard])
         app.add_routes([web.get(path, handler) for path, handler in self._routes().items()])
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", port).start()
-        self._going_on = asyncio.create_task(self._go_on())
-        return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        return app
 
-    async def stop(self) -> None:
-        """Stop listening and let the world stand still."""
-        if self._going_on is not None:
-            self._going_on.cancel()
-            await asyncio.gather(self._going_on, return_exceptions=True)
-        if self._runner is not None:
-            await self._runner.cleanup()
+    async def _catch_up(self) -> None:
+        caught_up = False
+        while not caught_up:
+            caught_up = self.world.advance(self.clock.now(), _SLICE)
+            await asyncio.sleep(0)
 
     # The truth.
 
@@ -285,15 +276,3 @@ class HubServer:
         answer.headers.update(stated)
         self.statuses[answer.status] += 1
         return answer
-
-    async def _catch_up(self) -> None:
-        """Let happen what does until now, without keeping others waiting."""
-        caught_up = False
-        while not caught_up:
-            caught_up = self.world.advance(self.clock.now(), _SLICE)
-            await asyncio.sleep(0)
-
-    async def _go_on(self) -> None:
-        while True:
-            await self._catch_up()
-            await asyncio.sleep(_BREATH)

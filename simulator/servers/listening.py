@@ -1,0 +1,48 @@
+"""A server on loopback whose world goes on while it listens."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from typing import Final
+
+from aiohttp import web
+
+# Seconds between two looks at what has happened meanwhile, where nobody asks.
+_BREATH: Final = 0.05
+
+
+class Listening(ABC):
+    """Starts and stops; what it answers, and what happens, is its own."""
+
+    def __init__(self) -> None:
+        self._runner: web.AppRunner | None = None
+        self._going_on: asyncio.Task[None] | None = None
+
+    async def start(self, port: int = 0) -> str:
+        """Listen on loopback, on a free port if 0; the address."""
+        await self._catch_up()
+        self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", port).start()
+        self._going_on = asyncio.create_task(self._go_on())
+        return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    async def stop(self) -> None:
+        """Stop listening and let the world stand still."""
+        if self._going_on is not None:
+            self._going_on.cancel()
+            await asyncio.gather(self._going_on, return_exceptions=True)
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    @abstractmethod
+    def _application(self) -> web.Application:
+        """What answers."""
+
+    @abstractmethod
+    async def _catch_up(self) -> None:
+        """Let happen what has happened by now, in small steps, so that no request has to wait for many."""
+
+    async def _go_on(self) -> None:
+        while True:
+            await self._catch_up()
+            await asyncio.sleep(_BREATH)
