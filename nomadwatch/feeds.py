@@ -86,7 +86,7 @@ async def station(settings: Settings, question: str) -> AsyncIterator[tuple[str,
     folder = Path(settings.data_dir)
     kept = read_kept(folder)
     if kept is None:
-        raise Misuse(f"{folder} holds no state; name the --data-dir of a station")
+        raise Misuse(f"{folder} holds no state; name the --data-dir of a station or a replay")
     state = None
     if not kept.broker:
         try:

@@ -1,64 +1,48 @@
 """What a station or a replay knows now: of a data folder, whether something runs on it or not, or of a broker."""
 
 import asyncio
-from pathlib import Path
+from typing import Final
 
-from nomadwatch.connect import await_broker
-from nomadwatch.embedded import embedded
-from nomadwatch.errors import Failure, Misuse
+from agents.catalogue import CATALOGUE
+from agents.measurements import Measurement, series
+from nomadwatch.feeds import station
 from nomadwatch.settings import Settings
-from nomadwatch.state import Kept, State, read_kept
 from sinks.board import Board
 from sinks.report import Report, build
 from sinks.topic import TopicReader
 from streams.cursors import ARCHIVE, decode_cursor
 
+# What belongs into a report; health stands in /metrics and in `nomadwatch feeds`.
+_FIGURES: Final = {row.name for row in CATALOGUE if row.group != "H"}
+
 
 def latest(settings: Settings) -> Report:
     """The report of the latest evaluation. Raises Misuse when neither a folder with state nor a broker is named."""
-    if settings.data_dir:
-        return asyncio.run(_of_folder(settings))
-    if settings.broker:
-        return asyncio.run(_of_broker(settings.broker, settings.prefix, settings))
-    raise Misuse("whose report? name a data folder (--data-dir) or a broker (--broker)")
+    return asyncio.run(_latest(settings))
 
 
-async def _of_folder(settings: Settings) -> Report:
-    folder = Path(settings.data_dir)
-    kept = read_kept(folder)
-    if kept is None:
-        raise Misuse(f"{folder} holds no state; name the --data-dir of a replay")
-    if kept.broker:
-        return await _of_broker(kept.broker, kept.prefix, settings)
-    try:
-        state = State(settings.data_dir)
-    except Failure as in_use:
-        if isinstance(in_use, Misuse):
-            raise
-        # A replay that runs has its broker running.
-        return await _of_broker(f"127.0.0.1:{kept.port}", kept.prefix, settings)
-    with state:
-        async with embedded(folder) as address:
-            return await _read(address, kept)
-
-
-async def _of_broker(broker: str, prefix: str, settings: Settings) -> Report:
-    await await_broker(broker, settings.broker_wait)
-    return await _read(broker, Kept(broker=broker, prefix=prefix, partitions=settings.partitions))
-
-
-async def _read(bootstrap: str, kept: Kept) -> Report:
+async def _latest(settings: Settings) -> Report:
     from streams.topics import Topics
 
-    topics = Topics(prefix=kept.prefix, partitions=kept.partitions)
     board = Board()
-    async with TopicReader.open(bootstrap, topics.measurements) as measurements, TopicReader.open(bootstrap, topics.cursors) as cursors:
-        board.take(await measurements.read_to_end())
-        reading = dict(await cursors.read_to_end()).get(ARCHIVE.encode())
+    async with station(settings, "whose report?") as (bootstrap, kept):
+        topics = Topics(prefix=kept.prefix, partitions=kept.partitions)
+        async with TopicReader.open(bootstrap, topics.measurements) as measurements, TopicReader.open(bootstrap, topics.cursors) as cursors:
+            board.take(await measurements.read_to_end())
+            reading = dict(await cursors.read_to_end()).get(ARCHIVE.encode())
     counts = decode_cursor(reading).counts if reading is not None else None
     return build(
         board.evaluation,
-        board.measurements,
+        _figures(board),
         files=counts.files if counts else None,
         dead_letters=counts.dead_letters if counts else None,
     )
+
+
+def _figures(board: Board) -> list[Measurement]:
+    """The measurements, sorted; of their coverage, and of popularity, a live station's pollers are believed first."""
+    said = {series(row.name, row.labels): row for report in board.reports for row in report.rows if row.name in _FIGURES}
+    if not said or board.evaluation is None:
+        return board.measurements
+    measured = {series(row.name, row.labels): row for row in board.measurements}
+    return sorted((measured | said).values(), key=lambda each: (each.name, sorted(each.labels.items())))

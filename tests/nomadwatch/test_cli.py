@@ -66,7 +66,7 @@ def test_help_loads_none_of_the_heavy_modules() -> None:
         (["replay", ".", "--as-of", "yesterday"], "--as-of: 'yesterday' is no time; write it as 2015-01-01T15:00:00Z"),
         (["replay", ".", "--partitions", "0"], "--partitions: '0' will not do for partitions (Expected `int` >= 1); correct it"),
         (["replay", ".", "--broker", "nowhere"], "the broker 'nowhere' is no address; write it as HOST:PORT"),
-        (["report", "--data-dir", "absent"], "absent holds no state; name the --data-dir of a replay"),
+        (["report", "--data-dir", "absent"], "absent holds no state; name the --data-dir of a station or a replay"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(

@@ -92,7 +92,7 @@ def test_nobody_named_and_a_folder_without_state_are_wrong_usage(tmp_path: Path,
     assert run(["feeds"]) == 2
     assert capfd.readouterr().err == "nomadwatch: whose feeds? name a data folder (--data-dir) or a broker (--broker)\n"
     assert run(["feeds", "--data-dir", str(tmp_path)]) == 2
-    assert capfd.readouterr().err == f"nomadwatch: {tmp_path} holds no state; name the --data-dir of a station\n"
+    assert capfd.readouterr().err == f"nomadwatch: {tmp_path} holds no state; name the --data-dir of a station or a replay\n"
 
 
 def test_a_station_that_does_not_run_is_read_from_its_folder_and_said_to_be_away(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
