@@ -86,11 +86,13 @@ def watch(folder: Path, *, rate: float, scale: float, hours: float, seed: int = 
             if not calm:
                 world.faults.set(**FAULTS)
             until = time.monotonic() + hours * 3600 / scale
+            said: list[tuple[int, float]] = []
             while time.monotonic() < until:
+                time.sleep(min(rest * random.uniform(1 / 3, 5 / 3), max(0.0, until - time.monotonic())))
+                if (now := _said(world, station)) is not None:
+                    said.append(now)
                 if calm:
-                    time.sleep(min(1.0, max(0.0, until - time.monotonic())))
                     continue
-                time.sleep(rest * random.uniform(1 / 3, 5 / 3))
                 day.kills += 1
                 if day.kills % 6 == 0:
                     station.kill()
@@ -100,7 +102,7 @@ def watch(folder: Path, *, rate: float, scale: float, hours: float, seed: int = 
             world.faults.clear()
             ended = world.clock.now()
             _await_mark(station, folder, ended)
-            day.coverage = _coverage(world, station, since)
+            day.coverage = _coverage(world, said, since)
             # From here on nothing new is shown, so that what was shown can be compared with what was counted.
             world.faults.set(error=1.0)
             _read(day, folder)
@@ -212,14 +214,30 @@ def _time(day: Day, world: World, since: int, ended: int) -> None:
     day.delays = [(received[event] - visible[event]) / SECOND for event in day.expected & visible.keys() & received.keys()]
 
 
-def _coverage(world: World, station: Station, begun: int) -> tuple[float, float] | None:
-    """Of `/events` in the last simulated hour: (what the station says, what is true)."""
-    said = station.metric(r'^nomadwatch_feed_coverage_ratio{feed="github:/events"} (\S+)')
+def _said(world: World, station: Station) -> tuple[int, float] | None:
+    """Of `/events`: (when it was asked, the coverage that the station says). None while it says none."""
     now = world.clock.now()
+    try:
+        share = station.metric(r'^nomadwatch_feed_coverage_ratio{feed="github:/events"} (\S+)')
+    except OSError:
+        return None
+    return None if share is None else (now, share)
+
+
+def _coverage(world: World, said: list[tuple[int, float]], begun: int) -> tuple[float, float] | None:
+    """Of `/events`, over all moments at which it was said: (the mean of what was said, of what is true of the same hours)."""
     shown = _shown(world, "/events")
-    since, until = max(begun, now - 3600 * SECOND), now - 120 * SECOND
-    events = [event.id for event in world.ask(lambda: list(world.github.events)) if event.listed and since <= event.visible_at < until]
-    return None if said is None or not events else (said, len(shown & set(events)) / len(events))
+    events = [event for event in world.ask(lambda: list(world.github.events)) if event.listed]
+    times = np.array([event.visible_at for event in events])
+    seen = np.cumsum([0, *(event.id in shown for event in events)])
+    pairs = []
+    for now, share in said:
+        # What is said is of the last poll, and up to a second of the wall's older than that.
+        end = now - round(world.scale * SECOND) - 30 * SECOND
+        first, last = np.searchsorted(times, (max(begun, end - 3600 * SECOND), end))
+        if end - begun > 900 * SECOND and last > first:
+            pairs.append((share, float(seen[last] - seen[first]) / float(last - first)))
+    return tuple(np.mean(pairs, axis=0).tolist()) if pairs else None
 
 
 def _found(folder: Path, logins: set[str]) -> set[str]:
@@ -252,7 +270,7 @@ def main() -> None:
         f"watched events {len(day.expected):,}, missing {len(day.expected - day.github)}, never shown {len(day.github - day.shown)}; "
         f"Hub {len(day.hub_expected):,}, missing {len(day.hub_expected - day.ids)}; of these not in the ledger {len(day.unexplained)}; "
         f"published {len(day.published):,}, different {len(day.ids):,}, counted {day.evaluation.activities:,}; "
-        f"within 10 min {soon:.2f} %; coverage of /events {100 * said:.1f} % (true {100 * true:.1f} %); "
+        f"within 10 min {soon:.2f} %; coverage of /events said {100 * said:.1f} %, true {100 * true:.1f} %; "
         f"offences {len(day.offences)}; logins found {len(day.logins_found)}"
     )
     print("    gaps:", dict(Counter(f"{gap.feed} {gap.reason}" for gap in day.gaps).most_common(6)))
