@@ -9,6 +9,7 @@ from nomadwatch.replay import worker_config
 from nomadwatch.settings import Settings
 from nomadwatch.show import quiet_libraries
 from nomadwatch.state import Kept, State, log_of
+from nomadwatch.supervisor import one_thread
 from nomadwatch.topics import check_topics
 
 
@@ -17,6 +18,7 @@ def run_worker(name: str, settings: Settings, verbose: bool) -> None:
     if not settings.broker:
         raise Misuse(f"{name} works on a broker; name it with --broker HOST:PORT")
     quiet_libraries(verbose)
+    one_thread()
     asyncio.run(await_broker(settings.broker, settings.broker_wait))
     from streams.topics import Topics
 

@@ -178,19 +178,20 @@ def demo(speed: float, seconds: float | None, seed: int, rate: float, verbose: b
 
 
 @nomadwatch.command()
-@_option("--format", "form", type=_FORMS, default="table", show_default=True, help="For people or programs.")
+@_option("--format", "form", type=_FORMS, help="For people or programs.  [default: table; of a file by the end of its name]")
 @_option("--window", type=_WINDOWS, default="24h", show_default=True, help="What the table shows in detail.")
 @_option("-o", "--output", "target", metavar="FILE", default=_STDOUT, help="Where to write.  [default: stdout]")
 @_broker
 @_data_dir
 @_prefix
-def report(form: str, window: str, target: str, **flags: Any) -> None:
+def report(form: str | None, window: str, target: str, **flags: Any) -> None:
     """Show what a station or a replay knows now: one with --data-dir, or one on --broker."""
     from nomadwatch.latest import latest
     from nomadwatch.settings import load
     from nomadwatch.show import quiet_libraries
-    from nomadwatch.write import check_target, write_report
+    from nomadwatch.write import check_target, form_of, write_report
 
+    form = form or ("table" if target == _STDOUT else form_of(target))
     check_target(target, form)
     quiet_libraries(verbose=False)
     write_report(latest(load(flags).settings), target, form, window)

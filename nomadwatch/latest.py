@@ -1,6 +1,7 @@
 """What a station or a replay knows now: of a data folder, whether something runs on it or not, or of a broker."""
 
 import asyncio
+from collections import Counter
 from typing import Final
 
 from agents.catalogue import CATALOGUE
@@ -13,6 +14,7 @@ from sinks.topic import TopicReader
 from streams.cursors import ARCHIVE, decode_cursor
 
 # What belongs into a report; health stands in /metrics and in `nomadwatch feeds`.
+_LETTERS: Final = "nomadwatch_dead_letters_total"
 _FIGURES: Final = {row.name for row in CATALOGUE if row.group != "H"}
 
 
@@ -31,12 +33,10 @@ async def _latest(settings: Settings) -> Report:
             board.take(await measurements.read_to_end())
             reading = dict(await cursors.read_to_end()).get(ARCHIVE.encode())
     counts = decode_cursor(reading).counts if reading is not None else None
-    return build(
-        board.evaluation,
-        _figures(board),
-        files=counts.files if counts else None,
-        dead_letters=counts.dead_letters if counts else None,
-    )
+    letters = Counter(counts.dead_letters if counts else {})
+    for row in (row for report in board.reports for row in report.rows if row.name == _LETTERS):
+        letters[row.labels["reason"]] += int(row.value)
+    return build(board.evaluation, _figures(board), files=counts.files if counts else None, dead_letters=letters)
 
 
 def _figures(board: Board) -> list[Measurement]:

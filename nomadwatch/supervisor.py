@@ -49,13 +49,18 @@ class Role:
     early: bool = False
 
 
+def one_thread() -> None:
+    """Keep numpy from starting a thread for each processor of a large machine; before it is imported."""
+    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+
+
 def prepare(preload: Sequence[str] = ("nomadwatch.preload",)) -> None:
     """Start the server that every role's process is forked from; it imports `preload` while the caller goes on.
 
     It inherits SIGINT blocked, and its children with it: Ctrl-C reaches the main process alone, which ends them in their order.
     """
-    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(variable, "1")
+    one_thread()
     os.environ[MAIN_PROCESS] = str(os.getpid())
     from multiprocessing import forkserver, resource_tracker
 

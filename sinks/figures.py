@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from agents.catalogue import by_name
+from agents.catalogue import CATALOGUE, by_name
 from agents.measurements import Measurement
 from agents.metric import PREFIX
 from sinks.board import Board
@@ -25,6 +25,7 @@ BUSIEST: Final = 8
 # Of a sample that is less complete, a metric that is `invalid` under sampling is not shown in scope `all` (docs/metrics.md).
 COMPLETE: Final = 0.95
 _REST: Final = "_other"
+_LABELS: Final = {row.name: frozenset(row.labels) for row in CATALOGUE}
 
 Status = Literal["starting", "ok", "stale"]
 Cell = tuple[str, str, str, str]
@@ -115,9 +116,11 @@ class _Sampled:
 
 
 def _by_name(board: Board) -> defaultdict[str, list[Measurement]]:
+    """The rows by their names without the prefix; those of another version's labels stand in /metrics only."""
     rows: defaultdict[str, list[Measurement]] = defaultdict(list)
     for row in (*board.shown, *board.health):
-        rows[row.name.removeprefix(PREFIX)].append(row)
+        if row.labels.keys() == _LABELS.get(row.name):
+            rows[row.name.removeprefix(PREFIX)].append(row)
     return rows
 
 

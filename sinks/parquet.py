@@ -6,22 +6,17 @@ together. Needs pyarrow, which is the extra `parquet`.
 
 import importlib.util
 import io
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
 from agents.catalogue import CATALOGUE
-from agents.measurements import Measurement
-from agents.metric import PREFIX
-from sinks.report import Report
-from streams.activity import PLATFORMS
+from sinks.report import Coverages, Report
 
 SUFFIX: Final = ".parquet"
 # The key of the file's metadata under which the report's head stands, as JSON without the measurements.
 HEAD: Final = b"nomadwatch"
-_COVERAGE: Final = PREFIX + "window_coverage_ratio"
 # Health of feeds and constants: on `/metrics`, never in a report.
 _ELSEWHERE: Final = ("H", "I")
 
@@ -47,7 +42,7 @@ def as_parquet(report: Report) -> bytes:
 
     rows = report.measurements
     moment, words = pa.timestamp("us", tz="UTC"), pa.dictionary(pa.int32(), pa.string())
-    coverage = _Coverage(rows)
+    coverage = Coverages(rows)
     columns: dict[str, Any] = {
         "as_of": pa.array([_moment(report.as_of)] * len(rows), moment),
         "watermark": pa.array([_moment(report.watermark)] * len(rows), moment),
@@ -66,24 +61,3 @@ def as_parquet(report: Report) -> bytes:
 
 def _moment(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
-
-
-class _Coverage:
-    """What was seen of the windows of a report."""
-
-    def __init__(self, rows: list[Measurement]) -> None:
-        self._known = {self._place(row.labels, row.labels["platform"]): row.value for row in rows if row.name == _COVERAGE}
-
-    @staticmethod
-    def _place(labels: Mapping[str, str], platform: str) -> tuple[str, str, str]:
-        # A project's rows say no scope: its repositories are watched.
-        return labels.get("scope", "watched"), platform, labels["window"]
-
-    def of(self, row: Measurement) -> float | None:
-        """The share of the row's window; None where it has none, or nothing is known of it."""
-        if "window" not in row.labels:
-            return None
-        platforms = [row.labels["platform"]] if "platform" in row.labels else PLATFORMS
-        shares = [self._known.get(self._place(row.labels, platform)) for platform in platforms]
-        known = [share for share in shares if share is not None]
-        return min(known) if len(known) == len(shares) else None

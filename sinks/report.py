@@ -9,7 +9,10 @@ from typing import Final
 import msgspec
 
 from agents.measurements import Evaluation, Measurement
+from agents.metric import PREFIX
+from streams.activity import PLATFORMS
 
+_COVERAGE: Final = PREFIX + "window_coverage_ratio"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -94,11 +97,38 @@ def as_json(report: Report) -> str:
 
 
 def as_csv(report: Report) -> str:
-    """A row a measurement: its name, every label as a column (empty where it has none), its value."""
+    """A row a measurement: its name, every label as a column (empty where it has none), its value, its window's coverage, the moment."""
     labels = sorted({label for each in report.measurements for label in each.labels})
+    coverage = Coverages(report.measurements)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["name", *labels, "value"])
+    writer.writerow(["name", *labels, "value", "coverage", "as_of", "watermark"])
     for each in report.measurements:
-        writer.writerow([each.name, *(each.labels.get(label, "") for label in labels), repr(each.value).removesuffix(".0")])
+        own = [each.labels.get(label, "") for label in labels]
+        writer.writerow([each.name, *own, _number(each.value), _number(coverage.of(each)), report.as_of, report.watermark])
     return text.getvalue()
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else repr(value).removesuffix(".0")
+
+
+class Coverages:
+    """What was seen of the windows of a report."""
+
+    def __init__(self, rows: Iterable[Measurement]) -> None:
+        self._known = {self._place(row.labels, row.labels["platform"]): row.value for row in rows if row.name == _COVERAGE}
+
+    @staticmethod
+    def _place(labels: Mapping[str, str], platform: str) -> tuple[str, str, str]:
+        # A project's rows say no scope: its repositories are watched.
+        return labels.get("scope", "watched"), platform, labels["window"]
+
+    def of(self, row: Measurement) -> float | None:
+        """The share of the row's window that was seen, of a row about both platforms the lesser; None for no window, and unknown."""
+        if "window" not in row.labels:
+            return None
+        platforms = [row.labels["platform"]] if "platform" in row.labels else PLATFORMS
+        shares = [self._known.get(self._place(row.labels, platform)) for platform in platforms]
+        known = [share for share in shares if share is not None]
+        return min(known) if len(known) == len(shares) else None

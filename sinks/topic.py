@@ -1,4 +1,4 @@
-"""Reads a topic of one partition from its beginning, committed records only, without a group."""
+"""Reads a topic of one partition, committed records only, without a group."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,8 +16,8 @@ class TopicReader:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, bootstrap: str, topic: str) -> AsyncIterator[Self]:
-        """A reader of the broker's topic, which must exist. Raises KafkaError when nobody answers."""
+    async def open(cls, bootstrap: str, topic: str, since: int | None = None) -> AsyncIterator[Self]:
+        """A reader of the broker's topic, which must exist, from its beginning or a time (µs) on. Raises KafkaError when nobody answers."""
         from aiokafka import AIOKafkaConsumer, TopicPartition
 
         consumer = AIOKafkaConsumer(
@@ -27,7 +27,12 @@ class TopicReader:
             await consumer.start()
             place = TopicPartition(topic, 0)
             consumer.assign([place])
-            await consumer.seek_to_beginning(place)
+            if since is None:
+                await consumer.seek_to_beginning(place)
+            else:
+                first = (await consumer.offsets_for_times({place: since // 1000}))[place]
+                # By number: `seek_to_end` can be overtaken by the reset to the earliest that assigning began.
+                consumer.seek(place, first.offset if first else (await consumer.end_offsets([place]))[place])
             yield cls(consumer, place)
         finally:
             await consumer.stop()

@@ -29,6 +29,13 @@ def test_it_has_the_services_of_the_whole_chain() -> None:
     assert SERVICES.keys() == {*ROLES, "kafka", "prometheus", "alertmanager", "grafana"}
 
 
+def test_one_service_builds_the_image_and_the_others_take_it() -> None:
+    assert [name for name, service in SERVICES.items() if "build" in service] == ["topics"]
+    for name in ROLES:
+        assert SERVICES[name]["image"] == SERVICES["topics"]["image"]
+        assert SERVICES[name]["pull_policy"] == ("build" if name == "topics" else "never")
+
+
 @each_service
 def test_what_is_mounted_exists(service: str) -> None:
     for source, target in mounts(service):

@@ -22,12 +22,15 @@ def test_the_pollers_coverage_and_the_popularity_stand_in_the_report(tmp_path: P
     measured = [measurement("window_coverage_ratio", 0.2, **HOUR), measurement("commits", 5.0, **HOUR)]
     said = [measurement("window_coverage_ratio", 0.9, **HOUR), measurement("repository_popularity", 7.0, **STARS)]
     said.append(measurement("feed_lag_seconds", 3.0, feed="github:/events"))
+    said.append(measurement("dead_letters_total", 41.0, reason="unknown-type"))
     with broker(tmp_path, topics=Topics(partitions=4)) as process, State(str(folder)) as state:
         records = [*map(record, measured), evaluation_record(), health_record(NOON, rows=said)]
         asyncio.run(publish(process.bootstrap, Topics(partitions=4), records))
         state.keep(Kept(partitions=4, port=process.port))
         assert run(["report", "--data-dir", str(folder), "--format", "json"]) == 0
     report = json.loads(capfd.readouterr().out)
+    # The worker's own dead letters stand in the evaluation.
+    assert report["input"]["dead_letters"]["unknown-type"] >= 41
     assert [(row["name"], row["value"]) for row in report["measurements"]] == [
         ("nomadwatch_commits", 5.0),
         ("nomadwatch_repository_popularity", 7.0),

@@ -90,6 +90,17 @@ def test_releases_are_ranked_few_and_one_without_engagement_is_among_them() -> N
     assert len(shown(*many, new, more).releases["huggingface"]["7d"]) == BUSIEST
 
 
+def test_a_row_of_another_versions_labels_is_passed_over() -> None:
+    named = {"platform": "github", "window": "1h"}
+    figures = shown(
+        measurement("release_engagement", 3.0, release="a/b", **named),
+        measurement("release_engagement", 4.0, release="a/c", window="1h"),
+        measurement("activity", 5.0, **named),
+    )
+    assert figures.releases == {"github": {"1h": [("a/b", 3.0)]}}
+    assert figures.cells == {}
+
+
 def test_feeds_in_trouble_come_first_and_what_a_feed_has_not_told_is_unknown() -> None:
     board = Board(live=True, now=Clock())
     board.put(*polled(NOON))

@@ -177,6 +177,10 @@ def test_no_scrape_has_more_series_than_its_bound_and_says_what_it_left_out() ->
     assert found[series("nomadwatch_series_left_out", {})] == 200 - kept > 0
     # What the feeds say of themselves is never crowded out.
     assert scraped.get("feed_coverage_ratio", feed="github:/events") == 0.0412
+    where = {"scope": "all", "platform": "github", "feature": "review", "window": "24h"}
+    named = [record(measurement("top_repository_activity", n, repository=f"a/{n}", **where)) for n in range(200)]
+    late = Scraped(*named, record(COMMITS), evaluation_record(), most=most)
+    assert late.get("commits", **COMMITS.labels) == 5.0
     few = Scraped(record(COMMITS), evaluation_record(), most=most)
     assert few.get("series_left_out") == 0
 

@@ -45,7 +45,9 @@ def test_what_was_after_the_asked_end_is_told_only_when_an_end_was_asked() -> No
 
 
 def test_csv_has_a_column_for_every_label_and_exact_values() -> None:
-    rows = list(csv.DictReader(io.StringIO(as_csv(build(evaluation(), [ACTIVITY, P])))))
+    seen = measurement("window_coverage_ratio", 0.5, scope="all", platform="github", window="24h")
+    report = build(evaluation(), [ACTIVITY, P, seen])
+    rows = list(csv.DictReader(io.StringIO(as_csv(report))))
     assert rows[0] == {
         "name": ACTIVITY.name,
         "feature": "contribution",
@@ -53,8 +55,11 @@ def test_csv_has_a_column_for_every_label_and_exact_values() -> None:
         "scope": "all",
         "window": "24h",
         "value": "13576",
+        "coverage": "0.5",
+        "as_of": report.as_of,
+        "watermark": report.watermark,
     }
-    assert rows[1]["platform"] == ""
+    assert (rows[1]["platform"], rows[1]["coverage"]) == ("", ""), "the Hub's is not known"
     assert float(rows[1]["value"]) == P.value
 
 
