@@ -8,12 +8,13 @@ huggingface:changes                      the others that have changed, as far as
 import asyncio
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import aiohttp
 import msgspec
 
-from streams.activity import SECOND
+from streams.activity import HOUR, SECOND
 from streams.feeds.context import Context
 from streams.feeds.find import Find, Gap
 from streams.feeds.http import Unreachable
@@ -23,11 +24,11 @@ from streams.feeds.hub_client import LIMITS_FEED, PLATFORM, Gone, HubClient
 from streams.feeds.hub_ledger import MARGIN, PATIENCE, Ledger
 from streams.feeds.hub_letters import HubLetters
 from streams.feeds.hub_limits import Limits
-from streams.feeds.hub_repository import HubRepository
+from streams.feeds.hub_repository import HubRepository, Look
 from streams.feeds.hub_shapes import FOLDERS
 from streams.feeds.hub_state import State, decode_state, encode_state
 from streams.feeds.hub_walk import OVERLAP, HubWalks, Walk, WalkCursor, decode_walk, encode_walk
-from streams.feeds.hub_watched import HubWatched, Popularity, Watch
+from streams.feeds.hub_watched import GIVEN_UP, HubWatched, Popularity, Watch
 from streams.identities import Identities
 
 _LOG: Final = logging.getLogger(__name__)
@@ -37,6 +38,8 @@ REPOSITORY: Final = "huggingface:repo:"
 # Of the interval that must be kept, the part after which a look is due: the rest is for the queue.
 _EARLY: Final = 0.8
 _WALK_SECONDS: Final = 60.0
+# A mark waits no longer than this for the last of very many repositories.
+_LONGEST_ROUND: Final = 6 * HOUR
 
 
 class _Cursor(msgspec.Struct, array_like=True):
@@ -71,7 +74,7 @@ class HubPoller:
             self._walks.append((walks, Ledger(health, cursor.mark, self._began, walks.encode)))
         self._changes = HubChanges(self._began)
         self._ledgers = {
-            feed: Ledger(context.feeds.open(feed, PLATFORM), _mark(cursors.get(feed)), self._began, _encode, share)
+            feed: Ledger(context.feeds.open(feed, PLATFORM), _mark(cursors.get(feed)), self._began, _encode, share, self._watched.reached)
             for feed, share in ((REPOSITORIES, None), (CHANGES, self._changes.share))
         }
         self._lookers = {
@@ -135,6 +138,8 @@ class HubPoller:
 
     async def _publish_walk(self, walks: HubWalks, walk: Walk, ledger: Ledger) -> None:
         until = (walk.cursor.began or 0) - MARGIN
+        # A walk goes back behind where the last one began, and no time is covered twice.
+        since = max(walk.since, (walks.cursor.began or 0) - MARGIN)
         async with ledger.lock:
             await self._put(
                 ledger,
@@ -142,7 +147,7 @@ class HubPoller:
                     activities=walk.activities,
                     letters=walk.letters,
                     gaps=walk.gaps,
-                    covered=ledger.cover(walk.since, until),
+                    covered=ledger.cover(since, until),
                     mark=until,
                     cursor=encode_walk(msgspec.structs.replace(walk.cursor, mark=max(until, ledger.mark or 0))),
                 ),
@@ -183,22 +188,44 @@ class HubPoller:
             looker = self._lookers[REPOSITORIES]
             look = await looker.look(watch.place, listed, decode_state(before) if before else None, now, likers=True)
         except Unreachable:
-            watch.failures += 1
-            seconds = min(self._interval * _EARLY, 2.0 ** min(watch.failures, 20))
-            self._watched.schedule(watch, self._clock.now() + round(seconds * SECOND))
+            await self._fail(watch, ledger)
             return
         except Gone:
             self._watched.drop(watch, listed)
             _LOG.info("%s: a watched repository is gone or private: %s", REPOSITORIES, watch.place.repository.name)
             return
+        if before is not None:
+            await self._keep_likes(ledger, key, before, look)
+        look.state.pending = {}
         after = encode_state(look.state)
-        if after != before or look.letters:
+        if after != before or look.letters or look.activities:
             async with ledger.lock:
                 await self._put(ledger, ledger.find(activities=look.activities, letters=look.letters, gaps=look.gaps, cursors={key: after}))
             self._states[key] = after
-        watch.failures = 0
-        watch.known_to = known_to
-        watch.first = False
+        self._watched.settle(watch, known_to, self._clock.now() - now)
+        ledger.health.state = self._watched.trouble or "ok"
+
+    async def _fail(self, watch: Watch, ledger: Ledger) -> None:
+        """A look that failed is repeated soon; who always fails is told once, and the others do not wait for him."""
+        if self._watched.fail(watch):
+            start, watch.told_to = max(watch.known_to, watch.told_to), self._clock.now()
+            async with ledger.lock:
+                await self._put(ledger, ledger.find(gaps=[Gap(feed=REPOSITORIES, start=start, end=watch.told_to, reason="failed")]))
+            _LOG.info("%s: a watched repository cannot be looked at: %s", REPOSITORIES, watch.place.repository.name)
+        longest = self._interval * _EARLY if watch.failures < GIVEN_UP else PATIENCE / SECOND
+        seconds = min(longest, 2.0 ** min(watch.failures, 20))
+        self._watched.schedule(watch, self._clock.now() + round(seconds * SECOND))
+        ledger.health.state = self._watched.trouble or ledger.health.state
+
+    async def _keep_likes(self, ledger: Ledger, key: str, before: bytes, look: Look) -> None:
+        """Save the times of likes before they are published: a like has none of its own, and must not be published with two."""
+        likes = {activity.actor: activity.occurred_at for activity in look.activities if activity.kind == "like"}
+        earlier = decode_state(before)
+        if likes and likes != earlier.pending:
+            pending = encode_state(msgspec.structs.replace(earlier, pending=likes))
+            async with ledger.lock:
+                await self._put(ledger, ledger.find(cursors={key: pending}))
+            self._states[key] = pending
 
     async def _look_at_change(self, change: Change, state: State | None, now: int) -> None:
         ledger = self._ledgers[CHANGES]
@@ -222,7 +249,9 @@ class HubPoller:
             await self._rest(min(self._interval, 60.0) / 4)
             now = self._clock.now()
             patience = max(PATIENCE, round(3 * self._interval * SECOND))
-            await self._mark(self._ledgers[REPOSITORIES], self._watched.complete_to(now), now, patience)
+            # Where there are more repositories than the quota has looks for, a round takes as long as it takes, and nothing is missed.
+            around = max(patience, round(2 * self._watched.round))
+            await self._mark(self._ledgers[REPOSITORIES], self._watched.complete_to(now), now, min(around, _LONGEST_ROUND))
             times = [walks.cursor.began for walks, _ in self._walks]
             times += [self._changes.oldest() or now]
             known = [time for time in times if time is not None]
@@ -258,7 +287,9 @@ class HubPoller:
 
     async def _put(self, ledger: Ledger, find: Find) -> None:
         """Hand a find over; only when the broker has it, it is counted and the mark moves."""
+        find = replace(find, letters=self._letters.once(find.letters))
         await self._outlet.put(find)
+        self._letters.note(find.letters)
         ledger.note(find, self._clock.now())
 
     async def _rest(self, seconds: float) -> None:

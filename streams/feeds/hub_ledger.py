@@ -19,7 +19,8 @@ PATIENCE: Final = 15 * MINUTE
 class Ledger:
     """The mark of one feed (µs; None before its first) and its gaps.
 
-    `began` is when this run did, `encode` makes the feed's cursor with a mark, `share` is its coverage if that is not told by gaps.
+    `began` is when this run did, `encode` makes the feed's cursor with a mark, `share` is its coverage if that is not told by gaps,
+    `reached` the share of what it looks at that can be looked at.
     Finds are built and put under `lock`, so that they are committed in the order in which the cursors were made.
     """
 
@@ -30,11 +31,13 @@ class Ledger:
         began: int,
         encode: Callable[[int | None], bytes],
         share: Callable[[int], float | None] | None = None,
+        reached: Callable[[], float] = lambda: 1.0,
     ) -> None:
         self.health = health
         self.mark = mark
         self.lock = asyncio.Lock()
         self.share = share
+        self._reached = reached
         self._encode = encode
         self._began = began
         self._recent: deque[Gap] = deque()
@@ -68,7 +71,8 @@ class Ledger:
         """The gap that a feed opens which has not got on for longer than its patience; no row for every few seconds of it."""
         start = self._began if self.mark is None else self.mark
         end = now - patience
-        if start < self._began:
+        # What little is left of the time before this run is told with what comes after it, or it never would be.
+        if start < self._began - patience // 3:
             end, reason = min(end, self._began), "down"
         return Gap(feed=self.health.feed, start=start, end=end, reason=reason) if start < end - patience // 3 else None
 
@@ -88,9 +92,10 @@ class Ledger:
         for gap in find.gaps:
             health.gaps[gap.reason] = health.gaps.get(gap.reason, 0) + 1
             health.gap_seconds[gap.reason] = health.gap_seconds.get(gap.reason, 0.0) + (gap.end - gap.start) / 1e6
-        self._recent.extend(find.gaps)
+        if find.complete_to is not None:  # else it is a gap of one of many repositories
+            self._recent.extend(find.gaps)
         if self.mark is not None:
-            health.coverage = self._coverage(now) if self.share is None else self.share(now)
+            health.coverage = self._coverage(now) * self._reached() if self.share is None else self.share(now)
 
     def _coverage(self, now: int) -> float:
         """The share of the last hour, or of this run if that is younger, that no gap touches."""

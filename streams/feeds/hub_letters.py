@@ -1,31 +1,53 @@
 """What of the Hub's answers cannot be measured is put aside once, however often the Hub shows it."""
 
 import hashlib
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, TypeVar
 
 import msgspec
 
 from streams.errors import DeadLetter
 from streams.letters import Keep, misread
 
+T = TypeVar("T")
+
 
 class HubLetters:
-    """Writes dead letters; the last `LIMIT` are remembered."""
+    """Writes dead letters; the last `LIMIT` that the broker has are remembered."""
 
     LIMIT: Final = 10_000
 
     def __init__(self, keep: Keep) -> None:
         self._keep = keep
-        self._written: dict[bytes, None] = {}
+        self._put: dict[bytes, None] = {}
+        self._digests: dict[bytes, bytes] = {}
 
     def write(self, feed: str, address: str, line: int, error: Exception, raw: bytes | msgspec.Raw) -> list[bytes]:
-        """The record for the topic `dead-letters`, none if it was written already; `line` counts an answer's elements from 1."""
+        """The record for the topic `dead-letters`, none if the broker has it; `line` counts an answer's elements from 1."""
         content = bytes(raw)
         digest = hashlib.blake2b(content, digest_size=16).digest()
-        if digest in self._written:
+        if digest in self._put:
             return []
-        if len(self._written) >= self.LIMIT:
-            self._written.pop(next(iter(self._written)))
-        self._written[digest] = None
         reason = error.reason if isinstance(error, DeadLetter) else "missing-field"
-        return [misread(feed, address, line, reason, content, self._keep)]
+        letter = misread(feed, address, line, reason, content, self._keep)
+        # Of an answer that is thrown away because a later one failed the letters are written again.
+        _remember(self._digests, letter, digest, self.LIMIT)
+        return [letter]
+
+    def once(self, letters: Iterable[bytes]) -> list[bytes]:
+        """Of letters that are to be put, one for each content: pages that move show an element twice."""
+        found = {self._digests.get(letter, letter): letter for letter in letters}
+        return [letter for digest, letter in found.items() if digest not in self._put]
+
+    def note(self, letters: Iterable[bytes]) -> None:
+        """Remember letters. Call it after the broker has them."""
+        for letter in letters:
+            digest = self._digests.pop(letter, None)
+            if digest is not None:
+                _remember(self._put, digest, None, self.LIMIT)
+
+
+def _remember(known: dict[bytes, T], key: bytes, value: T, limit: int) -> None:
+    if len(known) >= limit:
+        known.pop(next(iter(known)))
+    known[key] = value

@@ -84,8 +84,8 @@ class HubRepository:
                     gone += 1
         if moved and gone == asked:
             raise Gone
-        if likers and listed.likes == 0 and look.state.likers is None:
-            look.state.likes, look.state.likers = 0, []
+        if likers and listed.likes == 0:
+            look.state.likes, look.state.likers = 0, look.state.likers or []
         return look
 
     async def _commits(self, place: Place, listed: Listed, look: Look) -> None:
@@ -233,7 +233,8 @@ class HubRepository:
                     account = self._activities.account(read_liker(raw).user, "")
                     if account.hash not in known:
                         known.add(account.hash)
-                        found.append(self._activities.liked(place, account, page.received))
+                        # A look that was published and not saved is done again: the like stays where it was.
+                        found.append(self._activities.liked(place, account, state.pending.get(account.hash, page.received)))
                 except DeadLetter as error:
                     look.letters += self._letters.write(self._health.feed, page.address, line, error, raw)
         if state.likers is not None:

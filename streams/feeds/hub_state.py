@@ -26,7 +26,8 @@ class State(msgspec.Struct, array_like=True):
     """What is known of a repository: a cursor of at most some 600 kB.
 
     `since`: nothing older was ever published (µs). `commits` are the first 64 bits of the newest ones' SHAs, `newest` their newest time.
-    `likers` are keyed hashes; None before the baseline. `page` is where the next turn through old threads begins.
+    `likers` are keyed hashes; None before the baseline. `page` is where the next turn through old threads begins. `pending` are likes that
+    are being published, with the times that were given to them (µs).
     """
 
     since: int
@@ -37,6 +38,7 @@ class State(msgspec.Struct, array_like=True):
     likes: int | None = None
     likers: list[int] | None = None
     page: int = 1
+    pending: dict[int, int] = {}
 
 
 encode_state: Final = msgspec.msgpack.Encoder().encode

@@ -3,7 +3,9 @@
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
+from streams.activity import DAY
 from streams.errors import DeadLetter
 from streams.feeds.health import Health
 from streams.feeds.hub_activities import HubActivities, Place
@@ -14,6 +16,12 @@ from streams.feeds.hub_walk import expand
 from streams.watchlist import Watchlist
 
 Popularity = tuple[str, str, str, int]
+# Looks in vain, one after the other, after which nobody waits for a repository any more.
+GIVEN_UP: Final = 4
+# What is known to have changed is looked at before all that is only due.
+_AHEAD: Final = 365 * DAY
+# The weight of the newest look in the mean time of one.
+_NEWEST: Final = 0.1
 
 
 @dataclass(slots=True)
@@ -22,7 +30,7 @@ class Watch:
     µs), and failures since.
 
     What a listing does not show as changed is not asked for, so a look is worth no more than the listing that it went by. Of one that is
-    `gone` nothing could be had: it is not looked at before its listing changes.
+    `gone` nothing could be had: it is not looked at before its listing changes. `told_to` is up to when the ledger tells of failures.
     """
 
     place: Place
@@ -31,6 +39,7 @@ class Watch:
     known_to: int
     due: int
     failures: int = 0
+    told_to: int = 0
     gone: bool = False
     first: bool = True
 
@@ -43,6 +52,7 @@ class HubWatched:
         self.by_key: dict[str, Watch] = {}
         self._names = names
         self._heap: list[tuple[int, str]] = []
+        self._took = 0.0
         self._listings: dict[tuple[str, str], dict[str, tuple[Place, Listed]]] = {}
         self._times: dict[tuple[str, str], int] = {}
         places = [place for project in watchlist.projects for place in project.huggingface]
@@ -93,12 +103,40 @@ class HubWatched:
             watch.known_to = min(now, watch.listed_at)
         watch.place, watch.listed, watch.listed_at = place, listed, now
         if changed:
-            self.schedule(watch, now)
+            self.schedule(watch, now - _AHEAD)
 
     def schedule(self, watch: Watch, due: int) -> None:
         """Look at a repository at a time, whatever was planned."""
         watch.due = due
         heapq.heappush(self._heap, (due, watch.place.key))
+
+    def settle(self, watch: Watch, known_to: int, took: int) -> None:
+        """A look has succeeded, in so many µs: everything up to a moment is known."""
+        watch.known_to, watch.failures, watch.first = known_to, 0, False
+        self._took += _NEWEST * (took - self._took)
+
+    def fail(self, watch: Watch) -> bool:
+        """A look has failed; whether the ledger must be told: when nobody waits for the repository any more, then ever more rarely."""
+        watch.failures += 1
+        return watch.failures >= GIVEN_UP and watch.failures & (watch.failures - 1) == 0
+
+    @property
+    def round(self) -> float:
+        """About how long it takes to look at all of them, one after the other (µs)."""
+        return len(self.by_key) * self._took
+
+    @property
+    def trouble(self) -> str | None:
+        """A state in words where some cannot be looked at."""
+        return f"failing: {self._failing} of {len(self.by_key)} repositories" if self._failing else None
+
+    def reached(self) -> float:
+        """The share (0 to 1) of them that can be looked at."""
+        return 1.0 - self._failing / len(self.by_key) if self.by_key else 1.0
+
+    @property
+    def _failing(self) -> int:
+        return sum(watch.failures >= GIVEN_UP for watch in self.by_key.values())
 
     def drop(self, watch: Watch, listed: Listed) -> None:
         """Nothing was there at a look that went by a listing: leave it alone until that changes, unless it has meanwhile."""
@@ -116,8 +154,11 @@ class HubWatched:
         return None
 
     def complete_to(self, now: int) -> int | None:
-        """Up to when everything of the watched is known: the oldest look or listing. None while one has never been; without any, now."""
-        watches = [watch for watch in self.by_key.values() if not watch.gone]
+        """Up to when everything of the watched is known: the oldest look or listing. None while one has never been; without any, now.
+
+        Those that are gone, or that always fail, are not waited for: the ledger tells of them.
+        """
+        watches = [watch for watch in self.by_key.values() if not watch.gone and watch.failures < GIVEN_UP]
         if len(self._times) < len(self.owners) * len(FOLDERS) or any(watch.first for watch in watches):
             return None
         return min([now, *self._times.values(), *(watch.known_to for watch in watches)])
