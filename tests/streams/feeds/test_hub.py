@@ -463,7 +463,8 @@ def test_a_repository_that_always_fails_does_not_hold_up_the_others_and_is_told(
         async with station(hub, clock=Clock(600.0, time.time()), interval_cap=60.0) as it:
             told = it.feeds.open(REPOSITORIES, "huggingface")
             # The state is one of the answers' while it is looked.
-            await it.until(lambda: (told.state, told.coverage) == ("failing: 1 of 2 repositories", 0.5) and bool(it.kept.marks(REPOSITORIES)))
+            await it.until(lambda: (told.state, told.coverage) == ("failing: 1 of 2 repositories", 0.5))
+            await it.until(lambda: bool(it.kept.marks(REPOSITORIES)))
             return it
 
     it = work(run())
