@@ -19,7 +19,7 @@ from nomadwatch import __version__
 from nomadwatch.connect import await_broker, is_free
 from nomadwatch.errors import Failure, Misuse
 from nomadwatch.settings import Known, Settings, unknown_variables
-from nomadwatch.state import LEAST_ROOM, State, read_kept
+from nomadwatch.state import LEAST_ROOM, State, default_folder, read_kept
 from nomadwatch.topics import check_topics
 from streams.errors import BrokerAway
 
@@ -86,23 +86,23 @@ def _folder(data_dir: str) -> Iterator[Finding]:
     if not data_dir:
         yield Finding("good", f"no data folder is set: replays use a temporary one under {tempfile.gettempdir()} and keep nothing")
         yield _room(Path(tempfile.gettempdir()))
-        return
-    path = Path(data_dir).absolute()
+    path = Path(data_dir).absolute() if data_dir else default_folder()
+    whose = "data folder" if data_dir else "folder of a live station,"
     there = next(each for each in (path, *path.parents) if each.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        yield Finding("bad", f"the data folder {path} cannot be written; change its rights or name another with --data-dir")
+        yield Finding("bad", f"the {whose} {path} cannot be written; change its rights or name another with --data-dir")
         return
     if there != path:
-        yield Finding("good", f"the data folder {path} will be made")
+        yield Finding("good", f"the {whose} {path} will be made")
     else:
         try:
-            with State(data_dir):
+            with State(str(path)):
                 content = "a state" if read_kept(path) else "no state yet"
-                yield Finding("good", f"the data folder {path} is writable and holds {content}")
+                yield Finding("good", f"the {whose} {path} is writable and holds {content}")
         except Misuse as misuse:
             yield Finding("bad", str(misuse))
         except Failure:
-            yield Finding("note", f"the data folder {path} is in use by a process that runs")
+            yield Finding("note", f"the {whose} {path} is in use by a process that runs")
     yield _room(there)
 
 

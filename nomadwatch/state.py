@@ -34,6 +34,11 @@ class Kept(msgspec.Struct, kw_only=True):
     port: int = 0
 
 
+def default_folder() -> Path:
+    """Where a live station keeps its state unless it is told (the XDG base directory for state)."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "nomadwatch"
+
+
 class State:
     """An open data folder. Without a path: a fresh temporary one that `close` removes.
 

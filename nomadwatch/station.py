@@ -1,12 +1,10 @@
 """The station: every role on this machine, started, watched and ended together; live, or on a simulated world."""
 
 import asyncio
-import os
 import signal
 import time
 from contextlib import suppress
 from math import inf
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -18,7 +16,7 @@ from nomadwatch.polling import polling_of
 from nomadwatch.replay import worker_config
 from nomadwatch.settings import Settings
 from nomadwatch.sinks_role import run_sinks
-from nomadwatch.state import Kept, State
+from nomadwatch.state import Kept, State, default_folder
 from nomadwatch.summary import Summary
 from nomadwatch.supervisor import Role, Supervisor, prepare
 from nomadwatch.tasks import until_first
@@ -36,11 +34,6 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     speed: float = 30.0
     rate: float = 4.0
     seconds: float | None = None
-
-
-def default_folder() -> Path:
-    """Where a live station keeps its state unless it is told (the XDG base directory for state)."""
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "nomadwatch"
 
 
 def run_station(settings: Settings, summary: Summary, world: World | None = None, *, verbose: bool = False) -> None:

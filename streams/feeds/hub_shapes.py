@@ -91,7 +91,6 @@ class Threads(msgspec.Struct):
 
     discussions: Raws
     count: Count = 0
-    start: Count = 0
 
 
 class Event(msgspec.Struct, gc=False, rename="camel"):

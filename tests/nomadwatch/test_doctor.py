@@ -12,8 +12,8 @@ from tests.live.world import TOKEN, World
 ROOT = Path(__file__).parents[2]
 
 
-def doctor(folder: Path, **environment: str) -> tuple[int, str]:
-    command = [sys.executable, "-m", "nomadwatch", "doctor", "--data-dir", str(folder)]
+def doctor(folder: Path | None, **environment: str) -> tuple[int, str]:
+    command = [sys.executable, "-m", "nomadwatch", "doctor", *([] if folder is None else ["--data-dir", str(folder)])]
     ended = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60)
     return ended.returncode, ended.stdout + ended.stderr
 
@@ -48,3 +48,12 @@ def test_a_token_can_stand_in_a_file_and_is_shown_as_set(variable: str, said: st
     assert [line.split()[1:] for line in shown.splitlines() if line.split()[:1] == [said]] == [["set", variable + "_FILE"]]
     code, shown = doctor(tmp_path / "state", **nowhere, **{variable + "_FILE": str(tmp_path / "absent")})
     assert (code, "which cannot be read" in shown) == (2, True)
+
+
+def test_without_a_folder_it_looks_where_a_station_keeps_its_state(tmp_path: Path) -> None:
+    where = f"the folder of a live station, {tmp_path}/nomadwatch"
+    assert f"{where} will be made" in doctor(None, XDG_STATE_HOME=str(tmp_path))[1]
+    (tmp_path / "nomadwatch").write_text("")
+    code, said = doctor(None, XDG_STATE_HOME=str(tmp_path))
+    assert f"{where} cannot be written" in said
+    assert code == 1
