@@ -204,7 +204,8 @@ def test_an_alert_comes_to_its_webhook_and_what_a_stale_feed_explains_does_not(a
     receiver, log = alerting.receiver, alerting.log
     stale = wait_for(lambda: alerting.alert("FeedStale", feed=FEED, platform="github"), "the feed to be stale", log)
     told = wait_for(lambda: receiver.got("/operators", "FIRING: FeedStale, github", FEED), "its message", log)
-    assert "docs/runbooks/FeedStale.md" in told
+    assert "http://127.0.0.1:3000/public/runbooks/FeedStale.md" in told
+    assert stale["labels"].keys() == {"alertname", "severity", "feed", "platform"}
 
     alerting.station.times_usual = 42.0
     # What happens on the Hub is told: the shift and the spike of one project in one message.
@@ -223,14 +224,14 @@ def test_an_alert_comes_to_its_webhook_and_what_a_stale_feed_explains_does_not(a
     wait_for(lambda: receiver.got("/findings", "olmo on github: 42 times"), "the shift on GitHub", log)
 
     alerting.end_station()
-    wait_for(lambda: receiver.got("/operators", "FIRING: StationGone", "docs/runbooks/StationGone.md"), "the station to be missed", log)
+    wait_for(lambda: receiver.got("/operators", "FIRING: StationGone", "/runbooks/StationGone.md"), "the station to be missed", log)
 
 
 Placed = tuple[str, str]
 PLACED: dict[str, set[str]] = {
     "github": {"PlatformStale", "FeedStale", "FeedLost", "CoverageLow", "IntensityShift"},
     "huggingface": {"PlatformStale", "FeedStale", "FeedLost", "CoverageLow", "IntensityShift", "ReleaseSpike"},
-    "": {"StationGone", "PipelineLag", "DeadLettersGrowing"},
+    "": {"StationGone", "PipelineLag", "DeadLettersGrowing", "SeriesLeftOut"},
 }
 EVERYTHING: set[Placed] = {(name, platform) for platform, names in PLACED.items() for name in names}
 FINDINGS: set[Placed] = {("IntensityShift", "github"), ("IntensityShift", "huggingface"), ("ReleaseSpike", "huggingface")}
@@ -238,8 +239,10 @@ FINDINGS: set[Placed] = {("IntensityShift", "github"), ("IntensityShift", "huggi
 HELD_BACK: dict[Placed, set[Placed]] = {
     ("FeedStale", "github"): {("IntensityShift", "github")},
     ("FeedStale", "huggingface"): {("IntensityShift", "huggingface"), ("ReleaseSpike", "huggingface")},
-    ("PlatformStale", "github"): {(name, "github") for name in ("FeedStale", "CoverageLow", "IntensityShift")},
-    ("PlatformStale", "huggingface"): {(name, "huggingface") for name in ("FeedStale", "CoverageLow", "IntensityShift", "ReleaseSpike")},
+    ("PlatformStale", "github"): {(name, "github") for name in ("FeedStale", "FeedLost", "CoverageLow", "IntensityShift")},
+    ("PlatformStale", "huggingface"): {
+        (name, "huggingface") for name in ("FeedStale", "FeedLost", "CoverageLow", "IntensityShift", "ReleaseSpike")
+    },
     ("PipelineLag", ""): FINDINGS,
     ("StationGone", ""): EVERYTHING - {("StationGone", "")},
 }

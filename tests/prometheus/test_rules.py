@@ -3,12 +3,14 @@
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
 from agents.catalogue import CATALOGUE
 from agents.metric import Metric
+from grafana.variables import RUNBOOKS
 from tests.prometheus.programs import checked, program
 
 ROOT = Path(__file__).parents[2]
@@ -83,13 +85,18 @@ def test_an_alert_says_how_bad_it_is_what_it_means_and_what_to_do(name: str) -> 
     alert = ALERTS[name]
     assert alert["labels"]["severity"] in SEVERITIES
     assert {"summary", "description", "runbook_url"} == set(alert["annotations"])
-    assert alert["annotations"]["runbook_url"] == f"docs/runbooks/{name}.md"
-    page = (ROOT / alert["annotations"]["runbook_url"]).read_text()
+    assert alert["annotations"]["runbook_url"] == f'{{{{ or $externalLabels.runbooks "docs/runbooks" }}}}/{name}.md'
+    page = (ROOT / "docs" / "runbooks" / f"{name}.md").read_text()
     headings = re.findall(r"^#+ .*", page, re.MULTILINE)
     assert headings == [f"# {name}", "## What it means", "## How to see it", "## What to do"]
     for query in re.findall(r"```promql\n(.*?)```", page, re.DOTALL):
         assert all(row_of(metric) for metric, _ in _METRIC.findall(query)), query
         assert set(_RECORDED.findall(re.sub(r'"[^"]*"', "", query))) <= RECORDS.keys(), query
+
+
+def test_the_links_of_alerts_lead_where_grafana_serves_the_pages() -> None:
+    config = yaml.safe_load((ROOT / "prometheus" / "prometheus.yml").read_text())
+    assert urlsplit(config["global"]["external_labels"]["runbooks"]).path == RUNBOOKS
 
 
 def test_there_is_no_page_without_its_alert() -> None:
