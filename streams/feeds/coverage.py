@@ -5,7 +5,7 @@ one of ten that is silent for a whole window leaves 0.9. The newest minutes, of 
 no part of the window of an hour; in the longer ones they weigh nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, Self
 
 import msgspec
@@ -19,8 +19,13 @@ _WINDOWS: Final = {"1h": (MINUTE, 60), "24h": (HOUR, 24), "7d": (HOUR, 168), "30
 # These show a platform as a whole; every other feed is of the watchlist.
 _OF_ALL: Final = frozenset({"github:/events", "huggingface:models", "huggingface:datasets", "huggingface:spaces", "huggingface:changes"})
 
-# Feed → step → start of a step in steps → covered µs, weighted by the share that was seen.
-_Steps = dict[str, dict[int, dict[int, float]]]
+# Of what a user does anywhere there is no whole that it would be a share of.
+_OF_USERS: Final = "github:/users/"
+# A feed has a cursor of its own: together they would outgrow the largest record.
+COVERAGE_CURSOR: Final = "coverage:"
+
+# Step → start of a step in steps → covered µs, weighted by the share that was seen.
+_Steps = dict[int, dict[int, float]]
 _decode: Final = msgspec.json.Decoder(_Steps, strict=False).decode
 
 
@@ -36,11 +41,19 @@ class Coverage:
 
     def __init__(self, settling: int = 0) -> None:
         self._settling = settling
-        self._feeds: _Steps = {}
+        self._feeds: dict[str, _Steps] = {}
+        self._unsaved: set[str] = set()
+
+    def expect(self, feed: str) -> None:
+        """Know of a feed that it should see everything, whether it ever has or not; a user's is left out."""
+        if feed not in self._feeds and not feed.startswith(_OF_USERS):
+            self._feeds[feed] = {step: {} for step in _KEPT}
+            self._unsaved.add(feed)
 
     def add(self, feed: str, start: int, end: int, share: float = 1.0) -> None:
         """From start to end (µs) a feed saw everything, or of a sampled one a share (0 to 1). Never twice for the same time."""
         steps = self._feeds.setdefault(feed, {step: {} for step in _KEPT})
+        self._unsaved.add(feed)
         for step, keep in _KEPT.items():
             covered = steps[step]
             for number in range(max(start, end - keep) // step, -(-end // step)):
@@ -76,14 +89,24 @@ class Coverage:
         """Forget all other feeds: they are not watched any more."""
         for feed in self._feeds.keys() - feeds:
             del self._feeds[feed]
+            self._unsaved.add(feed)
 
-    def snapshot(self) -> bytes:
-        """JSON, for a restart."""
-        return msgspec.json.encode(self._feeds)
+    def changes(self) -> dict[str, bytes | None]:
+        """The cursors of the feeds that have changed since `saved`, JSON; None for one that was forgotten."""
+        return {
+            COVERAGE_CURSOR + feed: msgspec.json.encode(self._feeds[feed]) if feed in self._feeds else None
+            for feed in sorted(self._unsaved)
+        }
+
+    def saved(self) -> None:
+        """All changes are on the broker."""
+        self._unsaved.clear()
 
     @classmethod
-    def restore(cls, data: bytes, settling: int = 0) -> Self:
-        """The coverage of a snapshot. Raises msgspec.MsgspecError for what is none."""
+    def restore(cls, cursors: Mapping[str, bytes], settling: int = 0) -> Self:
+        """The coverage that cursors hold, whatever else is among them. Raises msgspec.MsgspecError for one that is none."""
         coverage = cls(settling)
-        coverage._feeds = _decode(data)
+        for key, value in cursors.items():
+            if key.startswith(COVERAGE_CURSOR):
+                coverage._feeds[key.removeprefix(COVERAGE_CURSOR)] = _decode(value)
         return coverage

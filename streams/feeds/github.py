@@ -22,7 +22,7 @@ from streams.feeds.github_feed import MISSING, PLATFORM, GithubFeed
 from streams.feeds.github_limits import LIMITS_FEED, Limits
 from streams.feeds.github_pace import Pace
 from streams.feeds.github_page import GithubPages
-from streams.feeds.github_popularity import POPULARITY_CURSOR, GithubPopularity, Popularity
+from streams.feeds.github_popularity import GithubPopularity, Popularity
 from streams.feeds.health import Feeds, Health
 from streams.github import GithubEvents
 from streams.identities import Identities
@@ -46,7 +46,7 @@ class GithubPoller:
         pages = GithubPages(api, token, session, limits, clock)
         events = GithubEvents(Identities(context.actor_key, watchlist, include_bots=context.include_bots), clock.now())
         pace = Pace(context.interval_cap, budgeted=not token)
-        self._popularity = GithubPopularity(pages, outlet, clock, cursors.get(POPULARITY_CURSOR))
+        self._popularity = GithubPopularity(pages, outlet, clock, cursors, watchlist)
         self._popularity.see(_named(watchlist))
         # A budget of 55 requests an hour is the feeds'.
         self._asks_popularity = bool(token)

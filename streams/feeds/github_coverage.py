@@ -39,9 +39,12 @@ class SampleCoverage:
         """Those of the last hour, from which it can be made again."""
         return tuple(self._polls)
 
-    def add(self, at: int, elapsed: int, new: int, *, whole: bool, shown: int, span: float | None) -> None:
-        """Take up a complete poll at a time, so long after the one before (µs; 0: there was none)."""
-        self._polls.append(Poll(at, elapsed, new, whole, shown if span is not None else 0, span or 0.0))
+    def add(self, at: int, elapsed: int, new: int, *, whole: bool, shown: int, span: float) -> None:
+        """Take up a complete poll at a time, so long after the one before (µs; 0: there was none).
+
+        Of a single poll `span` may be negative, for its times are cut to the second: only the sum of an hour says how fast a feed moves.
+        """
+        self._polls.append(Poll(at, elapsed, new, whole, shown, span))
         while self._polls[0].at <= at - HOUR:
             self._polls.popleft()
 

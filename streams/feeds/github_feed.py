@@ -31,6 +31,8 @@ _STALE_FOR: Final = 6 * HOUR
 MISSING: Final = "correct the name in the watchlist"
 # An unchanged feed says how far it has come, but not all the time.
 _QUIET: Final = 5 * SECOND
+# So many of its intervals after a poll the next one is late.
+_LATE: Final = 1.5
 
 
 class GithubFeed:
@@ -117,8 +119,7 @@ class GithubFeed:
                 await self._put(msgspec.structs.replace(cursor, mark=now - MARGIN), complete_to=now - MARGIN)
                 return
             since = max(self._began, cursor.complete_at or 0, cursor.gap_end or 0)
-            # Whoever may only ask rarely is not late.
-            if now - since < max(self._patience, round(3 * SECOND * self._poll_interval * self._clock.scale)):
+            if now - since < max(self._patience, round(_LATE * SECOND * self._planned)):
                 return
             start, end = self._began - MARGIN if cursor.mark is None else cursor.mark, now - MARGIN
             reason = "limited" if limits.held else self._trouble or ("quota" if limits.budgeted else "failed")
@@ -128,6 +129,13 @@ class GithubFeed:
             await self._put(msgspec.structs.replace(cursor, mark=end, gap_end=end), gaps=gaps, complete_to=end)
 
     @property
+    def _planned(self) -> float:
+        """The station's seconds between two polls: whoever may only ask rarely is not late."""
+        least = self._poll_interval * self._clock.scale
+        next_one = self._pace.interval(self.health.feed, self.cursor, 0, least, sampled=self._sampled)
+        return max(2 * least, self.cursor.interval, next_one)
+
+    @property
     def _is_nowhere(self) -> bool:
         return self.gone.is_set() and self.cursor.complete_at is None
 
@@ -135,10 +143,11 @@ class GithubFeed:
         look = Look(self.cursor.seen, first=self.cursor.complete_at is None)
         trouble: Unreachable | Limited | Gone | None = None
         try:
-            while not look.pages or not look.done:
-                look.take(await self._ask(len(look.pages) + 1))
-                if self._is_stale(look):
-                    return
+            async with self._pages.limits.poll():
+                while not look.pages or not look.done:
+                    look.take(await self._ask(len(look.pages) + 1))
+                    if self._is_stale(look):
+                        return
         except (Unreachable, Limited, Gone) as error:
             if not look.pages:
                 raise
@@ -198,7 +207,7 @@ class GithubFeed:
                 unsettled=unsettled,
                 newest=max((time for time in (cursor.newest, look.newest) if time is not None), default=None),
                 rate=rate,
-                cost=(cursor.cost + len(look.pages)) / 2,
+                cost=(cursor.cost + sum(page.requests for page in look.pages)) / 2,
                 poll_interval=self._poll_interval,
             )
             least = self._poll_interval * self._clock.scale
@@ -223,7 +232,8 @@ class GithubFeed:
             )
             if self._sampled:
                 # Of a longer time without a look only the last hour is part of what the estimate speaks of.
-                self._sample.add(first.asked, min(elapsed, HOUR), len(new), whole=look.overlaps, shown=len(look.shown), span=look.span)
+                shown, span = look.stretch
+                self._sample.add(first.asked, min(elapsed, HOUR), len(new), whole=look.overlaps, shown=shown, span=span)
                 self.health.coverage = self._sample.get()
                 cursor = msgspec.structs.replace(cursor, polls=self._sample.polls)
             covered = self._covered(look, gaps)
@@ -244,11 +254,11 @@ class GithubFeed:
 
     def _rate(self, look: Look, new: int, seconds: float) -> float:
         """New events a second, as far as it is known."""
-        shown = len(look.shown)
-        if look.pages[0].shown is not None and not look.overlaps and look.span:
-            return shown / look.span
+        shown, span = look.stretch
+        if look.pages[0].shown is not None and not look.overlaps and span > 0:
+            return shown / span
         if look.first and look.oldest is not None:
-            return shown / max(1.0, (look.pages[0].asked - look.oldest) / SECOND)
+            return len(look.shown) / max(1.0, (look.pages[0].asked - look.oldest) / SECOND)
         return updated_rate(self.cursor.rate, new, seconds)
 
     def _missed(self, look: Look) -> list[Gap]:

@@ -45,7 +45,7 @@ class _Memory(msgspec.Struct, array_like=True):
 
 
 class Limits:
-    """Lets one request at a time through, none during a ban. `cursor` is that of an earlier run, `save` keeps one.
+    """Lets one poll at a time through, no request during a ban. `cursor` is that of an earlier run, `save` keeps one.
 
     A ban is stated in the wall's seconds; the hour of the budget is the station's own.
     """
@@ -53,7 +53,7 @@ class Limits:
     def __init__(self, token: str, clock: Clock, cursor: bytes | None, save: Callable[[bytes], Awaitable[None]]) -> None:
         self._clock = clock
         self._save = save
-        self._turns = asyncio.Lock()
+        self._polls = asyncio.Lock()
         self._holder = hash_name(token)
         self.budgeted = not token
         self.banned_until = 0.0
@@ -78,16 +78,19 @@ class Limits:
         return self._clock.wall() < max(self.banned_until, self._next_at)
 
     @asynccontextmanager
-    async def turn(self, *, first: bool) -> AsyncIterator[None]:
-        """The right to make one request, the `first` of a poll or a further one; who asked first goes first."""
-        async with self._turns:
-            while (until := self._free_at(first)) > self._clock.wall():
-                await sleep_until(self._clock, until)
-            if self.budgeted:
-                # Before the request: whoever starts next must know of it, even if this process dies while it waits for the answer.
-                self._requests.append(self._clock.now())
-                await self._save(self._cursor())
+    async def poll(self) -> AsyncIterator[None]:
+        """The right to all requests of a poll, for a feed moves while others are asked between two pages; who came first goes first."""
+        async with self._polls:
             yield
+
+    async def turn(self, *, first: bool) -> None:
+        """Wait for the right to make one request, the `first` of a poll or a further one. Only within `poll`."""
+        while (until := self._free_at(first)) > self._clock.wall():
+            await sleep_until(self._clock, until)
+        if self.budgeted:
+            # Before the request: whoever starts next must know of it, even if this process dies while it waits for the answer.
+            self._requests.append(self._clock.now())
+            await self._save(self._cursor())
 
     def note(self, answer: Answer) -> None:
         """Take up what an answer says of the quota."""

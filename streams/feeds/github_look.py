@@ -1,7 +1,7 @@
 """All pages of one poll put together: what is new in them, and whether anything may be missing between them and the last poll."""
 
 from statistics import median_low
-from typing import Final
+from typing import Final, NamedTuple
 
 from streams.activity import DAY
 from streams.feeds.github_cursor import Seen
@@ -11,6 +11,13 @@ from streams.feeds.github_page import PAGES, Page, Shown
 _FOOT: Final = 5
 # An event stays in a feed for so long; then it may go without anything new.
 _HORIZON: Final = 30 * DAY
+
+
+class Stretch(NamedTuple):
+    """So many events of a feed over so many seconds; of one poll these can be none or negative, but their mean over many is right."""
+
+    shown: int
+    span: float
 
 
 class Look:
@@ -79,17 +86,10 @@ class Look:
         return median_low(times[-2 * _FOOT :]) if times else None
 
     @property
-    def span(self) -> float | None:
-        """Over how many seconds the events stretch in the order of the feed; None where they are too few to say.
-
-        The middle time of the first third and that of the last one are two thirds apart, whatever single events arrive late. Times are cut
-        to the second on both sides alike, so the mean over many looks is right.
-        """
-        times = [each.time for each in self._shown.values() if each.time is not None]
-        third = len(times) // 3
-        if third < _FOOT:
-            return None
-        return 1.5 * (median_low(times[:third]) - median_low(times[-third:])) / 1e6
+    def stretch(self) -> Stretch:
+        """What the pages show, each over its own time: between two requests a busy feed moves, and a later page may be the newer one."""
+        stretches = [_stretch(page.shown) for page in self.pages if page.shown is not None]
+        return Stretch(sum(each.shown for each in stretches), sum(each.span for each in stretches))
 
     def is_stale(self, newest: int | None, now: int) -> bool:
         """Whether page 1 is an old one: it is older than what was seen (µs) and shows nothing new, or nothing that was seen."""
@@ -103,3 +103,16 @@ class Look:
             return False
         known = sum(each.hash in self._seen for each in page.shown)
         return known in (0, len(page.shown))
+
+
+def _stretch(shown: list[Shown]) -> Stretch:
+    """One page, none of it where it has too few events to say.
+
+    The middle time of the first third and that of the last one are two thirds apart, whatever single events arrive late. Times are cut
+    to the second on both sides alike, so the mean over many pages is right.
+    """
+    times = [each.time for each in shown if each.time is not None]
+    third = len(times) // 3
+    if third < _FOOT:
+        return Stretch(0, 0.0)
+    return Stretch(len(times), 1.5 * (median_low(times[:third]) - median_low(times[-third:])) / 1e6)

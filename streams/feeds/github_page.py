@@ -25,6 +25,7 @@ PAGES: Final = 3
 # What is waited where the server has not said how long, in the station's seconds.
 _POLL_INTERVAL: Final = 60.0
 _GONE: Final = (404, 410, 451)
+_MOST_MOVES: Final = 3
 
 
 class Gone(Exception):
@@ -48,7 +49,10 @@ class Shown(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`shown` is None where nothing has changed. `asked` and `received` are µs of the station's clock; `last`: there is none behind it."""
+    """`shown` is None where nothing has changed. `asked` and `received` are µs of the station's clock; `last`: there is none behind it.
+
+    `requests` is how many it took: one more for each redirect.
+    """
 
     number: int
     shown: list[Shown] | None
@@ -56,6 +60,16 @@ class Page:
     asked: int
     received: int
     last: bool
+    requests: int = 1
+
+
+class _Asked(NamedTuple):
+    """An answer, when it was asked for and when it came (µs), and how many requests that took."""
+
+    answer: Answer
+    asked: int
+    received: int
+    requests: int
 
 
 class _Stub(msgspec.Struct):
@@ -82,16 +96,17 @@ class GithubPages:
             self._headers["Authorization"] = f"Bearer {token}"
 
     async def get(self, path: str, number: int, etag: str | None, health: Health) -> tuple[Page, float | None]:
-        """A page, and the wall's seconds to the next time that page 1 may be asked for, if they are stated.
+        """A page, and the wall's seconds to the next time that page 1 may be asked for, if they are stated. Only within `limits.poll`.
 
         Raises `Limited`, `Gone`, and `Unreachable` for all else; each says in `health` what is the matter.
         """
-        asked, received, answer = await self._ask(f"{path}?per_page={SIZE}&page={number}", etag, health, first=number == 1)
-        return self._read(answer, number, etag, asked, received, health), _poll_interval(answer)
+        asked = await self._ask(f"{path}?per_page={SIZE}&page={number}", etag, health, first=number == 1)
+        return self._read(asked, number, etag, health), _poll_interval(asked.answer)
 
     async def repository(self, name: str, health: Health) -> bytes:
         """What GitHub states of a repository. Raises as `get` does."""
-        _, _, answer = await self._ask(f"/repos/{name}", None, health, first=True)
+        async with self.limits.poll():
+            answer = (await self._ask(f"/repos/{name}", None, health, first=True)).answer
         if answer.status in _GONE:
             raise Gone
         if answer.status != 200:
@@ -99,15 +114,17 @@ class GithubPages:
         health.polls["new"] += 1
         return answer.body
 
-    async def _ask(self, place: str, etag: str | None, health: Health, *, first: bool) -> tuple[int, int, Answer]:
-        """When it was asked for (µs), when it came, and what."""
+    async def _ask(self, place: str, etag: str | None, health: Health, *, first: bool) -> _Asked:
+        """Redirects are followed here, not by the session: each is a request of the quota, and waits for its turn."""
         if self.limits.banned:
             health.state = self.banned_state
-        async with self.limits.turn(first=first):
+        address = f"{self._api}{place}"
+        headers = self._headers if etag is None else {**self._headers, "If-None-Match": etag}
+        for moves in range(_MOST_MOVES + 1):
+            await self.limits.turn(first=first and moves == 0)
             asked = self._clock.now()
-            headers = self._headers if etag is None else {**self._headers, "If-None-Match": etag}
             try:
-                answer = await fetch(self._session, f"{self._api}{place}", headers=headers)
+                answer = await fetch(self._session, address, headers=headers, follow=False)
             except Unreachable as error:
                 raise _failed(health, f"failing: {error}") from error
             received = self._clock.now()
@@ -120,17 +137,21 @@ class GithubPages:
                 _LOG.warning("github: %s", health.state)
                 raise Limited
             self.limits.allow()
-        return asked, received, answer
+            if answer.moved_to is None:
+                return _Asked(answer, asked, received, moves + 1)
+            address = answer.moved_to
+        raise _failed(health, "failing: too many redirects")
 
     @property
     def banned_state(self) -> str:
         """For a person."""
         return f"limited until {time.strftime('%H:%M:%S', time.gmtime(self.limits.banned_until))}"
 
-    def _read(self, answer: Answer, number: int, etag: str | None, asked: int, received: int, health: Health) -> Page:
+    def _read(self, got: _Asked, number: int, etag: str | None, health: Health) -> Page:
+        answer, asked, received, requests = got
         if answer.status == 304 and etag is not None:
             health.polls["unchanged"] += 1
-            return Page(number, None, etag, asked, received, last=False)
+            return Page(number, None, etag, asked, received, last=False, requests=requests)
         if answer.status in _GONE:
             health.polls["failed"] += 1
             health.state = f"not found: {answer.status}"
@@ -146,7 +167,8 @@ class GithubPages:
             raise _failed(health, "failing: broken answer") from error
         health.polls["new"] += 1
         shown = [self._show(bytes(raw), number, line, received) for line, raw in enumerate(lines, 1)]
-        return Page(number, shown, answer.headers.get("ETag"), asked, received, number == PAGES or _is_last(answer, len(lines)))
+        last = number == PAGES or _is_last(answer, len(lines))
+        return Page(number, shown, answer.headers.get("ETag"), asked, received, last, requests)
 
     def _show(self, raw: bytes, page: int, line: int, received: int) -> Shown:
         try:

@@ -1,7 +1,10 @@
-"""How popular the watched repositories are on GitHub, as it states it. Its feeds have lost most stars: these figures stand in for them."""
+"""How popular the watched repositories are on GitHub, as it states it.
+
+Most stars are missing from `/events` since 2025, and whether the other feeds have them is not known: these figures stand in for them.
+"""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 from urllib.parse import quote
 
@@ -13,8 +16,10 @@ from streams.feeds.github_page import GithubPages, Gone, Limited
 from streams.feeds.health import Health
 from streams.feeds.http import Unreachable
 from streams.payloads import UNDECODABLE
+from streams.watchlist import Watchlist
 
-POPULARITY_CURSOR: Final = "github:popularity"
+# One cursor for each repository, by its case-folded name: together they would outgrow the largest record.
+POPULARITY_CURSOR: Final = "github:popularity:"
 # The station's seconds between two looks at a repository, and between two requests.
 _EVERY: Final = 6 * 3600.0
 _PACE: Final = 5.0
@@ -33,7 +38,7 @@ class Stated(msgspec.Struct):
 
 
 class Known(msgspec.Struct, array_like=True):
-    """A watched repository: its project, when it was looked at (µs; 0: never), and what was stated then."""
+    """A watched repository: its project, when it was looked at (µs; 0: never), and what was stated then (in a cursor None: it is gone)."""
 
     project: str
     at: int = 0
@@ -41,18 +46,19 @@ class Known(msgspec.Struct, array_like=True):
 
 
 _decode_stated: Final = msgspec.json.Decoder(Stated).decode
-_decode_cursor: Final = msgspec.json.Decoder(dict[str, Known]).decode
+_decode_cursor: Final = msgspec.json.Decoder(Known).decode
 
 
 class GithubPopularity:
     """Stars, forks and watchers of the watched repositories that are named or have been seen, summed up for each project.
 
-    A sum is unknown until every repository of its project was looked at. One that is gone is forgotten.
+    A sum is unknown until every repository of its project was looked at. One that is gone is forgotten, and so is at the start what an
+    earlier run knew that is of no project of the watchlist any more.
     """
 
-    def __init__(self, pages: GithubPages, outlet: Outlet, clock: Clock, cursor: bytes | None) -> None:
+    def __init__(self, pages: GithubPages, outlet: Outlet, clock: Clock, cursors: Mapping[str, bytes], watchlist: Watchlist) -> None:
         self._pages, self._outlet, self._clock = pages, outlet, clock
-        self._known = {} if cursor is None else _decode_cursor(cursor)
+        self._known = dict(_still_watched(cursors, watchlist))
         # Not among the feeds: it has no events and no mark that others would wait for.
         self.health = Health("github:repositories", "github")
 
@@ -91,9 +97,22 @@ class GithubPopularity:
             known.stated = _decode_stated(await self._pages.repository(quote(name), self.health))
         except Gone:
             del self._known[name]
+            known.stated = None
         except (Limited, Unreachable, *UNDECODABLE):
             # What was stated before still stands; its turn comes again behind the others'.
             known.at = self._clock.now() - round(0.9 * _EVERY * _SECOND)
             return
         known.at = self._clock.now()
-        await self._outlet.put(Find(feed=POPULARITY_CURSOR, platform="github", cursor=msgspec.json.encode(self._known)))
+        await self._outlet.put(Find(feed=POPULARITY_CURSOR + name, platform="github", cursor=msgspec.json.encode(known)))
+
+
+def _still_watched(cursors: Mapping[str, bytes], watchlist: Watchlist) -> Iterator[tuple[str, Known]]:
+    """What cursors say of the repositories that are watched today, each with today's project, by name."""
+    for key, value in cursors.items():
+        name = key.removeprefix(POPULARITY_CURSOR)
+        project = watchlist.project_of("github", name) if name != key else None
+        if project is not None:
+            known = _decode_cursor(value)
+            known.project = project
+            if known.stated is not None:
+                yield name, known

@@ -5,11 +5,13 @@ from typing import Final
 
 import aiohttp
 from multidict import CIMultiDictProxy
+from yarl import URL
 
 from streams.errors import StreamsError
 
 LARGEST_BODY: Final = 32 << 20
 _BLOCK: Final = 256 << 10
+_MOVED: Final = (301, 302, 303, 307, 308)
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=60, sock_connect=10, sock_read=20)
 
 
@@ -19,15 +21,16 @@ class Unreachable(StreamsError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer."""
+    """A whole answer. `moved_to` is where it sends whoever asked, if that is another address of the same server."""
 
     status: int
     headers: CIMultiDictProxy[str]
     body: bytes
+    moved_to: str | None = None
 
 
 def open_session(user_agent: str) -> aiohttp.ClientSession:
-    """A session for one platform's feeds; close it in the end. Environment proxies are honoured, redirects followed by aiohttp."""
+    """A session for one platform's feeds; close it in the end. Environment proxies are honoured."""
     return aiohttp.ClientSession(
         timeout=_TIMEOUT,
         headers={"User-Agent": user_agent, "Accept-Encoding": "gzip, deflate"},
@@ -38,10 +41,10 @@ def open_session(user_agent: str) -> aiohttp.ClientSession:
     )
 
 
-async def fetch(session: aiohttp.ClientSession, url: str, *, headers: dict[str, str] | None = None) -> Answer:
-    """The answer of whatever status. Raises `Unreachable`."""
+async def fetch(session: aiohttp.ClientSession, url: str, *, headers: dict[str, str] | None = None, follow: bool = True) -> Answer:
+    """The answer of whatever status, redirects followed unless their requests are to be counted. Raises `Unreachable`."""
     try:
-        async with session.get(url, headers=headers) as response:
+        async with session.get(url, headers=headers, allow_redirects=follow) as response:
             blocks = []
             length = 0
             async for block in response.content.iter_chunked(_BLOCK):
@@ -49,6 +52,18 @@ async def fetch(session: aiohttp.ClientSession, url: str, *, headers: dict[str, 
                 length += len(block)
                 if length > LARGEST_BODY:
                     raise Unreachable(f"the answer is larger than {LARGEST_BODY >> 20} MB")
-            return Answer(response.status, response.headers, b"".join(blocks))
+            return Answer(response.status, response.headers, b"".join(blocks), _moved_to(response))
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         raise Unreachable(type(error).__name__) from error
+
+
+def _moved_to(response: aiohttp.ClientResponse) -> str | None:
+    """Never another server's address: what is sent along is meant for this one."""
+    location = response.headers.get("Location")
+    if response.status not in _MOVED or location is None:
+        return None
+    try:
+        target = response.url.join(URL(location))
+        return str(target) if target.origin() == response.url.origin() else None
+    except ValueError:
+        return None

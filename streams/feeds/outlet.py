@@ -7,7 +7,7 @@ counted once. Marks go to every partition every few seconds, one for a platform:
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -16,11 +16,10 @@ from streams.activity import SECOND, Activity, Batch, encode_batch, partition_of
 from streams.deliver import Delivery
 from streams.feeds.clock import Clock
 from streams.feeds.coverage import Coverage
-from streams.feeds.find import Find
+from streams.feeds.find import Find, Gap
 from streams.feeds.health import Feeds, Row
 from streams.topics import Topics
 
-COVERAGE_CURSOR: Final = "coverage"
 BATCH: Final = 500
 LARGEST: Final = 4 << 20
 _MARK_EVERY: Final = 5.0
@@ -59,8 +58,7 @@ class KafkaOutlet:
         self._work = asyncio.Event()
         self._marks: dict[str, dict[str, int]] = {}
         self._told: dict[str, int] = {}
-        known, unsettled = cursors.get(COVERAGE_CURSOR), round(settling * SECOND)
-        self.coverage = Coverage(unsettled) if known is None else Coverage.restore(known, unsettled)
+        self.coverage = Coverage.restore(cursors, round(settling * SECOND))
         self.published = 0
         self._letters: Counter[str] = Counter()
         self.more_rows: Callable[[], list[Row]] = list
@@ -118,7 +116,7 @@ class KafkaOutlet:
                 sent.append(await self._delivery.send(self._topics.activity, partition, value))
             self.published += len(activities)
         await self._delivery.acknowledged(sent)
-        cursors: dict[str, bytes] = {}
+        cursors: dict[str, bytes | None] = {}
         for find, _ in waiting:
             self._take(find)
             cursors |= {**find.cursors, find.feed: find.cursor}
@@ -129,16 +127,22 @@ class KafkaOutlet:
 
     def _take(self, find: Find) -> None:
         health = self._feeds.by_name.get(find.feed)
-        if health is not None:
-            if find.complete_to is not None:
-                marks = self._marks.setdefault(find.platform, {})
-                if find.feed == _SAMPLED and health.coverage is not None and find.feed in marks and find.complete_to > marks[find.feed]:
-                    self.coverage.add(find.feed, marks[find.feed], find.complete_to, health.coverage)
-                marks[find.feed] = max(find.complete_to, marks.get(find.feed, find.complete_to))
-            for cover in find.covered:
-                self.coverage.add(find.feed, cover.start, cover.end)
+        if health is None:
+            return
+        if find.gaps:
+            # It counts from its first gap on, even if it has never seen anything.
+            self.coverage.expect(find.feed)
+        if find.complete_to is not None:
+            marks = self._marks.setdefault(find.platform, {})
+            before = marks.get(find.feed, find.complete_to)
+            if find.feed == _SAMPLED and health.coverage is not None:
+                for start, end in _outside(find.gaps, before, find.complete_to):
+                    self.coverage.add(find.feed, start, end, health.coverage)
+            marks[find.feed] = max(find.complete_to, before)
+        for cover in find.covered:
+            self.coverage.add(find.feed, cover.start, cover.end)
 
-    async def _save(self, cursors: dict[str, bytes]) -> None:
+    async def _save(self, cursors: Mapping[str, bytes | None]) -> None:
         sent = [await self._delivery.send(self._topics.cursors, 0, value, feed.encode()) for feed, value in cursors.items()]
         await self._delivery.acknowledged(sent)
 
@@ -155,9 +159,10 @@ class KafkaOutlet:
             value = encode_batch(Batch(feed=platform, complete_to=mark))
             for partition in range(self._topics.partitions):
                 sent.append(await self._delivery.send(self._topics.activity, partition, value))
-        self.coverage.keep(set(self._feeds.by_name))
-        sent.append(await self._delivery.send(self._topics.cursors, 0, self.coverage.snapshot(), COVERAGE_CURSOR.encode()))
         await self._delivery.acknowledged(sent)
+        self.coverage.keep(set(self._feeds.by_name))
+        await self._save(self.coverage.changes())
+        self.coverage.saved()
 
     async def report(self) -> None:
         """Show how the feeds are doing."""
@@ -167,6 +172,20 @@ class KafkaOutlet:
         states = {feed: health.state for feed, health in self._feeds.by_name.items()}
         key, value = self._report(now, rows, states)
         await self._delivery.acknowledged([await self._delivery.send(self._topics.measurements, 0, value, key)])
+
+
+def _outside(gaps: list[Gap], start: int, end: int) -> Iterator[tuple[int, int]]:
+    """The stretches between start and end (µs) that no gap touches.
+
+    >>> list(_outside([Gap(feed="f", start=30, end=40, reason="down"), Gap(feed="f", start=0, end=10, reason="failed")], 5, 50))
+    [(10, 30), (40, 50)]
+    """
+    for gap in sorted(gaps, key=lambda gap: gap.start):
+        if start < min(gap.start, end):
+            yield start, min(gap.start, end)
+        start = max(start, gap.end)
+    if start < end:
+        yield start, end
 
 
 def _batches(platform: str, activities: list[Activity]) -> list[bytes]:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from streams.activity import HOUR, MINUTE
-from streams.feeds.coverage import Coverage
+from streams.activity import DAY, HOUR, MINUTE
+from streams.feeds.coverage import COVERAGE_CURSOR, Coverage
 
 FEED = "github:/orgs/allenai/events"
 NOW = 1_000 * HOUR + 30 * MINUTE + 20_000_000
@@ -43,8 +43,40 @@ def test_longer_windows_go_up_to_now() -> None:
 def test_a_snapshot_keeps_what_was_covered() -> None:
     coverage = Coverage(SETTLING)
     coverage.add(FEED, NOW - 2 * HOUR, NOW - 20 * MINUTE)
-    again = Coverage.restore(coverage.snapshot(), SETTLING)
+    again = Coverage.restore({key: value for key, value in coverage.changes().items() if value}, SETTLING)
     assert share(again) == share(coverage) != 1.0
+
+
+def test_a_feed_that_never_worked_counts_and_a_user_does_not() -> None:
+    coverage = Coverage()
+    coverage.add(FEED, NOW - 2 * HOUR, NOW)
+    coverage.expect(FEED)
+    assert share(coverage) == 1.0
+    coverage.expect("github:/users/somebody/events/public")
+    assert share(coverage) == 1.0
+    coverage.expect("github:/orgs/never/events")
+    assert share(coverage) == 0.5
+    assert coverage.share("github", "all", "1h", NOW) is None
+
+
+def test_only_what_has_changed_is_to_be_saved() -> None:
+    feeds = [f"github:/orgs/{number}/events" for number in range(200)]
+    coverage = Coverage()
+    for feed in feeds:
+        coverage.add(feed, NOW - 30 * DAY, NOW)
+    changes = coverage.changes()
+    assert changes.keys() == {COVERAGE_CURSOR + feed for feed in feeds}
+    sizes = [len(value or b"") for value in changes.values()]
+    assert max(sizes) < 10_000 < 1_000_000 < sum(sizes), "together they would be no record"
+    coverage.saved()
+    assert coverage.changes() == {}
+    again = Coverage.restore({**{key: value for key, value in changes.items() if value}, "github:/orgs/1/events": b"of another kind"})
+    assert again.changes() == {}
+    again.add(feeds[7], NOW, NOW + MINUTE)
+    again.keep(set(feeds[1:]))
+    kept = again.changes()
+    assert kept.pop(COVERAGE_CURSOR + feeds[0]) is None, "what is not watched any more leaves nothing behind"
+    assert kept.keys() == {COVERAGE_CURSOR + feeds[7]}
 
 
 def test_what_was_never_covered_is_unknown() -> None:

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from streams.activity import MINUTE, SECOND, Cover
 from streams.feeds.github import paths
+from streams.feeds.github_cursor import decode_github
 from streams.times import format_time
 from streams.watchlist import Project, Watchlist
 from tests.simulator.recorded import recorded_events
@@ -354,12 +355,12 @@ def test_what_cannot_be_measured_is_a_letter_once() -> None:
 
 
 def test_the_feed_of_everything_is_a_sample_and_says_how_large() -> None:
-    """200 events a second of which 300 are held: less than half of what happens between two polls is seen."""
-    rate = 200
+    """100 events a second of which 300 are held: less than half of what happens between two polls is seen."""
+    rate = 100
 
     async def scenario() -> None:
         async with ScriptedGithub.open(scale=60) as server:
-            server.headers["X-Poll-Interval"] = "0.06"
+            server.headers["X-Poll-Interval"] = "0.12"
             begin = server.clock.now() // SECOND
             shown: set[str] = set()
 
@@ -377,9 +378,79 @@ def test_the_feed_of_everything_is_a_sample_and_says_how_large() -> None:
                 await until(lambda: health.polls["new"] >= 90)
                 await until(lambda: set(run.outlet.ids("github:/events")) == shown)
                 span = server.clock.now() / SECOND - begin
-                assert health.coverage == pytest.approx(len(shown) / (span * rate), rel=0.25)
+                assert health.coverage == pytest.approx(len(shown) / (span * rate), rel=0.3)
                 assert health.gaps == {}
                 assert all(find.complete_to and not find.covered for find in run.outlet.of("github:/events"))
+
+    asyncio.run(scenario())
+
+
+def test_the_sample_is_told_right_where_the_feed_moves_between_two_pages() -> None:
+    """132 events a second, and each page a second later than the one before; a minute is a tenth of a second here."""
+    rate, feed = 132, "github:/events"
+
+    async def scenario() -> None:
+        async with ScriptedGithub.open(scale=600) as server:
+            server.headers["X-Poll-Interval"] = "0.1"
+            begin = server.clock.now() // SECOND - 60
+            shown: set[str] = set()
+            heads: list[int] = []
+
+            def script(server: ScriptedGithub, path: str, page: int) -> web.Response | None:
+                if path != "/events":
+                    return None
+                # As the real one, it shows nothing of the last half a minute.
+                head = (server.clock.now() - 30 * SECOND) * rate // SECOND - begin * rate if page == 1 else heads[-1] + rate
+                heads.append(head)
+                numbers = range(head, head - 300, -1)
+                events = [event(number=number, created_at=format_time((begin + number // rate) * SECOND)) for number in numbers]
+                shown.update(each["id"] for each in events[100 * page - 100 : 100 * page])
+                body, headers = server.page(path, page, events)
+                return web.Response(body=body, headers=headers)
+
+            server.script = script
+            async with polling(server, MemoryOutlet()) as run:
+                health = run.feeds.by_name[feed]
+                rates = set[float]()
+
+                def done() -> bool:
+                    rates.update(decode_github(feed, find.cursor).rate for find in run.outlet.of(feed))
+                    return health.polls["new"] >= 60 and set(run.outlet.ids(feed)) == shown
+
+                await until(done)
+                assert health.coverage == pytest.approx(len(shown) / (heads[-1] - heads[0]), abs=0.02)
+                assert min(rates) > 0
+
+    asyncio.run(scenario())
+
+
+def test_a_feed_in_no_order_of_time_has_no_negative_rate() -> None:
+    async def scenario() -> None:
+        async with ScriptedGithub.open() as server:
+            server.happen(150, "/events", ago=10)
+            server.happen(150, "/events", ago=600)
+            server.feeds["/events"].sort(key=lambda each: str(each["created_at"]))
+            async with polling(server, MemoryOutlet()) as run:
+                await until(lambda: run.outlet.ids("github:/events"))
+            rates = [decode_github("f", find.cursor).rate for find in run.outlet.of("github:/events")]
+            assert min(rates) >= 0
+
+    asyncio.run(scenario())
+
+
+def test_nobody_else_is_asked_between_two_pages_of_a_poll() -> None:
+    async def scenario() -> None:
+        async with ScriptedGithub.open() as server:
+            names = [f"org-{number}" for number in range(6)]
+            for name in names:
+                server.happen(300, f"/orgs/{name}/events")
+            async with polling(server, MemoryOutlet(), watchlist=Watchlist([Project("many", github=tuple(names))])) as run:
+                await until(lambda: all(len(run.outlet.ids(f"github:/orgs/{name}/events")) == 300 for name in names))
+            for name in names:
+                begun = next(number for number, asked in enumerate(server.asked) if name in asked.path)
+                assert [(asked.path, asked.page) for asked in server.asked[begun : begun + 3]] == [
+                    (f"/orgs/{name}/events", page) for page in (1, 2, 3)
+                ]
 
     asyncio.run(scenario())
 

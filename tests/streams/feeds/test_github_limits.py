@@ -13,13 +13,21 @@ import pytest
 from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from streams.activity import HOUR, MINUTE
+from streams.activity import HOUR, MINUTE, SECOND
 from streams.errors import StreamsError
 from streams.feeds.clock import Clock
+from streams.feeds.github_cursor import GithubCursor, decode_github
+from streams.feeds.github_feed import GithubFeed
 from streams.feeds.github_limits import LIMITS_FEED, Limits, is_limit
-from streams.feeds.http import Answer
+from streams.feeds.github_pace import Pace
+from streams.feeds.github_page import GithubPages
+from streams.feeds.health import Feeds
+from streams.feeds.http import Answer, open_session
+from streams.github import GithubEvents
+from streams.identities import Identities
 from streams.watchlist import Project, Watchlist
-from tests.streams.feeds.github_serving import FEED, ORG, MemoryOutlet, ScriptedGithub, polling, until
+from tests.streams.feeds.github_serving import FEED, ORG, WATCHED, MemoryOutlet, ScriptedGithub, polling, until
+from tests.streams.made import KEY
 
 TWO = Watchlist([Project("two", github=("allenai", "other-org"))])
 OTHER = "/orgs/other-org/events"
@@ -60,7 +68,8 @@ async def turns(hand: Hand, limits: Limits, count: int, *, first: bool = True) -
     """When so many requests may be made, one after the other."""
     times = []
     for _ in range(count):
-        async with limits.turn(first=first):
+        async with limits.poll():
+            await limits.turn(first=first)
             times.append(hand.time)
     return times
 
@@ -410,6 +419,102 @@ def test_without_a_token_the_budget_is_spread_and_kept() -> None:
             polls = [len(server.polls(f"/orgs/{name}/events")) for name in names]
             assert min(polls) >= 3
             assert polls[0] > 1.5 * max(polls[1:])
+
+    asyncio.run(scenario())
+
+
+MOVED = "/repos/somebody/old/events"
+
+
+@pytest.mark.parametrize("token", ["a-token", ""])
+def test_a_redirect_is_followed_and_is_a_request_of_the_budget_too(token: str) -> None:
+    """An hour is half a second here."""
+    watchlist = Watchlist([Project("moved", github=("somebody/old",))])
+
+    async def scenario() -> None:
+        async with ScriptedGithub.open(scale=7_200) as server:
+            server.headers["X-Poll-Interval"] = "0.008"
+            new = server.happen(150, "/repositories/7/events", ago=600)
+
+            def script(server: ScriptedGithub, path: str, page: int) -> web.Response | None:
+                # As a path of the same server, and with a whole address.
+                place = f"{server.address if page == 2 else ''}/repositories/7/events?per_page=100&page={page}"
+                return web.Response(status=301, headers={"Location": place}) if path == MOVED else None
+
+            server.script = script
+            outlet = MemoryOutlet()
+            async with polling(server, outlet, token=token, watchlist=watchlist):
+                await until(lambda: len(server.asked) >= 110)
+            assert outlet.ids("github:" + MOVED) == new
+            assert decode_github("moved", outlet.cursors["github:" + MOVED]).cost > 1.5
+            statuses = {asked.status for asked in server.polls("/repositories/7/events")}
+            assert statuses == {200, 304}, "the ETag goes along"
+            if not token:
+                requests = {time for find in outlet.of(LIMITS_FEED) for time in msgspec.msgpack.decode(find.cursor)[3]}
+                times = sorted(requests)
+                assert len(times) >= len(server.asked)
+                assert min(later - earlier for earlier, later in zip(times, times[55:], strict=False)) >= HOUR
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("location", "state"),
+    [
+        ("http://elsewhere.invalid/events", "failing: 301"),
+        ("ftp:", "failing: 301"),
+        (MOVED + "?per_page=100&page=1", "failing: too many redirects"),
+    ],
+)
+def test_a_redirect_leads_nowhere_else_and_not_in_circles(location: str, state: str) -> None:
+    async def scenario() -> None:
+        async with ScriptedGithub.open() as server:
+            server.script = lambda server, path, page: web.Response(status=301, headers={"Location": location}) if path == MOVED else None
+            watchlist = Watchlist([Project("moved", github=("somebody/old",))])
+            async with polling(server, MemoryOutlet(), watchlist=watchlist) as run:
+                health = run.feeds.by_name["github:" + MOVED]
+                await until(lambda: health.polls["failed"] >= 1)
+                assert health.state == state
+                assert len(server.polls(MOVED)) == (4 if "circle" in state or "many" in state else 1)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("token", ["", "t"])
+def test_a_feed_is_late_by_its_own_interval_where_that_is_long(token: str) -> None:
+    """Of a feed that is to be asked every 1,900 s nothing is missed after 900; a token's is asked much more often."""
+
+    async def scenario() -> None:
+        wall = 1_000_000.0
+        outlet, feeds = MemoryOutlet(), Feeds()
+        clock = Clock(wall=lambda: wall)
+        now = clock.now()
+        cursor = GithubCursor(complete_at=now, mark=now - MINUTE, interval=300.0 if token else 1_900.0)
+
+        async def save(_: bytes) -> None:
+            pass
+
+        async with open_session("tests") as session:
+            limits = Limits(token, clock, None, save)
+            feed = GithubFeed(
+                ORG,
+                cursor,
+                health=feeds.open(FEED, "github"),
+                pages=GithubPages("http://127.0.0.1:9", token, session, limits, clock),
+                events=GithubEvents(Identities(KEY, WATCHED), now),
+                outlet=outlet,
+                clock=clock,
+                pace=Pace(300.0, budgeted=not token),
+                patience=15 * MINUTE,
+                keep="raw",
+            )
+            rows = []
+            for seconds in (600, 899, 901, 1_801, 2_849, 2_851):
+                await feed.keep_mark(now + seconds * SECOND)
+                rows.append(len(outlet.gaps()))
+            assert rows == ([0, 0, 1, 2, 3, 3] if token else [0, 0, 0, 0, 0, 1])
+            assert outlet.finds[-1].complete_to == now + (2_849 if token else 2_851) * SECOND - MINUTE
+            assert {reason for reason, _, _ in outlet.gaps()} == {"failed" if token else "quota"}
 
     asyncio.run(scenario())
 

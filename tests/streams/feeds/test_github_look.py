@@ -137,10 +137,32 @@ def test_single_late_events_do_not_change_what_a_poll_spans() -> None:
     usual = [Shown(n, NOW - n * SECOND // 10, b"", 1, n, NOW) for n in range(300)]
     late = [each._replace(time=NOW - HOUR) if each.hash % 5 == 0 else each for each in usual]
     for events in (usual, late):
-        span = look(Seen(), events).span
-        assert span is not None
+        count, span = look(Seen(), events).stretch
+        assert count == 300
         assert span == pytest.approx(30, rel=0.15)
-    assert look(Seen(), usual[:9]).span is None
+    assert look(Seen(), usual[:9]).stretch == (0, 0)
+
+
+@pytest.mark.parametrize("delay", [0.0, 1.0, 3.0])
+def test_what_a_firehose_spans_is_right_although_it_moves_between_two_pages(delay: float) -> None:
+    """132 events a second: a second later page 2 is newer than page 1, three seconds later none of it stands beside what page 1 has."""
+    rate, coverage, published = 132.0, SampleCoverage(), set[int]()
+    for poll in range(60):
+        # Not a whole number of seconds, as no poll of the real one begins at the same moment of a second.
+        asked = NOW + poll * (MINUTE + 317_000)
+        made = Look(Seen(), first=poll == 0)
+        for number in range(1, PAGES + 1):
+            head = int((asked - NOW + (number - 1) * delay * SECOND) * rate) // SECOND
+            events = range(head - 100 * (number - 1), head - 100 * number, -1)
+            cut = [NOW + int(event / rate) * SECOND for event in events]
+            made.take(page(number, [Shown(event, time, b"", number, 1, NOW) for event, time in zip(events, cut, strict=True)]))
+        count, span = made.stretch
+        assert count == 300
+        coverage.add(asked, MINUTE + 317_000 if poll else 0, len(made.new), whole=made.overlaps, shown=count, span=span)
+        published |= {each.hash for each in made.new} if poll else set()
+    share = coverage.get()
+    assert share == pytest.approx(len(published) / (59 * 60.317 * rate), abs=0.004)
+    assert share == pytest.approx(300 / (rate * 60), abs=0.02)
 
 
 def test_the_pace_expects_half_of_what_a_feed_holds() -> None:
@@ -156,8 +178,8 @@ def test_the_pace_expects_half_of_what_a_feed_holds() -> None:
 def test_a_sample_forgets_after_an_hour_and_knows_what_was_whole() -> None:
     coverage = SampleCoverage()
     coverage.add(0, MINUTE, 300, whole=False, shown=300, span=1.0)
-    coverage.add(30 * MINUTE, 30 * MINUTE, 100, whole=True, shown=300, span=None)
+    coverage.add(30 * MINUTE, 30 * MINUTE, 100, whole=True, shown=0, span=0.0)
     share = coverage.get()
     assert share == pytest.approx((1 + 30 * 60) / (31 * 60))
-    coverage.add(61 * MINUTE, MINUTE, 0, whole=True, shown=0, span=None)
+    coverage.add(61 * MINUTE, MINUTE, 0, whole=True, shown=0, span=0.0)
     assert coverage.get() == 1.0

@@ -13,9 +13,10 @@ from streams import admin
 from streams.activity import HOUR, MINUTE, Activity, Batch, Cover, decode_batch, partition_of
 from streams.deliver import Delivery, read_table
 from streams.feeds.clock import Clock
+from streams.feeds.coverage import COVERAGE_CURSOR
 from streams.feeds.find import Find, Gap
 from streams.feeds.health import Feeds, Row
-from streams.feeds.outlet import COVERAGE_CURSOR, KafkaOutlet
+from streams.feeds.outlet import KafkaOutlet
 from streams.letters import misread
 from streams.topics import Topics
 from tests.agents.test_partition import NOW, activity
@@ -138,7 +139,69 @@ def test_coverage_goes_on_over_a_restart(broker: Embedded) -> None:
 
     assert asyncio.run(put(NOW - HOUR, NOW - 45 * MINUTE)) == pytest.approx(0.25)
     assert asyncio.run(put(NOW - 45 * MINUTE, NOW - 30 * MINUTE)) == pytest.approx(0.5)
-    assert COVERAGE_CURSOR.encode() in asyncio.run(read_table(broker.bootstrap, TOPICS, TOPICS.cursors))
+    assert (COVERAGE_CURSOR + ORG).encode() in asyncio.run(read_table(broker.bootstrap, TOPICS, TOPICS.cursors))
+
+
+def test_coverage_is_saved_for_each_feed_that_has_changed_and_forgotten_with_it(broker: Embedded) -> None:
+    other = "github:/orgs/other/events"
+    keys = {feed: (COVERAGE_CURSOR + feed).encode() for feed in (ORG, other)}
+
+    async def put() -> None:
+        feeds = Feeds()
+        for feed in keys:
+            feeds.open(feed, "github")
+        async with outlet(broker, feeds) as out:
+            for turn in range(20):
+                for feed in keys if turn == 0 else [ORG]:
+                    covered = [Cover("github", NOW + turn * MINUTE, NOW + (turn + 1) * MINUTE)]
+                    await out.put(Find(feed=feed, platform="github", cursor=b"1", covered=covered))
+                await out.flush()
+            del feeds.by_name[other]
+            await out.flush()
+
+    asyncio.run(put())
+    written = [(key, value) for _, key, value in read_topic(broker.bootstrap, TOPICS.cursors, 1) if key in keys.values()]
+    assert len([value for key, value in written if key == keys[ORG]]) <= 40
+    assert len([value for key, value in written if key == keys[other]]) <= 4
+    assert asyncio.run(read_table(broker.bootstrap, TOPICS, TOPICS.cursors)).keys() >= {keys[ORG]}
+    assert keys[other] not in asyncio.run(read_table(broker.bootstrap, TOPICS, TOPICS.cursors))
+
+
+def test_a_feed_that_has_only_ever_had_gaps_counts(broker: Embedded) -> None:
+    """Nine work, one has failed since the first start; a user's counts neither way."""
+    well, failing, user = [f"github:/orgs/{n}/events" for n in range(9)], "github:/orgs/no/events", "github:/users/one/events/public"
+    feeds = Feeds()
+    for feed in (*well, failing, user):
+        feeds.open(feed, "github")
+
+    async def put() -> float | None:
+        async with outlet(broker, feeds) as out:
+            covered = [Cover("github", NOW - 2 * HOUR, NOW)]
+            await asyncio.gather(*(out.put(Find(feed=feed, platform="github", cursor=b"1", covered=covered)) for feed in well))
+            for feed in (failing, user):
+                gap = Gap(feed=feed, start=NOW - HOUR, end=NOW, reason="failed")
+                await out.put(Find(feed=feed, platform="github", cursor=b"1", gaps=[gap], complete_to=NOW))
+            return out.coverage.share("github", "watched", "1h", NOW - 1)
+
+    assert asyncio.run(put()) == pytest.approx(0.9)
+
+
+def test_the_outage_of_a_sampled_feed_is_not_covered(broker: Embedded) -> None:
+    """It sees a tenth; for half of the hour it sees nothing."""
+    feed, feeds = "github:/events", Feeds()
+    feeds.open(feed, "github").coverage = 0.1
+    gap = Gap(feed=feed, start=NOW - 45 * MINUTE, end=NOW - 15 * MINUTE, reason="failed")
+
+    async def put() -> float | None:
+        async with outlet(broker, feeds) as out:
+            await out.put(Find(feed=feed, platform="github", cursor=b"1", complete_to=NOW - HOUR))
+            await out.put(Find(feed=feed, platform="github", cursor=b"2", complete_to=NOW - 50 * MINUTE))
+            # It did not get on for long, and its mark went on without it.
+            await out.put(Find(feed=feed, platform="github", cursor=b"3", gaps=[gap], complete_to=NOW - 15 * MINUTE))
+            await out.put(Find(feed=feed, platform="github", cursor=b"4", complete_to=NOW))
+            return out.coverage.share("github", "all", "1h", NOW - 1)
+
+    assert asyncio.run(put()) == pytest.approx(0.05)
 
 
 def test_health_is_shown_whether_anything_happens_or_not(broker: Embedded) -> None:
