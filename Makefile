@@ -9,7 +9,7 @@ EVENTS ?= 20000
 SEED   ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types grafana kafka bench lock clean
+.PHONY: help install demo live test lint types grafana kafka bench lock clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -34,6 +34,9 @@ demo: $(STAMP) ## Generate an hour with known truth, replay it, show the report 
 	$(BIN)/nomadwatch replay "$$folder/hours" --data-dir "$$folder/state" --report "$$folder/report.json" && \
 	$(BIN)/nomadwatch report --data-dir "$$folder/state" && \
 	echo && $(BIN)/python -m sinks.compare "$$folder/report.json" "$$folder/hours.truth.json"
+
+live: $(STAMP) ## Show the live station on a simulated GitHub and Hub, until Ctrl-C.
+	@$(BIN)/nomadwatch demo
 
 test: lint types ## Lint, types, and all tests.
 	@$(BIN)/pytest -n 2 --dist worksteal
