@@ -45,8 +45,9 @@ _row(
     "activities",
     "scales",
     type="counter",
-    help="Everything that was counted since the state began, bots beside humans. Use its rate to see the pulse of a platform.",
-    formula="number of different activities",
+    help="Everything that was counted since the state began, bots beside humans. Use its rate to see the pulse of a platform. "
+    "Leave accepted out of rates and sums: a merge is upkeep already, and its total can fall by one, which a rate takes for a reset.",
+    formula="number of different activities; of accepted, of the merges credited (docs/decisions/0006-accepted.md)",
     source=f"features of {_YE_ZHOU}, RQ1; bots by its rule and by listed logins",
 )
 _row(

@@ -35,8 +35,13 @@ def dashboard() -> Dashboard:
 
 
 def _glance() -> list[tuple[Panel, int]]:
-    answered = f"sum by (feed) (increase(nomadwatch_feed_polls_total{{{_FEEDS}, {_ANSWERS}}}[15m]))"
-    silent = f"count({answered} == 0) or 0 * count({answered})"
+    def polls(outcome: str, window: str) -> str:
+        return f"sum by (feed) (increase(nomadwatch_feed_polls_total{{{_FEEDS}, {outcome}}}[{window}]))"
+
+    # As the alert FeedStale has it: what is asked rarely may be well and silent for an hour, and one refusal is none.
+    silent = f"{polls(_ANSWERS, '30m')} == 0"
+    long_silent = f"{polls(_REFUSALS, '3h')} >= 2 and {polls(_ANSWERS, '3h')} == 0"
+    refused = f"count({silent} and ({polls(_REFUSALS, '30m')} >= 3 or ({long_silent}))) or 0 * count({polls(_ANSWERS, '30m')})"
     worst = f'bottomk(1, max by (feed) (nomadwatch_feed_coverage_ratio{{{_FEEDS}, feed!="{_FIREHOSE}"}}))'
     least = f"bottomk(1, max by (feed) (nomadwatch_feed_rate_limit_remaining{{{_FEEDS}}}))"
     polled = meaning("feed_polls_total")
@@ -44,10 +49,11 @@ def _glance() -> list[tuple[Panel, int]]:
         (number("Feeds", polled, panels.COUNT, f"count(count by (feed) (nomadwatch_feed_polls_total{{{_FEEDS}}}))"), 4),
         (
             number(
-                "Silent for 15 minutes",
-                "Feeds that got no answer, not even that nothing is new. " + polled,
+                "Refused, without an answer",
+                "Feeds that were refused three times in half an hour, or twice in three hours, and got no answer in that time, not even "
+                "that nothing is new. " + polled,
                 panels.COUNT,
-                silent,
+                refused,
                 steps=((None, "green"), (1, "red")),
             ),
             5,

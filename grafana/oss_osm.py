@@ -7,7 +7,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 from grafana import layout, panels, variables
 from grafana.layout import Row, Section
 from grafana.panels import Column, bars, coverage, meaning, over_time, rows
-from grafana.queries import PLATFORMS, of, reference, trusted, trusted_both
+from grafana.queries import ONCE, PLATFORMS, of, reference, trusted, trusted_both
 from streams.activity import FEATURES
 
 # Releases are known of the watchlist only.
@@ -51,7 +51,7 @@ def _one(name: str, platform: str, by: str, *matchers: str, **labels: str) -> st
 
 
 def _activity() -> list[tuple[Panel, int]]:
-    pulse = f'nomadwatch_activities_total{{scope="$scope", {_CHOSEN}, actor=~"$actor"}}'
+    pulse = f'nomadwatch_activities_total{{scope="$scope", {_CHOSEN}, {ONCE}, actor=~"$actor"}}'
     return [
         (coverage(), 4),
         (
@@ -67,11 +67,12 @@ def _activity() -> list[tuple[Panel, int]]:
         (
             over_time(
                 "Pulse: $feature by $actor",
-                meaning("activities_total", "Here by the moment of counting, not of the event, in hours of the clock."),
+                meaning("activities_total", "By the moment of counting, not of the event, in hours of the clock. Accepted has no pulse."),
                 panels.PER_HOUR,
                 {"{{platform}}": f"sum by (platform) (rate({pulse}[$__rate_interval])) * 3600"},
                 low=0,
                 every="1m",
+                none="nothing counted yet; accepted has no pulse",
             ),
             10,
         ),
@@ -94,8 +95,8 @@ def _every_feature() -> Panel:
 
 
 def _bots() -> Panel:
-    total = 'sum by (platform) (nomadwatch_activities_total{scope="$scope"})'
-    bots = 'sum by (platform) (nomadwatch_activities_total{scope="$scope", actor="bot"})'
+    total = f'sum by (platform) (nomadwatch_activities_total{{scope="$scope", {ONCE}}})'
+    bots = f'sum by (platform) (nomadwatch_activities_total{{scope="$scope", {ONCE}, actor="bot"}})'
     return over_time(
         "Share of bots since the state began",
         meaning("activities_total", "Bots are counted beside people and are in no other figure."),

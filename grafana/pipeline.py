@@ -7,8 +7,10 @@ from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 from grafana import layout, panels
 from grafana.layout import Row, Section
 from grafana.panels import Column, meaning, number, over_time, rows
+from grafana.queries import ONCE
 
 _JOB: Final = 'job="nomadwatch"'
+_ARRIVED: Final = f'nomadwatch_activities_total{{scope="all", {ONCE}}}'
 # Negative where the station's time runs ahead, as in a demo.
 _BEHIND: Final = "time() - max(nomadwatch_watermark_timestamp_seconds)"
 _LATE: Final = ((None, "green"), (900.0, "orange"), (1800.0, "red"))
@@ -48,7 +50,7 @@ def _glance() -> list[tuple[Panel, int]]:
                 "Counted",
                 meaning("activities_total"),
                 panels.COUNT,
-                'sum(nomadwatch_activities_total{scope="all"})',
+                f"sum({_ARRIVED})",
             ),
             5,
         ),
@@ -79,7 +81,7 @@ def _alerts() -> Panel:
 
 
 def _counted() -> Panel:
-    expr = 'sum by (platform) (rate(nomadwatch_activities_total{scope="all"}[$__rate_interval]))'
+    expr = f"sum by (platform) (rate({_ARRIVED}[$__rate_interval]))"
     description = meaning("activities_total", "People and bots, everything that any feed saw.")
     return over_time("Activities counted", description, panels.PER_SECOND, {"{{platform}}": expr}, stacked=True, low=0)
 

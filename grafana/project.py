@@ -8,9 +8,9 @@ from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 from grafana import layout, panels, variables
 from grafana.layout import Row, Section
 from grafana.panels import Column, bars, coverage, meaning, over_time, rows
+from grafana.queries import ONCE
 
-# A merge is credited to who opened it, beside the contribution that it is: adding both would count it twice.
-_DONE: Final = 'window="$window", feature!="accepted"'
+_DONE: Final = f'window="$window", {ONCE}'
 _COVERAGE: Final = 'nomadwatch_window_coverage_ratio{scope="watched", window="$window"}'
 _SIDES: Final = ("$project", "$other")
 

@@ -5,6 +5,9 @@ from typing import Final
 # A figure of a sample that is less complete says nothing where sampling makes it invalid (docs/metrics.md).
 COMPLETE: Final = 0.95
 PLATFORMS: Final = {"github": "OSS · GitHub", "huggingface": "OSM · Hugging Face"}
+# A merge is upkeep, and `accepted` of who opened it: adding both would count it twice. And a credit may be withdrawn, and a total falls
+# by one: a rate would take that for a reset, and count everything again.
+ONCE: Final = 'feature!="accepted"'
 
 CHOSEN: Final = 'scope="$scope", window="$window"'
 COVERAGE: Final = f"nomadwatch_window_coverage_ratio{{{CHOSEN}}}"
@@ -19,7 +22,7 @@ def trusted(expr: str) -> str:
 
 def trusted_both(expr: str) -> str:
     """The same of a comparison, which needs both platforms."""
-    return f"{expr} and on () (count({_TRUSTED}) == {len(PLATFORMS)})"
+    return f"{expr} and on () (count(group by (platform) ({_TRUSTED})) == {len(PLATFORMS)})"
 
 
 def of(name: str, *matchers: str, **labels: str) -> str:

@@ -111,6 +111,12 @@ class Asker:
         series: list[Json] = self._range(query)["data"]["result"]
         return series
 
+    def raw(self, metric: str) -> list[tuple[dict[str, str], float]]:
+        """The series of a metric, or of a function of it, at the end of the time shown: their labels and values."""
+        return [
+            (each["metric"], float(each["value"][1])) for each in self._get("query", {"query": metric, "time": self.end})["data"]["result"]
+        ]
+
     def _range(self, query: str) -> Json:
         return self._get("query_range", {"query": query, "start": self.start, "end": self.end, "step": self.step})
 

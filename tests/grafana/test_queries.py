@@ -3,25 +3,18 @@
 import json
 import re
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from grafana.__main__ import FOLDER
 from tests.grafana.asking import Answer, Asker, Choice
-from tests.grafana.watching import SCRAPE, Watched, watched
+from tests.grafana.watching import SCRAPE, Watched
 
 DASHBOARDS = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
 SHOWN = 6 * 3600.0
 # Rightly empty: in a single hour nobody may have released anything.
 SELDOM = ("Swarms around releases",)
-
-
-@pytest.fixture(scope="module")
-def watching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    with watched(tmp_path_factory.mktemp("watched")) as found:
-        yield found
 
 
 def failures(asker: Asker, dashboard: dict[str, Any], **wanted: Choice) -> list[str]:
