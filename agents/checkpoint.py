@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from agents.config import Config
+from streams.consume import stop
 
 TRANSACTION_TIMEOUT: Final = 30.0
 MAX_REQUEST_BYTES: Final = 8 << 20
@@ -116,4 +117,4 @@ async def read_back(config: Config, topic: str, partitions: Iterable[int]) -> di
             unread = {place for place in unread if await consumer.position(place) < ends[place]}
         return tables
     finally:
-        await consumer.stop()
+        await stop(consumer)

@@ -4,6 +4,7 @@ It reads committed records without a group: there is no session to wait for, the
 until it has reached what was the end then, so that no figure falls back after a restart.
 """
 
+import asyncio
 import logging
 import os
 import time
@@ -21,6 +22,7 @@ from agents.operators.pane import RecordKey
 from agents.operators.progress import decode_progress
 from agents.operators.window import Windows
 from agents.service import run_app
+from streams.consume import stop
 from streams.topics import Topics
 
 logger = logging.getLogger("nomadwatch.measure")
@@ -62,7 +64,16 @@ class Measure:
             datadir=os.path.join(config.data_dir, "faust"),
             web_enabled=False,
         )
-        self.app.task(self._follow)
+        self.app.task(self._work)
+
+    async def _work(self) -> None:
+        try:
+            await self._follow()
+        except asyncio.CancelledError:
+            if self.app.should_stop:
+                raise
+            # Faust takes a task that is cancelled for one that has ended in order, and the worker would go on without it.
+            raise RuntimeError("cancelled, but not by us") from None
 
     async def _follow(self) -> None:
         started = time.monotonic()
@@ -97,7 +108,7 @@ class Measure:
                     await self._publish(complete)
                     due = time.monotonic() + max(self.config.refresh_interval, REST * (time.monotonic() - before))
         finally:
-            await consumer.stop()
+            await stop(consumer)
             await self.output.close()
 
     def _put(self, partition: int, key: bytes, value: bytes | None) -> None:

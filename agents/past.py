@@ -24,6 +24,7 @@ from agents.operators.partition import Partition
 from agents.operators.past import PaneRecord, Past, hours_covered
 from agents.operators.progress import Progress
 from streams.activity import HOUR, MINUTE, Batch, decode_batch, is_sound
+from streams.consume import stop
 from streams.topics import Topics
 
 # Windows need no ids and no threads.
@@ -123,7 +124,7 @@ async def gather(config: Config, ends: Mapping[int, int], store: PaneStore, adva
                 advance(done / whole)
             progress.append(keeper.end())
     finally:
-        await consumer.stop()
+        await stop(consumer)
     return progress
 
 

@@ -52,6 +52,7 @@ async def _copy(settings: Settings, file: Any) -> int:
     from aiokafka import AIOKafkaConsumer, TopicPartition
 
     from streams.activity import decode_batch
+    from streams.consume import stop
     from streams.topics import Topics
 
     count = 0
@@ -78,5 +79,5 @@ async def _copy(settings: Settings, file: Any) -> int:
                             file.write(encode(activity) + b"\n")
                         count += len(batch.activities)
         finally:
-            await consumer.stop()
+            await stop(consumer)
     return count

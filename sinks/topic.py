@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
+from streams.consume import stop
+
 Record = tuple[bytes, bytes | None]
 
 
@@ -35,7 +37,7 @@ class TopicReader:
                 consumer.seek(place, first.offset if first else (await consumer.end_offsets([place]))[place])
             yield cls(consumer, place)
         finally:
-            await consumer.stop()
+            await stop(consumer)
 
     async def read(self, timeout: float = 0.2) -> list[Record]:
         """What has come, after waiting at most `timeout` seconds for something."""

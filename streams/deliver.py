@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartitionError
 
+from streams.consume import stop
 from streams.errors import BrokerAway, TopicMismatch
 from streams.topics import Topics
 
@@ -129,7 +130,7 @@ async def read_table(bootstrap: str, topics: Topics, topic: str) -> dict[bytes, 
     except (KafkaError, TimeoutError) as error:
         raise away(bootstrap, error) from error
     finally:
-        await consumer.stop()
+        await stop(consumer)
     return table
 
 

@@ -35,6 +35,7 @@ def test_a_replay_outlives_a_broker_that_is_away_for_half_a_minute(tmp_path: Pat
         _, said = replay.communicate(timeout=90)
     finally:
         replay.kill()
+        replay.communicate()
         broker.stop()
     assert replay.returncode == 0, said
     assert "Traceback" not in said
