@@ -35,9 +35,9 @@ class Seen:
         return self._hashes.get(event, False)
 
     @property
-    def has_unsettled(self) -> bool:
-        """Whether the last poll that showed something was incomplete."""
-        return False in self._hashes.values()
+    def unsettled(self) -> int:
+        """How many events were met by incomplete polls since the last complete one."""
+        return sum(not settled for settled in self._hashes.values())
 
     def known(self, shown: Iterable[int], *, settle: bool = False) -> "Seen":
         """This and what a poll has shown; with `settle` all of it is settled."""

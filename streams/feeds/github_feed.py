@@ -195,6 +195,7 @@ class GithubFeed:
         unchanged = first.shown is None
         async with self._lock:
             cursor = self.cursor
+            earlier = cursor.seen.unsettled
             elapsed = 0 if cursor.complete_at is None else first.asked - cursor.complete_at
             activities, letters = self._read(new)
             rate = self._rate(look, len(new), elapsed / SECOND)
@@ -231,9 +232,10 @@ class GithubFeed:
                 gap_end=gaps[-1].end if gaps else cursor.gap_end,
             )
             if self._sampled:
-                # Of a longer time without a look only the last hour is part of what the estimate speaks of.
+                # Of a longer time without a look only the last hour is part of what the estimate speaks of. What incomplete polls met
+                # since the last complete one was seen too.
                 shown, span = look.stretch
-                self._sample.add(first.asked, min(elapsed, HOUR), len(new), whole=look.overlaps, shown=shown, span=span)
+                self._sample.add(first.asked, min(elapsed, HOUR), len(new) + earlier, whole=look.overlaps, shown=shown, span=span)
                 self.health.coverage = self._sample.get()
                 cursor = msgspec.structs.replace(cursor, polls=self._sample.polls)
             covered = self._covered(look, gaps)

@@ -96,7 +96,7 @@ class Look:
         page = self.pages[0]
         if page.shown is None:
             # Nothing has changed since a poll before the last one: that cannot be.
-            return self._seen.has_unsettled
+            return self._seen.unsettled > 0
         if newest is None or newest <= now - _HORIZON:
             return False
         if any(each.time is not None and each.time >= newest for each in page.shown):

@@ -385,6 +385,41 @@ def test_the_feed_of_everything_is_a_sample_and_says_how_large() -> None:
     asyncio.run(scenario())
 
 
+def test_what_an_incomplete_poll_of_a_sample_met_was_seen_too() -> None:
+    """Every other time the last page fails: what the first ones showed is published, and is part of the estimate."""
+    rate = 10
+
+    async def scenario() -> None:
+        async with ScriptedGithub.open(scale=600) as server:
+            server.headers["X-Poll-Interval"] = "0.1"
+            begin = server.clock.now() // SECOND
+            polls = 0
+
+            def script(server: ScriptedGithub, path: str, page: int) -> web.Response | None:
+                nonlocal polls
+                if path != "/events":
+                    return None
+                if page == 1:
+                    polls += 1
+                    newest = (server.clock.now() * rate // SECOND) - begin * rate
+                    numbers = range(newest, newest - 300, -1)
+                    server.feeds[path] = [
+                        event(number=number, created_at=format_time((begin + number // rate) * SECOND)) for number in numbers
+                    ]
+                return web.Response(status=502) if page == 3 and polls % 2 else None
+
+            server.script = script
+            async with polling(server, MemoryOutlet()) as run:
+                health = run.feeds.by_name["github:/events"]
+                await until(lambda: health.polls["new"] >= 90)
+                published = run.outlet.ids("github:/events")
+                numbers = sorted(int(each) for each in published)
+                true = len(numbers) / (numbers[-1] - numbers[0] + 1)
+                assert health.coverage == pytest.approx(true, rel=0.1)
+
+    asyncio.run(scenario())
+
+
 def test_the_sample_is_told_right_where_the_feed_moves_between_two_pages() -> None:
     """132 events a second, and each page a second later than the one before; a minute is a tenth of a second here."""
     rate, feed = 132, "github:/events"

@@ -92,7 +92,7 @@ def test_what_an_incomplete_poll_found_is_known_but_proves_nothing(seen: Seen) -
     assert again.done
     assert [each.hash for each in again.new] == list(down(400))
     settled = after.known((each.hash for each in reversed(again.shown)), settle=True)
-    assert not settled.has_unsettled
+    assert settled.unsettled == 0
     assert settled.settled(500)
 
 
