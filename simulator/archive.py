@@ -2,6 +2,7 @@
 
 import heapq
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,7 @@ class Line(NamedTuple):
     reason: str = ""
 
 
-class _Feed:
+class _Feed(ABC):
     """One platform's files."""
 
     platform: str
@@ -94,9 +95,9 @@ class _Feed:
         self._number = 0
         self._copies: dict[int, list[Line]] = {}
 
+    @abstractmethod
     def draw(self, time: int, hour_end: int, *, merges: bool) -> Iterator[tuple[bytes, list[Deed]]]:
         """The lines of the next thing that happens."""
-        raise NotImplementedError
 
     def hour(self, index: int) -> Iterator[Line]:
         """The lines of one file, in order."""

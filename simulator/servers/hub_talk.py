@@ -1,5 +1,6 @@
 """Discussions and pull requests on the generated Hub: how they are opened, answered, closed and opened again."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from random import Random
 from typing import Final
@@ -14,7 +15,7 @@ _RECENT: Final = 8
 _TO_ANY: Final = 0.3
 
 
-class Talk:
+class Talk(ABC):
     """What is said in a repository, at a time in µs. What cannot be done there becomes something like it."""
 
     def __init__(self, random: Random, people: People, truth: Truth, titles: list[str]) -> None:
@@ -23,9 +24,9 @@ class Talk:
         self.titles = titles
         self._random = random
 
+    @abstractmethod
     def push(self, repository: Repository, time: int) -> None:
         """What is done where nothing can be said."""
-        raise NotImplementedError
 
     def discuss(self, repository: Repository, time: int) -> None:
         self._open(repository, time, pull_request=False)

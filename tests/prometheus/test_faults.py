@@ -1,6 +1,5 @@
 """What dies, or is away, between a measurement and a dashboard: nothing is lost, and nothing grows meanwhile."""
 
-import asyncio
 import json
 import multiprocessing
 import os
@@ -8,7 +7,6 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -16,16 +14,12 @@ from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import pytest
-from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families
 
-from agents.measurements import Measurement
-from sinks.board import wall_clock
+from benchmarks.scrape import serve
 from sinks.prometheus import MOST
-from sinks.server import Sink
 from tests.nomadwatch.stations import Station
 from tests.prometheus.programs import program, running, wait_for
-from tests.sinks.made import evaluation_record, record
 
 STANDING = {"nomadwatch_activity", "nomadwatch_window_coverage_ratio", "nomadwatch_feed_polls"}
 GROWTH = 40 << 20
@@ -123,28 +117,9 @@ def test_what_happened_while_prometheus_was_down_is_in_the_figures_when_it_is_ba
         assert value(address, "min(up)") == 1
 
 
-def crowded(count: int, line: Connection) -> None:
-    """A sink whose board has more series than a scrape may have; says its port."""
-
-    async def main() -> None:
-        sink = Sink("", "")
-        for number in range(count):
-            labels = {"scope": "all", "platform": "github", "feature": "review", "window": "24h", "repository": f"an-owner/name-{number}"}
-            sink.board.put(*record(Measurement("nomadwatch_top_repository_activity", labels, number + 0.5)))
-        now = wall_clock()
-        sink.board.put(*evaluation_record(evaluated_at=now, front=now, watermark=now))
-        runner = web.AppRunner(sink.app(), access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        line.send(runner.addresses[0][1])
-        await asyncio.Event().wait()
-
-    asyncio.run(main())
-
-
 def test_a_board_of_sixty_thousand_series_is_scraped_to_its_bound_in_bounded_memory(tmp_path: Path) -> None:
     here, there = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=crowded, args=(60_000, there), daemon=True)
+    process = multiprocessing.get_context("spawn").Process(target=serve, args=(60_000, there), daemon=True)
     process.start()
     try:
         assert here.poll(60)
