@@ -144,7 +144,11 @@ def test_an_hour_covers_the_platforms_that_occurred_in_it(tmp_path: Path) -> Non
     assert covers == [[Cover("github", TEN, ELEVEN), Cover("huggingface", TEN, ELEVEN)], [Cover("huggingface", ELEVEN, ELEVEN + HOUR)]]
 
 
-@pytest.mark.parametrize("content", [b"", b"no gzip", gzip.compress(b""), gzip.compress(json.dumps(event()).encode() + b"\n" * 9)[:-9]])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no gzip", gzip.compress(b""), gzip.compress(json.dumps(event()).encode() + b"\n" * 9)[:-9]],
+    ids=["empty", "no gzip", "gzip of nothing", "truncated gzip"],
+)
 def test_an_hour_that_is_empty_or_damaged_is_not_covered(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "2024-05-01-10.json.gz").write_bytes(content)
     steps = read_all([tmp_path])
