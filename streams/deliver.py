@@ -15,6 +15,9 @@ from streams.topics import Topics
 
 _LOG: Final = logging.getLogger("nomadwatch.streams")
 PATIENCE: Final = 5.0
+# Activities are JSON and shrink to a sixth. Packing them costs the sender less than the rest of the way then saves: the broker, the
+# network, the disk. Faster codecs pack half as well.
+COMPRESSION: Final = "zstd"
 _START: Final = 20.0
 Sent: TypeAlias = "asyncio.Future[Any]"
 
@@ -28,12 +31,12 @@ class Delivery:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, bootstrap: str, topics: Topics, client: str, compression: str | None = None) -> "AsyncIterator[Delivery]":
+    async def open(cls, bootstrap: str, topics: Topics, client: str) -> "AsyncIterator[Delivery]":
         """Connect, and disconnect within seconds.
 
         Raises `BrokerAway` where the broker is not there at the start or lost this producer's place, `TopicMismatch` for a missing topic.
         """
-        producer = await connect(bootstrap, client, compression)
+        producer = await connect(bootstrap, client)
         try:
             yield cls(producer)
         except UnknownTopicOrPartitionError:
@@ -78,7 +81,7 @@ def _look_at(sent: Sent) -> None:
         sent.exception()
 
 
-async def connect(bootstrap: str, client: str, compression: str | None) -> Any:
+async def connect(bootstrap: str, client: str) -> Any:
     """A started producer. Raises `BrokerAway`."""
     producer = AIOKafkaProducer(
         bootstrap_servers=bootstrap,
@@ -88,7 +91,7 @@ async def connect(bootstrap: str, client: str, compression: str | None) -> Any:
         linger_ms=0,
         max_batch_size=1 << 20,
         max_request_size=16 << 20,
-        compression_type=compression,
+        compression_type=COMPRESSION,
     )
     try:
         async with asyncio.timeout(_START):

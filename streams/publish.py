@@ -53,7 +53,6 @@ async def publish(
     now: Callable[[], int],
     progress: Callable[[Progress], None] = lambda progress: None,
     stop: asyncio.Event | None = None,
-    compression: str | None = None,
     ready: Awaitable[object] | None = None,
 ) -> Summary:
     """Read a plan to its end, going on where an earlier run of the same reading was ended.
@@ -75,7 +74,7 @@ async def publish(
         )
     if cursor is not None and cursor.done:
         return _summary(cursor)
-    async with Delivery.open(bootstrap, topics, "nomadwatch-reader", compression) as delivery:
+    async with Delivery.open(bootstrap, topics, "nomadwatch-reader") as delivery:
         if cursor is None:
             cursor = first
             await _Sender(delivery, topics, cursor).write(cursor)

@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import random
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,6 +90,15 @@ def test_what_is_sent_is_what_the_sections_say(process: Process, archive: Path) 
     dead = asyncio.run(records_of(process.bootstrap, TOPICS.dead_letters, 1))
     assert [record.key for record in dead] == [b"2024-05-01-10.json", b"2024-05-01-11.json"]
     assert len(letters(read_all([archive]))) == 2
+
+
+def test_what_is_sent_is_packed_on_its_way(process: Process, archive: Path, tmp_path: Path) -> None:
+    run(process, archive)
+    records = asyncio.run(records_of(process.bootstrap, TOPICS.activity, TOPICS.partitions))
+    process.kill()
+    with closing(sqlite3.connect(tmp_path / "broker.log")) as log:
+        (stored,) = log.execute("SELECT sum(length(data)) FROM batches").fetchone()
+    assert stored < sum(len(record.value) for record in records) / 3
 
 
 def test_cursors_are_written_in_order_and_the_last_says_done(process: Process, archive: Path) -> None:
