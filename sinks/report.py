@@ -90,8 +90,8 @@ def as_json(report: Report) -> str:
     head = msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(report, measurements=[])), indent=2).decode()
     if not report.measurements:
         return head + "\n"
-    ordered = [{"name": each.name, "labels": dict(sorted(each.labels.items())), "value": each.value} for each in report.measurements]
-    lines = ",\n".join("    " + msgspec.json.encode(each).decode() for each in ordered)
+    encode = msgspec.json.Encoder(order="deterministic").encode
+    lines = ",\n".join("    " + encode(each).decode() for each in report.measurements)
     assert head.endswith("[]\n}")
     return f"{head[:-4]}[\n{lines}\n  ]\n}}\n"
 
