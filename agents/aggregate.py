@@ -241,7 +241,12 @@ class Aggregate:
             return
         try:
             async with asyncio.timeout(COMMIT_TIMEOUT):
-                await asyncio.gather(*(self.checkpoints.write(n, self._outgoing(n, partition)) for n, partition in due.items()))
+                writing = []
+                for n, partition in due.items():
+                    writing.append(asyncio.ensure_future(self.checkpoints.write(n, self._outgoing(n, partition))))
+                    # The broker takes one partition's records while the next one's are packed.
+                    await asyncio.sleep(0)
+                await asyncio.gather(*writing)
         except BaseException as error:  # noqa: BLE001 - fenced, refused, timed out, cancelled: nothing here may be used again
             self._die("a checkpoint failed", error)
         for number, partition in due.items():
