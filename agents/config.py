@@ -4,7 +4,10 @@ import msgspec
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings of the roles `aggregate` and `measure`. Intervals in seconds."""
+    """Settings of the roles `aggregate` and `measure`. Intervals in seconds.
+
+    `silence` is for how long `measure` says nothing where nothing is new: less than after what its figures are taken for stale.
+    """
 
     bootstrap: str
     prefix: str = ""
@@ -12,5 +15,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: str
     checkpoint_interval: float = 0.5
     refresh_interval: float = 0.5
+    silence: float = 20.0
     session_timeout: float = 6.0
     dead_letters: str = "raw"

@@ -90,6 +90,7 @@ class Measure:
             self.published = {key: value for key, value in table.items() if not is_health(key)}
             caught_up = False
             due = time.monotonic() + self.config.refresh_interval
+            silent_until = time.monotonic() + self.config.silence
             while not self.app.should_stop:
                 wait = max(0.0, due - time.monotonic()) if self.dirty and caught_up else 0.2
                 fetched = await consumer.getmany(timeout_ms=int(1000 * wait))
@@ -102,11 +103,16 @@ class Measure:
                     caught_up = all([await consumer.position(place) >= ends[place] for place in places])
                     if caught_up:
                         logger.info("has read %s to the end after %.2f s", self.panes, time.monotonic() - started)
+                if not caught_up or self.windows.pending:
+                    continue
+                before = time.monotonic()
                 complete = all(progress is not None and progress.closed for progress in self.windows.progress)
-                if self.dirty and caught_up and not self.windows.pending and (complete or time.monotonic() >= due):
-                    before = time.monotonic()
+                changed = self.dirty and (complete or before >= due)
+                # Where no feed says anything the last figures are still true, and whoever said nothing would be taken for dead.
+                if changed or (before >= silent_until and self.windows.front is not None):
                     await self._publish(complete)
                     due = time.monotonic() + max(self.config.refresh_interval, REST * (time.monotonic() - before))
+                    silent_until = time.monotonic() + self.config.silence
         finally:
             await stop(consumer)
             await self.output.close()

@@ -41,9 +41,15 @@ TOPICS = Topics(prefix="workers-", partitions=1)
 
 
 @contextmanager
-def workers(bootstrap: str, folder: Path) -> Iterator[None]:
+def workers(bootstrap: str, folder: Path, silence: float = 3600.0) -> Iterator[None]:
     config = Config(
-        bootstrap=bootstrap, prefix=TOPICS.prefix, partitions=1, data_dir=str(folder), checkpoint_interval=0.1, refresh_interval=0.1
+        bootstrap=bootstrap,
+        prefix=TOPICS.prefix,
+        partitions=1,
+        data_dir=str(folder),
+        checkpoint_interval=0.1,
+        refresh_interval=0.1,
+        silence=silence,
     )
     encoded = msgspec.json.encode(config).decode()
     commands = [[sys.executable, "-m", "tests.chaos.crashing", role, encoded, "seed"] for role in ("aggregate", "measure")]
@@ -149,6 +155,24 @@ def test_a_restart_withdraws_no_figure_and_nothing_of_others(tmp_path: Path) -> 
     grown = {key: decode_measurement(value).value for _, key, value in since if value and b"activities_total" in key}
     assert grown
     assert all(value > totals[key] for key, value in grown.items())
+
+
+def test_where_nothing_happens_the_figures_are_said_again_to_be_the_latest(tmp_path: Path) -> None:
+    """Or a platform that is silent would look like a worker that is dead."""
+    broker = Embedded(tmp_path)
+    try:
+        admin.create(broker.bootstrap, TOPICS)
+        send(broker.bootstrap, batch(1, 2))
+        with workers(broker.bootstrap, tmp_path, silence=0.2):
+            first = evaluated(broker.bootstrap, 1)
+            assert eventually(lambda: evaluated(broker.bootstrap, 1).evaluated_at > first.evaluated_at, 30)
+            again = evaluated(broker.bootstrap, 1)
+        records = list(read_topic(broker.bootstrap, TOPICS.measurements, 1))
+    finally:
+        broker.stop()
+    assert msgspec.structs.replace(again, evaluated_at=first.evaluated_at) == first
+    counts = [value for _, key, value in records if b"activities_total" in key]
+    assert len(counts) == len(set(counts)) > 0, "what has not changed is not said again"
 
 
 def test_how_long_it_takes_until_it_is_folded_and_measured_is_told(tmp_path: Path) -> None:
