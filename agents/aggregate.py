@@ -12,7 +12,6 @@ import time
 from typing import Any, Final, NoReturn
 
 import faust
-import msgspec
 from faust.tables.manager import TableManager
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
 from faust.types import TP
@@ -21,7 +20,7 @@ from agents.checkpoint import RECEIVED, Checkpoints, Outgoing, read_back
 from agents.config import Config
 from agents.operators.partition import Partition
 from agents.service import run_app
-from streams.activity import Batch, decode_batch, is_sound
+from streams.activity import Batch, NoBatch, decode_batch
 from streams.letters import misread
 from streams.topics import Topics
 
@@ -171,50 +170,53 @@ class Aggregate:
 
     async def _aggregate(self, stream: Any) -> None:
         async for event in stream.noack().events():
-            message = event.message
             if self.lock.locked():
                 # A busy agent would starve a checkpoint that waits for the loop.
                 async with self.lock:
                     pass
-            partition = self.partitions.get(message.partition)
-            if partition is None or message.offset <= partition.progress.offset:
-                continue
-            if message.offset > partition.progress.offset + 1:
-                self.holes.setdefault(message.partition, partition.progress.offset + 1)
-                continue
-            if partition.torn:
-                self._die("the agent was cancelled in the middle of a batch", RuntimeError(f"partition {partition.number} is torn"))
-            self.holes.pop(message.partition, None)
-            batch = self._decode(message.partition, message.offset, event.value)
-            if batch is None:
-                partition.progress.offset = message.offset
-                continue
-            if partition.advance(message.offset, batch):
-                if batch.activities:
-                    self.received.setdefault(message.partition, message.timestamp)
-                if partition.closing_due:
-                    async with self.lock:
-                        for _ in partition.close():
-                            await asyncio.sleep(0)
-                        if self.partitions.get(message.partition) is partition:
-                            partition.take(batch.activities)
-                else:
-                    partition.take(batch.activities)
-            if batch.closed and all(own.progress.closed for own in self.partitions.values()):
-                self.urgent.set()
+            try:
+                await self._take(event.message, event.value)
+            except Exception as error:  # noqa: BLE001 - Faust would let the agent end, and the worker live on without it
+                self._die(f"the record at {event.message.offset} of partition {event.message.partition} cannot be aggregated", error)
 
-    def _decode(self, number: int, offset: int, value: bytes) -> Batch | None:
+    async def _take(self, message: Any, value: bytes | None) -> None:
+        """Take in a record that is next in its partition; pass over what was taken in before, and note a hole."""
+        partition = self.partitions.get(message.partition)
+        if partition is None or message.offset <= partition.progress.offset:
+            return
+        if message.offset > partition.progress.offset + 1:
+            self.holes.setdefault(message.partition, partition.progress.offset + 1)
+            return
+        if partition.torn:
+            self._die("the agent was cancelled in the middle of a batch", RuntimeError(f"partition {partition.number} is torn"))
+        self.holes.pop(message.partition, None)
+        batch = self._decode(message.partition, message.offset, value)
+        if batch is None:
+            partition.progress.offset = message.offset
+            return
+        if partition.advance(message.offset, batch):
+            if batch.activities:
+                self.received.setdefault(message.partition, message.timestamp)
+            if partition.closing_due:
+                async with self.lock:
+                    for _ in partition.close():
+                        await asyncio.sleep(0)
+                    if self.partitions.get(message.partition) is partition:
+                        partition.take(batch.activities)
+            else:
+                partition.take(batch.activities)
+        if batch.closed and all(own.progress.closed for own in self.partitions.values()):
+            self.urgent.set()
+
+    def _decode(self, number: int, offset: int, value: bytes | None) -> Batch | None:
         """The record's batch; what is none goes to the dead letters, with its place, in the next checkpoint."""
         try:
-            batch = decode_batch(value)
-            if not is_sound(batch):
-                raise ValueError("an activity of no known platform, or with a negative time or number of commits")
-            return batch
-        except (msgspec.MsgspecError, ValueError) as error:
+            return decode_batch(value)
+        except NoBatch as error:
             logger.warning("partition %d offset %d is no batch: %s", number, offset, error)
             progress = self.partitions[number].progress
             progress.dead_letters["batch"] = progress.dead_letters.get("batch", 0) + 1
-            letter = misread(self.source, f"partition {number}", offset, "batch", value, self.config.dead_letters)
+            letter = misread(self.source, f"partition {number}", offset, "batch", value or b"", self.config.dead_letters)
             dead = Outgoing(self.dead_letters, 0, self.source.encode(), letter)
             self.poison.setdefault(number, []).append(dead)
             return None

@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Self
 
-import msgspec
 from aiokafka import TopicPartition
 
 from agents.checkpoint import committed_consumer
@@ -23,7 +22,7 @@ from agents.operators.pane import Pane, RecordKey
 from agents.operators.partition import Partition
 from agents.operators.past import PaneRecord, Past, hours_covered
 from agents.operators.progress import Progress
-from streams.activity import HOUR, MINUTE, Batch, decode_batch, is_sound
+from streams.activity import HOUR, MINUTE, NoBatch, decode_batch
 from streams.consume import stop
 from streams.topics import Topics
 
@@ -155,10 +154,11 @@ class Keeper:
         self._hours: set[tuple[str, int]] = set()
         self._due = 0
 
-    def take(self, offset: int, value: bytes) -> None:
+    def take(self, offset: int, value: bytes | None) -> None:
         """A record of the topic; what the worker sets aside as a dead letter is passed over here."""
-        batch = _decode(value)
-        if batch is None:
+        try:
+            batch = decode_batch(value)
+        except NoBatch:
             return
         if batch.complete_to is not None and (batch.complete_to >= self._due or self._partition.would_lose(batch.complete_to)):
             self._keep()
@@ -218,14 +218,6 @@ class Keeper:
             for summary, shard, shards, value in pane.records()
             if value is not None
         )
-
-
-def _decode(value: Any) -> Batch | None:
-    try:
-        batch = decode_batch(value)
-    except (msgspec.MsgspecError, ValueError):
-        return None
-    return batch if is_sound(batch) else None
 
 
 def points(store: PaneStore, past: Past, progress: list[Progress], front: int) -> Iterator[tuple[int, list[Measurement]]]:

@@ -51,7 +51,7 @@ async def _copy(settings: Settings, file: Any) -> int:
     """All partitions from their beginnings to what is committed now; a batch that came twice is written once."""
     from aiokafka import AIOKafkaConsumer, TopicPartition
 
-    from streams.activity import decode_batch
+    from streams.activity import NoBatch, decode_batch
     from streams.consume import stop
     from streams.topics import Topics
 
@@ -70,7 +70,10 @@ async def _copy(settings: Settings, file: Any) -> int:
             while unread := [place for place in places if await consumer.position(place) < ends[place]]:
                 for place, records in (await consumer.getmany(*unread, timeout_ms=200)).items():
                     for record in records:
-                        batch = decode_batch(record.value)
+                        try:
+                            batch = decode_batch(record.value)
+                        except NoBatch:
+                            continue
                         if batch.sequence is not None:
                             if batch.sequence <= sequences.get((place.partition, batch.feed), -1):
                                 continue

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from streams.activity import DAY, PLATFORMS, Activity
+from streams.activity import DAY, LATEST, PLATFORMS, Activity
 from streams.errors import DeadLetter
 from streams.payloads import UNDECODABLE, Line
 from streams.watchlist import Watchlist
@@ -15,7 +15,6 @@ _LONGEST: Final = 300
 _LONGEST_TEXT: Final = 5_000
 _LONGEST_LABELS: Final = 100
 _HASHES: Final = 1 << 64
-_LATEST: Final = 253_402_300_800_000_000  # the end of the year 9999
 
 _decode: Final = msgspec.json.Decoder(Activity).decode
 
@@ -80,7 +79,7 @@ def _is_sound(activity: Activity) -> bool:
         and all(0 < len(name) <= _LONGEST for name in names)
         and all(option is None or len(option) <= _LONGEST for option in options)
         and all(0 <= value < _HASHES for value in (activity.repo_id, activity.actor))
-        and all(0 <= time < _LATEST for time in (activity.occurred_at, activity.ingested_at))
+        and all(0 <= time < LATEST for time in (activity.occurred_at, activity.ingested_at))
         and all(number is None or 0 <= number < 1 << 53 for number in numbers)
         and len(activity.text or "") <= _LONGEST_TEXT
         and len(labels) <= _LONGEST_LABELS

@@ -15,6 +15,8 @@ SECOND: Final = 1_000_000
 MINUTE: Final = 60 * SECOND
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
+# No time is later: the end of the year 9999.
+LATEST: Final = 253_402_300_800 * SECOND
 
 PLATFORMS: Final = ("github", "huggingface")
 FEATURES: Final = ("contribution", "accepted", "exchange", "preference", "review", "adaptation", "publication", "upkeep")
@@ -100,23 +102,43 @@ class Batch(msgspec.Struct, omit_defaults=True, kw_only=True):
     closed: bool = False
 
 
-def is_sound(batch: Batch) -> bool:
-    """Whether what no type can say holds: known platforms, no negative times or numbers.
+class NoBatch(ValueError):
+    """A record of the topic `activity` is no batch, or says what cannot be."""
 
-    >>> is_sound(Batch(feed="f")), is_sound(Batch(feed="f", complete_to=-1))
-    (True, False)
+
+def decode_batch(value: bytes | None) -> Batch:
+    """The batch of a record. Raises `NoBatch`: whoever writes to the topic, nothing in it may stop those who read it.
+
+    >>> decode_batch(b'{"feed":"f","complete_to":-1}')
+    Traceback (most recent call last):
+    streams.activity.NoBatch: an unknown platform, a time or a number that cannot be
     """
-    activities = batch.activities
-    return (
-        {activity.platform for activity in activities}.issubset(PLATFORMS)
-        and min((activity.occurred_at for activity in activities), default=0) >= 0
-        and min((activity.commits or 0 for activity in activities), default=0) >= 0
-        and (batch.complete_to is None or batch.complete_to >= 0)
-    )
+    try:
+        batch = _decode(value or b"")
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise NoBatch(str(error)) from None
+    if not _is_sound(batch):
+        raise NoBatch("an unknown platform, a time or a number that cannot be")
+    return batch
 
 
 encode_batch = msgspec.json.Encoder().encode
-decode_batch = msgspec.json.Decoder(Batch).decode
+_decode = msgspec.json.Decoder(Batch).decode
+
+
+def _is_sound(batch: Batch) -> bool:
+    """Whether what no type can say holds."""
+    return (
+        all(
+            0 <= activity.occurred_at < LATEST
+            and 0 <= activity.ingested_at < LATEST
+            and activity.platform in PLATFORMS
+            and (activity.commits is None or activity.commits >= 0)
+            for activity in batch.activities
+        )
+        and (batch.complete_to is None or 0 <= batch.complete_to < LATEST)
+        and all(0 <= cover.start < cover.end < LATEST for cover in batch.covered)
+    )
 
 
 def hash_name(text: str, key: bytes = b"") -> int:

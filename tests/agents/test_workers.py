@@ -29,7 +29,8 @@ from agents.measurements import (
     is_health,
 )
 from streams import admin
-from streams.activity import Batch, encode_batch
+from streams.activity import Batch, Cover, encode_batch
+from streams.letters import KEPT
 from streams.topics import Topics
 from tests.agents.test_partition import NOW, activity
 from tests.broker.clients import eventually
@@ -62,14 +63,14 @@ def workers(bootstrap: str, folder: Path, silence: float = 3600.0) -> Iterator[N
         assert [process.wait(timeout=15) for process in running] == [0, 0], "SIGTERM is a clean end"
 
 
-def send(bootstrap: str, *values: bytes, at: float | None = None) -> None:
+def send(bootstrap: str, *values: bytes | None, at: float | None = None) -> None:
     """Records of the topic `activity`, received now or at a time (s)."""
     stamp = None if at is None else int(1000 * at)
 
     async def produce() -> None:
         async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
             for value in values:
-                await producer.send_and_wait(TOPICS.activity, value, partition=0, timestamp_ms=stamp)
+                await producer.send_and_wait(TOPICS.activity, value, key=b"", partition=0, timestamp_ms=stamp)
 
     asyncio.run(produce())
 
@@ -103,16 +104,22 @@ def test_a_record_that_is_no_batch_is_kept_with_its_place_and_stops_nobody(tmp_p
     broker = Embedded(tmp_path)
     try:
         admin.create(broker.bootstrap, TOPICS)
-        nowhere = encode_batch(Batch(feed="test", activities=[activity(9, NOW, platform="elsewhere")]))
-        send(broker.bootstrap, batch(1), b'{"feed": 7}', nowhere, batch(2, 3))
-        with workers(broker.bootstrap, tmp_path):
-            evaluation = evaluated(broker.bootstrap, 4)
-        assert (evaluation.activities, evaluation.dead_letters) == (3, {"batch": 2})
-        letters = [json.loads(value) for _, _, value in read_topic(broker.bootstrap, TOPICS.dead_letters, 1) if value]
-        assert [(letter["file"], letter["line"], base64.b64decode(letter["raw"])) for letter in letters] == [
-            ("partition 0", 1, b'{"feed": 7}'),
-            ("partition 0", 2, nowhere),
+        poison = [
+            b'{"feed": 7}',
+            None,
+            b'{"feed": "test", "activities": ' + b"[" * 200_000,
+            encode_batch(Batch(feed="test", activities=[activity(9, NOW, platform="elsewhere")])),
+            encode_batch(Batch(feed="test", activities=[activity(9, 1_000 * NOW)])),
+            encode_batch(Batch(feed="test", complete_to=1_000 * NOW)),
+            encode_batch(Batch(feed="test", covered=[Cover("github", NOW, NOW)])),
         ]
+        send(broker.bootstrap, batch(1), *poison, batch(2, 3))
+        with workers(broker.bootstrap, tmp_path):
+            evaluation = evaluated(broker.bootstrap, len(poison) + 2)
+        assert (evaluation.activities, evaluation.dead_letters) == (3, {"batch": len(poison)})
+        letters = [json.loads(value) for _, _, value in read_topic(broker.bootstrap, TOPICS.dead_letters, 1) if value]
+        kept = [(letter["file"], letter["line"], base64.b64decode(letter["raw"])) for letter in letters]
+        assert kept == [("partition 0", line, (value or b"")[:KEPT]) for line, value in enumerate(poison, 1)]
     finally:
         broker.stop()
 
@@ -198,6 +205,35 @@ def test_how_long_it_takes_until_it_is_folded_and_measured_is_told(tmp_path: Pat
         assert not any(sum(latency.counts) for latency in again.values()), "what was folded before the start is no news"
     finally:
         broker.stop()
+
+
+CURSED = """
+import sys
+import msgspec
+from agents import aggregate
+from agents.config import Config
+from agents.operators.partition import Partition
+
+def take(self, activities):
+    raise KeyError("unforeseen")
+
+Partition.take = take
+aggregate.run(msgspec.json.decode(sys.argv[1], type=Config))
+"""
+
+
+def test_a_batch_that_cannot_be_aggregated_ends_the_worker_for_all_to_see(tmp_path: Path) -> None:
+    broker = Embedded(tmp_path)
+    try:
+        admin.create(broker.bootstrap, TOPICS)
+        send(broker.bootstrap, batch(1))
+        config = Config(bootstrap=broker.bootstrap, prefix=TOPICS.prefix, partitions=1, data_dir=str(tmp_path))
+        command = [sys.executable, "-c", CURSED, msgspec.json.encode(config).decode()]
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    finally:
+        broker.stop()
+    assert ended.returncode == 1
+    assert "the record at 0 of partition 0 cannot be aggregated (KeyError: 'unforeseen'); ending" in ended.stderr
 
 
 SPIED = """
