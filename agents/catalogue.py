@@ -134,7 +134,8 @@ _row(
     "invalid",
     group="B",
     help="How work is spread over repositories. A median of 0 beside a high maximum: most repositories saw none of the feature, a few saw "
-    "much. Gini says how unequal they are and has no unit.",
+    "much. Gini says how unequal they are and has no unit. A feature of which nothing happened has the mean 0; `accepted` is absent then, "
+    "for not every source tells of merges.",
     formula="mean, median, percentiles (linear interpolation), maximum and Gini coefficient (mean absolute difference ÷ twice the mean) "
     "of the human activities per repository, over repositories active in any feature in the window, zeros included",
     source=f"{_YE_ZHOU}, RQ1, table 2 and figures 4 to 6; percentiles: Hyndman & Fan 1996, definition 7",

@@ -198,6 +198,9 @@ def _intensity(scope: str, window: str, deeds: Sequence[Deed]) -> Iterator[Measu
     profiles = {name: [own for (platform, _), own in by_repository.items() if platform == name] for name in PLATFORMS}
     for feature in FEATURES:
         values = {platform: [profile[feature] for profile in own] for platform, own in profiles.items()}
+        if feature == "accepted":
+            # Not every source tells of merges: none at all is not known to be none.
+            values = {platform: own if any(own) else [] for platform, own in values.items()}
         for platform in PLATFORMS:
             labels = {"scope": scope, "platform": platform, "feature": feature, "window": window}
             for statistic, value in statistics(values[platform]) if values[platform] else ():

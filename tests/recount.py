@@ -330,6 +330,8 @@ def _spread(connection: Any) -> Iterator[tuple[Key, float]]:
     for (scope, span, platform), table in tables.items():
         labels = {"scope": scope, "platform": platform, "window": span}
         for column, feature in enumerate(FEATURES):
+            if feature == "accepted" and not table[:, column].any():
+                continue
             for statistic, value in _statistics(table[:, column]):
                 yield _key("intensity", {**labels, "feature": feature, "stat": statistic}), value
         varied = [column for column in range(len(FEATURES)) if np.ptp(table[:, column]) > 0]
@@ -340,6 +342,8 @@ def _spread(connection: Any) -> Iterator[tuple[Key, float]]:
         if platform == "github" and (scope, span, "huggingface") in tables:
             github, hub = tables[scope, span, "github"], tables[scope, span, "huggingface"]
             for column, feature in enumerate(FEATURES):
+                if feature == "accepted" and not (github[:, column].any() and hub[:, column].any()):
+                    continue
                 for name, value in _comparison(github[:, column], hub[:, column]):
                     yield _key(name, {"scope": scope, "feature": feature, "window": span}), value
 

@@ -25,7 +25,10 @@ Labels = dict[str, str]
 
 
 class _Population(NamedTuple):
-    """The repositories of a platform that were active in any feature: by feature the histogram of their activities, zeros included."""
+    """The repositories of a platform that were active in any feature: by feature the histogram of their activities, zeros included.
+
+    Without `accepted` where nothing was.
+    """
 
     histograms: dict[str, Histogram]
     correlations: dict[tuple[str, str], float]
@@ -155,6 +158,9 @@ def _population(keys: Keys, values: Values) -> _Population:
     histograms = {}
     for number, feature in enumerate(FEATURES):
         own = values[features == number]
+        if feature == "accepted" and not len(own):
+            # Minimised archives tell of no merge, which is unknown and no zero; who could tell and had none is not told apart.
+            continue
         histograms[feature] = Histogram.of(own, zeros=repositories - len(own))
     return _Population(histograms, correlations(keys, values))
 
@@ -169,7 +175,7 @@ def _intensity(labels: Labels, population: _Population) -> Iterator[Measurement]
 
 def _comparison(labels: Labels, github: dict[str, Histogram], hub: dict[str, Histogram]) -> Iterator[Measurement]:
     """Open-source software against open models, feature by feature."""
-    for feature in FEATURES:
+    for feature in [feature for feature in FEATURES if feature in github and feature in hub]:
         own = labels | {"feature": feature}
         a, b = github[feature], hub[feature]
         if b.total:

@@ -136,6 +136,8 @@ def recount(done: list[Deed], scope: str = "watched", k: int = 5) -> dict[Series
                 if ranked[k:]:
                     put("top_repository_activity", -sum(n for n, _ in ranked[k:]), platform=p, feature=f, repository="_other")
                 put("intensity", np.abs(x[:, None] - x).mean() / 2 / x.mean(), platform=p, feature=f, stat="gini")
+            elif f == "accepted":
+                continue
             for stat, value in {
                 "mean": x.mean(),
                 "median": np.median(x),
@@ -154,6 +156,8 @@ def recount(done: list[Deed], scope: str = "watched", k: int = 5) -> dict[Series
     if len(tables) == 2:
         for i, f in enumerate(FEATURES):
             x, y = tables["github"][:, i], tables["huggingface"][:, i]
+            if f == "accepted" and not (x.sum() and y.sum()):
+                continue
             if y.sum():
                 put("intensity_gap_ratio", x.mean() / y.mean(), feature=f)
             u = sum((a > b) + (a == b) / 2 for a in x for b in y)
