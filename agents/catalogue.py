@@ -124,8 +124,8 @@ _row(
     "exact",
     help="Read it before every other figure of the window: the share of its time in which the feeds were complete. Two hours after a "
     "first start a 30-day window says 0.003, and its figures are those of two hours.",
-    formula="time that the feeds covered ÷ length of the window; of several partitions the least; live, an hour ends before the newest "
-    "minutes, which no feed can have shown yet",
+    formula="time that the feeds covered ÷ length of the window; of several partitions the least; live, of an hour "
+    "only that part counts of which a feed has said whether it saw it, or is late to",
 )
 _row(
     "intensity",

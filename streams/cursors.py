@@ -1,10 +1,16 @@
 """How far a feed has come: a record of the topic `cursors`, from which it goes on after whatever happened."""
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 import msgspec
 
+from streams.errors import StreamsError
+from streams.payloads import UNDECODABLE
+
 ARCHIVE: Final = "archive"
+
+T = TypeVar("T")
 
 
 class Counts(msgspec.Struct, kw_only=True):
@@ -44,6 +50,14 @@ class Cursor(msgspec.Struct, kw_only=True):
 
 encode_cursor: Final = msgspec.json.Encoder().encode
 decode_cursor: Final = msgspec.json.Decoder(Cursor).decode
+
+
+def decoded(feed: str, decode: Callable[[bytes], T], data: bytes) -> T:
+    """A feed's cursor of an earlier run. Raises `StreamsError` for what is none, as another version's may be."""
+    try:
+        return decode(data)
+    except UNDECODABLE:
+        raise StreamsError(f"the cursor {feed} cannot be read: name another data folder") from None
 
 
 def begin(feed: str, reading: str, now: int, partitions: int) -> Cursor:

@@ -1,8 +1,8 @@
 """Which share of event time each feed saw whole, and from that the coverage of every window.
 
 Kept in steps as windows are: minutes for two hours, hours for eight days, days for 35. A platform's coverage is the mean over its feeds:
-one of ten that is silent for a whole window leaves 0.9. The newest minutes, of which no feed can have said yet that it saw them whole, are
-no part of the window of an hour; in the longer ones they weigh nothing.
+one of ten that is silent for a whole window leaves 0.9. What a feed has not said yet is no part of its window of an hour, unless it is
+late; in the longer windows that weighs little, and they go up to now.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,6 +11,7 @@ from typing import Final, Self
 import msgspec
 
 from streams.activity import DAY, HOUR, MINUTE
+from streams.cursors import decoded
 from streams.feeds.health import Row
 
 # Step → how long it is kept.
@@ -26,11 +27,12 @@ COVERAGE_CURSOR: Final = "coverage:"
 
 # Step → start of a step in steps → covered µs, weighted by the share that was seen.
 _Steps = dict[int, dict[int, float]]
+_NO_LATER: Final[Mapping[str, int]] = {}
 _decode: Final = msgspec.json.Decoder(_Steps, strict=False).decode
 
 
 class Coverage:
-    """The covered time of all feeds of a station; what is younger than `settling` (µs) is not asked for yet.
+    """The covered time of all feeds of a station; what is younger than `settling` (µs) is not asked for yet. Without any, all is.
 
     >>> coverage = Coverage()
     >>> coverage.add("github:/orgs/a/events", 0, 30 * MINUTE)
@@ -62,25 +64,35 @@ class Coverage:
             for number in [number for number in covered if (number + 1) * step < end - keep]:
                 del covered[number]
 
-    def share(self, platform: str, scope: str, window: str, now: int) -> float | None:
-        """The coverage of a window that ends now (µs); None where no feed of the scope is known."""
+    def share(self, platform: str, scope: str, window: str, now: int, late_after: Mapping[str, int] = _NO_LATER) -> float | None:
+        """The coverage of a window that ends now (µs); None where no feed of the scope is known, or nothing of that time can be yet.
+
+        `late_after` (µs) is after how long the silence of single feeds counts, where `settling` is not enough.
+        """
         step, count = _WINDOWS[window]
         begin = now // step + 1 - count
-        # Whole minutes that have settled; a step of hours goes on as long as the front does.
-        end = (now - self._settling) // MINUTE * MINUTE if self._settling and step == MINUTE else now
         shares = []
         for feed, steps in self._feeds.items():
-            if feed.startswith(platform + ":") and (feed in _OF_ALL) is (scope == "all"):
+            if not feed.startswith(platform + ":") or (feed in _OF_ALL) is not (scope == "all"):
+                continue
+            end = self._settled(steps, now, late_after.get(feed, 0)) if self._settling and step == MINUTE else now
+            if end > begin * step:
                 covered = sum(steps[step].get(number, 0.0) for number in range(begin, -(-end // step)))
-                shares.append(min(1.0, covered / max(1, end - begin * step)))
+                shares.append(min(1.0, covered / (end - begin * step)))
         return sum(shares) / len(shares) if shares else None
 
-    def rows(self, now: int) -> Iterator[Row]:
+    def _settled(self, steps: _Steps, now: int, late_after: int) -> int:
+        """Up to when a feed has said what it saw, or is late to; a whole minute (µs)."""
+        said = max(steps[MINUTE], default=0) * MINUTE
+        settled = now - self._settling
+        return max(min(said, settled), min(settled, now - late_after)) // MINUTE * MINUTE
+
+    def rows(self, now: int, late_after: Mapping[str, int] = _NO_LATER) -> Iterator[Row]:
         """`window_coverage_ratio` of every platform, scope and window that is known."""
         for platform in ("github", "huggingface"):
             for scope in ("all", "watched"):
                 for window in _WINDOWS:
-                    share = self.share(platform, scope, window, now)
+                    share = self.share(platform, scope, window, now, late_after)
                     if share is not None:
                         labels = {"scope": scope, "platform": platform, "window": window}
                         yield "nomadwatch_window_coverage_ratio", labels, share
@@ -104,9 +116,9 @@ class Coverage:
 
     @classmethod
     def restore(cls, cursors: Mapping[str, bytes], settling: int = 0) -> Self:
-        """The coverage that cursors hold, whatever else is among them. Raises msgspec.MsgspecError for one that is none."""
+        """The coverage that cursors hold, whatever else is among them. Raises `StreamsError` for one that is none."""
         coverage = cls(settling)
         for key, value in cursors.items():
             if key.startswith(COVERAGE_CURSOR):
-                coverage._feeds[key.removeprefix(COVERAGE_CURSOR)] = _decode(value)
+                coverage._feeds[key.removeprefix(COVERAGE_CURSOR)] = decoded(key, _decode, value)
         return coverage

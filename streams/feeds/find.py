@@ -30,7 +30,8 @@ class Find:
     """What a poll of one feed found; when all of it is on the broker, its cursor is saved.
 
     `activities` are those that this feed had not shown before; `letters` are records for the topic `dead-letters`. `complete_to` (µs) is
-    the feed's mark: nothing older is expected from it. `covered` are the stretches that it saw whole, `cursor` is where it goes on.
+    the feed's mark: nothing older is expected from it. `covered` are the stretches that it saw whole, or of which it saw a `share` (0 to 1)
+    because it does not reach all that it looks at. `cursor` is where it goes on.
     `cursors` are further ones by their keys (a feed of thousands of repositories writes only those that changed), saved with it.
     """
 
@@ -41,6 +42,7 @@ class Find:
     letters: list[bytes] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     covered: list[Cover] = field(default_factory=list)
+    share: float = 1.0
     complete_to: int | None = None
     cursors: Mapping[str, bytes] = field(default_factory=dict)
 

@@ -14,23 +14,22 @@ from urllib.parse import quote
 
 import aiohttp
 
-from streams.activity import MINUTE, SECOND
+from streams.activity import SECOND
 from streams.feeds.context import Context
 from streams.feeds.find import Find, Outlet
 from streams.feeds.github_cursor import decode_github
 from streams.feeds.github_feed import MISSING, PLATFORM, GithubFeed
-from streams.feeds.github_limits import LIMITS_FEED, Limits
+from streams.feeds.github_limits import LIMITS_FEED, GithubLimits
 from streams.feeds.github_pace import Pace
 from streams.feeds.github_page import GithubPages
-from streams.feeds.github_popularity import GithubPopularity, Popularity
-from streams.feeds.health import Feeds, Health
+from streams.feeds.github_popularity import GithubPopularity
+from streams.feeds.health import Feeds, Health, Popularity
+from streams.feeds.ledger import PATIENCE
 from streams.github import GithubEvents
 from streams.identities import Identities
 from streams.watchlist import Watchlist
 
 EVERYTHING: Final = "/events"
-# A feed that does not get on for so long opens a gap, and its mark goes on: others must not wait for it for ever.
-_PATIENCE: Final = 15 * MINUTE
 _LOOK: Final = 15.0
 
 
@@ -42,7 +41,7 @@ class GithubPoller:
         self._clock = clock
         self._outlet = outlet
         self._look = min(_LOOK, context.interval_cap)
-        limits = Limits(token, clock, cursors.get(LIMITS_FEED), self._save_limits)
+        limits = GithubLimits(token, clock, cursors.get(LIMITS_FEED), self._save_limits)
         pages = GithubPages(api, token, session, limits, clock)
         events = GithubEvents(Identities(context.actor_key, watchlist, include_bots=context.include_bots), clock.now())
         pace = Pace(context.interval_cap, budgeted=not token)
@@ -52,7 +51,7 @@ class GithubPoller:
         self._asks_popularity = bool(token)
         self._noting = _Noting(outlet, self._popularity, context.feeds)
         self._cursors, self._health = cursors, context.feeds
-        patience = max(_PATIENCE, round(3 * context.interval_cap * SECOND))
+        patience = max(PATIENCE, round(3 * context.interval_cap * SECOND))
         keep = context.dead_letters
         self._feed = partial(
             GithubFeed, pages=pages, events=events, outlet=self._noting, clock=clock, pace=pace, patience=patience, keep=keep

@@ -1,11 +1,10 @@
-"""Which share of what happened a feed has shown over the trailing hour: one that is a sample, and one that is whole between gaps."""
+"""Which share of what happened a feed has shown over the trailing hour that is a sample."""
 
 from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from streams.activity import HOUR, Cover
-from streams.feeds.find import Gap
+from streams.activity import HOUR
 
 
 class Poll(NamedTuple):
@@ -63,37 +62,3 @@ class SampleCoverage:
                     return None
                 time += poll.elapsed
         return seen / time if time else None
-
-
-class GapCoverage:
-    """The share of the last hour, or of this run if that is younger, that no gap touches; `began` in µs.
-
-    What was a gap because nobody could look is none any more once a look reaches back over it.
-
-    >>> coverage = GapCoverage(0)
-    >>> coverage.add([Gap(feed="f", start=0, end=HOUR // 4, reason="limited")], [])
-    >>> coverage.get(HOUR), coverage.get(2 * HOUR)
-    (0.75, 1.0)
-    >>> coverage.add([Gap(feed="f", start=HOUR, end=HOUR + HOUR // 4, reason="failed")], [])
-    >>> coverage.add([], [Cover("github", HOUR, 2 * HOUR)])
-    >>> coverage.get(2 * HOUR)
-    1.0
-    """
-
-    def __init__(self, began: int) -> None:
-        self._began = began
-        self._gaps: deque[Gap] = deque()
-
-    def add(self, gaps: list[Gap], covered: list[Cover]) -> None:
-        """Take up what the ledger got, and what was seen whole."""
-        for cover in covered:
-            self._gaps = deque(gap for gap in self._gaps if gap.end <= cover.start)
-        self._gaps.extend(gaps)
-
-    def get(self, now: int) -> float:
-        """0 to 1."""
-        start = max(now - HOUR, self._began)
-        while self._gaps and self._gaps[0].end <= start:
-            self._gaps.popleft()
-        missed = sum(max(0, min(gap.end, now) - max(gap.start, start)) for gap in self._gaps)
-        return max(0.0, 1.0 - missed / max(1, now - start))

@@ -6,9 +6,8 @@ from typing import Final, Self
 
 import msgspec
 
-from streams.errors import StreamsError
+from streams.cursors import decoded
 from streams.feeds.github_coverage import Poll
-from streams.payloads import UNDECODABLE
 
 
 class Seen:
@@ -91,13 +90,9 @@ class GithubCursor(msgspec.Struct, array_like=True, frozen=True):
 
 
 encode_github: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(GithubCursor).decode
 
 
 def decode_github(feed: str, data: bytes | None) -> GithubCursor:
     """The cursor of an earlier run, or a new one. Raises `StreamsError` for what is none."""
-    if data is None:
-        return GithubCursor()
-    try:
-        return msgspec.msgpack.decode(data, type=GithubCursor)
-    except UNDECODABLE:
-        raise StreamsError(f"the cursor {feed} cannot be read: name another data folder") from None
+    return GithubCursor() if data is None else decoded(feed, _decode, data)

@@ -4,27 +4,26 @@ import asyncio
 import logging
 from typing import Final
 
-import msgspec
+from msgspec.structs import replace
 
-from streams.activity import HOUR, MINUTE, SECOND, Activity, Cover
+from streams.activity import HOUR, SECOND, Activity, Cover
 from streams.errors import DeadLetter
+from streams.feeds.bans import sleep_until
 from streams.feeds.clock import Clock
 from streams.feeds.find import Find, Gap, Outlet
-from streams.feeds.github_coverage import GapCoverage, SampleCoverage
+from streams.feeds.github_coverage import SampleCoverage
 from streams.feeds.github_cursor import GithubCursor, encode_github
-from streams.feeds.github_limits import sleep_until
 from streams.feeds.github_look import Look
-from streams.feeds.github_pace import GONE_WAIT, Pace, growing, updated_rate
-from streams.feeds.github_page import GithubPages, Gone, Limited, Page, Shown, default_poll_interval
+from streams.feeds.github_pace import GONE_WAIT, LONGEST_WAIT, SHORTEST_WAIT, Due, Pace
+from streams.feeds.github_page import GithubPages, Limited, Page, Shown
 from streams.feeds.health import Health
-from streams.feeds.http import Unreachable
+from streams.feeds.http import Gone, Unreachable, growing
+from streams.feeds.ledger import MARGIN, Ledger
 from streams.github import GithubEvents
 from streams.letters import Keep, misread
 
 _LOG: Final = logging.getLogger("nomadwatch.streams")
 PLATFORM: Final = "github"
-# A poll shows what was there when it was answered: a mark keeps that far behind.
-MARGIN: Final = MINUTE
 # An old page that is shown for so long is believed: the newest events may have been removed.
 _STALE_FOR: Final = 6 * HOUR
 # What a person can do about a feed that is not there.
@@ -33,6 +32,8 @@ MISSING: Final = "correct the name in the watchlist"
 _QUIET: Final = 5 * SECOND
 # So many of its intervals after a poll the next one is late.
 _LATE: Final = 1.5
+# A feed that has worked is believed to be gone after so many 404s in a row, about a quarter of an hour: one may be an outage's.
+_BELIEVED: Final = 6
 
 
 class GithubFeed:
@@ -67,42 +68,42 @@ class GithubFeed:
         self._pages, self._events, self._outlet = pages, events, outlet
         self._clock, self._pace = clock, pace
         self._patience, self._keep = patience, keep
-        # Finds are built and put under it, so that they are committed in the order in which their cursors were made.
-        self._lock = asyncio.Lock()
-        self._began = clock.now()
-        self._sample, self._gaps = SampleCoverage(cursor.polls), GapCoverage(self._began)
-        self._poll_interval = default_poll_interval(clock) if cursor.poll_interval is None else cursor.poll_interval
-        self._due_at = self._first_due()
-        self._not_before = 0.0
+        self._sample = SampleCoverage(cursor.polls)
+        share = (lambda now: self._sample.get()) if sampled else None
+        self._ledger = Ledger(health, cursor.mark, clock.now(), lambda mark: encode_github(replace(self.cursor, mark=mark)), share=share)
+        self._due = Due(clock, cursor, pages.limits.ban.until)
         self._fresh = True
-        self._failures = 0
-        self._doubts = 0
+        self._failures = self._absences = self._doubts = 0
         self._stale_since: int | None = None
         self._put_at = 0
         self._trouble: str | None = None
         self._told = ""
         health.newest = cursor.newest
         pace.note(health.feed, cursor.rate)
+        health.late_after = self._late_after
 
     async def run(self) -> None:
         """Poll until cancelled."""
         while True:
-            await sleep_until(self._clock, self._due_at)
+            await sleep_until(self._clock.wall, self._due.at)
             try:
                 await self._poll()
             except Limited:
                 self._trouble = "limited"
-                self._wait(0.0)
+                self._due.wait(0.0)
             except Gone:
                 self._trouble = "failed"
-                self.health.state = f"{self.health.state}; {self._missing}"
-                self.gone.set()
-                self._pace.forget(self.health.feed)
-                self._wait(GONE_WAIT)
+                self._absences += 1
+                worked = self.cursor.complete_at is not None
+                if not worked or self._absences >= _BELIEVED:
+                    self.health.state = f"{self.health.state}; {self._missing}"
+                    self.gone.set()
+                    self._pace.forget(self.health.feed)
+                self._due.wait(growing(self._absences, SHORTEST_WAIT, GONE_WAIT) if worked else GONE_WAIT)
             except Unreachable:
                 self._trouble = "failed"
                 self._failures += 1
-                self._wait(growing(self._failures))
+                self._due.wait(growing(self._failures, SHORTEST_WAIT, LONGEST_WAIT))
             else:
                 self._failures = 0
             self._tell()
@@ -110,30 +111,29 @@ class GithubFeed:
     async def keep_mark(self, now: int) -> None:
         """Open a gap, and let the mark go on, where the feed has not got on for longer than its patience; `now` in µs."""
         limits = self._pages.limits
-        if limits.banned and self._due_at <= self._clock.wall():
-            self.health.state = self._pages.banned_state
-        async with self._lock:
+        self.health.late_after = self._late_after
+        if limits.ban.holds and self._due.at <= self._clock.wall():
+            self.health.state = limits.ban.state
+        async with self._ledger.lock:
             cursor = self.cursor
+            mark = max(now - MARGIN, cursor.mark or 0)
             if self._is_nowhere:
                 # Nobody knows it, so nothing is expected from it, and nobody shall wait for it.
-                await self._put(msgspec.structs.replace(cursor, mark=now - MARGIN), complete_to=now - MARGIN)
+                await self._put(replace(cursor, mark=mark), self._ledger.find(mark=mark))
                 return
-            since = max(self._began, cursor.complete_at or 0, cursor.gap_end or 0)
-            if now - since < max(self._patience, round(_LATE * SECOND * self._planned)):
+            since = max(self._ledger.began, cursor.complete_at or 0, cursor.gap_end or 0)
+            if now - since < max(self._patience, self._late_after):
                 return
-            start, end = self._began - MARGIN if cursor.mark is None else cursor.mark, now - MARGIN
             reason = "limited" if limits.held else self._trouble or ("quota" if limits.budgeted else "failed")
-            gaps = [Gap(feed=self.health.feed, start=max(start, min(self._began, end)), end=end, reason=reason)]
-            if start < self._began - MARGIN:
-                gaps.insert(0, Gap(feed=self.health.feed, start=start, end=self._began, reason="down"))
-            await self._put(msgspec.structs.replace(cursor, mark=end, gap_end=end), gaps=gaps, complete_to=end)
+            gaps = self._ledger.overdue(mark, reason, least=MARGIN)
+            cursor = replace(cursor, mark=mark, gap_end=mark)
+            await self._put(cursor, self._ledger.find(cursor=encode_github(cursor), gaps=gaps, mark=mark))
 
     @property
-    def _planned(self) -> float:
-        """The station's seconds between two polls: whoever may only ask rarely is not late."""
-        least = self._poll_interval * self._clock.scale
-        next_one = self._pace.interval(self.health.feed, self.cursor, 0, least, sampled=self._sampled)
-        return max(2 * least, self.cursor.interval, next_one)
+    def _late_after(self) -> int:
+        """How long (µs) after a poll the next one is late: whoever may only ask rarely is not."""
+        next_one = self._pace.interval(self.health.feed, self.cursor, 0, self._due.least, sampled=self._sampled)
+        return round(_LATE * SECOND * max(2 * self._due.least, self.cursor.interval, next_one))
 
     @property
     def _is_nowhere(self) -> bool:
@@ -165,16 +165,14 @@ class GithubFeed:
             self._fresh = False
 
     async def _ask(self, number: int) -> Page:
-        etags = self.cursor.etags
+        etags, stated = self.cursor.etags, None
         try:
             etag = etags[number - 1] if number <= len(etags) else None
             page, stated = await self._pages.get(self._path, number, etag, self.health)
-            if number == 1 and stated is not None:
-                self._poll_interval = stated
             return page
         finally:
             if number == 1:
-                self._not_before = self._clock.wall() + self._poll_interval
+                self._due.asked(stated)
 
     def _is_stale(self, look: Look) -> bool:
         now = self._clock.now()
@@ -185,44 +183,44 @@ class GithubFeed:
         if now - self._stale_since >= _STALE_FOR:
             return False
         self.health.state, self._trouble = "stale: shows an old page", "stale"
-        self._wait(self.cursor.interval)
+        self._due.wait(self.cursor.interval)
         return True
 
     async def _publish(self, look: Look, complete: bool) -> None:
         """Hand over what a poll found. Until the broker has it, nothing is forgotten."""
         self.gone.clear()
+        self._absences = 0
         first, new = look.pages[0], look.new
         unchanged = first.shown is None
-        async with self._lock:
+        async with self._ledger.lock:
             cursor = self.cursor
             earlier = cursor.seen.unsettled
             elapsed = 0 if cursor.complete_at is None else first.asked - cursor.complete_at
             activities, letters = self._read(new)
-            rate = self._rate(look, len(new), elapsed / SECOND)
+            rate = look.rate(cursor.rate, elapsed / SECOND)
             self._pace.note(self.health.feed, rate)
             seen = cursor.seen if unchanged else cursor.seen.known((each.hash for each in reversed(look.shown)), settle=complete)
             settled, unsettled = seen.encode()
-            cursor = msgspec.structs.replace(
+            cursor = replace(
                 cursor,
                 settled=settled,
                 unsettled=unsettled,
                 newest=max((time for time in (cursor.newest, look.newest) if time is not None), default=None),
                 rate=rate,
                 cost=(cursor.cost + sum(page.requests for page in look.pages)) / 2,
-                poll_interval=self._poll_interval,
+                poll_interval=self._due.poll_interval,
             )
-            least = self._poll_interval * self._clock.scale
-            interval = self._pace.interval(self.health.feed, cursor, len(new), least, sampled=self._sampled)
-            self._wait(interval)
-            cursor = msgspec.structs.replace(cursor, interval=interval, due_at=self._due_at)
+            interval = self._pace.interval(self.health.feed, cursor, len(new), self._due.least, sampled=self._sampled)
+            self._due.wait(interval)
+            cursor = replace(cursor, interval=interval, due_at=self._due.at)
             if not complete:
-                await self._put(cursor, activities=activities, letters=letters)
+                await self._put(cursor, self._ledger.find(cursor=encode_github(cursor), activities=activities, letters=letters))
                 return
             if unchanged and first.asked - self._put_at < _QUIET:
                 return
             gaps = self._missed(look)
             mark = max(first.asked - MARGIN, cursor.mark or 0)
-            cursor = msgspec.structs.replace(
+            cursor = replace(
                 cursor,
                 etags=tuple(page.etag for page in look.pages),
                 # An old page that is believed in the end is where the feed goes on from.
@@ -237,9 +235,16 @@ class GithubFeed:
                 shown, span = look.stretch
                 self._sample.add(first.asked, min(elapsed, HOUR), len(new) + earlier, whole=look.overlaps, shown=shown, span=span)
                 self.health.coverage = self._sample.get()
-                cursor = msgspec.structs.replace(cursor, polls=self._sample.polls)
-            covered = self._covered(look, gaps)
-            await self._put(cursor, activities=activities, letters=letters, gaps=gaps, covered=covered, complete_to=mark)
+                cursor = replace(cursor, polls=self._sample.polls)
+            find = self._ledger.find(
+                cursor=encode_github(cursor),
+                activities=activities,
+                letters=letters,
+                gaps=gaps,
+                covered=self._covered(look, gaps),
+                mark=mark,
+            )
+            await self._put(cursor, find)
             self._stale_since = None
 
     def _read(self, new: list[Shown]) -> tuple[list[Activity], list[bytes]]:
@@ -253,15 +258,6 @@ class GithubFeed:
                 place = f"{self._path}?page={each.page}"
                 letters.append(misread(self.health.feed, place, each.line, letter.reason, each.raw, self._keep))
         return activities, letters
-
-    def _rate(self, look: Look, new: int, seconds: float) -> float:
-        """New events a second, as far as it is known."""
-        shown, span = look.stretch
-        if look.pages[0].shown is not None and not look.overlaps and span > 0:
-            return shown / span
-        if look.first and look.oldest is not None:
-            return len(look.shown) / max(1.0, (look.pages[0].asked - look.oldest) / SECOND)
-        return updated_rate(self.cursor.rate, new, seconds)
 
     def _missed(self, look: Look) -> list[Gap]:
         """The gap before a complete poll that does not reach back to the one before; of a sample it is no news."""
@@ -279,53 +275,20 @@ class GithubFeed:
         if self._sampled or self._of_user or start is None:
             return []
         start, end = max([start, *(gap.end for gap in gaps)]), look.pages[0].asked
-        return [Cover(PLATFORM, start, end)] if start < end else []
+        if not look.overlaps:
+            # Where the ledger has told of an outage already there is no new gap; the feed still shows no more than it holds.
+            start = max(start, end if look.oldest is None else look.oldest)
+        return self._ledger.cover(start, end)
 
-    async def _put(
-        self,
-        cursor: GithubCursor,
-        *,
-        activities: list[Activity] | None = None,
-        letters: list[bytes] | None = None,
-        gaps: list[Gap] | None = None,
-        covered: list[Cover] | None = None,
-        complete_to: int | None = None,
-    ) -> None:
-        find = Find(
-            feed=self.health.feed,
-            platform=PLATFORM,
-            cursor=encode_github(cursor),
-            activities=activities or [],
-            letters=letters or [],
-            gaps=gaps or [],
-            covered=covered or [],
-            complete_to=complete_to,
-        )
+    async def _put(self, cursor: GithubCursor, find: Find) -> None:
+        """Hand a find over; only when the broker has it, the feed goes on from its cursor."""
         await self._outlet.put(find)
-        self.cursor = cursor
-        now = self._put_at = self._clock.now()
-        health = self.health
-        health.seen += len(find.activities)
-        health.newest = cursor.newest
-        for gap in find.gaps:
-            health.gaps[gap.reason] = health.gaps.get(gap.reason, 0) + 1
-            health.gap_seconds[gap.reason] = health.gap_seconds.get(gap.reason, 0.0) + (gap.end - gap.start) / SECOND
-        if not self._sampled and not self._of_user and not self._is_nowhere:
-            self._gaps.add(find.gaps, find.covered)
-            health.coverage = self._gaps.get(now)
-
-    def _wait(self, seconds: float) -> None:
-        """Be due after the station's seconds, but never before the server wants to be asked again."""
-        self._due_at = max(self._not_before, self._clock.wall() + self._clock.wait(seconds))
-
-    def _first_due(self) -> float:
-        """When to ask first. A run that was killed may have asked, when it was due or somewhat later, and not been able to save that."""
-        cursor, now = self.cursor, self._clock.wall()
-        due = max(cursor.due_at, self._pages.limits.banned_until)
-        if now >= due:
-            due = min(now, due + self._poll_interval) + self._poll_interval
-        # A clock that was set back must not hold up the feed for longer than it would have waited.
-        return min(due, now + max(self._poll_interval, self._clock.wait(cursor.interval))) if cursor.due_at else now
+        self.cursor, self._put_at = cursor, self._clock.now()
+        self._ledger.note(find, self._put_at)
+        self.health.newest = cursor.newest
+        if self._of_user or self._is_nowhere:
+            # Nobody knows of what it would be a share.
+            self.health.coverage = None
 
     def _tell(self) -> None:
         """Log a change of state, once; a ban is that of all feeds and not told by each."""

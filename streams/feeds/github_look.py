@@ -3,8 +3,9 @@
 from statistics import median_low
 from typing import Final, NamedTuple
 
-from streams.activity import DAY
+from streams.activity import DAY, SECOND
 from streams.feeds.github_cursor import Seen
+from streams.feeds.github_pace import updated_rate
 from streams.feeds.github_page import PAGES, Page, Shown
 
 # About a quarter of neighbours in a feed stand out of order: one known event at the foot of a page does not prove that all behind it are.
@@ -90,6 +91,15 @@ class Look:
         """What the pages show, each over its own time: between two requests a busy feed moves, and a later page may be the newer one."""
         stretches = [_stretch(page.shown) for page in self.pages if page.shown is not None]
         return Stretch(sum(each.shown for each in stretches), sum(each.span for each in stretches))
+
+    def rate(self, before: float, seconds: float) -> float:
+        """New events a second, as far as it is known: from what was known before, and so many seconds since the last complete poll."""
+        shown, span = self.stretch
+        if self.pages[0].shown is not None and not self.overlaps and span > 0:
+            return shown / span
+        if self.first and self.oldest is not None:
+            return len(self._shown) / max(1.0, (self.pages[0].asked - self.oldest) / SECOND)
+        return updated_rate(before, len(self.new), seconds)
 
     def is_stale(self, newest: int | None, now: int) -> bool:
         """Whether page 1 is an old one: it is older than what was seen (µs) and shows nothing new, or nothing that was seen."""

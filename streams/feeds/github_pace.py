@@ -1,9 +1,9 @@
 """How often each feed is asked: busy ones before they overflow, quiet ones rarely, all of them within the limits."""
 
-import random
 from collections.abc import Mapping
 from typing import Final
 
+from streams.feeds.clock import Clock
 from streams.feeds.github_cursor import GithubCursor
 from streams.feeds.github_limits import BUDGET
 
@@ -15,9 +15,11 @@ _FASTER: Final = 0.5
 _BUSIEST: Final = 0.5
 _HOUR: Final = 3600.0
 # Waits in the station's seconds: after the first failure, after many, and for what is not there.
-_SHORTEST_WAIT: Final = 30.0
-_LONGEST_WAIT: Final = 300.0
+SHORTEST_WAIT: Final = 30.0
+LONGEST_WAIT: Final = 300.0
 GONE_WAIT: Final = 3600.0
+# What is waited between two polls where the server has not said how long, in the station's seconds.
+_POLL_INTERVAL: Final = 60.0
 
 
 class Pace:
@@ -48,6 +50,39 @@ class Pace:
         return max(least, min(interval, self._cap))
 
 
+class Due:
+    """When (`at`, the wall's seconds) a feed is to be asked for next, and the `poll_interval` that the server wants between two polls.
+
+    A run that was killed may have asked, when it was due or somewhat later, and not been able to save that.
+    """
+
+    def __init__(self, clock: Clock, cursor: GithubCursor, banned_until: float) -> None:
+        self._clock = clock
+        self._not_before = 0.0
+        self.poll_interval = clock.wait(_POLL_INTERVAL) if cursor.poll_interval is None else cursor.poll_interval
+        self.at = now = clock.wall()
+        if cursor.due_at:
+            due = max(cursor.due_at, banned_until)
+            if now >= due:
+                due = min(now, due + self.poll_interval) + self.poll_interval
+            # A clock that was set back must not hold up the feed for longer than it would have waited.
+            self.at = min(due, now + max(self.poll_interval, clock.wait(cursor.interval)))
+
+    @property
+    def least(self) -> float:
+        """The poll interval in the station's seconds."""
+        return self.poll_interval * self._clock.scale
+
+    def asked(self, stated: float | None) -> None:
+        """Page 1 was asked for just now; the server may have stated another interval."""
+        self.poll_interval = self.poll_interval if stated is None else stated
+        self._not_before = self._clock.wall() + self.poll_interval
+
+    def wait(self, seconds: float) -> None:
+        """Be due after the station's seconds, but never before the server wants to be asked again."""
+        self.at = max(self._not_before, self._clock.wall() + self._clock.wait(seconds))
+
+
 def share(feed: str, rates: Mapping[str, float]) -> float:
     """A feed's part of the budget: half of it is divided evenly, half by what happens in each.
 
@@ -70,8 +105,3 @@ def updated_rate(rate: float, new: int, seconds: float) -> float:
     if seconds <= 0:
         return rate
     return max(new / seconds, (rate + new / seconds) / 2)
-
-
-def growing(failures: int) -> float:
-    """The station's seconds to wait after so many failures: each time twice as long, less up to a half at random."""
-    return min(_LONGEST_WAIT, _SHORTEST_WAIT * 2.0 ** min(failures - 1, 9)) * random.uniform(0.5, 1.0)

@@ -2,7 +2,6 @@
 
 import logging
 import re
-import time
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -13,23 +12,17 @@ import xxhash
 from streams.activity import DAY
 from streams.errors import DeadLetter
 from streams.feeds.clock import Clock
-from streams.feeds.github_limits import Limits, is_limit
+from streams.feeds.github_limits import GithubLimits, is_limit
 from streams.feeds.health import Health
-from streams.feeds.http import Answer, Unreachable, fetch
+from streams.feeds.http import Answer, Gone, RefusedToken, Unreachable, fetch
 from streams.payloads import UNDECODABLE
 from streams.times import Times
 
 _LOG: Final = logging.getLogger("nomadwatch.streams")
 SIZE: Final = 100
 PAGES: Final = 3
-# What is waited where the server has not said how long, in the station's seconds.
-_POLL_INTERVAL: Final = 60.0
 _GONE: Final = (404, 410, 451)
 _MOST_MOVES: Final = 3
-
-
-class Gone(Exception):
-    """The feed is not there, or not for us."""
 
 
 class Limited(Exception):
@@ -84,13 +77,13 @@ _decode_stub: Final = msgspec.json.Decoder(_Stub).decode
 class GithubPages:
     """Asks for pages of all feeds. `token` may be empty."""
 
-    def __init__(self, api: str, token: str, session: aiohttp.ClientSession, limits: Limits, clock: Clock) -> None:
+    def __init__(self, api: str, token: str, session: aiohttp.ClientSession, limits: GithubLimits, clock: Clock) -> None:
         self.limits = limits
         self._api = api.rstrip("/")
         self._session = session
         self._clock = clock
         self._times = Times()
-        self._refused = False
+        self._refused = RefusedToken("github", "GITHUB_TOKEN")
         self._headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
@@ -116,8 +109,8 @@ class GithubPages:
 
     async def _ask(self, place: str, etag: str | None, health: Health, *, first: bool) -> _Asked:
         """Redirects are followed here, not by the session: each is a request of the quota, and waits for its turn."""
-        if self.limits.banned:
-            health.state = self.banned_state
+        if self.limits.ban.holds:
+            health.state = self.limits.ban.state
         address = f"{self._api}{place}"
         headers = self._headers if etag is None else {**self._headers, "If-None-Match": etag}
         for moves in range(_MOST_MOVES + 1):
@@ -133,7 +126,7 @@ class GithubPages:
             if is_limit(answer):
                 health.polls["limited"] += 1
                 await self.limits.refuse(answer)
-                health.state = self.banned_state
+                health.state = self.limits.ban.state
                 _LOG.warning("github: %s", health.state)
                 raise Limited
             self.limits.allow()
@@ -141,11 +134,6 @@ class GithubPages:
                 return _Asked(answer, asked, received, moves + 1)
             address = answer.moved_to
         raise _failed(health, "failing: too many redirects")
-
-    @property
-    def banned_state(self) -> str:
-        """For a person."""
-        return f"limited until {time.strftime('%H:%M:%S', time.gmtime(self.limits.banned_until))}"
 
     def _read(self, got: _Asked, number: int, etag: str | None, health: Health) -> Page:
         answer, asked, received, requests = got
@@ -157,10 +145,7 @@ class GithubPages:
             health.state = f"not found: {answer.status}"
             raise Gone
         if answer.status != 200:
-            if answer.status == 401 and not self._refused:
-                self._refused = True
-                _LOG.warning("github: the token is refused, and nothing is seen of GitHub; set a new GITHUB_TOKEN and start again")
-            raise _failed(health, "token refused" if answer.status == 401 else f"failing: {answer.status}")
+            raise _failed(health, self._refused.say() if answer.status == 401 else f"failing: {answer.status}")
         try:
             lines = _decode_page(answer.body)
         except UNDECODABLE as error:
@@ -184,11 +169,6 @@ class GithubPages:
             # What lies in the future will be a dead letter, or comes of a clock; it must not make everything after it look old.
             time = None if time > received + DAY else min(time, received)
         return Shown(xxhash.xxh3_64_intdigest(identity), time, raw, page, line, received)
-
-
-def default_poll_interval(clock: Clock) -> float:
-    """The wall's seconds between two polls where the server has not stated any."""
-    return clock.wait(_POLL_INTERVAL)
 
 
 def _failed(health: Health, state: str) -> Unreachable:

@@ -10,11 +10,12 @@ from urllib.parse import quote
 
 import msgspec
 
+from streams.cursors import decoded
 from streams.feeds.clock import Clock
 from streams.feeds.find import Find, Outlet
-from streams.feeds.github_page import GithubPages, Gone, Limited
-from streams.feeds.health import Health
-from streams.feeds.http import Unreachable
+from streams.feeds.github_page import GithubPages, Limited
+from streams.feeds.health import Health, Popularity
+from streams.feeds.http import Gone, Unreachable
 from streams.payloads import UNDECODABLE
 from streams.watchlist import Watchlist
 
@@ -26,15 +27,15 @@ _PACE: Final = 5.0
 _SECOND: Final = 1_000_000
 _ARTEFACT: Final = "software"
 
-Popularity = tuple[str, str, str, float]
-
 
 class Stated(msgspec.Struct):
-    """What GitHub states of a repository; `subscribers_count` are its watchers."""
+    """What GitHub states of a repository; `subscribers_count` are its watchers. An old cursor has no `id` (then 0) and no `full_name`."""
 
     stargazers_count: int
     forks_count: int
     subscribers_count: int | None = None
+    id: int = 0
+    full_name: str = ""
 
 
 class Known(msgspec.Struct, array_like=True):
@@ -46,18 +47,19 @@ class Known(msgspec.Struct, array_like=True):
 
 
 _decode_stated: Final = msgspec.json.Decoder(Stated).decode
-_decode_cursor: Final = msgspec.json.Decoder(Known).decode
+_decode: Final = msgspec.json.Decoder(Known).decode
 
 
 class GithubPopularity:
     """Stars, forks and watchers of the watched repositories that are named or have been seen, summed up for each project.
 
-    A sum is unknown until every repository of its project was looked at. One that is gone is forgotten, and so is at the start what an
-    earlier run knew that is of no project of the watchlist any more.
+    A sum is unknown until every repository of its project was looked at. One that was renamed is known by both names and counts once. One
+    that is gone, or has moved to where nobody is watched, is forgotten, and so is at the start what an earlier run knew that is of no
+    project of the watchlist any more.
     """
 
     def __init__(self, pages: GithubPages, outlet: Outlet, clock: Clock, cursors: Mapping[str, bytes], watchlist: Watchlist) -> None:
-        self._pages, self._outlet, self._clock = pages, outlet, clock
+        self._pages, self._outlet, self._clock, self._watchlist = pages, outlet, clock, watchlist
         self._known = dict(_still_watched(cursors, watchlist))
         # Not among the feeds: it has no events and no mark that others would wait for.
         self.health = Health("github:repositories", "github")
@@ -65,17 +67,18 @@ class GithubPopularity:
     def see(self, repositories: Iterable[tuple[str, str]]) -> None:
         """Take up (name, project) of watched repositories."""
         for name, project in repositories:
-            known = self._known.setdefault(name.casefold(), Known(project))
-            known.project = project
+            self._known.setdefault(name.casefold(), Known(project))
 
     def get(self) -> Iterator[Popularity]:
         """(project, artefact, kind, value)."""
-        sums: dict[str, list[Stated | None]] = {}
-        for known in self._known.values():
-            sums.setdefault(known.project, []).append(known.stated)
-        for project, stated in sorted(sums.items()):
-            complete = [each for each in stated if each is not None]
-            if len(complete) < len(stated):
+        stated: dict[str, dict[int | str, Stated | None]] = {}
+        # Of the names of one repository the one that was looked at last.
+        for name, known in sorted(self._known.items(), key=lambda item: item[1].at):
+            number = known.stated.id if known.stated is not None else 0
+            stated.setdefault(known.project, {})[number or name] = known.stated
+        for project, each_once in sorted(stated.items()):
+            complete = [each for each in each_once.values() if each is not None]
+            if len(complete) < len(each_once):
                 continue
             yield project, _ARTEFACT, "stars", sum(each.stargazers_count for each in complete)
             yield project, _ARTEFACT, "forks", sum(each.forks_count for each in complete)
@@ -94,14 +97,19 @@ class GithubPopularity:
     async def _look(self, name: str) -> None:
         known = self._known[name]
         try:
-            known.stated = _decode_stated(await self._pages.repository(quote(name), self.health))
+            stated = _decode_stated(await self._pages.repository(quote(name), self.health))
+            project = _project_of(self._watchlist, name, stated)
         except Gone:
-            del self._known[name]
-            known.stated = None
+            project = None
         except (Limited, Unreachable, *UNDECODABLE):
             # What was stated before still stands; its turn comes again behind the others'.
             known.at = self._clock.now() - round(0.9 * _EVERY * _SECOND)
             return
+        if project is None:
+            del self._known[name]
+            known.stated = None
+        else:
+            known.project, known.stated = project, stated
         known.at = self._clock.now()
         await self._outlet.put(Find(feed=POPULARITY_CURSOR + name, platform="github", cursor=msgspec.json.encode(known)))
 
@@ -110,9 +118,26 @@ def _still_watched(cursors: Mapping[str, bytes], watchlist: Watchlist) -> Iterat
     """What cursors say of the repositories that are watched today, each with today's project, by name."""
     for key, value in cursors.items():
         name = key.removeprefix(POPULARITY_CURSOR)
-        project = watchlist.project_of("github", name) if name != key else None
+        if name == key:
+            continue
+        known = decoded(key, _decode, value)
+        project = _project_of(watchlist, name, known.stated) if known.stated is not None else None
         if project is not None:
-            known = _decode_cursor(value)
             known.project = project
-            if known.stated is not None:
-                yield name, known
+            yield name, known
+
+
+def _project_of(watchlist: Watchlist, name: str, stated: Stated) -> str | None:
+    """Whose a repository is: where it stands today says so. One that is named in the watchlist stays there if it has moved to nobody's.
+
+    >>> from streams.watchlist import Project
+    >>> watchlist = Watchlist([Project("olmo", github=("allenai",)), Project("one", github=("Other/One",))])
+    >>> [_project_of(watchlist, "allenai/a", Stated(0, 0, full_name=name)) for name in ("AllenAI/b", "other/one", "else/b", "")]
+    ['olmo', 'one', None, 'olmo']
+    >>> _project_of(watchlist, "other/one", Stated(0, 0, full_name="else/one"))
+    'one'
+    """
+    project = watchlist.project_of("github", stated.full_name or name)
+    if project is None and any(name == place.casefold() for each in watchlist.projects for place in each.github):
+        return watchlist.project_of("github", name)
+    return project

@@ -7,6 +7,8 @@ from typing import Final, Literal
 Outcome = Literal["new", "unchanged", "limited", "failed"]
 OUTCOMES: Final[tuple[Outcome, ...]] = ("new", "unchanged", "limited", "failed")
 Row = tuple[str, dict[str, str], float]
+# (project, artefact, kind, value): how popular what is watched is, as the platform states it.
+Popularity = tuple[str, str, str, float]
 
 
 @dataclass(slots=True)
@@ -15,7 +17,8 @@ class Health:
 
     `polls` counts HTTP requests by outcome: 200, 304, 403 and 429, everything else (broken bodies too). `seen` counts activities of its own
     finds, `gap_seconds` and `gaps` the ledger's rows by reason. Unknown is None: `newest` (µs, the newest event time seen), `coverage`
-    (0 to 1, the trailing hour's estimate), `remaining` (requests left of the quota).
+    (0 to 1, the trailing hour's estimate), `remaining` (requests left of the quota). `late_after` (µs) is how long it may say nothing of
+    what it saw although it is well, where that is longer than what holds for all feeds.
     """
 
     feed: str
@@ -28,6 +31,7 @@ class Health:
     newest: int | None = None
     coverage: float | None = None
     remaining: int | None = None
+    late_after: int = 0
 
     def rows(self, now: int) -> Iterator[Row]:
         """(name, labels, value) of the catalogue's group H; `now` in µs."""

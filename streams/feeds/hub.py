@@ -7,7 +7,7 @@ huggingface:changes                      the others that have changed, as far as
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -15,20 +15,22 @@ import aiohttp
 import msgspec
 
 from streams.activity import HOUR, SECOND
+from streams.cursors import decoded
 from streams.feeds.context import Context
 from streams.feeds.find import Find, Gap
-from streams.feeds.http import Unreachable
+from streams.feeds.health import Popularity
+from streams.feeds.http import Gone, Unreachable
 from streams.feeds.hub_activities import HubActivities
 from streams.feeds.hub_changes import Change, HubChanges
-from streams.feeds.hub_client import LIMITS_FEED, PLATFORM, Gone, HubClient
-from streams.feeds.hub_ledger import MARGIN, PATIENCE, Ledger
+from streams.feeds.hub_client import PLATFORM, HubClient
 from streams.feeds.hub_letters import HubLetters
-from streams.feeds.hub_limits import Limits
+from streams.feeds.hub_limits import LIMITS_FEED, HubLimits
 from streams.feeds.hub_repository import HubRepository, Look
 from streams.feeds.hub_shapes import FOLDERS
 from streams.feeds.hub_state import State, decode_state, encode_state
-from streams.feeds.hub_walk import OVERLAP, HubWalks, Walk, WalkCursor, decode_walk, encode_walk
-from streams.feeds.hub_watched import GIVEN_UP, HubWatched, Popularity, Watch
+from streams.feeds.hub_walk import OVERLAP, HubWalks, Walk, decode_walk, encode_walk
+from streams.feeds.hub_watched import GIVEN_UP, HubWatched, Watch
+from streams.feeds.ledger import MARGIN, PATIENCE, Ledger
 from streams.identities import Identities
 
 _LOG: Final = logging.getLogger(__name__)
@@ -48,6 +50,9 @@ class _Cursor(msgspec.Struct, array_like=True):
     mark: int | None = None
 
 
+_decode: Final = msgspec.msgpack.Decoder(_Cursor).decode
+
+
 class HubPoller:
     """All feeds of the Hub; `token` may be empty."""
 
@@ -57,7 +62,7 @@ class HubPoller:
         self._clock = clock
         self._interval = context.interval_cap
         self._began = clock.now()
-        self._limits = Limits(clock.wall, cursors.get(LIMITS_FEED))
+        self._limits = HubLimits(clock.wall, cursors.get(LIMITS_FEED))
         self._client = HubClient(endpoint, token, session, self._limits, outlet, clock)
         identities = Identities(context.actor_key, watchlist, include_bots=context.include_bots, platform=PLATFORM)
         self._activities = HubActivities(identities, context.actor_key)
@@ -65,17 +70,20 @@ class HubPoller:
         names: dict[str, str] = {}
         self._watched = HubWatched(watchlist, names)
         self._states = {key: value for key, value in cursors.items() if key.startswith(REPOSITORY)}
+        # What cannot be read is said before anything is asked, in one line: a task's exception is none.
+        for key, state in self._states.items():
+            decode_state(key, state)
         self._walks: list[tuple[HubWalks, Ledger]] = []
         for artefact, folder in FOLDERS.items():
             feed = f"{PLATFORM}:{folder}"
-            cursor = decode_walk(cursors[feed]) if feed in cursors else WalkCursor()
+            cursor = decode_walk(feed, cursors.get(feed))
             health = context.feeds.open(feed, PLATFORM)
             walks = HubWalks(artefact, self._client, self._activities, self._letters, health, clock, names, cursor)
             self._walks.append((walks, Ledger(health, cursor.mark, self._began, walks.encode)))
         self._changes = HubChanges(self._began)
         self._ledgers = {
-            feed: Ledger(context.feeds.open(feed, PLATFORM), _mark(cursors.get(feed)), self._began, _encode, share, self._watched.reached)
-            for feed, share in ((REPOSITORIES, None), (CHANGES, self._changes.share))
+            feed: Ledger(context.feeds.open(feed, PLATFORM), _mark(cursors, feed), self._began, _encode, share=share, reached=reached)
+            for feed, share, reached in ((REPOSITORIES, None, self._watched.reached), (CHANGES, self._changes.share, None))
         }
         self._lookers = {
             feed: HubRepository(self._client, self._activities, self._letters, ledger.health) for feed, ledger in self._ledgers.items()
@@ -186,7 +194,7 @@ class HubPoller:
         listed, known_to = watch.listed, min(now, watch.listed_at)
         try:
             looker = self._lookers[REPOSITORIES]
-            look = await looker.look(watch.place, listed, decode_state(before) if before else None, now, likers=True)
+            look = await looker.look(watch.place, listed, decode_state(key, before) if before else None, now, likers=True)
         except Unreachable:
             await self._fail(watch, ledger)
             return
@@ -220,7 +228,7 @@ class HubPoller:
     async def _keep_likes(self, ledger: Ledger, key: str, before: bytes, look: Look) -> None:
         """Save the times of likes before they are published: a like has none of its own, and must not be published with two."""
         likes = {activity.actor: activity.occurred_at for activity in look.activities if activity.kind == "like"}
-        earlier = decode_state(before)
+        earlier = decode_state(key, before)
         if likes and likes != earlier.pending:
             pending = encode_state(msgspec.structs.replace(earlier, pending=likes))
             async with ledger.lock:
@@ -250,12 +258,14 @@ class HubPoller:
             now = self._clock.now()
             patience = max(PATIENCE, round(3 * self._interval * SECOND))
             # Where there are more repositories than the quota has looks for, a round takes as long as it takes, and nothing is missed.
-            around = max(patience, round(2 * self._watched.round))
-            await self._mark(self._ledgers[REPOSITORIES], self._watched.complete_to(now), now, min(around, _LONGEST_ROUND))
+            around = min(round(2 * self._watched.round), _LONGEST_ROUND)
+            watched, changes = self._ledgers[REPOSITORIES], self._ledgers[CHANGES]
+            watched.health.late_after, changes.health.late_after = around, patience
+            await self._mark(watched, self._watched.complete_to(now), now, max(patience, around))
             times = [walks.cursor.began for walks, _ in self._walks]
             times += [self._changes.oldest() or now]
             known = [time for time in times if time is not None]
-            if await self._mark(self._ledgers[CHANGES], min(known) if len(known) == len(times) else None, now, patience):
+            if await self._mark(changes, min(known) if len(known) == len(times) else None, now, patience):
                 # Only what stands in the ledger is given up.
                 self._changes.forget(now - patience)
             for _, ledger in self._walks:
@@ -279,11 +289,12 @@ class HubPoller:
                     covered = ledger.cover(mark if ledger.mark is None else ledger.mark, mark)
                     await self._put(ledger, ledger.find(covered=covered, mark=mark))
                 return False
-            reason = "limited" if self._limits.banned else "quota" if ledger.health.state == "ok" else "failed"
-            gap = ledger.overdue(now, patience, reason)
-            if gap is not None:
-                await self._put(ledger, ledger.find(gaps=[gap], mark=gap.end))
-            return gap is not None
+            reason = "limited" if self._limits.ban.holds else "quota" if ledger.health.state == "ok" else "failed"
+            # No row for every few seconds of it.
+            gaps = ledger.overdue(now - patience, reason, least=patience // 3)
+            if gaps:
+                await self._put(ledger, ledger.find(gaps=gaps, mark=gaps[-1].end))
+            return bool(gaps)
 
     async def _put(self, ledger: Ledger, find: Find) -> None:
         """Hand a find over; only when the broker has it, it is counted and the mark moves."""
@@ -297,8 +308,8 @@ class HubPoller:
         await asyncio.sleep(self._clock.wait(seconds))
 
 
-def _mark(cursor: bytes | None) -> int | None:
-    return msgspec.msgpack.decode(cursor, type=_Cursor).mark if cursor is not None else None
+def _mark(cursors: Mapping[str, bytes], feed: str) -> int | None:
+    return decoded(feed, _decode, cursors[feed]).mark if feed in cursors else None
 
 
 def _encode(mark: int | None) -> bytes:

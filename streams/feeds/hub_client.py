@@ -1,10 +1,7 @@
 """Asking the Hub: addresses, the quota, and every way in which an answer can fail, told apart by the reaction wanted."""
 
 import asyncio
-import logging
-import random
 import re
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
@@ -17,25 +14,20 @@ from yarl import URL
 from streams.feeds.clock import Clock
 from streams.feeds.find import Find, Outlet
 from streams.feeds.health import Health
-from streams.feeds.http import Answer, Unreachable, fetch
-from streams.feeds.hub_limits import Limits
+from streams.feeds.http import Answer, Gone, RefusedToken, Unreachable, fetch, growing
+from streams.feeds.hub_limits import LIMITS_FEED, HubLimits
 from streams.payloads import UNDECODABLE
 
-LIMITS_FEED: Final = "huggingface:limits"
 PLATFORM: Final = "huggingface"
 # Who cannot be reached is asked again after 1 s of the station's, then 2 s, …, each shortened by up to a half at random.
 _TRIES: Final = 5
+_SHORTEST_WAIT: Final = 1.0
 _LONGEST_WAIT: Final = 300.0
-_LOG: Final = logging.getLogger("nomadwatch.streams")
 _GONE: Final = (403, 404, 410, 451)
 _LINKS: Final = re.compile(r"<([^>]*)>([^<]*)")
 
 T = TypeVar("T")
 Params = Sequence[tuple[str, str | int]]
-
-
-class Gone(Exception):
-    """What was asked for is not there, or not for us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +43,11 @@ class Page(Generic[T]):
 class HubClient:
     """Makes all requests of all feeds, one at a time. `token` may be empty."""
 
-    def __init__(self, endpoint: str, token: str, session: aiohttp.ClientSession, limits: Limits, outlet: Outlet, clock: Clock) -> None:
+    def __init__(self, endpoint: str, token: str, session: aiohttp.ClientSession, limits: HubLimits, outlet: Outlet, clock: Clock) -> None:
         self._endpoint = endpoint.rstrip("/")
         self._session = session
         self._limits = limits
-        self._refused = False
+        self._refused = RefusedToken(PLATFORM, "HF_TOKEN")
         self._outlet = outlet
         self._clock = clock
         # Empty must not mean: look for one on this machine. The User-Agent is the session's own.
@@ -90,7 +82,7 @@ class HubClient:
             try:
                 answer = await self._ask(address, health)
                 if answer is not None:
-                    page = Page(decode(answer.body), address, self._next(answer), self._clock.now())
+                    page = Page(decode(answer.body), address, self._next(address, answer), self._clock.now())
                     health.polls["new"] += 1
                     health.state = "ok"
                     return page
@@ -111,11 +103,11 @@ class HubClient:
                 raise Unreachable(f"failing: {error}") from error
             self._limits.note(answer.headers)
             if answer.status == 429:
-                self._limits.ban(answer.headers)
+                self._limits.refuse(answer.headers)
             health.remaining = self._limits.remaining
         if answer.status == 429:
             health.polls["limited"] += 1
-            health.state = f"limited until {time.strftime('%H:%M:%S', time.gmtime(self._limits.banned_until))}"
+            health.state = self._limits.ban.state
             # Whoever starts next must know of it, even if this process dies while it waits.
             await self._outlet.put(Find(feed=LIMITS_FEED, platform=PLATFORM, cursor=self._limits.cursor))
             return None
@@ -123,28 +115,32 @@ class HubClient:
             health.polls["failed"] += 1
             raise Gone
         if answer.status == 401:
-            if not self._refused:
-                self._refused = True
-                _LOG.warning("huggingface: the token is refused, and nothing is seen of the Hub; set a new HF_TOKEN and start again")
-            raise Unreachable("token refused")
+            raise Unreachable(self._refused.say())
         if answer.status != 200:
             raise Unreachable(f"failing: {answer.status}")
         return answer
 
     def growing(self, failures: int) -> float:
         """How long to wait after so many failures, in the wall's seconds."""
-        return self._clock.wait(min(_LONGEST_WAIT, 2.0 ** (failures - 1)) * random.uniform(0.5, 1.0))
+        return self._clock.wait(growing(failures, _SHORTEST_WAIT, _LONGEST_WAIT))
 
-    def _next(self, answer: Answer) -> str | None:
-        """The next page's address at our endpoint, whatever host a mirror names: the token goes nowhere else.
+    def _next(self, address: str, answer: Answer) -> str | None:
+        """The page after one, at our endpoint, whatever host a mirror names: the token goes nowhere else. Raises `Unreachable`.
 
         Several `Link` headers, or several links in one, are all looked at.
         """
         for header in answer.headers.getall("Link", []):
-            for address, rest in _LINKS.findall(header):
+            for link, rest in _LINKS.findall(header):
                 if 'rel="next"' in rest or "rel=next" in rest:
-                    url = URL(address, encoded=True)
-                    if url.absolute and url.origin() == URL(self._endpoint).origin():
-                        return str(url)
-                    return self._endpoint + url.raw_path_qs
+                    return self._here(address, link)
         return None
+
+    def _here(self, address: str, link: str) -> str:
+        """Where a link on a page of ours leads, taken as if it were ours."""
+        try:
+            url = URL(address, encoded=True).join(URL(link, encoded=True))
+            ours = URL(self._endpoint).origin()
+            # Nothing but path and query is taken over: a host, or a name and password in front of it, would go with the token.
+            return f"{ours if url.origin() == ours else self._endpoint}{url.raw_path_qs}"
+        except ValueError:
+            raise Unreachable("failing: broken link") from None

@@ -11,8 +11,9 @@ from streams.activity import DAY, SECOND, Activity
 from streams.errors import DeadLetter
 from streams.feeds.find import Gap
 from streams.feeds.health import Health
+from streams.feeds.http import Gone
 from streams.feeds.hub_activities import DELETED, HubActivities, Place
-from streams.feeds.hub_client import Gone, HubClient
+from streams.feeds.hub_client import HubClient
 from streams.feeds.hub_letters import HubLetters
 from streams.feeds.hub_shapes import (
     Details,

@@ -4,6 +4,8 @@ from typing import Final
 
 import msgspec
 
+from streams.cursors import decoded
+
 _MOST_THREADS: Final = 5_000
 _MOST_KNOWN: Final = 50_000
 
@@ -42,7 +44,12 @@ class State(msgspec.Struct, array_like=True):
 
 
 encode_state: Final = msgspec.msgpack.Encoder().encode
-decode_state: Final = msgspec.msgpack.Decoder(State).decode
+_decode: Final = msgspec.msgpack.Decoder(State).decode
+
+
+def decode_state(key: str, data: bytes) -> State:
+    """What a cursor holds. Raises `StreamsError` for what is none."""
+    return decoded(key, _decode, data)
 
 
 def shows_the_same(before: ThreadState, now: ThreadState) -> bool:

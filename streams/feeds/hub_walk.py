@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from streams.activity import DAY, MINUTE, Activity, hash_name
+from streams.cursors import decoded
 from streams.errors import DeadLetter
 from streams.feeds.clock import Clock
 from streams.feeds.find import Gap
@@ -43,7 +44,12 @@ class WalkCursor(msgspec.Struct, array_like=True):
 
 
 encode_walk: Final = msgspec.msgpack.Encoder().encode
-decode_walk: Final = msgspec.msgpack.Decoder(WalkCursor).decode
+_decode: Final = msgspec.msgpack.Decoder(WalkCursor).decode
+
+
+def decode_walk(feed: str, data: bytes | None) -> WalkCursor:
+    """The cursor of an earlier run, or a new one. Raises `StreamsError` for what is none."""
+    return WalkCursor() if data is None else decoded(feed, _decode, data)
 
 
 def expand(artefact: str) -> list[tuple[str, str | int]]:

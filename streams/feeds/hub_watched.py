@@ -7,7 +7,7 @@ from typing import Final
 
 from streams.activity import DAY
 from streams.errors import DeadLetter
-from streams.feeds.health import Health
+from streams.feeds.health import Health, Popularity
 from streams.feeds.hub_activities import HubActivities, Place
 from streams.feeds.hub_client import HubClient
 from streams.feeds.hub_letters import HubLetters
@@ -15,7 +15,6 @@ from streams.feeds.hub_shapes import FOLDERS, Listed, decode_list, read_listed
 from streams.feeds.hub_walk import expand
 from streams.watchlist import Watchlist
 
-Popularity = tuple[str, str, str, int]
 # Looks in vain, one after the other, after which nobody waits for a repository any more.
 GIVEN_UP: Final = 4
 # What is known to have changed is looked at before all that is only due.
@@ -156,7 +155,7 @@ class HubWatched:
     def complete_to(self, now: int) -> int | None:
         """Up to when everything of the watched is known: the oldest look or listing. None while one has never been; without any, now.
 
-        Those that are gone, or that always fail, are not waited for: the ledger tells of them.
+        Those that are gone or always fail are not waited for. Of what fails the ledger tells; of what is gone nothing can be had.
         """
         watches = [watch for watch in self.by_key.values() if not watch.gone and watch.failures < GIVEN_UP]
         if len(self._times) < len(self.owners) * len(FOLDERS) or any(watch.first for watch in watches):

@@ -140,7 +140,7 @@ class KafkaOutlet:
                     self.coverage.add(find.feed, start, end, health.coverage)
             marks[find.feed] = max(find.complete_to, before)
         for cover in find.covered:
-            self.coverage.add(find.feed, cover.start, cover.end)
+            self.coverage.add(find.feed, cover.start, cover.end, find.share)
 
     async def _save(self, cursors: Mapping[str, bytes | None]) -> None:
         sent = [await self._delivery.send(self._topics.cursors, 0, value, feed.encode()) for feed, value in cursors.items()]
@@ -168,7 +168,8 @@ class KafkaOutlet:
         """Show how the feeds are doing."""
         now = self._clock.now()
         letters: list[Row] = [("nomadwatch_dead_letters_total", {"reason": reason}, n) for reason, n in self._letters.items()]
-        rows = [*self._feeds.rows(now), *self.coverage.rows(now), *letters, *self.more_rows()]
+        late_after = {feed: health.late_after for feed, health in self._feeds.by_name.items()}
+        rows = [*self._feeds.rows(now), *self.coverage.rows(now, late_after), *letters, *self.more_rows()]
         states = {feed: health.state for feed, health in self._feeds.by_name.items()}
         key, value = self._report(now, rows, states)
         await self._delivery.acknowledged([await self._delivery.send(self._topics.measurements, 0, value, key)])

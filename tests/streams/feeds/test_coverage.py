@@ -2,7 +2,7 @@
 
 import pytest
 
-from streams.activity import DAY, HOUR, MINUTE
+from streams.activity import DAY, HOUR, MINUTE, SECOND
 from streams.feeds.coverage import COVERAGE_CURSOR, Coverage
 
 FEED = "github:/orgs/allenai/events"
@@ -81,3 +81,53 @@ def test_only_what_has_changed_is_to_be_saved() -> None:
 
 def test_what_was_never_covered_is_unknown() -> None:
     assert share(Coverage(SETTLING)) is None
+
+
+def asked_every(seconds: int, until: int) -> Coverage:
+    """The coverage of a feed that is well and saw everything up to its last look, which was at most so many seconds ago."""
+    coverage = Coverage(SETTLING)
+    last = until // (seconds * SECOND) * seconds * SECOND
+    coverage.add(FEED, last - 3 * HOUR, last)
+    return coverage
+
+
+@pytest.mark.parametrize("seconds", [300, 1_900, 2_880])
+def test_a_feed_that_is_asked_rarely_and_is_well_covers_the_hour_at_every_moment(seconds: int) -> None:
+    late_after = {FEED: 3 * seconds * SECOND // 2}
+    for now in range(NOW, NOW + 3 * HOUR, 97 * SECOND):
+        coverage = asked_every(seconds, now)
+        assert coverage.share("github", "watched", "1h", now, late_after) == 1.0
+        shown = {labels["window"]: value for _, labels, value in coverage.rows(now, late_after)}
+        assert shown["1h"] == 1.0
+        assert shown["24h"] < 1.0, "only the hour leaves out what was not asked for yet"
+
+
+def test_a_feed_that_is_late_is_not_covered_from_then_on() -> None:
+    """It is asked every 1,900 s, so after 2,850 s it is late."""
+    late_after = {FEED: 2_850 * SECOND}
+    coverage = Coverage(SETTLING)
+    coverage.add(FEED, NOW - 5 * HOUR, NOW)
+    shares = [coverage.share("github", "watched", "1h", NOW + minute * MINUTE, late_after) or 0.0 for minute in range(120)]
+    assert shares[:47] == [1.0] * 47
+    # The hour begins nine minutes before the last look, and only what is overdue counts of the silence.
+    assert shares[50] == pytest.approx((9 + 20 / 60) / 11)
+    assert shares[60:] == [0.0] * 60
+    assert sorted(shares, reverse=True) == shares
+
+
+def test_of_a_feed_that_may_be_silent_for_longer_than_an_hour_nothing_is_known() -> None:
+    late_after = {FEED: 2 * HOUR}
+    coverage = Coverage(SETTLING)
+    coverage.add(FEED, NOW - 5 * HOUR, NOW - 70 * MINUTE)
+    assert coverage.share("github", "watched", "1h", NOW, late_after) is None
+    assert coverage.share("github", "watched", "24h", NOW, late_after) is not None
+    coverage.add("github:/orgs/other/events", NOW - 2 * HOUR, NOW)
+    assert coverage.share("github", "watched", "1h", NOW, late_after) == 1.0
+    assert coverage.share("github", "watched", "1h", NOW) == 0.5
+
+
+def test_a_gap_counts_although_the_feed_may_be_silent_for_long() -> None:
+    coverage = Coverage(SETTLING)
+    coverage.add(FEED, NOW - 2 * HOUR, NOW - 40 * MINUTE)
+    coverage.add(FEED, NOW - 37 * MINUTE, NOW)
+    assert coverage.share("github", "watched", "1h", NOW, {FEED: 2_850 * SECOND}) == pytest.approx(49 / 52)

@@ -18,7 +18,7 @@ from streams.errors import StreamsError
 from streams.feeds.clock import Clock
 from streams.feeds.github_cursor import GithubCursor, decode_github
 from streams.feeds.github_feed import GithubFeed
-from streams.feeds.github_limits import LIMITS_FEED, Limits, is_limit
+from streams.feeds.github_limits import LIMITS_FEED, GithubLimits, is_limit
 from streams.feeds.github_pace import Pace
 from streams.feeds.github_page import GithubPages
 from streams.feeds.health import Feeds
@@ -52,8 +52,8 @@ class Hand:
 
         monkeypatch.setattr(asyncio, "sleep", slept)
 
-    def limits(self, token: str = "t", cursor: bytes | None = None) -> Limits:
-        return Limits(token, Clock(wall=lambda: self.time), cursor, self._save)
+    def limits(self, token: str = "t", cursor: bytes | None = None) -> GithubLimits:
+        return GithubLimits(token, Clock(wall=lambda: self.time), cursor, self._save)
 
     async def _save(self, cursor: bytes) -> None:
         self.saved.append(cursor)
@@ -64,7 +64,7 @@ def hand(monkeypatch: pytest.MonkeyPatch) -> Hand:
     return Hand(monkeypatch)
 
 
-async def turns(hand: Hand, limits: Limits, count: int, *, first: bool = True) -> list[float]:
+async def turns(hand: Hand, limits: GithubLimits, count: int, *, first: bool = True) -> list[float]:
     """When so many requests may be made, one after the other."""
     times = []
     for _ in range(count):
@@ -100,11 +100,11 @@ def test_a_ban_lasts_as_long_as_it_says(hand: Hand, status: int, headers: dict[s
         again = hand.limits(cursor=hand.saved[-1])
         for each in (limits, again):
             hand.time = 1_000_000.0
-            assert each.banned
+            assert each.ban.holds
             (begun,) = await turns(hand, each, 1)
             assert seconds <= begun - 1_000_000 <= seconds + 1
         hand.time = 1_000_000.0
-        assert not hand.limits("another token", hand.saved[-1]).banned
+        assert not hand.limits("another token", hand.saved[-1]).ban.holds
 
     asyncio.run(scenario())
 
@@ -177,6 +177,47 @@ def test_without_a_token_no_hour_has_more_than_the_budget_over_restarts_too(hand
             limits = hand.limits("", hand.saved[-1])
             times += await turns(hand, limits, 3, first=False)
         assert min(later - earlier for earlier, later in zip(times, times[55:], strict=False)) >= 3_600
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("ahead", [0, 600, -600])
+@pytest.mark.parametrize("left", [0, 1_000])
+def test_a_spent_share_is_waited_for_by_the_servers_clock(hand: Hand, left: int, ahead: int) -> None:
+    """`ahead`: by how much our clock is. A date in the future may be wrong, and shortens no wait."""
+
+    async def scenario() -> None:
+        limits = hand.limits()
+        server = hand.time - ahead
+        stated: Any = {"x_ratelimit_limit": "5000", "x_ratelimit_remaining": str(left), "x_ratelimit_reset": str(server + 300)}
+        limits.note(answer(date=formatdate(server, usegmt=True), **stated))
+        assert limits.held
+        (begun,) = await turns(hand, limits, 1)
+        assert 300 <= begun - 1_000_000 - max(0, -ahead) <= 301
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("kind", ["ban", "quota", "spread", "budget"])
+def test_a_clock_that_is_set_back_holds_up_nobody_for_longer_than_was_meant(hand: Hand, kind: str) -> None:
+    async def scenario() -> None:
+        limits = hand.limits("" if kind == "budget" else "t")
+        match kind:
+            case "ban":
+                await limits.refuse(answer(429, retry_after="600"))
+            case "quota" | "spread":
+                left = 900 if kind == "quota" else 1_600
+                stated: Any = {"x_ratelimit_limit": "5000", "x_ratelimit_remaining": str(left), "x_ratelimit_reset": str(hand.time + 600)}
+                limits.note(answer(**stated))
+            case "budget":
+                await turns(hand, limits, 55)
+        hand.time -= 7_200
+        before = hand.time
+        (begun,) = await turns(hand, limits, 1)
+        longest = {"ban": 600, "quota": 600, "spread": 1, "budget": 3_600}[kind]
+        assert begun - before <= longest + 1
+        if kind in ("ban", "quota"):
+            assert begun - before >= 600
 
     asyncio.run(scenario())
 
@@ -306,15 +347,23 @@ def test_what_the_ledger_has_already_is_not_missed_twice() -> None:
     """A feed fails for long and then turns out to have overflowed."""
 
     async def scenario() -> None:
-        async with ScriptedGithub.open(scale=3_600) as server:
+        async with ScriptedGithub.open(scale=600) as server:
             server.happen(20, ago=3_600)
             async with polling(server, MemoryOutlet(), interval_cap=60.0) as run:
                 await until(lambda: len(run.outlet.ids()) == 20)
-                server.script = lambda server, path, page: web.Response(status=500) if path == ORG else None
-                health = run.feeds.by_name[FEED]
-                await until(lambda: health.gaps.get("failed", 0) >= 2)
-                server.happen(300, ago=5)
-                server.script = None
+
+                def script(server: ScriptedGithub, path: str, page: int) -> web.Response | None:
+                    if path != ORG:
+                        return None
+                    rows = run.outlet.gaps()
+                    if len(rows) < 2:
+                        return web.Response(status=500)
+                    # Behind the last row, and long before this request: that row ends a minute before it was written.
+                    server.happen(300, at=rows[-1][2] + 2_000_000)
+                    server.script = None
+                    return None
+
+                server.script = script
                 await until(lambda: len(run.outlet.ids()) == 320)
                 gaps = run.outlet.gaps()
                 assert gaps[-1][0] == "overflow"
@@ -495,7 +544,7 @@ def test_a_feed_is_late_by_its_own_interval_where_that_is_long(token: str) -> No
             pass
 
         async with open_session("tests") as session:
-            limits = Limits(token, clock, None, save)
+            limits = GithubLimits(token, clock, None, save)
             feed = GithubFeed(
                 ORG,
                 cursor,

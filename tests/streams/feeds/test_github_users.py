@@ -111,9 +111,9 @@ def test_what_was_there_before_is_a_gap_when_it_is_not_found_any_more() -> None:
             async with polling(server, MemoryOutlet(), interval_cap=60.0) as run:
                 await until(lambda: len(run.outlet.ids()) == 3)
                 server.script = without(ORG, USER)
-                await until(lambda: run.feeds.by_name[FEED].gaps.get("failed", 0) >= 1)
+                health = run.feeds.by_name[FEED]
+                await until(lambda: health.gaps.get("failed", 0) >= 1 and health.state == f"not found: 404; asked for as {USERS}")
                 assert run.outlet.gaps(USERS) == []
-                assert run.feeds.by_name[FEED].state == f"not found: 404; asked for as {USERS}"
 
     asyncio.run(scenario())
 

@@ -16,11 +16,11 @@ from streams.feeds.find import Find
 from streams.feeds.health import Health
 from streams.feeds.hub import CHANGES, REPOSITORIES
 from streams.feeds.hub_activities import HubActivities
-from streams.feeds.hub_client import LIMITS_FEED
-from streams.feeds.hub_ledger import PATIENCE, Ledger
 from streams.feeds.hub_letters import HubLetters
+from streams.feeds.hub_limits import LIMITS_FEED
 from streams.feeds.hub_shapes import read_listed
 from streams.feeds.hub_watched import HubWatched
+from streams.feeds.ledger import PATIENCE, Ledger
 from streams.identities import Identities
 from tests.streams.feeds.hub_small import DAY, MINUTE, WATCHLIST, Kept, Repo, SmallHub, Station, ago, now, sha, station
 from tests.streams.made import KEY
@@ -442,10 +442,10 @@ def test_a_feed_that_does_not_get_on_after_a_restart_is_told_to_the_last_minute(
     told = []
     for minute in range(0, 24 * 60, 5):
         now = began + minute * MINUTE
-        gap = ledger.overdue(now, PATIENCE, "failed")
-        if gap is not None:
-            told.append(gap)
-            ledger.note(ledger.find(gaps=[gap], mark=gap.end), now)
+        gaps = ledger.overdue(now - PATIENCE, "failed", least=PATIENCE // 3)
+        if gaps:
+            told += gaps
+            ledger.note(ledger.find(gaps=gaps, mark=gaps[-1].end), now)
     assert ledger.mark is not None
     assert now - ledger.mark < 2 * PATIENCE
     assert [gap.start for gap in told] == [began - behind * 1_000_000, *(gap.end for gap in told[:-1])], "without a hole"

@@ -15,7 +15,7 @@ def test_a_state_of_the_largest_size_is_below_a_megabyte_and_comes_back_whole() 
     state = State(NOW, "f" * 40, list(range(1 << 63, (1 << 63) + 64)), NOW, bounded(threads, NOW), 20_000, likers, 77)
     record = encode_state(state)
     assert 100_000 < len(record) < MOST
-    assert decode_state(record) == state
+    assert decode_state("a", record) == state
 
 
 def test_threads_whose_events_do_not_fit_count_them_as_known() -> None:
@@ -30,4 +30,4 @@ def test_the_cursor_of_a_walk_of_the_largest_size_is_below_a_megabyte() -> None:
     most = dict.fromkeys(range(1 << 63, (1 << 63) + 25_000), NOW)
     cursor = WalkCursor(NOW, NOW, most, most)
     assert len(encode_walk(cursor)) < MOST
-    assert decode_walk(encode_walk(cursor)) == cursor
+    assert decode_walk("a", encode_walk(cursor)) == cursor

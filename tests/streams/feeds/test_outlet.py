@@ -26,6 +26,7 @@ from tests.chaos.test_exactness import read_topic
 TOPICS = Topics(prefix="outlet-", partitions=4)
 LETTER = misread("github", "page 1", 7, "unknown-type", b"{}")
 ORG = "github:/orgs/allenai/events"
+CLOCK = Clock(scale=50, wall=lambda: NOW / 1e6)
 
 
 @pytest.fixture
@@ -41,10 +42,10 @@ def report(now: int, rows: list[Row], states: dict[str, str]) -> tuple[bytes, by
 
 
 @asynccontextmanager
-async def outlet(broker: Embedded, feeds: Feeds, kind: type[Delivery] = Delivery) -> AsyncIterator[KafkaOutlet]:
+async def outlet(broker: Embedded, feeds: Feeds, kind: type[Delivery] = Delivery, settling: float = 0.0) -> AsyncIterator[KafkaOutlet]:
     cursors = {key.decode(): value for key, value in (await read_table(broker.bootstrap, TOPICS, TOPICS.cursors)).items()}
     async with kind.open(broker.bootstrap, TOPICS, "test") as delivery:
-        made = KafkaOutlet(delivery, TOPICS, Clock(scale=50, wall=lambda: NOW / 1e6), feeds, cursors, report)
+        made = KafkaOutlet(delivery, TOPICS, CLOCK, feeds, cursors, report, settling)
         running = asyncio.create_task(made.run())
         try:
             yield made
@@ -97,7 +98,7 @@ class _Cut(Delivery):
 def test_a_cursor_is_never_saved_before_what_it_speaks_of(broker: Embedded) -> None:
     async def put() -> None:
         async with outlet(broker, Feeds(), _Cut) as out:
-            await asyncio.wait_for(out.put(Find(feed=ORG, platform="github", cursor=b"1", activities=[activity(1, NOW)])), 2)
+            await asyncio.wait_for(out.put(Find(feed=ORG, platform="github", cursor=b"1", activities=[activity(1, NOW)])), 20)
 
     with pytest.raises(ConnectionAbortedError):
         asyncio.run(put())
@@ -184,6 +185,37 @@ def test_a_feed_that_has_only_ever_had_gaps_counts(broker: Embedded) -> None:
             return out.coverage.share("github", "watched", "1h", NOW - 1)
 
     assert asyncio.run(put()) == pytest.approx(0.9)
+
+
+def test_what_does_not_reach_all_that_it_looks_at_covers_its_share(broker: Embedded) -> None:
+    feeds = Feeds()
+    feeds.open("huggingface:repositories", "huggingface")
+
+    async def put() -> float | None:
+        async with outlet(broker, feeds) as out:
+            covered = [Cover("huggingface", NOW - 2 * HOUR, NOW)]
+            await out.put(Find(feed="huggingface:repositories", platform="huggingface", cursor=b"1", covered=covered, share=0.25))
+            return out.coverage.share("huggingface", "watched", "1h", NOW - 1)
+
+    assert asyncio.run(put()) == pytest.approx(0.25)
+
+
+def test_a_feed_that_is_not_late_yet_is_not_shown_as_blind(broker: Embedded) -> None:
+    feeds = Feeds()
+    feeds.open(ORG, "github").late_after = 45 * MINUTE
+
+    async def run() -> list[Any]:
+        async with outlet(broker, feeds, settling=5 * 60.0) as out:
+            now = CLOCK.now()
+            await out.put(Find(feed=ORG, platform="github", cursor=b"1", covered=[Cover("github", now - 2 * HOUR, now - HOUR // 2)]))
+            await out.report()
+            async with asyncio.timeout(20):
+                while not (shown := await asyncio.to_thread(lambda: list(read_topic(broker.bootstrap, TOPICS.measurements, 1)))):
+                    await asyncio.sleep(0.1)
+            return msgspec.json.decode(shown[-1][2] or b"")[1]  # type: ignore[no-any-return]
+
+    labels = {"scope": "watched", "platform": "github", "window": "1h"}
+    assert ["nomadwatch_window_coverage_ratio", labels, 1.0] in asyncio.run(run())
 
 
 def test_the_outage_of_a_sampled_feed_is_not_covered(broker: Embedded) -> None:

@@ -1,0 +1,143 @@
+"""Where the Hub's answers send a poller: to the next page at our own endpoint, and never anywhere else."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from streams.feeds.clock import Clock
+from streams.feeds.health import Health
+from streams.feeds.http import Unreachable, fetch, open_session
+from streams.feeds.hub import REPOSITORIES
+from streams.feeds.hub_client import HubClient
+from streams.feeds.hub_limits import HubLimits
+from streams.feeds.hub_shapes import decode_list
+from tests.streams.feeds.hub_small import Kept, SmallHub, now, station
+
+NEXT = "/api/models?cursor=3"
+
+
+def linking(link: str) -> SmallHub:
+    """A Hub whose first page of models leads on to a link, in which HOST stands for its own address; the second is the last."""
+    hub = SmallHub()
+
+    def answer(request: web.Request) -> web.StreamResponse | None:
+        if request.path != "/api/models" or "cursor" in request.query:
+            return None
+        return web.json_response([], headers={"Link": f'<{link.replace("HOST", request.host)}>; rel="next"'})
+
+    hub.answer = answer
+    return hub
+
+
+@asynccontextmanager
+async def asking(hub: SmallHub, prefix: str = "") -> AsyncIterator[HubClient]:
+    async with hub.serve(), open_session("tests") as session:
+        wall = Clock().wall
+        yield HubClient(hub.endpoint + prefix, "hf_test", session, HubLimits(wall), Kept(), Clock(scale=1e6, origin=wall()))
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        NEXT,
+        "?cursor=3",
+        "models?cursor=3",
+        f"http://HOST{NEXT}",
+        # The mirror names whom it mirrors.
+        f"https://huggingface.invalid{NEXT}",
+        f"//elsewhere.invalid{NEXT}",
+        f"http://name:word@HOST{NEXT}",
+    ],
+)
+def test_the_next_page_is_asked_for_at_our_endpoint_whatever_the_link_names(link: str) -> None:
+    async def run() -> list[str]:
+        hub = linking(link)
+        async with asking(hub) as client:
+            assert len([page async for page in client.pages("models", decode_list, Health("f", "huggingface"))]) == 2
+        return [path for _, path in hub.requests]
+
+    assert asyncio.run(run()) == ["/api/models", NEXT]
+
+
+def test_an_endpoint_below_a_folder_is_kept() -> None:
+    async def run() -> list[str]:
+        hub = SmallHub()
+        links = {"/hf/api/models": f"https://huggingface.invalid{NEXT}", f"/hf{NEXT}": f"/hf{NEXT.replace('3', '6')}"}
+
+        def answer(request: web.Request) -> web.StreamResponse:
+            link = links.get(request.path_qs)
+            return web.json_response([], headers={"Link": f'<{link}>; rel="next"'} if link else {})
+
+        hub.answer = answer
+        async with asking(hub, "/hf") as client:
+            _ = [page async for page in client.pages("models", decode_list, Health("f", "huggingface"))]
+        return [path for _, path in hub.requests]
+
+    assert asyncio.run(run()) == ["/hf/api/models", "/hf/api/models?cursor=3", "/hf/api/models?cursor=6"]
+
+
+BROKEN = ["http://[bad", "mailto:api", "ftp:"]
+
+
+@pytest.mark.parametrize("link", BROKEN)
+def test_a_link_that_leads_nowhere_is_a_failure_of_the_feed(link: str) -> None:
+    async def run() -> None:
+        health = Health("f", "huggingface")
+        async with asking(linking(link)) as client:
+            with pytest.raises(Unreachable):
+                await client.get("models", decode_list, health)
+        assert health.state == "failing: broken link"
+        assert health.polls["failed"] > 1
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(("name", "value"), [("Link", f'<{BROKEN[0]}>; rel="next"'), ("Location", "http://name:word@HOST/")])
+def test_an_odd_header_ends_no_poller(name: str, value: str) -> None:
+    async def run() -> None:
+        hub = SmallHub()
+        odd = [True]
+
+        def answer(request: web.Request) -> web.StreamResponse | None:
+            if not odd[0]:
+                return None
+            return web.json_response([], headers={name: value.replace("HOST", request.host)}, status=302 if name == "Location" else 200)
+
+        hub.answer = answer
+        hub.repo("allenai/OLMo").commit(1, 60, "Ada")
+        async with station(hub, clock=Clock(scale=1_000, origin=now() / 1e6)) as it:
+            await it.until(lambda: it.feeds.by_name[REPOSITORIES].polls["failed"] >= 1)
+            odd[0] = False
+            await it.until(lambda: bool(it.kept.of("commit")))
+
+    asyncio.run(run())
+
+
+def test_a_redirect_that_names_an_account_is_a_failure() -> None:
+    """aiohttp refuses to send two authorisations, and says so by a ValueError."""
+
+    async def run() -> None:
+        hub = SmallHub()
+
+        def answer(request: web.Request) -> web.StreamResponse:
+            return web.Response(status=302, headers={"Location": f"http://name:word@{request.host}/api/models"})
+
+        hub.answer = answer
+        async with hub.serve(), open_session("tests") as session:
+            with pytest.raises(Unreachable):
+                await fetch(session, hub.endpoint + "/api/models", headers={"Authorization": "Bearer secret"})
+
+    asyncio.run(run())
+
+
+def test_a_number_of_any_length_is_read() -> None:
+    limits = HubLimits(Clock().wall)
+    digits: Any = "9" * 400
+    limits.note({"RateLimit": f'"api";r={digits};t={digits}', "RateLimit-Policy": f'"fixed window";"api";q={digits};w={digits}'})
+    assert limits.remaining > 0
+    assert msgspec.msgpack.decode(limits.cursor) == [0.0]
