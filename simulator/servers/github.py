@@ -16,7 +16,7 @@ from simulator.servers.faults import Faults
 from simulator.servers.github_api import GithubApi
 from simulator.servers.github_feeds import Event, Feeds, polls
 from simulator.servers.github_limits import Limits
-from simulator.servers.ledger import BANNED, Ledger, Offence
+from simulator.servers.ledger import Ledger, Offence
 from simulator.servers.listening import Listening
 
 _SLICE: Final = 500
@@ -26,8 +26,9 @@ class GithubServer(Listening):
     """A GitHub on loopback.
 
     `rate` events a simulated second; `token` or several of them are valid, without one every token is wrong. `era`: 2026, 2024 or mixed.
-    `history` simulated seconds have happened when it begins. `release_in` so many simulated seconds after that the busiest watched
-    repository, or `release_of`, publishes. `unknown` is the share of events of a type that nobody knows.
+    It begins at `begin` (simulated µs), now if not given: who is started again with the same settings shows the same world, as far as it
+    has come by now. `history` simulated seconds have happened when it begins. `release_in` so many simulated seconds after that the busiest
+    watched repository, or `release_of`, publishes. `unknown` is the share of events of a type that nobody knows.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class GithubServer(Listening):
         clock: Clock,
         faults: Faults | None = None,
         *,
+        begin: int | None = None,
         rate: float = 5.0,
         token: str | Sequence[str] | None = None,
         era: str = "2026",
@@ -50,7 +52,7 @@ class GithubServer(Listening):
         unknown: float = 0.0,
     ) -> None:
         super().__init__()
-        begin = clock.now()
+        begin = clock.now() if begin is None else begin
         self.clock = clock
         self.faults = faults or Faults(seed, clock.wall)
         self.course = Course(
@@ -70,7 +72,7 @@ class GithubServer(Listening):
         self.directory = Directory(self.course.population)
         self.feeds = Feeds(self.course, seed, era, unknown=unknown)
         self.ledger = Ledger(clock.wall)
-        self.limits = Limits(clock, seed, lambda _, endpoint: self.ledger.offend(BANNED, endpoint))
+        self.limits = Limits(clock, seed)
         tokens = frozenset([token] if isinstance(token, str) else token or ())
         self.api = GithubApi(clock, self.feeds, self.directory, self.ledger, self.limits, tokens=tokens, seed=seed)
 

@@ -16,7 +16,7 @@ from simulator.servers.faults import Faults
 from simulator.servers.github_feeds import EVERYTHING, Feed, Feeds
 from simulator.servers.github_limits import Limits
 from simulator.servers.github_pages import JSON, Cut, Page, conditional, etag, failure, members, repository
-from simulator.servers.ledger import Ledger
+from simulator.servers.ledger import Ledger, Told
 
 _RATE_LIMIT: Final = "/rate_limit"
 _REMEMBERED: Final = 100_000
@@ -191,6 +191,8 @@ class GithubApi:
         if request.transport is None or request.transport.is_closing():
             return answer
         self.requests.append(Request(self.clock.wall(), request.path_qs, answer.status))
+        if isinstance(answer, Told):
+            self.ledger.refuse(answer)
         interval = answer.headers.get("X-Poll-Interval")
         if interval is not None and answer.status in (200, 304) and request.method == "GET":
             feed = self.feed(request.path).path
@@ -212,9 +214,12 @@ class GithubApi:
             return self._finish(failure(401, "Bad credentials"))
         if request.path == _RATE_LIMIT:
             return self._finish(await handler(request))
-        refusal = self.limits.enter(client.name, self._endpoint(request), authorised=client.authorised)
+        endpoint = self._endpoint(request)
+        self.ledger.arrive(client.name, endpoint)
+        refusal = self.limits.enter(client.name, endpoint, authorised=client.authorised)
         if refusal is not None:
-            return self._finish(failure(refusal.status, refusal.message, refusal.headers))
+            refused = failure(refusal.status, refusal.message, refusal.headers)
+            return self._finish(Told(refused, client.name, refusal.until))
         answer: web.StreamResponse | None = None
         try:
             answer = await self._answer(request, handler)

@@ -1,7 +1,6 @@
 """GitHub's limits: requests an hour, points a minute, requests at once, and what follows for whoever does not stop."""
 
 from collections import Counter, deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Final, NamedTuple
@@ -13,16 +12,19 @@ DIALECTS: Final = ("retry-after", "reset", "silent")
 
 _HOUR: Final = 3_600
 _MINUTE: Final = 60
+# How long whoever is refused without a word about time must wait before it tries again, in the wall's seconds.
+_SILENT: Final = 60.0
 # Whoever waits exactly as long as it was told is not early, whatever decimals and clocks do.
 _TOLERANCE: Final = 0.002
 
 
 class Refusal(NamedTuple):
-    """An answer instead of what was asked for."""
+    """An answer instead of what was asked for; `until` (the wall's s) whoever gets it must not ask again."""
 
     status: int
     headers: dict[str, str]
     message: str
+    until: float
 
 
 @dataclass
@@ -43,13 +45,13 @@ class _Hour:
 
 
 class Limits:
-    """Counts each client's requests and refuses what is too much; `offended` is told (client, endpoint) of a request during a ban.
+    """Counts each client's requests and refuses what is too much.
 
     Simulated windows: an hour and a minute. A client is a token, or an address without one. `anonymous` and `authorised` requests an hour,
     `points` a minute and endpoint, `concurrent` requests at once, `dialects` of refusals and `ban` (s) can be changed at any time.
     """
 
-    def __init__(self, clock: Clock, seed: int, offended: Callable[[str, str], None]) -> None:
+    def __init__(self, clock: Clock, seed: int) -> None:
         self.anonymous = 60
         self.authorised = 5_000
         self.points = 900
@@ -58,7 +60,6 @@ class Limits:
         self.dialects: tuple[str, ...] = DIALECTS
         self.refused: Counter[str] = Counter()
         self._clock = clock
-        self._offended = offended
         self._random = Random(f"limits/{seed}")
         self._hours: dict[str, _Hour] = {}
         self._points: dict[tuple[str, str], deque[float]] = {}
@@ -73,7 +74,7 @@ class Limits:
     def enter(self, client: str, endpoint: str, *, authorised: bool) -> Refusal | None:
         """Count a request that begins, or refuse it. What was not refused must `leave`."""
         now = self._clock.wall()
-        ban = self._ban_of(client, endpoint, now) or self._too_much(client, endpoint, now, authorised=authorised)
+        ban = self._ban_of(client, now) or self._too_much(client, endpoint, now, authorised=authorised)
         if ban is not None:
             return self._refusal(ban, client, now, authorised=authorised)
         self._hour(client, now).used += 1
@@ -108,8 +109,8 @@ class Limits:
             hour = self._hours[client] = _Hour(now + self._clock.wait(_HOUR))
         return hour
 
-    def _ban_of(self, client: str, endpoint: str, now: float) -> _Ban | None:
-        """The ban that a request falls into: that is an offence, and prolongs it."""
+    def _ban_of(self, client: str, now: float) -> _Ban | None:
+        """The ban that a request falls into, and prolongs."""
         if self._everybody is not None and now < self._everybody.until - _TOLERANCE:
             return self._everybody
         ban = self._bans.get(client)
@@ -117,7 +118,6 @@ class Limits:
             self._bans.pop(client, None)
             return None
         ban.until += self._clock.wait(self.ban)
-        self._offended(client, endpoint)
         return ban
 
     def _too_much(self, client: str, endpoint: str, now: float, *, authorised: bool) -> _Ban | None:
@@ -148,4 +148,5 @@ class Limits:
             message = "API rate limit exceeded. (But here's the good news: Authenticated requests get a higher rate limit.)"
         else:
             message = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."
-        return Refusal(self._random.choice((403, 429)), headers, message)
+        silent = not ban.primary and ban.dialect == "silent"
+        return Refusal(self._random.choice((403, 429)), headers, message, min(ban.until, now + _SILENT) if silent else ban.until)

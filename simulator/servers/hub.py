@@ -17,12 +17,12 @@ from simulator.servers import hub_shapes as shapes
 from simulator.servers.clock import Clock
 from simulator.servers.faults import Faults
 from simulator.servers.hub_answers import Refused
-from simulator.servers.hub_limits import Limits
+from simulator.servers.hub_limits import Limits, Spent
 from simulator.servers.hub_state import Repository
 from simulator.servers.hub_truth import Happened, Release
 from simulator.servers.hub_walk import SORTS, BadCursor, decode_cursor, encode_cursor, walk
 from simulator.servers.hub_world import HubWorld
-from simulator.servers.ledger import BANNED, Ledger, Offence
+from simulator.servers.ledger import Ledger, Offence, Told
 from simulator.servers.listening import Listening
 
 _LONGEST_PAGE: Final = 1_000
@@ -38,19 +38,28 @@ _CLOSED: Final = ("closed", "merged")
 class HubServer(Listening):
     """A Hub on loopback.
 
-    `rate` things a simulated second happen; `token` is the only valid one, without one every token is wrong. The other settings are
-    those of `HubWorld`: `repositories`, `people`, `history`, `remembered`, `largest`, `release_in` (simulated seconds after the beginning),
+    `rate` things a simulated second happen; `token` is the only valid one, without one every token is wrong. It begins at `begin`
+    (simulated µs), now if not given: who is started again with the same settings shows the same world. The other settings are those of
+    `HubWorld`: `repositories`, `people`, `history`, `remembered`, `largest`, `release_in` (simulated seconds after the beginning),
     `release_of` (an organisation), `release_factor`, `release_half_life` (simulated seconds).
     """
 
     def __init__(
-        self, seed: int, clock: Clock, faults: Faults | None = None, *, rate: float = 2.0, token: str | None = None, **settings: Any
+        self,
+        seed: int,
+        clock: Clock,
+        faults: Faults | None = None,
+        *,
+        begin: int | None = None,
+        rate: float = 2.0,
+        token: str | None = None,
+        **settings: Any,
     ) -> None:
         super().__init__()
         self.clock = clock
-        self.world = HubWorld(seed, clock.now(), rate=rate, **settings)
+        self.world = HubWorld(seed, clock.now() if begin is None else begin, rate=rate, **settings)
         self.ledger = Ledger(clock.wall)
-        self.limits = Limits(clock, lambda path: self.ledger.offend(BANNED, path))
+        self.limits = Limits(clock)
         self.statuses: Counter[int] = Counter()
         """How many answers of which status were made."""
         self._faults = faults
@@ -59,7 +68,7 @@ class HubServer(Listening):
         self._bodies: list[str] = [json.loads(f'"{prose.body(3)}"') or "+1" for _ in range(400)]
 
     def _application(self) -> web.Application:
-        app = web.Application(middlewares=[*([self._faults.middleware] if self._faults else []), self._guard])
+        app = web.Application(middlewares=[self._note, *([self._faults.middleware] if self._faults else []), self._guard])
         app.add_routes([web.get(path, handler) for path, handler in self._routes().items()])
         return app
 
@@ -256,13 +265,24 @@ class HubServer(Listening):
         return bool(self._token) and hmac.compare_digest(given, (self._token or "").encode())
 
     @web.middleware
+    async def _note(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Write down who is told not to ask; what a fault swallowed tells nobody."""
+        answer = await handler(request)
+        if isinstance(answer, Told) and request.transport is not None and not request.transport.is_closing():
+            self.ledger.refuse(answer)
+        return answer
+
+    @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Who asks, whether that is within the quota, and the world as it is now; every answer states the quota."""
         authorised = self._knows(request)
-        passes, stated = self.limits.spend(_READER if authorised else f"{request.remote}", request.path, authorised=authorised)
+        client = _READER if authorised else f"{request.remote}"
+        self.ledger.arrive(client, request.path)
+        spent = self.limits.spend(client, authorised=authorised)
         try:
-            if not passes:
-                raise Refused(429, "We had to rate limit you, you hit the quota of your plan. Wait, or log in with a token.")
+            if not spent.passes:
+                refusal = Refused(429, "We had to rate limit you, you hit the quota of your plan. Wait, or log in with a token.")
+                return self._finish(Told(answers.refusal(refusal), client, spent.until), spent)
             if "Authorization" in request.headers and not authorised:
                 raise Refused(401, "Invalid credentials in Authorization header")
             await self._catch_up()
@@ -273,6 +293,10 @@ class HubServer(Listening):
             answer = answers.refusal(refused)
         except web.HTTPException as other:
             answer = answers.refusal(Refused(other.status, "Sorry, we can't find the page you are looking for."))
-        answer.headers.update(stated)
+        return self._finish(answer, spent)
+
+    def _finish(self, answer: web.StreamResponse, spent: Spent) -> web.StreamResponse:
+        """What every answer states."""
+        answer.headers.update(spent.headers)
         self.statuses[answer.status] += 1
         return answer

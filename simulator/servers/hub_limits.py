@@ -1,9 +1,8 @@
 """The Hub's quota: so many requests in each fixed window, told with every answer, and what follows for whoever does not stop."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
-from typing import Final
+from typing import Final, NamedTuple
 
 from simulator.servers.clock import Clock
 
@@ -14,49 +13,62 @@ _TOLERANCE: Final = 0.002
 
 @dataclass(slots=True)
 class _Window:
-    """A client's: the window's number, requests counted in it, and whether one was refused."""
+    """A client's: the window's number, and requests counted in it."""
 
     number: int
     used: int = 0
-    banned: bool = False
+
+
+class Spent(NamedTuple):
+    """What a request comes to: whether it may pass, what the answer states, and when (the wall's s) its window ends."""
+
+    passes: bool
+    headers: dict[str, str]
+    until: float
 
 
 class Limits:
     """Counts each client's requests; the windows are 300 simulated seconds long and the same for all.
 
     A client is a token, or an address without one. `anonymous` and `authorised` requests a window can be changed at any time; `refused`
-    counts 429s. `offended` is told (the path) of a request after a 429 before its window has ended.
+    counts 429s.
     """
 
-    def __init__(self, clock: Clock, offended: Callable[[str], None]) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.anonymous = 500
         self.authorised = 1_000
         self.refused = 0
         self._clock = clock
-        self._offended = offended
         self._windows: dict[str, _Window] = {}
+        self._refusing_to = -1
 
-    def spend(self, client: str, path: str, *, authorised: bool) -> tuple[bool, dict[str, str]]:
-        """Count a request: whether it may pass, and what the answer states."""
-        length = self._clock.wait(WINDOW)
+    def refuse_everybody(self, seconds: float) -> None:
+        """Others with the same token or address use up every window that begins before so many simulated seconds from now, and this one."""
+        self._refusing_to = self._number(self._clock.wall() + self._clock.wait(seconds))
+
+    def spend(self, client: str, *, authorised: bool) -> Spent:
+        """Count a request."""
         now = self._clock.wall()
-        number = int((now + _TOLERANCE - self._clock.origin) // length)
+        number = self._number(now)
         window = self._windows.get(client)
         if window is None or window.number != number:
             window = self._windows[client] = _Window(number)
         quota = self.authorised if authorised else self.anonymous
         window.used += 1
+        if number <= self._refusing_to:
+            window.used = max(window.used, quota + 1)
         passes = window.used <= quota
-        if not passes:
-            self.refused += 1
-            if window.banned:
-                self._offended(path)
-            window.banned = True
-        left = max(0.0, self._clock.origin + (number + 1) * length - now)
-        return passes, {
-            "RateLimit": f'"api";r={max(0, quota - window.used)};t={self._stated(left)}',
+        self.refused += not passes
+        until = self._clock.origin + (number + 1) * self._clock.wait(WINDOW)
+        headers = {
+            "RateLimit": f'"api";r={max(0, quota - window.used)};t={self._stated(max(0.0, until - now))}',
             "RateLimit-Policy": f'"fixed window";"api";q={quota};w={self._clock.stated(WINDOW)}',
         }
+        return Spent(passes, headers, until)
+
+    def _number(self, wall: float) -> int:
+        """The window of a time of the wall's."""
+        return int((wall + _TOLERANCE - self._clock.origin) // self._clock.wait(WINDOW))
 
     def _stated(self, seconds: float) -> str:
         """The wall's seconds, never too few: whole at scale 1, else with decimals where they are needed."""

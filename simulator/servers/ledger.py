@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
+from aiohttp import web
+
 EARLY: Final = "asked again before the poll interval had passed"
 BANNED: Final = "asked during a ban"
 
@@ -19,6 +21,15 @@ class Offence(NamedTuple):
     at: float
 
 
+class Told(web.Response):
+    """A refusal, which tells a client not to ask before `until` (the wall's s). What a fault puts in its place is another answer."""
+
+    def __init__(self, refusal: web.Response, client: str, until: float) -> None:
+        super().__init__(status=refusal.status, headers=refusal.headers, body=refusal.body)
+        self.client = client
+        self.until = until
+
+
 class Ledger:
     """Keeps, by the wall, what left the server as an answer."""
 
@@ -27,9 +38,19 @@ class Ledger:
         self._wall = wall
         self._shown: dict[str, dict[str, float]] = {}
         self._answered: dict[tuple[str, str], tuple[float, float]] = {}
+        self._refused: dict[str, float] = {}
 
     def offend(self, what: str, feed: str) -> None:
         self.offences.append(Offence(what, feed, self._wall()))
+
+    def arrive(self, client: str, place: str) -> None:
+        """A client asks for anything: during a ban, if it was told of one that is not over."""
+        if self._wall() < self._refused.get(client, 0.0) - _TOLERANCE:
+            self.offend(BANNED, place)
+
+    def refuse(self, told: Told) -> None:
+        """A refusal left the server whole: from now on its client knows."""
+        self._refused[told.client] = told.until
 
     def ask(self, client: str, feed: str) -> None:
         """A client asks for a feed's first page: too early, unless the interval that it was told has passed."""

@@ -2,58 +2,72 @@
 
     python -m tests.live.day [--rate N] [--scale N] [--hours N] [--rest N] [--calm]
 
-prints one row: what was shown, published, counted; how soon; how good the estimate of the coverage is.
+prints one row: what was shown, published, counted; how soon; how good the estimate of the coverage is; whether anybody asked what it must
+not ask.
 """
 
 import argparse
-import json
 import os
 import re
 import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-import confluent_kafka
 import msgspec
 import numpy as np
 
-from agents.measurements import EVALUATION, Evaluation, decode_evaluation
+from agents.measurements import Evaluation
 from simulator.servers.hub_truth import Happened
+from simulator.servers.ledger import Offence
 from streams.activity import SECOND, Activity, decode_batch
 from streams.feeds.find import Gap
-from streams.topics import Topics
 from tests.chaos.test_exactness import end_offsets
-from tests.live.world import FAULTS, FEEDS, WATCHLIST, World
+from tests.live.records import TOPICS, Counted, bootstrap_of, records
+from tests.live.world import DIALECTS, FAULTS, FEEDS, WATCHLIST, World, until_both_grow
 from tests.nomadwatch.stations import Station
 
 ROLES = ("polling", "aggregate", "measure", "broker")
 PATIENCE = 240.0
+# Before each so many deaths both platforms refuse everybody for so long (simulated s), and it is the pollers, or the station, that die.
+BANS_EACH = 4
+BAN = 600.0
+# By then the pollers ask again after a death, however busy the machine is (the wall's s).
+AWAKE = 20.0
 # How far beside a row of the ledger something may lie that it explains: rows are in the events' own times, which answers lag behind (µs).
 _BESIDE = 900 * SECOND
 # What happened on the Hub just before the end may stand in no answer yet (µs).
 _EDGE = 300 * SECOND
 # A repository of the Hub that is deleted takes along what was done there: who looks, but dies now and then, sees only what stood so long.
 _LOOK = 3600 * SECOND
-TOPICS = Topics()
 
 
 @dataclass
 class Day:
-    """What came of it. Ids are GitHub's own unless they are activities'."""
+    """What came of it. Ids are GitHub's own unless they are activities'.
+
+    Delays of the watched events of GitHub in seconds, from being visible: `received` by the pollers, in simulated time; `counted` in what
+    is published for all to see, in simulated time too; `counted_unhurried`, where counting takes as long as by the wall's clock, for it
+    does not run faster than it does anywhere. `counted_at`: when an activity first was, in µs of the wall's. `refused`: how often GitHub
+    and the Hub refused to answer, in so many `bans`.
+    """
 
     hours: float
     expected: set[str] = field(default_factory=set)
     shown: set[str] = field(default_factory=set)
     published: list[Activity] = field(default_factory=list)
     evaluation: Evaluation | None = None
-    offences: list[object] = field(default_factory=list)
+    offences: list[Offence] = field(default_factory=list)
     kills: int = 0
-    delays: list[float] = field(default_factory=list)
+    bans: int = 0
+    refused: tuple[int, int] = (0, 0)
+    received: list[float] = field(default_factory=list)
+    counted: list[float] = field(default_factory=list)
+    counted_unhurried: list[float] = field(default_factory=list)
+    counted_at: dict[str, int] = field(default_factory=dict)
     coverage: tuple[float, float] | None = None
     hub_expected: set[str] = field(default_factory=set)
     hub_missing: list[Happened] = field(default_factory=list)
@@ -73,13 +87,14 @@ class Day:
 
 
 def watch(folder: Path, *, rate: float, scale: float, hours: float, seed: int = 5, rest: float = 3.0, calm: bool = False) -> Day:
-    """Let a station look for so many simulated hours; unless `calm`, with faults and somebody killed every `rest` seconds of the wall's."""
-    day, random = Day(hours), Random(seed)
+    """Let a station look for so many simulated hours; unless `calm`, with faults, bans, and a death every `rest` seconds of the wall's."""
+    day, random, state = Day(hours), Random(seed), folder / "state"
     watchlist = folder / "watchlist.yaml"
     watchlist.write_text(WATCHLIST)
     with World(seed, scale, rate) as world:
         environment = {**world.environment, "NOMADWATCH_WATCHLIST": str(watchlist)}
-        station = Station("up", "--port", "0", "--data-dir", str(folder / "state"), environment=environment)
+        station = Station("up", "--port", "0", "--data-dir", str(state), environment=environment)
+        counted = Counted(state)
         try:
             _await_marks(station)
             since = world.clock.now()
@@ -88,24 +103,27 @@ def watch(folder: Path, *, rate: float, scale: float, hours: float, seed: int = 
             until = time.monotonic() + hours * 3600 / scale
             said: list[tuple[int, float]] = []
             while time.monotonic() < until:
-                time.sleep(min(rest * random.uniform(1 / 3, 5 / 3), max(0.0, until - time.monotonic())))
+                counted.follow(min(rest * random.uniform(1 / 3, 5 / 3), max(0.0, until - time.monotonic())))
                 if (now := _said(world, station)) is not None:
                     said.append(now)
                 if calm:
                     continue
                 day.kills += 1
+                banned = day.kills % BANS_EACH == 0
+                if banned:
+                    _ban(day, world, counted)
                 if day.kills % 6 == 0:
                     station.kill()
-                    station = Station("up", "--port", "0", "--data-dir", str(folder / "state"), environment=environment)
-                elif (pid := station.roles().get(random.choice(ROLES))) is not None:
+                    station = Station("up", "--port", "0", "--data-dir", str(state), environment=environment)
+                elif (pid := station.roles().get("polling" if banned else random.choice(ROLES))) is not None:
                     os.kill(pid, signal.SIGKILL)
             world.faults.clear()
             ended = world.clock.now()
-            _await_mark(station, folder, ended)
+            _await_mark(station, counted, ended)
             day.coverage = _coverage(world, said, since)
             # From here on nothing new is shown, so that what was shown can be compared with what was counted.
             world.faults.set(error=1.0)
-            _read(day, folder)
+            _read(day, state, counted)
             day.expected = set().union(*(world.ask(lambda feed=feed: world.github.unmissable(feed, since, ended)) for feed in FEEDS))  # type: ignore[misc]
             day.shown = set().union(*(_shown(world, feed) for feed in (*FEEDS, "/events")))
             deeds = world.ask(lambda: world.hub.unmissable(since, ended, _LOOK))
@@ -115,15 +133,26 @@ def watch(folder: Path, *, rate: float, scale: float, hours: float, seed: int = 
             day.hub_missing = [deed for deed in told if deed.id not in published]
             day.unexplained = _unexplained(day, world)
             _time(day, world, since, ended)
-            day.offences = [*world.github.offences, *world.hub.offences]
+            day.offences, day.refused = world.offences, world.refused
             assert station.end() == 0, station.err
             # Who owns a repository stands in its public name.
             owners = {each.owner for each in day.published}
             logins = (world.ask(world.github.logins) | world.ask(world.hub.logins)) - owners
-            day.logins_found = sorted(_found(folder / "state", logins) | _words((station.out + station.err).encode(), logins))
+            day.logins_found = sorted(_found(state, logins) | _words((station.out + station.err).encode(), logins))
         finally:
             station.kill()
+            counted.close()
     return day
+
+
+def _ban(day: Day, world: World, counted: Counted) -> None:
+    """Let both platforms refuse whoever asks just now; back when both have done so and it is known, or when half of it is over."""
+    day.bans += 1
+    until_both_grow(lambda: world.asked, AWAKE)
+    length = world.clock.wait(BAN)
+    world.refuse_everybody(BAN, DIALECTS[day.bans % len(DIALECTS)])
+    until_both_grow(lambda: world.refused, length / 2)
+    counted.follow(length / 10)
 
 
 def _shown(world: World, feed: str) -> set[str]:
@@ -137,60 +166,34 @@ def _await_marks(station: Station) -> None:
     station.await_metric(r"^nomadwatch_watermark_timestamp_seconds")
 
 
-def _await_mark(station: Station, folder: Path, ended: int) -> None:
+def _await_mark(station: Station, counted: Counted, ended: int) -> None:
     """Until everything before a moment of the station's time is counted."""
     deadline = time.monotonic() + PATIENCE
-    while (evaluation := _evaluation(folder)) is None or evaluation.watermark is None or evaluation.watermark < ended:
-        assert time.monotonic() < deadline, (evaluation, ended, station.ask("/healthz"))
+    while counted.latest is None or counted.latest.watermark is None or counted.latest.watermark < ended:
+        assert time.monotonic() < deadline, (counted.latest, ended, station.ask("/healthz"))
         assert station.process.poll() is None, "the station has ended"
-        time.sleep(0.5)
+        counted.follow(0.5)
 
 
-def _bootstrap(folder: Path) -> str:
-    return f"127.0.0.1:{json.loads((folder / 'state' / 'state.json').read_text())['port']}"
-
-
-def _evaluation(folder: Path) -> Evaluation | None:
-    latest = None
-    for key, value in _records(folder, TOPICS.measurements):
-        if key == EVALUATION and value is not None:
-            latest = decode_evaluation(value)
-    return latest
-
-
-def _records(folder: Path, topic: str) -> Iterator[tuple[bytes | None, bytes | None]]:
-    """(key, value) of all committed records that a topic holds now; by librdkafka, which reads a hundred megabytes in a second."""
-    consumer = confluent_kafka.Consumer(
-        {"bootstrap.servers": _bootstrap(folder), "group.id": "day", "enable.auto.commit": False, "auto.offset.reset": "earliest"}
-    )
-    places = [confluent_kafka.TopicPartition(topic, number, 0) for number in range(TOPICS.partitions_of(topic))]
-    ends = {place.partition: consumer.get_watermark_offsets(place, timeout=30)[1] for place in places}
-    consumer.assign([place for place in places if ends[place.partition]])
-    try:
-        while any(place.offset < ends[place.partition] for place in consumer.position(places) if ends[place.partition]):
-            for message in consumer.consume(10_000, timeout=0.5):
-                if message.error() is None:
-                    yield message.key(), message.value()
-    finally:
-        consumer.close()
-
-
-def _read(day: Day, folder: Path) -> None:
+def _read(day: Day, state: Path, counted: Counted) -> None:
     """Everything that stands in the topics, once all of it is counted."""
-    bootstrap = _bootstrap(folder)
     deadline = time.monotonic() + PATIENCE
     known = -1
     while len(day.published) != known:
         known = len(day.published)
-        ends = end_offsets(bootstrap, TOPICS)
-        while not (day.evaluation and all(day.evaluation.offsets.get(n, 0) >= end for n, end in ends.items())):
-            assert time.monotonic() < deadline, (day.evaluation, ends)
-            time.sleep(0.5)
-            day.evaluation = _evaluation(folder)
-        time.sleep(1)
-        records = [value for _, value in _records(folder, TOPICS.activity) if value]
-        day.published = [activity for value in records for activity in decode_batch(value).activities]
-    day.gaps = [msgspec.json.decode(value, type=Gap) for _, value in _records(folder, TOPICS.gaps) if value]
+        ends = end_offsets(bootstrap_of(state), TOPICS)
+        while not (counted.latest and all(counted.latest.offsets.get(n, 0) >= end for n, end in ends.items())):
+            assert time.monotonic() < deadline, (counted.latest, ends)
+            counted.follow(0.5)
+        counted.follow(1.0)
+        day.evaluation = counted.latest
+        day.published, day.counted_at = [], {}
+        for record in records(state, TOPICS.activity):
+            activities = decode_batch(value).activities if (value := record.value()) else []
+            day.published += activities
+            if (at := counted.at(record.partition() or 0, record.offset() or 0)) is not None:
+                day.counted_at.update((each.id, min(at, day.counted_at.get(each.id, at))) for each in activities)
+    day.gaps = [msgspec.json.decode(value, type=Gap) for record in records(state, TOPICS.gaps) if (value := record.value())]
 
 
 def _unexplained(day: Day, world: World) -> list[str]:
@@ -204,14 +207,19 @@ def _unexplained(day: Day, world: World) -> list[str]:
 
 
 def _time(day: Day, world: World, since: int, ended: int) -> None:
-    """How long after they were visible the watched events were received, in simulated seconds."""
+    """How long after they were visible the watched events were received and counted."""
     visible = {event.id: event.visible_at for event in world.ask(lambda: list(world.github.events)) if since <= event.visible_at < ended}
     received: dict[str, int] = {}
+    counted: dict[str, int] = {}
     for each in day.published:
         if each.platform == "github" and each.project is not None:
             event = each.id.split(":")[2]
-            received[event] = min(each.ingested_at, received.get(event, each.ingested_at))
-    day.delays = [(received[event] - visible[event]) / SECOND for event in day.expected & visible.keys() & received.keys()]
+            for times, at in ((received, each.ingested_at), (counted, day.counted_at[each.id])):
+                times[event] = min(at, times.get(event, at))
+    for event in day.expected & visible.keys() & received.keys():
+        day.received.append((received[event] - visible[event]) / SECOND)
+        day.counted.append((world.clock.at(counted[event] / SECOND) - visible[event]) / SECOND)
+        day.counted_unhurried.append(day.received[-1] + (day.counted[-1] - day.received[-1]) / world.scale)
 
 
 def _said(world: World, station: Station) -> tuple[int, float] | None:
@@ -251,6 +259,11 @@ def _words(content: bytes, logins: set[str]) -> set[str]:
     return words & logins
 
 
+def _soon(delays: list[float]) -> float:
+    """The share of delays, in percent, that are within ten minutes."""
+    return 100 * float(np.mean(np.array(delays) <= 600)) if delays else float("nan")
+
+
 def main() -> None:
     """Watch a day and print its row."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -263,15 +276,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         day = watch(Path(name), rate=options.rate, scale=options.scale, hours=options.hours, rest=options.rest, calm=options.calm)
     assert day.evaluation is not None
-    soon = 100 * float(np.mean(np.array(day.delays) <= 600)) if day.delays else float("nan")
+    received, counted, unhurried = map(_soon, (day.received, day.counted, day.counted_unhurried))
     said, true = day.coverage or (float("nan"), float("nan"))
     print(
-        f"{options.rate:g}/s, {options.hours:g} h at {options.scale:g} x, {day.kills} kills: "
+        f"{options.rate:g}/s, {options.hours:g} h at {options.scale:g} x, {day.kills} kills, {day.bans} bans: "
         f"watched events {len(day.expected):,}, missing {len(day.expected - day.github)}, never shown {len(day.github - day.shown)}; "
         f"Hub {len(day.hub_expected):,}, missing {len(day.hub_expected - day.ids)}; of these not in the ledger {len(day.unexplained)}; "
         f"published {len(day.published):,}, different {len(day.ids):,}, counted {day.evaluation.activities:,}; "
-        f"within 10 min {soon:.2f} %; coverage of /events said {100 * said:.1f} %, true {100 * true:.1f} %; "
-        f"offences {len(day.offences)}; logins found {len(day.logins_found)}"
+        f"within 10 min received {received:.2f} %, counted {counted:.2f} % ({unhurried:.2f} % where counting takes the wall's time); "
+        f"coverage of /events said {100 * said:.1f} %, true {100 * true:.1f} %; "
+        f"refused {day.refused[0]} and {day.refused[1]} times, offences {len(day.offences)}; logins found {len(day.logins_found)}"
     )
     print("    gaps:", dict(Counter(f"{gap.feed} {gap.reason}" for gap in day.gaps).most_common(6)))
     for odd in (day.logins_found[:5], sorted(day.expected - day.github)[:5], day.hub_missing[:3], day.hub_missing[-1:], day.offences[:3]):

@@ -10,6 +10,7 @@ from simulator.servers.clock import Clock
 from simulator.servers.faults import Faults
 from simulator.servers.github import GithubServer
 from simulator.servers.hub import HubServer
+from simulator.servers.ledger import Offence
 
 T = TypeVar("T")
 TOKEN = "a-valid-token"
@@ -23,7 +24,10 @@ WATCHLIST = "".join(
     f"- project: {name}\n  github: [{on_github[0]}]\n  huggingface: [{on_hub[0]}]\n" for name, (on_github, on_hub) in WATCHED.items()
 )
 FEEDS = ("/orgs/allenai/events", "/orgs/EleutherAI/events", "/repos/huggingface/smollm/events")
-FAULTS = {"dropped": 0.02, "cut": 0.02, "error": 0.02, "truncated": 0.02, "garbage": 0.02, "stale": 0.04}
+# Of all answers, and by how many of the wall's seconds the servers' clock is ahead in their `Date`.
+FAULTS = {"dropped": 0.02, "cut": 0.02, "error": 0.02, "truncated": 0.02, "garbage": 0.02, "stale": 0.04, "skew": 90.0}
+# Who is refused without a word of time waits a minute of the wall's, which is hours of a world that runs so much faster.
+DIALECTS = ("retry-after", "reset")
 
 
 class World:
@@ -47,6 +51,26 @@ class World:
 
     async def _start(self) -> tuple[str, str]:
         return await self.github.start(), await self.hub.start()
+
+    def refuse_everybody(self, seconds: float, dialect: str) -> None:
+        """From now on, for so many simulated seconds, both platforms refuse whatever is asked; GitHub says so in one of its dialects."""
+        self.ask(lambda: self.github.limits.refuse_everybody(seconds, dialect))
+        self.ask(lambda: self.hub.limits.refuse_everybody(seconds))
+
+    @property
+    def asked(self) -> tuple[float, float]:
+        """Numbers that grow when GitHub, and when the Hub, is asked for something."""
+        return self.ask(lambda: (self.github.api.requests[-1].at if self.github.api.requests else 0.0, self.hub.statuses.total()))
+
+    @property
+    def refused(self) -> tuple[int, int]:
+        """How often GitHub and the Hub have refused to answer."""
+        return self.ask(lambda: (self.github.limits.refused.total(), self.hub.limits.refused))
+
+    @property
+    def offences(self) -> list[Offence]:
+        """What clients did that they must not do."""
+        return self.ask(lambda: [*self.github.offences, *self.hub.offences])
 
     def __exit__(self, *exception: object) -> None:
         asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(60)
@@ -78,3 +102,10 @@ class World:
             "NOMADWATCH_TIME_SCALE": str(self.scale),
             "NOMADWATCH_TIME_ORIGIN": repr(self.origin),
         }
+
+
+def until_both_grow(numbers: Callable[[], tuple[float, float]], seconds: float) -> None:
+    """Wait for it, but for no longer than so many seconds of the wall's."""
+    before, until = numbers(), time.monotonic() + seconds
+    while time.monotonic() < until and not all(now > then for now, then in zip(numbers(), before, strict=True)):
+        time.sleep(0.02)

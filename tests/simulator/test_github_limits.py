@@ -1,7 +1,9 @@
 """What GitHub's simulated limits do to whoever asks too much, and to whoever does not stop then."""
 
 import asyncio
+from contextlib import suppress
 
+import aiohttp
 import pytest
 
 from simulator.servers.clock import Clock
@@ -10,9 +12,8 @@ from simulator.servers.ledger import BANNED
 from tests.simulator.github_serving import NOON, TOKEN, Wall, serving
 
 
-def limits(wall: Wall, scale: float = 1.0, seed: int = 1) -> tuple[Limits, list[str]]:
-    offences: list[str] = []
-    return Limits(Clock(scale, NOON, wall), seed, lambda client, endpoint: offences.append(endpoint)), offences
+def limits(wall: Wall, scale: float = 1.0, seed: int = 1) -> Limits:
+    return Limits(Clock(scale, NOON, wall), seed)
 
 
 def test_60_requests_an_hour_without_a_token_then_a_refusal_that_states_when() -> None:
@@ -57,7 +58,7 @@ def test_whoever_asks_during_a_ban_is_written_down_and_waits_longer() -> None:
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_secondary_ban_speaks_its_dialect_and_ends_when_it_says(dialect: str, scale: float) -> None:
     wall = Wall()
-    own, offences = limits(wall, scale)
+    own = limits(wall, scale)
     own.dialects, own.points = (dialect,), 900
     for _ in range(900):
         assert own.enter("a", "/events", authorised=True) is None
@@ -73,13 +74,12 @@ def test_a_secondary_ban_speaks_its_dialect_and_ends_when_it_says(dialect: str, 
         assert float(refusal.headers["X-RateLimit-Reset"]) == NOON + wait
     wall.wait(wait)
     assert own.enter("a", "/events", authorised=True) is None
-    assert offences == []
     assert own.refused == {"secondary": 1}
 
 
 def test_points_are_counted_by_endpoint_and_minute() -> None:
     wall = Wall()
-    own, _ = limits(wall)
+    own = limits(wall)
     own.points = 3
     for endpoint in ("/events", "/orgs/a/events") * 3:
         assert own.enter("a", endpoint, authorised=True) is None
@@ -91,7 +91,7 @@ def test_points_are_counted_by_endpoint_and_minute() -> None:
 
 
 def test_100_requests_at_once_are_the_most() -> None:
-    own, _ = limits(Wall())
+    own = limits(Wall())
     for number in range(100):
         assert own.enter("a", f"/{number}", authorised=True) is None
     own.leave("a", free=False)
@@ -113,7 +113,7 @@ def test_a_server_refuses_the_request_too_many_at_once() -> None:
 
 def test_both_statuses_and_all_dialects_occur_and_the_seed_decides() -> None:
     def refusals(seed: int) -> list[tuple[int, bool, bool]]:
-        own, _ = limits(Wall(), seed=seed)
+        own = limits(Wall(), seed=seed)
         own.points = 0
         made = [own.enter(str(client), "/events", authorised=True) for client in range(40)]
         return [(each.status, "Retry-After" in each.headers, each.headers["X-RateLimit-Remaining"] == "0") for each in made if each]
@@ -131,5 +131,46 @@ def test_everybody_can_be_refused_for_a_while() -> None:
             assert (answer.status in (403, 429), answer.headers["Retry-After"]) == (True, "2")
             client.wall.wait(2)
             assert (await client.get("/events", TOKEN)).status == 200
+            assert client.server.offences == []
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_whoever_was_told_that_everybody_is_refused_and_asks_again_offends(dialect: str) -> None:
+    async def run() -> None:
+        async with serving() as client:
+            client.server.limits.refuse_everybody(600, dialect)
+            assert (await client.get("/events")).status in (403, 429)
+            assert (await client.get("/events", None)).status in (403, 429), "another client, which is told for itself"
+            assert client.server.offences == []
+            client.wall.wait(59)
+            assert (await client.get("/orgs/allenai/events")).status in (403, 429)
+            assert [(offence.what, offence.feed) for offence in client.server.offences] == [(BANNED, "/orgs/allenai/events")]
+            # Who was told no time may try again after a minute.
+            client.wall.wait(60)
+            assert (await client.get("/events")).status in (403, 429)
+            assert len(client.server.offences) == (1 if dialect == "silent" else 2)
+            client.wall.wait(481)
+            assert (await client.get("/events")).status == 200
+            assert len(client.server.offences) == (1 if dialect == "silent" else 2)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("fault", ["dropped", "error", "garbage", "cut", "truncated"])
+def test_whom_a_fault_kept_from_being_told_does_not_offend(fault: str) -> None:
+    async def run() -> None:
+        async with serving() as client:
+            client.server.limits.refuse_everybody(600, "silent")
+            client.server.faults.set(**{fault: 1.0})
+            with suppress(aiohttp.ClientError):
+                await client.get("/events")
+            client.server.faults.clear()
+            assert (await client.get("/events")).status in (403, 429)
+            assert client.server.limits.refused["secondary"] >= 2
+            assert client.server.offences == []
+            await client.get("/events")
+            assert len(client.server.offences) == 1
 
     asyncio.run(run())

@@ -23,6 +23,7 @@ from simulator.servers.faults import Faults
 from simulator.servers.hub import HubServer
 from simulator.servers.hub_state import Repository
 from simulator.servers.hub_truth import Happened
+from simulator.servers.ledger import BANNED
 from tests.simulator.recorded import recorded
 
 ORIGIN = 1_790_000_000.0
@@ -385,6 +386,39 @@ def test_the_quota_is_stated_spent_and_renewed_and_asking_during_a_ban_is_an_off
         assert asking.server.statuses[429] == 2 == asking.server.limits.refused
 
     ask(body, rate=0.01)
+
+
+def test_everybody_can_be_refused_for_some_windows_and_whoever_does_not_stop_offends_once_in_each() -> None:
+    async def body(asking: Asking) -> None:
+        asking.wall.time += 100
+        asking.server.limits.refuse_everybody(300)
+        for left, offences in ((200, 0), (300, 1)):
+            refused = await asking.get("models?limit=1")
+            assert (refused.status, refused.headers["RateLimit"]) == (429, f'"api";r=0;t={left}')
+            assert len(asking.server.offences) == offences
+            assert (await asking.get("models?limit=1")).status == 429
+            assert [each.what for each in asking.server.offences] == [BANNED] * (offences + 1)
+            asking.wall.time += left
+        assert (await asking.get("models?limit=1")).status == 200
+        assert len(asking.server.offences) == 2
+
+    ask(body, rate=0.01)
+
+
+def test_whom_a_fault_kept_from_being_told_of_the_spent_quota_does_not_offend() -> None:
+    faults = Faults(1)
+
+    async def body(asking: Asking) -> None:
+        asking.server.limits.refuse_everybody(300)
+        faults.set(error=1.0)
+        assert (await asking.get("models?limit=1")).status >= 500
+        faults.clear()
+        assert (await asking.get("models?limit=1")).status == 429
+        assert asking.server.offences == []
+        await asking.get("models?limit=1")
+        assert len(asking.server.offences) == 1
+
+    ask(body, faults, rate=0.01)
 
 
 def test_a_faster_clock_states_the_walls_seconds() -> None:
