@@ -5,6 +5,7 @@ The point at the end of an hour is what `replay --as-of` its last microsecond re
 
 import asyncio
 import shlex
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -45,8 +46,8 @@ def check_folder(folder: str | None) -> None:
             if others:
                 problem = f"it holds {others[0]}, which is no history"
             else:
-                (path / PARTIAL).mkdir(exist_ok=True)
-                (path / PARTIAL).rmdir()
+                # What a history that was killed left in PARTIAL is no obstacle: `write` removes it.
+                Path(tempfile.mkdtemp(dir=path, prefix=PARTIAL)).rmdir()
         elif path.exists():
             problem = "it is a file"
         elif not path.parent.is_dir():

@@ -10,6 +10,7 @@ import click
 import pytest
 import yaml
 
+from grafana.variables import RUNBOOKS
 from nomadwatch.cli import nomadwatch
 from nomadwatch.settings import SECRETS, load, names, variable
 from tests.compose.services import COMPOSE, ROLES, ROOT, SERVICES, mounts, secrets
@@ -63,7 +64,8 @@ def test_what_it_waits_for_exists_and_can_come_about(service: str) -> None:
             case "service_healthy":
                 assert "healthcheck" in SERVICES[other]
             case "service_completed_successfully":
-                assert SERVICES[other]["restart"] == "on-failure", f"{other} does not end"
+                # Started again without end it would neither succeed nor fail, and everybody would wait for it.
+                assert re.fullmatch(r"on-failure:[1-9]", SERVICES[other]["restart"]), f"{other} does not end"
             case condition:
                 assert condition == "service_started"
                 assert other in SERVICES
@@ -132,15 +134,31 @@ def test_a_health_check_asks_the_program_about_the_service_itself(service: str) 
     parses(check["test"][2:])
 
 
+def megabytes(size: str) -> int:
+    """Of a size as Compose writes it."""
+    found = re.fullmatch(r"(\d+)([mg])", size)
+    assert found is not None, size
+    return int(found[1]) * {"m": 1, "g": 1024}[found[2]]
+
+
+def test_the_limits_add_up_to_what_the_document_says() -> None:
+    sizes = [megabytes(settings["deploy"]["resources"]["limits"]["memory"]) for settings in SERVICES.values()]
+    assert f"(the limits add up to\n{sum(sizes) / 1024:g} GB)" in DOCUMENT
+
+
 @each_service
 def test_it_is_watched_restarted_and_limited(service: str) -> None:
     settings = SERVICES[service]
-    ends = settings["restart"] == "on-failure"
+    ends = settings["restart"].startswith("on-failure")
     assert ends or settings["restart"] == "unless-stopped"
     assert ends == ("healthcheck" not in settings)
     if not ends:
         assert settings["healthcheck"].keys() == {"test", "interval", "timeout", "retries", "start_period", "start_interval"}
-    assert settings["deploy"]["resources"]["limits"].keys() == {"cpus", "memory", "pids"}
+    limits = settings["deploy"]["resources"]["limits"]
+    assert limits.keys() == {"cpus", "memory", "pids"}
+    assert megabytes(limits["memory"]) >= 256
+    assert limits["pids"] >= 100
+    assert settings["init"] is True
     assert settings["logging"]["options"].keys() == {"max-size", "max-file"}
 
 
@@ -193,6 +211,91 @@ def test_prometheus_does_what_it_does_outside_but_for_its_targets() -> None:
     for target in at_home:
         host, _, port = target.partition(":")
         assert f"127.0.0.1:{port}:{port}" in SERVICES[host]["ports"]
+
+
+# Where each service answers the others.
+LISTENING = {"kafka": "9092", "sinks": "9108", "prometheus": "9090", "alertmanager": "9093", "grafana": "3000"}
+CONTROLLER = "9094"
+
+
+def said(service: str) -> list[str]:
+    """What a service is told on its command line and in its environment."""
+    return [*SERVICES[service].get("command", ()), *SERVICES[service].get("environment", {}).values()]
+
+
+def option(service: str, name: str) -> str:
+    """The value of the one option of this name."""
+    value: str
+    (value,) = [part.partition("=")[2] for part in SERVICES[service]["command"] if part.startswith(f"{name}=")]
+    return value
+
+
+@each_service
+def test_who_is_asked_is_a_service_that_listens_there(service: str) -> None:
+    for host, port in re.findall(r"([\w.-]+):(\d{4,5})", "\n".join(said(service))):
+        if (host, port) == ("127.0.0.1", LISTENING.get(service)):
+            assert option(service, "--web.external-url") == f"http://{host}:{port}/", "this one people ask"
+        elif port == CONTROLLER:
+            assert (service, host) == ("kafka", "localhost"), "nobody else asks it"
+        else:
+            assert LISTENING[host] == port
+
+
+def test_a_service_listens_to_the_others_and_not_to_itself_alone() -> None:
+    assert {service for service, settings in SERVICES.items() if "ports" in settings} == LISTENING.keys() - {"kafka"}
+    command = SERVICES["sinks"]["command"]
+    assert command == ["sinks", "--host", "0.0.0.0", "--port", LISTENING["sinks"]]
+    for service in ("prometheus", "alertmanager"):
+        assert option(service, "--web.listen-address") == f":{LISTENING[service]}"
+    environment = SERVICES["kafka"]["environment"]
+    assert environment["KAFKA_LISTENERS"].split(",")[0] == f"PLAINTEXT://:{LISTENING['kafka']}"
+    assert environment["KAFKA_ADVERTISED_LISTENERS"] == f"PLAINTEXT://kafka:{LISTENING['kafka']}"
+
+
+@each_service
+def test_a_health_check_asks_where_the_service_listens(service: str) -> None:
+    asked = re.findall(r"([\w.-]+):(\d+)", " ".join(SERVICES[service].get("healthcheck", {}).get("test", ())))
+    assert asked == ([("localhost", LISTENING[service])] if service in LISTENING.keys() - {"sinks"} else [])
+
+
+WRITTEN = {
+    "kafka": SERVICES["kafka"]["environment"]["KAFKA_LOG_DIRS"],
+    "prometheus": option("prometheus", "--storage.tsdb.path"),
+    "alertmanager": option("alertmanager", "--storage.path"),
+    "streams": SERVICES["streams"]["environment"]["NOMADWATCH_DATA_DIR"],
+    "grafana": "/var/lib/grafana",
+}
+
+
+@pytest.mark.parametrize("service", WRITTEN)
+def test_what_must_outlive_a_container_is_in_a_volume(service: str) -> None:
+    assert WRITTEN[service] in [target for source, target in mounts(service) if source in COMPOSE["volumes"]]
+
+
+@each_role
+def test_a_role_has_a_place_to_write_to_though_its_root_is_read_only(service: str) -> None:
+    assert SERVICES[service]["tmpfs"] == ["/tmp"]
+    place = SERVICES[service]["environment"].get("NOMADWATCH_DATA_DIR")
+    assert place == WRITTEN.get(service) or Path(place).is_relative_to("/tmp")
+
+
+def test_grafana_is_told_what_it_knows_and_finds_what_is_mounted() -> None:
+    environment = SERVICES["grafana"]["environment"]
+    # A name that Grafana does not know it passes by without a word.
+    assert {name: value for name, value in environment.items() if name.startswith("GF_")} == {
+        "GF_SECURITY_ADMIN_PASSWORD__FILE": "/run/secrets/grafana_password",
+        "GF_ANALYTICS_REPORTING_ENABLED": "false",
+        "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
+        "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "false",
+        "GF_PLUGINS_PREINSTALL_DISABLED": "true",
+        "GF_PLUGINS_PREINSTALL_AUTO_UPDATE": "false",
+    }
+    assert [(source, target) for source, target in mounts("grafana") if source.startswith(".")] == [
+        ("./grafana/provisioning", "/etc/grafana/provisioning"),
+        ("./grafana/dashboards", environment["NOMADWATCH_DASHBOARDS"]),
+        ("./docs/runbooks", f"/usr/share/grafana{RUNBOOKS}"),
+    ]
+    assert SERVICES["grafana"]["healthcheck"]["test"][-1] == f"http://localhost:{LISTENING['grafana']}/api/health"
 
 
 def test_grafana_asks_the_prometheus_of_the_file() -> None:

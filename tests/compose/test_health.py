@@ -1,12 +1,18 @@
-"""The command `health` where nobody is well; where everybody is, `test_run` asks it."""
+"""The command `health` where nobody is well, or somebody else is; where everybody is, `test_run` asks it."""
+
+import socket
+from uuid import uuid4
 
 import pytest
 
-from nomadwatch.connect import free_port
+from nomadwatch.connect import address, free_port
 from nomadwatch.errors import Failure
 from nomadwatch.health import judged
 from sinks.board import STALE_AFTER
+from tests.apache_kafka import ApacheKafka
+from tests.broker.raw import Raw
 from tests.nomadwatch.commands import command
+from tests.prometheus.programs import wait_for
 
 
 def test_a_role_that_is_silent_for_longer_than_the_board_believes_it_is_not_well() -> None:
@@ -38,3 +44,28 @@ def test_a_broker_that_is_away_is_said() -> None:
     done = command("health", "aggregate", "--broker", f"127.0.0.1:{free_port()}")
     assert (done.code, done.output) == (1, "")
     assert "no Kafka broker answers" in done.complaint
+
+
+class Worker(Raw):
+    """A member of a group that comes from an address of loopback, as from a host of its own."""
+
+    def __init__(self, broker: str, host: str) -> None:
+        super().__init__(broker)
+        self._socket.close()
+        self._socket = socket.create_connection(address(broker), 30, (host, 0))
+
+
+def test_a_worker_of_another_host_does_not_make_this_one_well(apache_kafka: ApacheKafka) -> None:
+    prefix = f"{uuid4().hex}-"
+    group = f"{prefix}aggregate"
+    asked = ("health", "aggregate", "--broker", apache_kafka.address, "--prefix", prefix)
+    with Worker(apache_kafka.address, "127.0.0.2") as elsewhere:
+        # A broker that has just started keeps no groups until somebody asks where they are.
+        wait_for(lambda: elsewhere.call("FindCoordinator", 2, key=group, key_type=0).error_code == 0, "a coordinator")
+        wait_for(lambda: elsewhere.join(group).error_code == 0, "the group to take a member")
+        done = command(*asked)
+        assert (done.code, done.output) == (1, "")
+        assert done.complaint.startswith("nomadwatch: no aggregate worker of 127.0.0.1 shares the partitions; start it")
+    with Worker(apache_kafka.address, "127.0.0.1") as here:
+        wait_for(lambda: here.join(group).error_code == 0, "the group to take another one")
+        assert command(*asked) == (0, "1 aggregate worker of 127.0.0.1 at work\n", "")

@@ -71,6 +71,14 @@ def test_the_last_stage_takes_one_folder_and_no_tools() -> None:
     assert not re.search(r"apt|install (?!--directory)|gcc|curl|wget", run.removeprefix("pip uninstall"))
 
 
+def test_the_program_is_installed_where_the_last_stage_takes_it_from() -> None:
+    install = arguments(BUILD, "RUN")[-1].split(" && ")[-1]
+    # Without --python it would go into the build stage's own environment, which stays behind.
+    assert install.startswith("pip --python /opt/nomadwatch/bin/python install ")
+    assert install.endswith(" /wheels/*.whl")
+    assert "--wheel-dir /wheels " in arguments(BUILD, "RUN")[-1]
+
+
 def test_it_runs_as_a_user_who_owns_where_the_state_is() -> None:
     assert arguments(LAST, "USER") == ["nomadwatch"]
     (run,) = arguments(LAST, "RUN")
@@ -94,8 +102,10 @@ def test_what_is_copied_exists_and_is_sent_to_the_engine_and_nothing_else_is() -
         assert path.exists(), source
         assert all(sent(each) for each in (files(path) if path.is_dir() else [path])), source
     others = {path for path in ROOT.iterdir() if path.name not in sources}
-    assert {".git", "secrets", "tests", "docker-compose.yml"} <= {path.name for path in others}
+    assert {"secrets", "tests", "docker-compose.yml"} <= {path.name for path in others}
     assert [path.name for path in others if sent(path)] == []
+    # A clone has it, an unpacked archive of the sources has not.
+    assert not sent(ROOT / ".git")
     assert not sent(ROOT / "secrets" / "github_token")
     assert not sent(ROOT / "streams" / "feeds" / "__pycache__" / "x.pyc")
 

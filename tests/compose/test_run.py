@@ -140,7 +140,7 @@ def test_the_services_work_together_as_the_file_says(tmp_path: Path, receiver: R
         # What happens on both platforms comes to Prometheus, by way of everything.
         platforms = {"github", "huggingface"}
         chain.wait(lambda: chain.labels('nomadwatch_activity{window="1h"} > 0', "platform") == platforms, "both platforms' activity")
-        assert chain.labels("up == 1", "job") == {"nomadwatch"}
+        chain.wait(lambda: chain.labels("up == 1", "job") == {"nomadwatch"}, "a scrape that succeeds")
         # The tokens were read from their files: without one GitHub grants 60 requests an hour.
         chain.wait(lambda: chain.query('nomadwatch_feed_rate_limit_remaining{feed=~"github:.*"} > 60'), "GitHub's quota of a known person")
         chain.wait(lambda: sorted(owned(broker)) == [4, 4], "the workers to share the partitions")

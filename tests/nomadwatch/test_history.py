@@ -16,6 +16,7 @@ from agents.measurements import Measurement
 from nomadwatch.errors import Misuse
 from nomadwatch.history import check_folder, next_step
 from nomadwatch.write import check_target
+from sinks.openmetrics import PARTIAL
 from sinks.parquet import label_columns
 from sinks.report import Report
 from tests.nomadwatch.commands import PROGRAM, command, generate
@@ -29,12 +30,21 @@ def refused(folder: Path) -> str:
     return str(caught.value).removeprefix(f"the history cannot be written to {folder} ")
 
 
+def leave_partial(folder: Path) -> None:
+    """What is left of a history that was killed after its first day."""
+    (folder / PARTIAL).mkdir(parents=True)
+    (folder / PARTIAL / DAY_FILE).touch()
+
+
 def test_a_folder_with_anything_but_an_earlier_history_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     check_folder(str(tmp_path / "new"))
     check_folder(str(tmp_path))
     (tmp_path / DAY_FILE).touch()
     check_folder(str(tmp_path))
     assert os.listdir(tmp_path) == [DAY_FILE], "looking leaves nothing"
+    leave_partial(tmp_path)
+    check_folder(str(tmp_path))
+    assert set(os.listdir(tmp_path)) == {DAY_FILE, PARTIAL}
     (tmp_path / "report.json").touch()
     assert refused(tmp_path) == "(it holds report.json, which is no history); name another folder"
     assert refused(tmp_path / "report.json") == "(it is a file); name another folder"
@@ -58,6 +68,8 @@ def test_a_state_that_was_replayed_without_one_gets_its_history_and_its_parquet_
     generate(tmp_path / "hours", 500)
     options = ("replay", tmp_path / "hours", "--data-dir", tmp_path / "state", "--report")
     assert command(*options, tmp_path / "report.json") == (0, "", "")
+    # An earlier attempt was killed: the same command goes on.
+    leave_partial(tmp_path / "past")
     done = command(*options, tmp_path / "report.parquet", "--history", tmp_path / "past")
     assert (done.code, done.output) == (0, "")
     assert done.complaint == f"nomadwatch: {next_step(str(tmp_path / 'past'))}\n"
