@@ -38,9 +38,8 @@ class Delivery:
         """
         producer = await connect(bootstrap, client)
         try:
+            await _look_up(producer, topics)
             yield cls(producer)
-        except UnknownTopicOrPartitionError:
-            raise missing(topics) from None
         except KafkaError as error:
             raise away(bootstrap, error) from error
         finally:
@@ -51,7 +50,8 @@ class Delivery:
         while True:
             try:
                 future: Sent = await self._producer.send(topic, value, key=key, partition=partition)
-            except KafkaTimeoutError:
+            except (KafkaTimeoutError, UnknownTopicOrPartitionError):
+                # The topic was there: a broker that has just come back may not have heard of it yet.
                 self._note_silence()
                 continue
             future.add_done_callback(_look_at)
@@ -100,6 +100,15 @@ async def connect(bootstrap: str, client: str) -> Any:
         await close(producer)
         raise away(bootstrap, error) from error
     return producer
+
+
+async def _look_up(producer: Any, topics: Topics) -> None:
+    """Let a producer know all topics while the broker is there: it would ask for each at its first record. Raises `TopicMismatch`."""
+    # Not by their names, for which a broker may make what is missing.
+    there = await producer.client.fetch_all_metadata()
+    if not there.topics() >= set(topics.names):
+        raise missing(topics)
+    await producer.client.set_topics(topics.names)
 
 
 async def close(producer: Any) -> None:
