@@ -7,6 +7,7 @@ fetched once, into `.kafka/jars` at the repository's root. The process dies with
 import argparse
 import ctypes
 import fcntl
+import os
 import shutil
 import signal
 import socket
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
@@ -24,6 +26,8 @@ _HERE: Final = Path(__file__).resolve().parent
 _POM: Final = _HERE / "kafka" / "pom.xml"
 _JARS: Final = _HERE.parent / ".kafka" / "jars"
 _PATIENCE_SECONDS: Final = 60.0
+# A registry that does not answer once is no reason to do without.
+_TRIES: Final = 2
 _MEMORY: Final = ("-Xms256m", "-Xmx512m")
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -54,11 +58,23 @@ class ApacheKafka:
 
     def __init__(self, folder: Path, port: int = 0, settings: Mapping[str, str] | None = None, java_options: Sequence[str] = ()) -> None:
         self.folder = folder
-        self.port = port or _free_port()
-        self._controller_port = _free_port()
+        self.port = port or self._take_port()
+        self._controller_port = self._take_port()
         self._settings = dict(settings or {})
         self._java_options = list(java_options)
         self._process: subprocess.Popen[bytes] | None = None
+
+    def _take_port(self) -> int:
+        """A free port that nobody else is given by chance, however long Java takes to listen there, and to come back (Linux)."""
+        held = socket.socket()
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        port = int(held.getsockname()[1])
+        if sys.platform == "linux":
+            weakref.finalize(self, os.close, held.detach())
+        else:
+            held.close()
+        return port
 
     @property
     def address(self) -> str:
@@ -158,9 +174,12 @@ def fetch_jars() -> Path:
             return _JARS
         maven = _program("mvn", "install Maven, e.g. the package maven")
         shutil.rmtree(_JARS)
-        command = [maven, "-q", "-B", "-f", str(_POM), "dependency:copy-dependencies", f"-DoutputDirectory={_JARS}"]
-        result = subprocess.run(command, check=False, capture_output=True, text=True)
-        if result.returncode:
+        command = [maven, "-q", "-B", "-U", "-f", str(_POM), "dependency:copy-dependencies", f"-DoutputDirectory={_JARS}"]
+        for _ in range(_TRIES):
+            result = subprocess.run(command, check=False, capture_output=True, text=True)
+            if result.returncode == 0:
+                break
+        else:
             lines = (result.stdout or result.stderr).strip().splitlines() or ["no reason given"]
             raise KafkaUnavailable(f"Maven cannot fetch Kafka's jars: {lines[0]}")
         done.write_text(wanted)
@@ -172,12 +191,6 @@ def _program(name: str, remedy: str) -> str:
     if found is None:
         raise KafkaUnavailable(f"{name} is missing: {remedy}")
     return found
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _is_free(port: int) -> bool:

@@ -1,4 +1,5 @@
-"""What all tests share: one real Apache Kafka, which may be absent on a person's machine, never in CI."""
+"""What all tests share: an environment without a person's settings, and one real Apache Kafka, which may be absent on a person's
+machine, never in CI."""
 
 import os
 from collections.abc import Iterator
@@ -6,6 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.apache_kafka import BRISK, ApacheKafka, KafkaUnavailable
+
+# Where the recorded events lie: the one setting that is for the tests.
+_SHARED_DATA = "NOMADWATCH_SHARED_DATA"
+_SETTINGS = {"FORCE_COLOR", "GITHUB_TOKEN", "GITHUB_TOKEN_FILE", "HF_ENDPOINT", "HF_TOKEN", "HF_TOKEN_FILE"}
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
@@ -15,6 +20,16 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     second must find the same tests.
     """
     return argname if isinstance(val, bytes) else None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nobody_s_settings() -> Iterator[None]:
+    """What a person has set for the program or for his terminal is not what is tested; before anything that tests share is made."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name in _SETTINGS or (name.startswith("NOMADWATCH_") and name != _SHARED_DATA):
+                patch.delenv(name)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -173,12 +173,12 @@ def test_a_transaction_that_takes_too_long_is_aborted_and_its_producer_fenced(br
     topic = make_topic(**COMPACTED)
 
     async def scenario() -> None:
-        slow = await producer_of(broker, topic, transaction_timeout_ms=1500)
+        slow = await producer_of(broker, topic, transaction_timeout_ms=4000)
         await commit(slow, topic, b"1", key=b"1")
         await slow.begin_transaction()
         await put(slow, topic, b"late", key=b"late")
         stable = raw.offset(topic, -1, committed=True)[1]
-        await asyncio.to_thread(lambda: eventually(lambda: raw.offset(topic, -1, committed=True)[1] > stable))
+        assert await asyncio.to_thread(lambda: eventually(lambda: raw.offset(topic, -1, committed=True)[1] > stable))
         with pytest.raises(ProducerFenced):
             await slow.commit_transaction()
         await slow.stop()

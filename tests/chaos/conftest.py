@@ -1,8 +1,9 @@
 """The two brokers that chaos runs on: the embedded one, which is killed too, and Apache Kafka."""
 
-import socket
+import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,20 +11,18 @@ from typing import Any
 import pytest
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
+from nomadwatch.connect import reserve
 from tests.chaos.fleet import ROOT, Fleet
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Embedded:
     """The embedded broker, in the hands of the fleet once the chaos begins."""
 
     def __init__(self, folder: Path) -> None:
-        self._file, self.port = folder / "log.db", free_port()
+        held = reserve()
+        self._file, self.port = folder / "log.db", int(held.getsockname()[1])
+        # Nobody else is given it by chance while the broker is dead.
+        weakref.finalize(self, os.close, held.detach())
         self.bootstrap = f"127.0.0.1:{self.port}"
         self._start()
 

@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -31,13 +32,14 @@ ACTOR_KEY = b"chaos"
 
 
 class Reading(msgspec.Struct):
-    """What the reader reads, and how long it rests after each chunk (s), so that there is time to die."""
+    """What the reader reads, and how long it rests after each chunk (s), so that there is time to die; longer until `enough` exists."""
 
     folder: str
     bootstrap: str
     prefix: str
     partitions: int
     rest: float
+    enough: str
 
 
 CHANCES: dict[str, float] = {}
@@ -87,8 +89,10 @@ def arm() -> None:
 
 
 def read(reading: Reading) -> None:
+    enough = Path(reading.enough)
+
     def progress(_: Progress) -> None:
-        time.sleep(reading.rest)
+        time.sleep(reading.rest * (1 if enough.exists() else 3))
         strike("reading")
 
     asyncio.run(

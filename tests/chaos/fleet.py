@@ -15,10 +15,8 @@ from agents.config import Config
 from tests.chaos.crashing import Reading
 
 ROOT = Path(__file__).parents[2]
-
-
 # Moments at which an aggregate worker must have died, or have become a zombie, in every run: each start is given one that is missing.
-SURE = ("sending", "committing", "closing", "recovering", "stopping")
+SURE = frozenset({"sending", "committing", "closing", "recovering", "stopping"})
 
 
 class Process:
@@ -68,14 +66,20 @@ class Process:
 
 
 class Fleet:
-    """All roles of one run. `kills` counts what was done to them, by role and way; once `calm`, whoever starts is left alone."""
+    """All roles of one run. `kills` counts what was done to them, by role and way.
+
+    Whoever has a sure moment before it is not killed until that has come.
+    """
 
     def __init__(self, folder: Path, config: Config, reading: Reading, chances: dict[str, float], random: Random) -> None:
         self.folder, self.random = folder, random
         self.processes: list[Process] = []
         self.kills: dict[str, int] = {}
         self._chances = chances
-        self.calm = False
+        # By worker the moment at which this life of it must end.
+        self._sure: dict[str, str] = {}
+        self._enough = Path(reading.enough)
+        self._calm = False
         self._config = msgspec.json.encode(config).decode()
         for name in ("aggregate", "aggregate-2", "measure"):
             self.add_worker(name)
@@ -87,14 +91,33 @@ class Fleet:
         strikes = self._points_of_aggregate if name.startswith("aggregate") else self._points
         self._add(name, ["tests.chaos.crashing", name.partition("-")[0], self._config], strikes)
 
-    def _points(self, seed: str, **sure: float) -> list[str]:
+    def _points(self, seed: str, sure: str = "") -> list[str]:
         """What a start is told: nothing any more once the fleet is to come to an end."""
-        return [seed] if self.calm else [seed, *(f"{point}={chance}" for point, chance in (self._chances | sure).items())]
+        chances = self._chances | ({sure: 1.0} if sure else {})
+        return [seed] if self._calm else [seed, *(f"{point}={chance}" for point, chance in chances.items())]
 
     def _points_of_aggregate(self, seed: str) -> list[str]:
-        missing = [point for point in SURE if point not in self.struck("aggregate")]
-        # The workers that start at the same time are to die of different causes.
-        return self._points(seed, **({self.random.choice(missing): 1.0} if missing else {}))
+        name = seed.partition("/")[0]
+        # Those that live at the same time are to die of different causes.
+        others = {point for worker, point in self._sure.items() if worker != name}
+        missing = self.missing
+        self._sure[name] = self.random.choice(sorted(missing - others or missing)) if missing else ""
+        return self._points(seed, self._sure[name])
+
+    def calm_down(self) -> None:
+        """From now on whoever starts is left alone."""
+        self._calm = True
+        self._enough.touch()
+
+    @property
+    def deaths(self) -> int:
+        """How often anybody had to be started again."""
+        return sum(process.starts - 1 for process in self.processes)
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """The sure moments that have not come yet."""
+        return SURE - self.struck("aggregate")
 
     def struck(self, role: str = "") -> set[str]:
         """The points at which processes of a role, or any, have died or stopped of themselves so far."""
@@ -131,7 +154,12 @@ class Fleet:
         until = asyncio.get_running_loop().time() + seconds
         while asyncio.get_running_loop().time() < until:
             await asyncio.sleep(self.random.uniform(0.3, 1.7) * pause)
+            missing = self.missing
+            if not missing:
+                self._enough.touch()
             victim = self.random.choice(self.processes)
+            if self._sure.get(victim.name) in missing:
+                continue
             polite = victim.name.startswith("aggregate") and self.random.random() < 0.25
             if not victim.finished and victim.signal(signal.SIGTERM if polite else signal.SIGKILL):
                 self._count(victim.name, "ended" if polite else "killed")

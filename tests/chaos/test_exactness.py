@@ -20,7 +20,7 @@ from streams.activity import HOUR
 from streams.topics import Topics
 from tests.agents.test_partition import PARTITIONS, Committed, compare
 from tests.chaos.crashing import Reading
-from tests.chaos.fleet import SURE, Fleet
+from tests.chaos.fleet import Fleet
 
 START = 20_000 * 24 * HOUR
 CHANCES = {
@@ -33,9 +33,10 @@ CHANCES = {
     "reading": 0.02,
 }
 LEAST_KILLS = 20
-# Harassed in turns of so many seconds: until a third worker joins, until everybody may finish; and more, as long as a moment is missing.
+# Harassed in turns of so many seconds: until a third worker joins, until everybody may finish; and more, as long as a moment or a death
+# is missing, but more and more rarely, for slow machines.
 TURN = 15
-MOST_TURNS = 8
+MOST_TURNS = 16
 
 
 def write_hours(folder: Path, wire: list[dict[str, Any]]) -> Truth:
@@ -107,12 +108,12 @@ async def chaos(fleet: Fleet, bootstrap: str, topics: Topics) -> Any:
     watcher = asyncio.ensure_future(fleet.watch())
     try:
         for turn in range(MOST_TURNS):
-            if turn >= 2 and fleet.struck("aggregate").issuperset(SURE):
+            if turn >= 2 and not fleet.missing and fleet.deaths >= LEAST_KILLS:
                 break
             if turn == 1:
                 fleet.add_worker("aggregate-3")
-            await fleet.harass(TURN, pause=1.2)
-        fleet.calm = True
+            await fleet.harass(TURN, pause=1.2 * max(1, turn))
+        fleet.calm_down()
         reader = next(process for process in fleet.processes if process.name == "reader")
         async with asyncio.timeout(240):
             while not reader.finished:
@@ -150,7 +151,8 @@ def test_nothing_is_lost_or_doubled_whatever_dies(broker: Any, tmp_path: Path) -
         checkpoint_interval=0.2,
         refresh_interval=0.3,
     )
-    reading = Reading(str(hours), broker.bootstrap, "chaos-", PARTITIONS, rest=0.25)
+    # It must not have read everything before all moments have come.
+    reading = Reading(str(hours), broker.bootstrap, "chaos-", PARTITIONS, rest=0.2, enough=str(tmp_path / "enough"))
     fleet = Fleet(tmp_path, config, reading, CHANCES, Random(4))
     broker.join(fleet)
     try:
@@ -158,9 +160,8 @@ def test_nothing_is_lost_or_doubled_whatever_dies(broker: Any, tmp_path: Path) -
     finally:
         fleet.end()
         print({process.name: process.starts for process in fleet.processes}, fleet.kills, fleet.struck())
-    deaths = sum(process.starts - 1 for process in fleet.processes)
-    assert deaths >= LEAST_KILLS, fleet.kills
-    assert fleet.struck("aggregate").issuperset(SURE)
+    assert fleet.deaths >= LEAST_KILLS, fleet.kills
+    assert not fleet.missing
     assert evaluation.activities == len(truth.deeds)
     assert evaluation.activities + evaluation.duplicates == len(wire)
     assert (evaluation.late, evaluation.dead_letters) == (0, {})

@@ -10,6 +10,8 @@ import pytest
 from tests.live.world import TOKEN, World
 
 ROOT = Path(__file__).parents[2]
+# Nobody listens there.
+NOWHERE = {"NOMADWATCH_GITHUB_API": "http://127.0.0.1:9", "HF_ENDPOINT": "http://127.0.0.1:9"}
 
 
 def doctor(folder: Path | None, **environment: str) -> tuple[int, str]:
@@ -34,7 +36,7 @@ def test_the_doctor_tries_the_platforms_with_the_tokens(tmp_path: Path) -> None:
 
 
 def test_a_platform_that_is_not_there_is_a_note(tmp_path: Path) -> None:
-    code, said = doctor(tmp_path, NOMADWATCH_GITHUB_API="http://127.0.0.1:9", HF_ENDPOINT="http://127.0.0.1:9")
+    code, said = doctor(tmp_path, **NOWHERE)
     assert code == 0
     assert said.count("does not answer") == 2
 
@@ -43,17 +45,16 @@ def test_a_platform_that_is_not_there_is_a_note(tmp_path: Path) -> None:
 def test_a_token_can_stand_in_a_file_and_is_shown_as_set(variable: str, said: str, tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("in-a-file\n")
-    nowhere = {"NOMADWATCH_GITHUB_API": "http://127.0.0.1:9", "HF_ENDPOINT": "http://127.0.0.1:9"}
-    _, shown = doctor(tmp_path / "state", **nowhere, **{variable + "_FILE": str(file)})
+    _, shown = doctor(tmp_path / "state", **NOWHERE, **{variable + "_FILE": str(file)})
     assert [line.split()[1:] for line in shown.splitlines() if line.split()[:1] == [said]] == [["set", variable + "_FILE"]]
-    code, shown = doctor(tmp_path / "state", **nowhere, **{variable + "_FILE": str(tmp_path / "absent")})
+    code, shown = doctor(tmp_path / "state", **NOWHERE, **{variable + "_FILE": str(tmp_path / "absent")})
     assert (code, "which cannot be read" in shown) == (2, True)
 
 
 def test_without_a_folder_it_looks_where_a_station_keeps_its_state(tmp_path: Path) -> None:
     where = f"the folder of a live station, {tmp_path}/nomadwatch"
-    assert f"{where} will be made" in doctor(None, XDG_STATE_HOME=str(tmp_path))[1]
+    assert f"{where} will be made" in doctor(None, **NOWHERE, XDG_STATE_HOME=str(tmp_path))[1]
     (tmp_path / "nomadwatch").write_text("")
-    code, said = doctor(None, XDG_STATE_HOME=str(tmp_path))
+    code, said = doctor(None, **NOWHERE, XDG_STATE_HOME=str(tmp_path))
     assert f"{where} cannot be written" in said
     assert code == 1

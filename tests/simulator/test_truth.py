@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 from scipy import stats
 
@@ -13,6 +13,7 @@ from simulator.spread import correlations, mann_whitney, statistics
 from simulator.stream import START
 from simulator.truth import Measurement, Truth, windows
 
+quick = settings(deadline=None, database=None, derandomize=True)
 counts = some.lists(some.integers(0, 40), min_size=1, max_size=60)
 END = START + 12 * HOUR
 
@@ -40,6 +41,7 @@ def value(told: Truth, name: str, **labels: str) -> float | None:
 ALL_HOUR = {"scope": "all", "window": "1h"}
 
 
+@quick
 @given(counts)
 def test_statistics_equal_numpys(values: list[int]) -> None:
     found = dict(statistics(values))
@@ -50,6 +52,7 @@ def test_statistics_equal_numpys(values: list[int]) -> None:
     assert found.get("gini") == (pytest.approx(differences / 2 / np.mean(values)) if any(values) else None)
 
 
+@quick
 @given(counts, counts)
 def test_the_rank_test_equals_scipys(first: list[int], second: list[int]) -> None:
     found = mann_whitney(first, second)
@@ -64,6 +67,7 @@ def test_the_rank_test_equals_scipys(first: list[int], second: list[int]) -> Non
     assert found.z * (found.u - len(first) * len(second) / 2) >= 0
 
 
+@quick
 @given(some.lists(some.tuples(some.integers(0, 9), some.integers(0, 9)), min_size=2, max_size=40))
 def test_correlations_equal_scipys(pairs: list[tuple[int, int]]) -> None:
     a, b = FEATURES[1], FEATURES[5]

@@ -27,6 +27,8 @@ _PACKAGE: Final = "@octokit/openapi"
 _LOCK: Final = Path(__file__).with_name("package-lock.json")
 _MEMBER: Final = "package/generated/api.github.com.json"
 _PATIENCE_SECONDS: Final = 300
+# A registry that does not answer once is no reason to do without.
+_TRIES: Final = 2
 _BASE: Final = "openapi:"
 
 # An answer's type, or where it has none a few words, and what is wrong there: "IssuesEvent payload.issue.user: is not of type 'object'".
@@ -62,13 +64,17 @@ def _pack(version: str, folder: Path) -> Path:
         raise DescriptionUnavailable("npm is missing: install it, e.g. the package npm")
     # `npm ci` would unpack all 400 MB of it.
     command = [npm, "pack", f"{_PACKAGE}@{version}", "--ignore-scripts", "--pack-destination", str(folder)]
-    try:
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_PATIENCE_SECONDS, cwd=folder)
-    except subprocess.TimeoutExpired:
-        raise DescriptionUnavailable(f"npm did not fetch {_PACKAGE} within {_PATIENCE_SECONDS} s") from None
-    if done.returncode:
-        raise DescriptionUnavailable(f"npm cannot fetch {_PACKAGE}: {(done.stderr or 'no reason given').strip().splitlines()[-1]}")
-    return next(folder.glob("*.tgz"))
+    said = ""
+    for _ in range(_TRIES):
+        try:
+            done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_PATIENCE_SECONDS, cwd=folder)
+        except subprocess.TimeoutExpired:
+            said = f"no answer within {_PATIENCE_SECONDS} s"
+            continue
+        if done.returncode == 0:
+            return next(folder.glob("*.tgz"))
+        said = (done.stderr or "no reason given").strip().splitlines()[-1]
+    raise DescriptionUnavailable(f"npm cannot fetch {_PACKAGE}: {said}")
 
 
 def _verify(packed: Path, integrity: str) -> None:

@@ -90,15 +90,25 @@ def test_what_was_put_stands_on_the_broker_with_its_cursor(broker: Embedded) -> 
 class _Cut(Delivery):
     """The broker takes what is sent, and the process ends before it knows."""
 
+    def __init__(self, producer: Any) -> None:
+        super().__init__(producer)
+        self.cut = asyncio.Event()
+
     async def acknowledged(self, sent: list[Any]) -> list[Any]:
-        await super().acknowledged(sent)
+        found = await super().acknowledged(sent)
+        if not sent:
+            return found
+        self.cut.set()
         raise ConnectionAbortedError
 
 
 def test_a_cursor_is_never_saved_before_what_it_speaks_of(broker: Embedded) -> None:
     async def put() -> None:
         async with outlet(broker, Feeds(), _Cut) as out:
-            await asyncio.wait_for(out.put(Find(feed=ORG, platform="github", cursor=b"1", activities=[activity(1, NOW)])), 20)
+            putting = asyncio.create_task(out.put(Find(feed=ORG, platform="github", cursor=b"1", activities=[activity(1, NOW)])))
+            assert isinstance(out._delivery, _Cut)
+            await asyncio.wait_for(out._delivery.cut.wait(), 20)
+            putting.cancel()
 
     with pytest.raises(ConnectionAbortedError):
         asyncio.run(put())
