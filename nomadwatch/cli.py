@@ -164,7 +164,7 @@ def up(verbose: bool, **flags: Any) -> None:
 def demo(speed: float, seconds: float | None, seed: int, rate: float, verbose: bool, **flags: Any) -> None:
     """Show the station on a simulated GitHub and Hub: without a token, without a network.
 
-    Nothing is kept unless --data-dir names a folder.
+    Nothing is kept unless --data-dir names a folder: a new one each time, for each demonstration begins a world of its own.
     """
     from nomadwatch.settings import load
     from nomadwatch.show import quiet_libraries

@@ -28,10 +28,20 @@ def is_free(port: int) -> bool:
     return True
 
 
-def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+def reserve(port: int = 0) -> socket.socket:
+    """A bound socket that does not listen, on a port of loopback: this one, or with 0 a free one. Raises OSError for a port that is taken.
+
+    While it is open nobody is given the port by chance (Linux), neither for a connection nor as a free one; a server that asks for it by
+    number, as servers do with SO_REUSEADDR, gets it as often as it is started.
+    """
+    held = socket.socket()
+    try:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", port))
+    except OSError:
+        held.close()
+        raise
+    return held
 
 
 async def await_broker(broker: str, seconds: float) -> None:

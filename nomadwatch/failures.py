@@ -2,7 +2,7 @@
 
 import errno
 
-from broker.errors import BrokerError
+from broker.errors import BrokerError, PortTaken
 from nomadwatch.errors import Failure, Misuse
 from streams.errors import BrokerAway, StreamsError, UsageError
 
@@ -12,15 +12,17 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 def explain(exception: BaseException, *, retry: bool = True) -> Failure | None:
     """The one line for an exception that a person can do something about; None for a fault of the program.
 
-    With `retry` also None for what is worth another try.
+    With `retry` also None for what is worth another try: a broker that is away, a port whose taker may be gone soon.
 
-    >>> explain(UsageError("x is absent")), explain(BrokerAway("no answer")), explain(KeyError("x"))
-    (Misuse('x is absent'), None, None)
+    >>> explain(UsageError("x is absent")), explain(BrokerAway("no answer")), explain(PortTaken("in use")), explain(KeyError("x"))
+    (Misuse('x is absent'), None, None, None)
+    >>> explain(PortTaken("port 1 is in use"), retry=False)
+    Failure('port 1 is in use')
     """
     match exception:
         case Failure():
             return exception
-        case BrokerAway() if retry:
+        case BrokerAway() | PortTaken() if retry:
             return None
         case UsageError():
             return Misuse(str(exception))

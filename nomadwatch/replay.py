@@ -14,7 +14,7 @@ import msgspec
 
 from agents.config import Config
 from nomadwatch import roles
-from nomadwatch.connect import address, await_broker, free_port, is_free
+from nomadwatch.connect import address, await_broker
 from nomadwatch.errors import Failure, Interrupted, Misuse
 from nomadwatch.history import Asked, run_history
 from nomadwatch.roles import Outcome, Reading
@@ -54,6 +54,7 @@ def replay(request: Request, settings: Settings, show: Show) -> Report:
     if settings.broker:
         address(settings.broker)
     with State(settings.data_dir) as state:
+        state.check_kind("replay")
         state.check_room()
         state.keep(_kept(settings, state.kept))
         prepare()
@@ -65,12 +66,13 @@ def _kept(settings: Settings, before: Kept | None) -> Kept:
     if before is None:
         # Of its own on a broker of others, so that deleting its topics can hit nobody else's.
         prefix = f"{settings.prefix}replay-{secrets.token_hex(4)}-" if settings.broker else ""
-        return Kept(broker=settings.broker, prefix=prefix, partitions=settings.partitions)
+        return Kept(kind="replay", broker=settings.broker, prefix=prefix, partitions=settings.partitions)
     for name in ("broker", "partitions"):
         ours, theirs = getattr(before, name), getattr(settings, name)
         if ours != theirs:
             was = f"{name} {ours}" if ours else "the embedded broker"
             raise Misuse(f"{settings.data_dir} was begun with {was}; give the same, or another --data-dir")
+    before.kind = "replay"
     return before
 
 
@@ -121,10 +123,7 @@ class _Replay:
     async def _work(self) -> Report:
         kept = self.kept
         if not kept.broker:
-            if not kept.port or not is_free(kept.port):
-                kept.port = free_port()
-                self.state.keep(kept)
-            self.bootstrap = f"127.0.0.1:{kept.port}"
+            self.bootstrap = f"127.0.0.1:{self.state.broker_port()}"
         reading = Reading(
             paths=self.request.paths,
             bootstrap=self.bootstrap,

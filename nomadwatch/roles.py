@@ -121,12 +121,15 @@ def run_polling(say: Say, polling: "Polling") -> None:
     poll(polling)
 
 
-def run_simulator(say: Say, seed: int, speed: float, origin: float, rate: float, watchlist: str) -> None:
-    """A simulated GitHub and Hub, with what is watched, on free ports; says `ready` with their addresses."""
-    asyncio.run(_simulate(say, seed, speed, origin, rate, watchlist))
+def run_simulator(say: Say, seed: int, speed: float, origin: float, rate: float, watchlist: str, ports: tuple[int, int]) -> None:
+    """A simulated GitHub and Hub, with what is watched, on two ports of loopback (0: free ones); says `ready` with the ports.
+
+    Their world begins at `origin` (s since 1970): who is started again shows the same one, as far as it has come.
+    """
+    asyncio.run(_simulate(say, seed, speed, origin, rate, watchlist, ports))
 
 
-async def _simulate(say: Say, seed: int, speed: float, origin: float, rate: float, watchlist: str) -> None:
+async def _simulate(say: Say, seed: int, speed: float, origin: float, rate: float, watchlist: str, ports: tuple[int, int]) -> None:
     from simulator.servers.clock import Clock
     from simulator.servers.faults import Faults
     from simulator.servers.github import GithubServer
@@ -138,10 +141,11 @@ async def _simulate(say: Say, seed: int, speed: float, origin: float, rate: floa
     clock, faults = Clock(speed, origin), Faults(seed)
     # A glob names no repository that could be made up; whoever has an owner's name has a place.
     named = {each.project: (_plain(each.github), _plain(each.huggingface)) for each in Watchlist.load(watchlist or None).projects}
-    world: dict[str, Any] = {"token": "simulated", "watched": named, "release_in": _RELEASE_IN}
+    world: dict[str, Any] = {"begin": clock.at(origin), "token": "simulated", "watched": named, "release_in": _RELEASE_IN}
     github = GithubServer(seed, clock, faults, rate=rate, history=3600.0, **world)
     hub = HubServer(seed, clock, faults, rate=rate / 4, **world)
-    say("ready", (await github.start(), await hub.start()))
+    addresses = [await server.start(port) for server, port in zip((github, hub), ports, strict=True)]
+    say("ready", tuple(int(address.rpartition(":")[2]) for address in addresses))
     await stop.wait()
     await hub.stop()
     await github.stop()

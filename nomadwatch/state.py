@@ -4,20 +4,24 @@ import fcntl
 import os
 import secrets
 import shutil
+import socket
+import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self, TypeAlias
 
 import msgspec
 
+from nomadwatch.connect import reserve
 from nomadwatch.errors import Failure, Misuse
 from nomadwatch.failures import no_room
 
 KEY_BYTES: Final = 32
 # Below this much free disk SQLite and the checkpoints can no longer be relied on to write.
 LEAST_ROOM: Final = 16 << 20
+Kind: TypeAlias = Literal["replay", "live station", "demonstration"]
 
 
 def log_of(folder: str | Path) -> Path:
@@ -26,8 +30,10 @@ def log_of(folder: str | Path) -> Path:
 
 
 class Kept(msgspec.Struct, kw_only=True):
-    """What a later run finds again. `broker` empty: embedded, last on `port`."""
+    """What a later run finds again. `kind`: whose state it is. `broker` empty: embedded, last on `port`."""
 
+    # Empty where a version has written it that did not tell them apart: then it becomes what it is used as.
+    kind: Kind | Literal[""] = ""
     broker: str = ""
     prefix: str = ""
     partitions: int
@@ -40,7 +46,7 @@ def default_folder() -> Path:
 
 
 class State:
-    """An open data folder. Without a path: a fresh temporary one that `close` removes.
+    """An open data folder. Without a path: a fresh temporary one that `close` removes. It holds the embedded broker's port, too.
 
     Raises Misuse for a folder that cannot be used, Failure for one that is in use.
     """
@@ -59,6 +65,7 @@ class State:
             os.close(self._lock)
             raise Failure(f"the data folder {self.path} is in use by another process; wait for its end or name another") from None
         self.kept = read_kept(self.path)
+        self._port: socket.socket | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -70,12 +77,32 @@ class State:
         """Let others have the folder; a temporary one is removed."""
         if self.temporary:
             shutil.rmtree(self.path, ignore_errors=True)
+        if self._port is not None:
+            self._port.close()
         os.close(self._lock)
 
     def keep(self, kept: Kept) -> None:
         """Remember for later runs."""
         self.kept = kept
         self._write("state.json", msgspec.json.format(msgspec.json.encode(kept)) + b"\n")
+
+    def check_kind(self, kind: Kind) -> None:
+        """Raises Misuse where the folder holds the state of something else, which would never agree with it."""
+        if self.kept is not None and self.kept.kind not in (kind, ""):
+            raise Misuse(f"{self.path} holds the state of a {self.kept.kind}; name another --data-dir")
+
+    def broker_port(self) -> int:
+        """The port for the embedded broker, for the time that the folder is open: the last one, or a free one where that is taken."""
+        assert self.kept is not None
+        try:
+            self._port = reserve(self.kept.port)
+        except OSError:
+            self._port = reserve()
+        self.kept.port = self._port.getsockname()[1]
+        self.keep(self.kept)
+        if sys.platform != "linux":  # elsewhere it would be in the broker's way
+            self._port.close()
+        return self.kept.port
 
     def actor_key(self, given: str) -> bytes:
         """The key of the actors' hashes: the given text, else the one kept here, made at random the first time.

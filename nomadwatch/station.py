@@ -10,13 +10,13 @@ from typing import Any, Final
 import msgspec
 
 from nomadwatch import roles
-from nomadwatch.connect import address, await_broker, free_port, is_free
+from nomadwatch.connect import address, await_broker
 from nomadwatch.errors import Misuse
 from nomadwatch.polling import polling_of
 from nomadwatch.replay import worker_config
 from nomadwatch.settings import Settings
 from nomadwatch.sinks_role import run_sinks
-from nomadwatch.state import Kept, State, default_folder
+from nomadwatch.state import Kept, Kind, State, default_folder
 from nomadwatch.summary import Summary
 from nomadwatch.supervisor import Role, Supervisor, prepare
 from nomadwatch.tasks import until_first
@@ -40,25 +40,33 @@ def run_station(settings: Settings, summary: Summary, world: World | None = None
     """Run until SIGINT or SIGTERM, or the end of the demonstration. Raises Failure; leaves no process behind."""
     from streams.watchlist import Watchlist
 
+    if world is not None:
+        # What is made up goes to no broker of others, whatever the surroundings say.
+        settings = msgspec.structs.replace(settings, broker="", prefix="")
     if settings.broker:
         address(settings.broker)
     # What the person has to mend is told before anything is started.
     Watchlist.load(settings.watchlist or None)
     folder = settings.data_dir or ("" if world is not None else str(default_folder()))
     with State(folder) as state:
+        kind: Kind = "live station" if world is None else "demonstration"
+        state.check_kind(kind)
+        if world is not None and state.kept is not None:
+            raise Misuse(f"{state.path} holds the state of a run, and demo begins a new world: remove it or name another --data-dir")
         state.check_room()
-        state.keep(_kept(settings, state.kept))
+        state.keep(_kept(settings, state.kept, kind))
         prepare()
         asyncio.run(_Station(settings, state, summary, world, verbose).run())
 
 
-def _kept(settings: Settings, before: Kept | None) -> Kept:
+def _kept(settings: Settings, before: Kept | None, kind: Kind) -> Kept:
     if before is None:
-        return Kept(broker=settings.broker, prefix=settings.prefix, partitions=settings.partitions)
+        return Kept(kind=kind, broker=settings.broker, prefix=settings.prefix, partitions=settings.partitions)
     for name in ("broker", "partitions", "prefix"):
         ours, theirs = getattr(before, name), getattr(settings, name)
         if ours != theirs:
             raise Misuse(f"{settings.data_dir or default_folder()} was begun with {name} {ours!r}; give the same, or another --data-dir")
+    before.kind = kind
     return before
 
 
@@ -85,10 +93,7 @@ class _Station:
     async def _work(self) -> None:
         kept, settings = self.kept, self.settings
         if not kept.broker:
-            if not kept.port or not is_free(kept.port):
-                kept.port = free_port()
-                self.state.keep(kept)
-            self.bootstrap = f"127.0.0.1:{kept.port}"
+            self.bootstrap = f"127.0.0.1:{self.state.broker_port()}"
         if self.world is not None:
             settings = await self._simulated(self.world)
         if kept.broker:
@@ -99,20 +104,25 @@ class _Station:
         await self._start(topics, "topics")
         polling = polling_of(settings, kept, self.bootstrap, self.state.actor_key(settings.actor_key))
         config = worker_config(settings, kept, self.bootstrap, self.state.path)
-        sinks = (self.bootstrap, kept.prefix, kept.partitions, settings.port)
         self.supervisor.start(Role("streams", roles.run_polling, lambda: (polling,)))
         self.supervisor.start(Role("aggregate", roles.run_aggregate, lambda: (config,)))
         self.supervisor.start(Role("measure", roles.run_measure, lambda: (config,)))
-        port = await self._start(Role("sinks", run_sinks, lambda: sinks), "ready")
+        port = settings.port
+        # Whoever has to be started again listens where people have found it.
+        port = await self._start(Role("sinks", run_sinks, lambda: (self.bootstrap, kept.prefix, kept.partitions, port)), "ready")
         self.summary.serving(f"http://127.0.0.1:{port}")
         await self._follow()
 
     async def _simulated(self, world: World) -> Settings:
         """Start the world; the settings with which the station looks at it."""
-        origin = time.time()
-        simulated = (world.seed, world.speed, origin, world.rate, self.settings.watchlist)
-        simulator = Role("simulator", roles.run_simulator, lambda: simulated, last=True)
-        github, hub = await self._start(simulator, "ready")
+        origin, ports = time.time(), (0, 0)
+
+        # Whoever has to be started again goes on with the same world where the pollers know it.
+        def simulated() -> tuple[Any, ...]:
+            return world.seed, world.speed, origin, world.rate, self.settings.watchlist, ports
+
+        ports = await self._start(Role("simulator", roles.run_simulator, simulated, last=True), "ready")
+        github, hub = (f"http://127.0.0.1:{port}" for port in ports)
         return msgspec.structs.replace(
             self.settings,
             github_api=github,

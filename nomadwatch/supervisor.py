@@ -24,6 +24,8 @@ FIRST_WAIT: Final = 0.1
 LONGEST_WAIT: Final = 5.0
 SETTLED: Final = 30.0
 PATIENCE: Final = 120.0
+# Nobody kills by hand so often what has hardly been started again; the kernel does, when the memory is full.
+MOST_KILLS: Final = 10
 # An address holds 107 bytes; `multiprocessing` adds about 30 to the folder.
 _LONGEST_FOLDER: Final = 70
 # Starting a process reaps others on the way; two threads that ask for one exit code lose it.
@@ -127,7 +129,7 @@ class _Keeper:
 
     async def keep(self) -> None:
         """Run the role until it is done, told to stop, or fails for good (raises Failure)."""
-        wait, failing_since = FIRST_WAIT, None
+        wait, failing_since, kills = FIRST_WAIT, None, 0
         while True:
             begun = time.monotonic()
             code = await self._live()
@@ -137,10 +139,14 @@ class _Keeper:
                 return
             now = time.monotonic()
             if now - begun >= SETTLED:
-                wait, failing_since = FIRST_WAIT, None
+                wait, failing_since, kills = FIRST_WAIT, None, 0
             how = self._how(code)
             if code < 0:
-                failing_since = None
+                failing_since, kills = None, kills + 1
+                if kills >= MOST_KILLS:
+                    how = f"{how} {kills} times in a row"
+                    if self._patience is not None:
+                        raise Failure(f"{self.role.name} {how}: is the memory full? make room in it and run the same command again")
             elif failing_since is None:
                 failing_since = begun
             elif self._patience is not None and now - failing_since > self._patience:
@@ -223,7 +229,8 @@ class _Keeper:
 class Supervisor:
     """Keeps roles running. `hear(role, kind, body)` gets what they say, `notice(line)` what the person should know.
 
-    A role that has only failed for `patience` seconds fails for good; with None it is started again for ever.
+    A role that has only failed for `patience` seconds, or was only killed `MOST_KILLS` times in a row, fails for good; with None it is
+    started again for ever.
     """
 
     hear: Hear

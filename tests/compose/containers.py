@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from nomadwatch.connect import free_port
+from nomadwatch.connect import reserve
 from tests.apache_kafka import KafkaUnavailable, die_with_parent, fetch_jars
 from tests.compose.services import ROOT, SERVICES, mounts, secrets
 from tests.prometheus.programs import program
@@ -68,6 +68,12 @@ class Places(NamedTuple):
         table = self.table(root)
         found = "|".join(re.escape(each) for each in sorted(table, key=len, reverse=True))
         return re.sub(found, lambda match: table[match[0]], text)
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
+    with reserve() as held:
+        return int(held.getsockname()[1])
 
 
 def free_places() -> Places:

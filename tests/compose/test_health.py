@@ -5,12 +5,13 @@ from uuid import uuid4
 
 import pytest
 
-from nomadwatch.connect import address, free_port
+from nomadwatch.connect import address
 from nomadwatch.errors import Failure
 from nomadwatch.health import judged
 from sinks.board import STALE_AFTER
 from tests.apache_kafka import ApacheKafka
 from tests.broker.raw import Raw
+from tests.compose.containers import free_port
 from tests.nomadwatch.commands import command
 from tests.prometheus.programs import wait_for
 

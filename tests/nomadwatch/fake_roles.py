@@ -50,6 +50,10 @@ def crashes_twice(say: Say, folder: str) -> None:
     say("said", f"life {life}")
 
 
+def kills_itself(say: Say) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def exits_at_once(say: Say) -> None:
     os._exit(3)
 

@@ -9,11 +9,14 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 90.0
+# What reading of a process under /proc raises that has ended in between: before and after it was opened.
+_REAPED = (FileNotFoundError, ProcessLookupError)
 
 
 class Station:
@@ -27,7 +30,9 @@ class Station:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         found = re.search(r"http://127\.0\.0\.1:\d+", line)
-        assert found, (line, self.process.stderr and self.process.poll() is not None and self.process.stderr.read())
+        if not found:
+            self.process.kill()
+            raise AssertionError((line, self.process.communicate()))
         self.url = found[0]
 
     def ask(self, path: str) -> str:
@@ -36,14 +41,15 @@ class Station:
         return text
 
     def await_metric(self, pattern: str) -> None:
-        """Until a line of /metrics fits."""
+        """Until a line of /metrics fits; who serves it may have died and come back meanwhile."""
         deadline = time.monotonic() + PATIENCE
         text = ""
         while time.monotonic() < deadline:
             assert self.process.poll() is None, "the station has ended"
-            text = self.ask("/metrics")
-            if re.search(pattern, text, re.MULTILINE):
-                return
+            with suppress(OSError):
+                text = self.ask("/metrics")
+                if re.search(pattern, text, re.MULTILINE):
+                    return
             time.sleep(0.2)
         raise AssertionError(f"no line fits {pattern} in\n{text[:3000]}")
 
@@ -56,9 +62,10 @@ class Station:
         """The processes of the roles, by name."""
         found = {}
         for pid in _descendants(self.process.pid):
-            name = Path(f"/proc/{pid}/comm").read_text().strip()
-            if name.startswith("nw-"):
-                found[name.removeprefix("nw-")] = pid
+            with suppress(*_REAPED):
+                name = Path(f"/proc/{pid}/comm").read_text().strip()
+                if name.startswith("nw-"):
+                    found[name.removeprefix("nw-")] = pid
         return found
 
     def end(self, number: int = signal.SIGINT) -> int:
@@ -72,16 +79,27 @@ class Station:
 
 
 def _descendants(pid: int) -> Iterator[int]:
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            yield int(child)
-            yield from _descendants(int(child))
+    for child in _children(pid):
+        yield child
+        yield from _descendants(child)
+
+
+def _children(pid: int) -> list[int]:
+    """Those that there are now; a process that ends meanwhile has none."""
+    found: list[int] = []
+    with suppress(*_REAPED):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(*_REAPED):
+                found += map(int, (task / "children").read_text().split())
+    return found
 
 
 def spoken(station: Station) -> float:
-    """When the pollers spoke last, in seconds since 1970."""
-    text = json.loads(station.ask("/healthz"))["roles"].get("streams")
-    return datetime.fromisoformat(text).timestamp() if text else 0.0
+    """When the pollers spoke last, in seconds since 1970; 0.0 while nobody knows."""
+    with suppress(OSError):
+        text = json.loads(station.ask("/healthz"))["roles"].get("streams")
+        return datetime.fromisoformat(text).timestamp() if text else 0.0
+    return 0.0
 
 
 def gone(pids: list[int]) -> bool:

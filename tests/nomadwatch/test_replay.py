@@ -24,6 +24,9 @@ from sinks.compare import differences
 from tests.nomadwatch.commands import PROGRAM, command, generate, started
 from tests.nomadwatch.waiting import children_of, gone, roles_of, until
 
+# Nobody listens there.
+NOWHERE = "http://127.0.0.1:9"
+
 
 class Hour:
     """A generated hour and its truth."""
@@ -116,7 +119,7 @@ def test_an_interrupted_replay_ends_with_one_line_and_goes_on_when_repeated(numb
         asyncio.run(until(lambda: len(roles_of(main.pid)) >= 2))
         family = [*children_of(main.pid), *roles_of(main.pid)]
         main.send_signal(number)
-        output, complaint = main.communicate(timeout=10)
+        output, complaint = main.communicate(timeout=30)
     assert (main.returncode, output) == (1, "")
     assert complaint == f"nomadwatch: interrupted; the same command goes on from what {tmp_path} holds\n"
     asyncio.run(until(lambda: all(gone(pid) for pid in family)))
@@ -129,7 +132,7 @@ def test_an_interrupted_replay_without_a_folder_leaves_nothing(hour: Hour, tempo
     with started("replay", hour.folder) as main:
         asyncio.run(until(lambda: len(roles_of(main.pid)) >= 2))
         main.send_signal(signal.SIGINT)
-        _, complaint = main.communicate(timeout=10)
+        _, complaint = main.communicate(timeout=30)
     assert main.returncode == 1
     assert complaint == "nomadwatch: interrupted, and nothing is kept; with --data-dir DIR the same command could have gone on\n"
     assert list(temporary.iterdir()) == []
@@ -176,6 +179,29 @@ def test_a_folder_that_was_begun_otherwise_is_refused(hour: Hour, tmp_path: Path
     assert "holds a reading of other files" in done.complaint
 
 
+def test_a_replay_s_folder_is_refused_to_a_station(tmp_path: Path) -> None:
+    (tmp_path / "2015-01-01-15.json").touch()
+    state = tmp_path / "state"
+    assert command("replay", tmp_path / "2015-01-01-15.json", "--report", "-", "--data-dir", state).code == 0
+    before = (state / "state.json").read_text()
+    done = command("up", "--port", 0, "--data-dir", state)
+    assert done == (2, "", f"nomadwatch: {state} holds the state of a replay; name another --data-dir\n")
+    assert (state / "state.json").read_text() == before
+
+
+@pytest.mark.parametrize(("begun", "kind", "other"), [("up", "live station", "replay"), ("demo", "demonstration", "up")])
+def test_a_station_s_folder_is_refused_to_what_is_none_of_it(begun: str, kind: str, other: str, tmp_path: Path) -> None:
+    (tmp_path / "2015-01-01-15.json").touch()
+    state = tmp_path / "state"
+    with started(begun, "--port", 0, "--data-dir", state) as main:
+        asyncio.run(until(lambda: (state / "state.json").exists()))
+        main.kill()
+        main.communicate()
+    paths = [tmp_path / "2015-01-01-15.json"] if other == "replay" else ["--port", 0]
+    done = command(other, *paths, "--data-dir", state)
+    assert done == (2, "", f"nomadwatch: {state} holds the state of a {kind}; name another --data-dir\n")
+
+
 class Filling(State):
     """A folder on a disk that is found full once something has been written to it."""
 
@@ -205,7 +231,7 @@ def broker(tmp_path: Path) -> Iterator[str]:
         assert process.stdout is not None
         yield process.stdout.readline().strip()
         process.send_signal(signal.SIGTERM)
-        _, complaint = process.communicate(timeout=10)
+        _, complaint = process.communicate(timeout=30)
         assert (process.returncode, complaint) == (0, "")
 
 
@@ -237,7 +263,7 @@ def test_a_broker_that_dies_and_comes_back_is_waited_for(hour: Hour, tmp_path: P
     with started(*serving, address.rpartition(":")[2]) as second:
         output, _ = main.communicate(timeout=90)
         second.terminate()
-        second.communicate(timeout=10)
+        second.communicate(timeout=30)
     assert main.returncode == 0
     assert hour.agrees(output)
 
@@ -286,12 +312,14 @@ def test_workers_of_their_own_end_politely(broker: str, tmp_path: Path) -> None:
             assert worker.stderr is not None
             asyncio.run(until(lambda stream=worker.stderr, begun=begun: begun in stream.readline()))  # type: ignore[misc]
             worker.send_signal(signal.SIGTERM)
-            worker.communicate(timeout=10)
+            worker.communicate(timeout=30)
         assert worker.returncode == 0
 
 
 def test_the_doctor_finds_this_machine_well_and_names_what_is_wrong(broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOMADWATCH_ACTOR_KEY", "hush")
+    monkeypatch.setenv("NOMADWATCH_GITHUB_API", NOWHERE)
+    monkeypatch.setenv("HF_ENDPOINT", NOWHERE)
     well: Any = command("doctor", "--broker", broker, "--data-dir", tmp_path / "new")
     assert (well.code, well.complaint) == (0, "")
     assert f"a Kafka broker answers at {broker}" in well.output

@@ -1,14 +1,16 @@
 """The data folder: one process at a time, and what later runs find in it."""
 
 import os
+import socket
 import stat
+import sys
 from pathlib import Path
 
 import pytest
 
 from nomadwatch import state
 from nomadwatch.errors import Failure, Misuse
-from nomadwatch.state import Kept, State
+from nomadwatch.state import Kept, Kind, State
 
 
 def test_a_temporary_folder_is_removed_with_everything_in_it() -> None:
@@ -21,10 +23,10 @@ def test_a_temporary_folder_is_removed_with_everything_in_it() -> None:
 def test_a_named_folder_is_made_and_stays_and_keeps_what_it_was_told(tmp_path: Path) -> None:
     with State(str(tmp_path / "a" / "b")) as first:
         assert first.kept is None
-        first.keep(Kept(prefix="p-", partitions=3, port=4))
+        first.keep(Kept(kind="replay", prefix="p-", partitions=3, port=4))
         key = first.actor_key("")
     with State(str(tmp_path / "a" / "b")) as second:
-        assert second.kept == Kept(prefix="p-", partitions=3, port=4)
+        assert second.kept == Kept(kind="replay", prefix="p-", partitions=3, port=4)
         assert second.actor_key("") == key
 
 
@@ -63,6 +65,54 @@ def test_a_full_disk_is_told_with_the_folder_and_what_to_do(tmp_path: Path, monk
         monkeypatch.setattr(state, "LEAST_ROOM", 1 << 62)
         with pytest.raises(Failure, match=f"^the disk is full under {tmp_path}; make room"):
             folder.check_room()
+
+
+def test_what_is_kept_of_something_else_is_refused(tmp_path: Path) -> None:
+    with State(str(tmp_path)) as first:
+        first.check_kind("replay")
+        first.keep(Kept(kind="live station", partitions=3))
+    with State(str(tmp_path)) as second:
+        second.check_kind("live station")
+        with pytest.raises(Misuse, match=f"^{tmp_path} holds the state of a live station; name another --data-dir$"):
+            second.check_kind("replay")
+
+
+@pytest.mark.parametrize("kind", ["replay", "live station"])
+def test_what_a_version_has_kept_that_did_not_tell_kinds_apart_is_taken(kind: Kind, tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text('{"broker": "", "prefix": "", "partitions": 8, "port": 4}\n')
+    with State(str(tmp_path)) as folder:
+        folder.check_kind(kind)
+
+
+def test_the_broker_s_port_is_the_last_one_unless_that_is_taken(tmp_path: Path) -> None:
+    def port() -> int:
+        with State(str(tmp_path)) as folder:
+            if folder.kept is None:
+                folder.keep(Kept(partitions=1))
+            return folder.broker_port()
+
+    first = port()
+    assert port() == first
+    with socket.create_server(("127.0.0.1", first)):
+        second = port()
+    assert first != second == port()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="held on Linux only")
+def test_the_broker_s_port_is_held_for_it_while_the_folder_is_open(tmp_path: Path) -> None:
+    with State(str(tmp_path)) as folder:
+        folder.keep(Kept(partitions=1))
+        port = folder.broker_port()
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", port))
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
+        for _ in range(2):  # and again once it was killed
+            with socket.create_server(("127.0.0.1", port)), socket.create_connection(("127.0.0.1", port)):
+                pass
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))
 
 
 def test_a_spoilt_state_file_is_told(tmp_path: Path) -> None:

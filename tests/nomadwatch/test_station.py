@@ -1,20 +1,26 @@
 """The station as a person runs it: on the simulated world, with every process real."""
 
+import asyncio
 import json
 import os
 import signal
 import time
 from pathlib import Path
 
+import aiohttp
 import pytest
 
+from nomadwatch import roles
+from nomadwatch.process import Say
 from tests.live.world import World
 from tests.nomadwatch.commands import command
 from tests.nomadwatch.stations import PATIENCE, Station, gone, spoken
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_demonstration_shows_both_platforms_and_ends_cleanly(number: int, tmp_path: Path) -> None:
+def test_the_demonstration_shows_both_platforms_and_ends_cleanly(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Where a station would send what it sees; nobody answers there, and nothing made up should go there.
+    monkeypatch.setenv("NOMADWATCH_BROKER", "127.0.0.1:9")
     station = Station("demo", "--port", "0", "--speed", "60", "--data-dir", str(tmp_path))
     try:
         for platform in ("github", "huggingface"):
@@ -29,6 +35,9 @@ def test_the_demonstration_shows_both_platforms_and_ends_cleanly(number: int, tm
     finally:
         station.kill()
     assert "Traceback" not in station.err
+    again = command("demo", "--port", "0", "--data-dir", tmp_path)
+    assert (again.code, again.output) == (2, "")
+    assert f"{tmp_path} holds the state of a run, and demo begins a new world: remove it or name another" in again.complaint
 
 
 def test_whoever_dies_is_started_again_and_a_killed_station_leaves_nobody(tmp_path: Path) -> None:
@@ -36,21 +45,53 @@ def test_whoever_dies_is_started_again_and_a_killed_station_leaves_nobody(tmp_pa
     try:
         station.await_metric(r'^nomadwatch_activity{.*platform="github".*} [1-9]')
         before = station.roles()
-        for role in ("polling", "aggregate", "measure", "broker"):
+        # The platforms first, so that whoever asks them after its return asks those that have come back too.
+        everybody = ("simulator", "polling", "aggregate", "measure", "broker", "sinks")
+        for role in everybody:
             os.kill(before[role], signal.SIGKILL)
         deadline = time.monotonic() + PATIENCE
-        while any(station.roles().get(role) in (None, before[role]) for role in ("polling", "aggregate", "measure", "broker")):
+        while any(station.roles().get(role) in (None, before[role]) for role in everybody):
             assert time.monotonic() < deadline, "not everybody has come back"
             time.sleep(0.1)
         back = time.time()
         while spoken(station) <= back:
             assert time.monotonic() < deadline, "the pollers have not spoken again"
             time.sleep(0.2)
-        station.await_metric(r'^nomadwatch_feed_polls_total{feed="github:/events",outcome="new"} [1-9]')
+        for feed in ("github:/events", "huggingface:models"):
+            station.await_metric(rf'^nomadwatch_feed_polls_total{{feed="{feed}",outcome="new"}} [1-9]')
         roles = station.roles()
     finally:
         station.kill()
     assert gone(list(roles.values()))
+
+
+def test_a_simulator_that_is_started_again_goes_on_with_the_same_world() -> None:
+    """At the same address; what was shown before stands there still."""
+
+    async def life(origin: float, ports: tuple[int, int]) -> tuple[tuple[int, int], set[tuple[str, str]], set[tuple[str, str]]]:
+        ready: asyncio.Future[tuple[int, int]] = asyncio.get_running_loop().create_future()
+        say: Say = lambda kind, body=None: ready.set_result(body)  # noqa: E731
+        living = asyncio.create_task(roles._simulate(say, 3, 2.0, origin, 0.05, "", ports))
+        github, hub = taken = await ready
+        headers = {"Authorization": "Bearer simulated", "User-Agent": "a test"}
+        async with aiohttp.ClientSession(headers=headers) as session:
+            async with session.get(f"http://127.0.0.1:{github}/events?per_page=100") as answer:
+                events = {(each["id"], each["created_at"]) for each in await answer.json()}
+            async with session.get(f"http://127.0.0.1:{hub}/api/models?limit=1000") as answer:
+                models = {(each["id"], each["createdAt"]) for each in await answer.json()}
+        os.kill(os.getpid(), signal.SIGTERM)
+        await living
+        return taken, events, models
+
+    origin = time.time()
+    ports, events, models = asyncio.run(life(origin, (0, 0)))
+    again, later_events, later_models = asyncio.run(life(origin, ports))
+    assert again == ports
+    assert len(events) > 20
+    assert len(models) > 100
+    # In a minute of the wall's, on a busy machine, not much comes, and hardly anything goes.
+    assert len(events & later_events) > 0.8 * len(events)
+    assert len(models & later_models) > 0.9 * len(models)
 
 
 def test_a_token_that_is_refused_and_a_watchlist_that_is_none_are_said_at_once(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from nomadwatch import supervisor
+from nomadwatch import roles, supervisor
 from nomadwatch.errors import Failure, Misuse
 from nomadwatch.supervisor import Role, Supervisor
 from tests.nomadwatch import fake_roles
@@ -22,11 +23,11 @@ from tests.nomadwatch.waiting import gone, parent_of, until
 class Station:
     """A supervisor and what came of it."""
 
-    def __init__(self, verbose: bool = False) -> None:
+    def __init__(self, patience: float | None = supervisor.PATIENCE) -> None:
         supervisor.prepare([])
         self.heard: list[tuple[str, str, Any]] = []
         self.noticed: list[str] = []
-        self.supervisor = Supervisor(lambda *said: self.heard.append(said), self.noticed.append, verbose)
+        self.supervisor = Supervisor(lambda *said: self.heard.append(said), self.noticed.append, patience=patience)
 
     def start(self, target: Callable[..., None], *arguments: object, once: bool = False, last: bool = False, name: str = "fake") -> None:
         self.supervisor.start(Role(name, target, lambda: arguments, once, last))
@@ -86,15 +87,54 @@ def test_a_line_for_the_person_ends_the_whole_with_its_exit_code() -> None:
     asyncio.run(case())
 
 
-def test_a_role_that_only_fails_is_given_up_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "PATIENCE", 0.0)
-
+def test_a_role_that_only_fails_is_given_up_after_a_while() -> None:
     async def case() -> None:
-        station = Station()
+        station = Station(patience=0.0)
         station.start(fake_roles.exits_at_once)
         with pytest.raises(Failure, match=r"^fake keeps failing \(ended with exit code 3\)"):
             await station.supervisor.failed()
         await station.supervisor.stop()
+
+    asyncio.run(case())
+
+
+def test_a_role_that_is_killed_again_and_again_is_given_up_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "LONGEST_WAIT", supervisor.FIRST_WAIT)
+
+    async def case() -> None:
+        station = Station()
+        station.start(fake_roles.kills_itself)
+        with pytest.raises(Failure, match=r"^fake was ended by SIGKILL 10 times in a row: is the memory full\? make room in it and run"):
+            await station.supervisor.failed()
+        await station.supervisor.stop()
+        assert station.noticed == ["fake was ended by SIGKILL; starting it again in 0.1 s"] * 9
+
+    asyncio.run(case())
+
+
+def test_with_endless_patience_a_role_that_is_killed_again_and_again_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "LONGEST_WAIT", supervisor.FIRST_WAIT)
+
+    async def case() -> None:
+        station = Station(patience=None)
+        station.start(fake_roles.kills_itself)
+        await until(lambda: len(station.noticed) > supervisor.MOST_KILLS)
+        await station.supervisor.stop()
+        assert station.noticed[9] == "fake was ended by SIGKILL 10 times in a row; starting it again in 0.1 s"
+
+    asyncio.run(case())
+
+
+def test_a_broker_whose_port_is_taken_is_tried_again_until_it_is_free(tmp_path: Path) -> None:
+    async def case() -> None:
+        station = Station()
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = int(other.getsockname()[1])
+            station.start(roles.run_broker, str(tmp_path), port, name="broker")
+            await until(lambda: station.noticed)
+        assert await station.hears("ready") == port
+        await station.supervisor.stop()
+        assert f"broker ended with an error (PortTaken: port {port} of 127.0.0.1 is in use" in station.noticed[0]
 
     asyncio.run(case())
 
