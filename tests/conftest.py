@@ -3,6 +3,8 @@ machine, never in CI."""
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -35,7 +37,20 @@ def _nobody_s_settings() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def apache_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApacheKafka]:
     """A broker that looks for work often; its topics belong to whoever made them."""
-    kafka = ApacheKafka(tmp_path_factory.mktemp("apache"), settings=BRISK, java_options=("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"))
+    with _running(tmp_path_factory.mktemp("apache")) as kafka:
+        yield kafka
+
+
+@pytest.fixture
+def mortal_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApacheKafka]:
+    """One for a test alone, which may kill it."""
+    with _running(tmp_path_factory.mktemp("mortal")) as kafka:
+        yield kafka
+
+
+@contextmanager
+def _running(folder: Path) -> Iterator[ApacheKafka]:
+    kafka = ApacheKafka(folder, settings=BRISK, java_options=("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"))
     try:
         kafka.start()
     except KafkaUnavailable as reason:

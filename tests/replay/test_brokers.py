@@ -1,13 +1,18 @@
 """Brokers of others: one that is not there, and a real Apache Kafka."""
 
+import asyncio
 import socket
+from pathlib import Path
 
 import pytest
 
 from tests.apache_kafka import ApacheKafka
 from tests.nomadwatch.commands import command
+from tests.nomadwatch.waiting import until
 from tests.replay.conftest import World
-from tests.replay.running import replayed
+from tests.replay.running import replayed, running
+
+SECONDS = 90.0
 
 
 def test_a_broker_that_does_not_answer_is_waited_for_and_then_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,3 +29,26 @@ def test_a_broker_that_does_not_answer_is_waited_for_and_then_named(world: World
 
 def test_on_apache_kafka_the_report_is_identical(apache_kafka: ApacheKafka, world: World) -> None:
     assert replayed(world.folder, "--broker", apache_kafka.address).text == world.undisturbed.text
+
+
+def test_apache_kafka_is_killed_and_comes_back_and_the_report_is_identical(mortal_kafka: ApacheKafka, world: World, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    with running(world.folder, "--broker", mortal_kafka.address, "--report", report) as main:
+        # A tenth and more of what a whole replay writes there: while the reader sends, and while panes are committed.
+        for topic, enough in (("activity", 300_000), ("panes", 600_000)):
+
+            def busy(topic: str = topic, enough: int = enough) -> bool:
+                return main.poll() is not None or _size(mortal_kafka.folder, topic) > enough
+
+            asyncio.run(until(busy, SECONDS))
+            assert main.poll() is None, "it was too late to kill anybody"
+            mortal_kafka.kill()
+            mortal_kafka.start()
+        main.communicate(timeout=2 * SECONDS)
+    assert main.returncode == 0
+    assert report.read_text() == world.undisturbed.text
+
+
+def _size(folder: Path, topic: str) -> int:
+    """Bytes that a broker keeps of a topic, whatever its prefix."""
+    return sum(log.stat().st_size for log in folder.glob(f"data/*{topic}-[0-9]*/*.log"))
