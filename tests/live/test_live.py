@@ -33,5 +33,6 @@ def test_events_are_counted_soon_and_the_coverage_of_a_sample_is_known(tmp_path:
     assert day.coverage is not None
     said, true = day.coverage
     assert true < 0.9, "a sample"
-    assert abs(said - true) <= 0.02
+    # Within two points over a day (docs/feeds.md); of half an hour's thirty polls one is worth more than that.
+    assert abs(said - true) <= 0.04
     assert day.offences == []

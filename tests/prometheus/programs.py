@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
+from urllib.request import urlopen
 
 import pytest
 
@@ -44,6 +45,15 @@ def wait_for(found: Callable[[], T | None], what: str, log: Callable[[], str] = 
     raise AssertionError(f"waited in vain for {what}\n{log()}")
 
 
+def _is_ready(address: str) -> bool:
+    """It listens before it has read what it holds, and refuses questions until then."""
+    try:
+        with urlopen(f"http://{address}/-/ready", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
 @contextmanager
 def running(command: Sequence[str | Path], folder: Path) -> Iterator[str]:
     """A server's address (host:port), which it says in its log; --web.listen-address must end in :0."""
@@ -57,7 +67,9 @@ def running(command: Sequence[str | Path], folder: Path) -> Iterator[str]:
             said = re.search(r"Listening on.* address=(127\.0\.0\.1:\d+)", log.read_text())
             return said and said[1]
 
-        yield wait_for(address, f"{command[0]} to listen", log.read_text)
+        found = wait_for(address, f"{command[0]} to listen", log.read_text)
+        wait_for(lambda: _is_ready(found), f"{command[0]} to be ready", log.read_text)
+        yield found
     finally:
         process.terminate()
         try:
