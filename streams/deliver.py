@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -25,8 +25,8 @@ Sent: TypeAlias = "asyncio.Future[Any]"
 class Delivery:
     """An idempotent producer that waits for a broker that is away or full, and says so once."""
 
-    def __init__(self, producer: Any) -> None:
-        self._producer = producer
+    def __init__(self, producer: Any, topics: Topics) -> None:
+        self._producer, self._topics = producer, topics
         self._silent = False
 
     @classmethod
@@ -39,20 +39,31 @@ class Delivery:
         producer = await connect(bootstrap, client)
         try:
             await _look_up(producer, topics)
-            yield cls(producer)
+            yield cls(producer, topics)
         except KafkaError as error:
             raise away(bootstrap, error) from error
         finally:
             await close(producer)
 
     async def send(self, topic: str, partition: int, value: bytes | None, key: bytes | None = None) -> Sent:
-        """Hand a record to the producer; while its buffers are full, because the broker is away or full, this waits."""
+        """Hand a record to the producer; while its buffers are full, because the broker is away or full, this waits.
+
+        Raises `TopicMismatch` where a broker that is there no longer has the topics.
+        """
+        unknown = 0
         while True:
             try:
                 future: Sent = await self._producer.send(topic, value, key=key, partition=partition)
-            except (KafkaTimeoutError, UnknownTopicOrPartitionError):
+            except KafkaTimeoutError:
+                self._note_silence()
+                continue
+            except UnknownTopicOrPartitionError:
                 # The topic was there: a broker that has just come back may not have heard of it yet.
                 self._note_silence()
+                unknown += 1
+                if unknown > 1:
+                    with suppress(KafkaError):  # nor is one there that could know
+                        await _look_up(self._producer, self._topics)
                 continue
             future.add_done_callback(_look_at)
             return future

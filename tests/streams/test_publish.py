@@ -358,7 +358,7 @@ def test_the_first_record_of_a_topic_can_be_sent_while_the_broker_is_away(proces
 def test_a_topic_that_a_broker_does_not_know_for_a_while_is_waited_for(
     process: Process, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(deliver, "AIOKafkaProducer", lambda **settings: AIOKafkaProducer(**settings, request_timeout_ms=1000))
+    monkeypatch.setattr(deliver, "AIOKafkaProducer", lambda **settings: AIOKafkaProducer(**settings, request_timeout_ms=3000))
     monkeypatch.setattr(deliver, "PATIENCE", 0.3)
 
     async def scenario() -> None:
@@ -376,6 +376,20 @@ def test_a_topic_that_a_broker_does_not_know_for_a_while_is_waited_for(
 
     asyncio.run(scenario())
     assert [record.value for record in asyncio.run(records_of(process.bootstrap, TOPICS.gaps, 1))] == [b"value"]
+
+
+def test_a_topic_that_is_gone_for_good_is_said(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deliver, "AIOKafkaProducer", lambda **settings: AIOKafkaProducer(**settings, request_timeout_ms=1000))
+
+    async def scenario() -> None:
+        async with Delivery.open(process.bootstrap, TOPICS, "test") as delivery:
+            await asyncio.to_thread(admin.delete, process.bootstrap, TOPICS)
+            await delivery._producer.client.force_metadata_update()
+            async with asyncio.timeout(60):
+                await delivery.send(TOPICS.gaps, 0, b"value")
+
+    with pytest.raises(TopicMismatch, match="nomadwatch topics create"):
+        asyncio.run(scenario())
 
 
 def test_a_topic_that_is_missing_is_said_before_anything_is_sent(tmp_path: Path) -> None:
