@@ -53,11 +53,12 @@ decode_cursor: Final = msgspec.json.Decoder(Cursor).decode
 
 
 def decoded(feed: str, decode: Callable[[bytes], T], data: bytes) -> T:
-    """A feed's cursor of an earlier run. Raises `StreamsError` for what is none, as another version's may be."""
+    """A feed's cursor of an earlier run, from the topic `cursors`. Raises `StreamsError` for what is none, as another version's may be."""
     try:
         return decode(data)
     except UNDECODABLE:
-        raise StreamsError(f"the cursor {feed} cannot be read: name another data folder") from None
+        what_to_do = "begin anew with another --data-dir, on a broker with another --prefix"
+        raise StreamsError(f"the cursor {feed} cannot be read, another version has written it: {what_to_do}") from None
 
 
 def begin(feed: str, reading: str, now: int, partitions: int) -> Cursor:

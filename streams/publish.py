@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from streams.archive import Plan
-from streams.cursors import ARCHIVE, Counts, Cursor, begin, decode_cursor, encode_cursor
+from streams.cursors import ARCHIVE, Counts, Cursor, begin, decode_cursor, decoded, encode_cursor
 from streams.deliver import Delivery, Sent, read_table
 from streams.errors import OtherReplay
 from streams.sections import Breath, Letter, Options, Sections, Send, Step
@@ -86,7 +86,7 @@ async def publish(
 async def read_cursor(bootstrap: str, topics: Topics, feed: str) -> Cursor | None:
     """The latest cursor of a feed on the broker, or None. Raises `BrokerAway`, and `TopicMismatch` where the topic is missing."""
     found = (await read_table(bootstrap, topics, topics.cursors)).get(feed.encode())
-    return None if found is None else decode_cursor(found)
+    return None if found is None else decoded(feed, decode_cursor, found)
 
 
 class _Ahead:

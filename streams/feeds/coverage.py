@@ -53,7 +53,7 @@ class Coverage:
             self._unsaved.add(feed)
 
     def add(self, feed: str, start: int, end: int, share: float = 1.0) -> None:
-        """From start to end (µs) a feed saw everything, or of a sampled one a share (0 to 1). Never twice for the same time."""
+        """From start to end (µs) a feed saw everything, or a share of it (0 to 1). Never twice for the same time."""
         steps = self._feeds.setdefault(feed, {step: {} for step in _KEPT})
         self._unsaved.add(feed)
         for step, keep in _KEPT.items():
@@ -63,6 +63,12 @@ class Coverage:
                 covered[number] = covered.get(number, 0.0) + share * whole
             for number in [number for number in covered if (number + 1) * step < end - keep]:
                 del covered[number]
+
+    def miss(self, feed: str, start: int, end: int) -> None:
+        """From start to end (µs) a feed has said that it saw nothing, as far as is known: a later `add` heals it. A user's is left out."""
+        self.expect(feed)
+        if feed in self._feeds:
+            self.add(feed, start, end, 0.0)
 
     def share(self, platform: str, scope: str, window: str, now: int, late_after: Mapping[str, int] = _NO_LATER) -> float | None:
         """The coverage of a window that ends now (µs); None where no feed of the scope is known, or nothing of that time can be yet.
@@ -82,7 +88,7 @@ class Coverage:
         return sum(shares) / len(shares) if shares else None
 
     def _settled(self, steps: _Steps, now: int, late_after: int) -> int:
-        """Up to when a feed has said what it saw, or is late to; a whole minute (µs)."""
+        """Up to when a feed has said what it saw or missed, or is late to; a whole minute (µs)."""
         said = max(steps[MINUTE], default=0) * MINUTE
         settled = now - self._settling
         return max(min(said, settled), min(settled, now - late_after)) // MINUTE * MINUTE

@@ -17,7 +17,7 @@ import aiohttp
 from streams.activity import SECOND
 from streams.feeds.context import Context
 from streams.feeds.find import Find, Outlet
-from streams.feeds.github_cursor import decode_github
+from streams.feeds.github_cursor import GithubCursor, decode_github
 from streams.feeds.github_feed import MISSING, PLATFORM, GithubFeed
 from streams.feeds.github_limits import LIMITS_FEED, GithubLimits
 from streams.feeds.github_pace import Pace
@@ -62,13 +62,19 @@ class GithubPoller:
             user = _user_path(path)
             feed = self._open(path, missing=f"asked for as {PLATFORM}:{user}" if user else MISSING, sampled=path == EVERYTHING)
             if user:
+                # Its cursor is needed once the organisation is gone; one that cannot be read is told of now.
+                self._cursor(user)
                 self._users.append((feed, user))
 
     def _open(self, path: str, *, missing: str, sampled: bool = False, of_user: bool = False) -> GithubFeed:
         name = f"{PLATFORM}:{path}"
-        cursor, health = decode_github(name, self._cursors.get(name)), self._health.open(name, PLATFORM)
+        cursor, health = self._cursor(path), self._health.open(name, PLATFORM)
         self._feeds.append(self._feed(quote(path), cursor, health=health, missing=missing, sampled=sampled, of_user=of_user))
         return self._feeds[-1]
+
+    def _cursor(self, path: str) -> GithubCursor:
+        name = f"{PLATFORM}:{path}"
+        return decode_github(name, self._cursors.get(name))
 
     async def run(self) -> None:
         """Poll until cancelled. What servers and networks do ends up in the feeds' health, never in an exception."""

@@ -32,7 +32,7 @@ MISSING: Final = "correct the name in the watchlist"
 _QUIET: Final = 5 * SECOND
 # So many of its intervals after a poll the next one is late.
 _LATE: Final = 1.5
-# A feed that has worked is believed to be gone after so many 404s in a row, about a quarter of an hour: one may be an outage's.
+# A feed that has worked is believed to be gone after so many 404s in a row, ten to fifteen minutes: one may be an outage's.
 _BELIEVED: Final = 6
 
 
@@ -103,6 +103,7 @@ class GithubFeed:
             except Unreachable:
                 self._trouble = "failed"
                 self._failures += 1
+                self._absences = 0
                 self._due.wait(growing(self._failures, SHORTEST_WAIT, LONGEST_WAIT))
             else:
                 self._failures = 0
@@ -122,7 +123,9 @@ class GithubFeed:
                 await self._put(replace(cursor, mark=mark), self._ledger.find(mark=mark))
                 return
             since = max(self._ledger.began, cursor.complete_at or 0, cursor.gap_end or 0)
-            if now - since < max(self._patience, self._late_after):
+            # The next row of one that is late already does not wait until it would be late again.
+            late = cursor.gap_end is not None and cursor.gap_end == cursor.mark
+            if now - since < (self._patience if late else max(self._patience, self._late_after)):
                 return
             reason = "limited" if limits.held else self._trouble or ("quota" if limits.budgeted else "failed")
             gaps = self._ledger.overdue(mark, reason, least=MARGIN)

@@ -1,5 +1,6 @@
 """How often each feed is asked: busy ones before they overflow, quiet ones rarely, all of them within the limits."""
 
+import random
 from collections.abc import Mapping
 from typing import Final
 
@@ -43,7 +44,8 @@ class Pace:
         if self._budgeted:
             return max(least, cursor.cost * _HOUR / (BUDGET * share(feed, self._rates)))
         if sampled:
-            return least
+            # Times in a feed are cut to the second: of polls at always the same moment of one, all rates would be wrong alike.
+            return least + random.random()
         interval = max(cursor.interval or least, least) * (_FASTER if new else _SLOWER)
         if cursor.rate:
             interval = min(interval, _EXPECTED / cursor.rate)

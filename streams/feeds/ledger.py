@@ -97,7 +97,8 @@ class Ledger:
             health.gap_seconds[gap.reason] = health.gap_seconds.get(gap.reason, 0.0) + (gap.end - gap.start) / SECOND
         if find.complete_to is not None:  # else it is a gap of one of many repositories
             self.mark = find.complete_to
-            self._gaps.add(find.gaps, find.covered)
+            if self._share is None:
+                self._gaps.add(find.gaps, find.covered)
         if self.mark is not None:
             health.coverage = self._gaps.get(now) * self._reached() if self._share is None else self._share(now)
 

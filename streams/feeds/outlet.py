@@ -132,7 +132,9 @@ class KafkaOutlet:
         if find.gaps:
             # It counts from its first gap on, even if it has never seen anything.
             self.coverage.expect(find.feed)
-        if find.complete_to is not None:
+        if find.complete_to is not None:  # else a gap is of one of many repositories
+            for gap in find.gaps:
+                self.coverage.miss(find.feed, gap.start, gap.end)
             marks = self._marks.setdefault(find.platform, {})
             before = marks.get(find.feed, find.complete_to)
             if find.feed == _SAMPLED and health.coverage is not None:

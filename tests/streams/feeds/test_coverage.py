@@ -126,6 +126,28 @@ def test_of_a_feed_that_may_be_silent_for_longer_than_an_hour_nothing_is_known()
     assert coverage.share("github", "watched", "1h", NOW) == 0.5
 
 
+def test_a_blind_feed_that_says_so_counts_as_nothing_until_a_look_heals_it() -> None:
+    late_after = {FEED: 2 * HOUR}
+    coverage = Coverage(SETTLING)
+    coverage.add(FEED, NOW - 5 * HOUR, NOW - 2 * HOUR)
+    assert coverage.share("github", "watched", "1h", NOW, late_after) is None
+    coverage.miss(FEED, NOW - 2 * HOUR, NOW - MINUTE)
+    assert coverage.share("github", "watched", "1h", NOW, late_after) == 0.0
+    coverage.add("github:/orgs/other/events", NOW - 2 * HOUR, NOW)
+    assert coverage.share("github", "watched", "1h", NOW, late_after) == 0.5
+    again = Coverage.restore({key: value for key, value in coverage.changes().items() if value}, SETTLING)
+    assert again.share("github", "watched", "1h", NOW, late_after) == 0.5
+    again.add(FEED, NOW - 2 * HOUR, NOW)
+    assert again.share("github", "watched", "1h", NOW, late_after) == 1.0
+
+
+def test_what_a_user_missed_is_no_share_of_anything() -> None:
+    coverage = Coverage()
+    coverage.miss("github:/users/somebody/events/public", NOW - HOUR, NOW)
+    assert share(coverage) is None
+    assert coverage.changes() == {}
+
+
 def test_a_gap_counts_although_the_feed_may_be_silent_for_long() -> None:
     coverage = Coverage(SETTLING)
     coverage.add(FEED, NOW - 2 * HOUR, NOW - 40 * MINUTE)

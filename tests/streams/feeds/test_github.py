@@ -378,7 +378,8 @@ def test_the_feed_of_everything_is_a_sample_and_says_how_large() -> None:
                 await until(lambda: health.polls["new"] >= 90)
                 await until(lambda: set(run.outlet.ids("github:/events")) == shown)
                 span = server.clock.now() / SECOND - begin
-                assert health.coverage == pytest.approx(len(shown) / (span * rate), rel=0.3)
+                # Times are cut to the second: of thirty polls the rate is known to about an eighth.
+                assert health.coverage == pytest.approx(len(shown) / (span * rate), rel=0.4)
                 assert health.gaps == {}
                 assert all(find.complete_to and not find.covered for find in run.outlet.of("github:/events"))
 

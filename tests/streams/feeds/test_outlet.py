@@ -90,8 +90,8 @@ def test_what_was_put_stands_on_the_broker_with_its_cursor(broker: Embedded) -> 
 class _Cut(Delivery):
     """The broker takes what is sent, and the process ends before it knows."""
 
-    def __init__(self, producer: Any) -> None:
-        super().__init__(producer)
+    def __init__(self, producer: Any, topics: Topics) -> None:
+        super().__init__(producer, topics)
         self.cut = asyncio.Event()
 
     async def acknowledged(self, sent: list[Any]) -> list[Any]:
@@ -195,6 +195,24 @@ def test_a_feed_that_has_only_ever_had_gaps_counts(broker: Embedded) -> None:
             return out.coverage.share("github", "watched", "1h", NOW - 1)
 
     assert asyncio.run(put()) == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize(("whole", "share"), [(True, 0.0), (False, None)])
+def test_a_row_of_the_ledger_is_known_although_the_feed_may_be_silent_for_long(broker: Embedded, whole: bool, share: float | None) -> None:
+    """But not that of one of many repositories, which says nothing of the others."""
+    feeds = Feeds()
+    late_after = {ORG: 2 * HOUR}
+    feeds.open(ORG, "github")
+
+    async def put() -> float | None:
+        async with outlet(broker, feeds, settling=5 * 60.0) as out:
+            await out.put(Find(feed=ORG, platform="github", cursor=b"1", covered=[Cover("github", NOW - 4 * HOUR, NOW - 2 * HOUR)]))
+            assert out.coverage.share("github", "watched", "1h", NOW, late_after) is None
+            gap = Gap(feed=ORG, start=NOW - 2 * HOUR, end=NOW, reason="failed")
+            await out.put(Find(feed=ORG, platform="github", cursor=b"2", gaps=[gap], complete_to=NOW if whole else None))
+            return out.coverage.share("github", "watched", "1h", NOW, late_after)
+
+    assert asyncio.run(put()) == share
 
 
 def test_what_does_not_reach_all_that_it_looks_at_covers_its_share(broker: Embedded) -> None:
