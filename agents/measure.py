@@ -12,7 +12,7 @@ from collections import Counter
 from typing import Final
 
 import faust
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.app.base import BootStrategy
 
 from agents.checkpoint import RECEIVED, Checkpoints, Outgoing, committed_consumer, read_back
@@ -48,7 +48,7 @@ class Measure:
     def __init__(self, config: Config) -> None:
         self.config = config
         topics = Topics(prefix=config.prefix, partitions=config.partitions)
-        self.panes, self.measurements = topics.panes, topics.measurements
+        self.activity, self.panes, self.measurements = topics.activity, topics.panes, topics.measurements
         self.windows = Windows(config.partitions)
         self.published: dict[bytes, bytes] = {}
         # One transactional id: of two that run by mistake the later one fences the earlier.
@@ -107,15 +107,24 @@ class Measure:
                     continue
                 before = time.monotonic()
                 complete = all(progress is not None and progress.closed for progress in self.windows.progress)
-                changed = self.dirty and (complete or before >= due)
-                # Where no feed says anything the last figures are still true, and whoever said nothing would be taken for dead.
-                if changed or (before >= silent_until and self.windows.front is not None):
+                due_now = self.dirty and (complete or before >= due)
+                if not due_now and before >= silent_until:
+                    # Where nothing happens the last figures are still true, and whoever said nothing would be taken for dead.
+                    due_now = await self._is_current(consumer)
+                    silent_until = time.monotonic() + self.config.silence
+                if due_now:
                     await self._publish(complete)
                     due = time.monotonic() + max(self.config.refresh_interval, REST * (time.monotonic() - before))
                     silent_until = time.monotonic() + self.config.silence
         finally:
             await stop(consumer)
             await self.output.close()
+
+    async def _is_current(self, consumer: AIOKafkaConsumer) -> bool:
+        """Whether everything that stands in `activity` is in the figures: not where whoever makes the panes has stopped."""
+        ends = await consumer.end_offsets([TopicPartition(self.activity, number) for number in range(self.config.partitions)])
+        taken = [0 if progress is None else progress.offset + 1 for progress in self.windows.progress]
+        return self.windows.front is not None and all(taken[place.partition] >= end for place, end in ends.items())
 
     def _put(self, partition: int, key: bytes, value: bytes | None) -> None:
         """Take up a record; a tombstone says nothing here, windows expire by the front."""
