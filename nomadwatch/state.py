@@ -65,7 +65,7 @@ class State:
             os.close(self._lock)
             raise Failure(f"the data folder {self.path} is in use by another process; wait for its end or name another") from None
         self.kept = read_kept(self.path)
-        self._port: socket.socket | None = None
+        self._held: list[socket.socket] = []
 
     def __enter__(self) -> Self:
         return self
@@ -77,8 +77,8 @@ class State:
         """Let others have the folder; a temporary one is removed."""
         if self.temporary:
             shutil.rmtree(self.path, ignore_errors=True)
-        if self._port is not None:
-            self._port.close()
+        for held in self._held:
+            held.close()
         os.close(self._lock)
 
     def keep(self, kept: Kept) -> None:
@@ -94,15 +94,22 @@ class State:
     def broker_port(self) -> int:
         """The port for the embedded broker, for the time that the folder is open: the last one, or a free one where that is taken."""
         assert self.kept is not None
-        try:
-            self._port = reserve(self.kept.port)
-        except OSError:
-            self._port = reserve()
-        self.kept.port = self._port.getsockname()[1]
+        self.kept.port = self.hold_port(self.kept.port)
         self.keep(self.kept)
-        if sys.platform != "linux":  # elsewhere it would be in the broker's way
-            self._port.close()
         return self.kept.port
+
+    def hold_port(self, port: int = 0) -> int:
+        """A port for a server, for the time that the folder is open: this one, or a free one where it is taken (0: any)."""
+        try:
+            held = reserve(port)
+        except OSError:
+            held = reserve()
+        number = int(held.getsockname()[1])
+        if sys.platform == "linux":
+            self._held.append(held)
+        else:  # elsewhere it would be in the server's way
+            held.close()
+        return number
 
     def actor_key(self, given: str) -> bytes:
         """The key of the actors' hashes: the given text, else the one kept here, made at random the first time.

@@ -107,9 +107,9 @@ class _Station:
         self.supervisor.start(Role("streams", roles.run_polling, lambda: (polling,)))
         self.supervisor.start(Role("aggregate", roles.run_aggregate, lambda: (config,)))
         self.supervisor.start(Role("measure", roles.run_measure, lambda: (config,)))
-        port = settings.port
-        # Whoever has to be started again listens where people have found it.
-        port = await self._start(Role("sinks", run_sinks, lambda: (self.bootstrap, kept.prefix, kept.partitions, port)), "ready")
+        # Whoever has to be started again listens where people have found it: a free port is held for it.
+        port = settings.port or self.state.hold_port()
+        await self._start(Role("sinks", run_sinks, lambda: (self.bootstrap, kept.prefix, kept.partitions, port)), "ready")
         self.summary.serving(f"http://127.0.0.1:{port}")
         await self._follow()
 

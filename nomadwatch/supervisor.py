@@ -26,6 +26,10 @@ SETTLED: Final = 30.0
 PATIENCE: Final = 120.0
 # Nobody kills by hand so often what has hardly been started again; the kernel does, when the memory is full.
 MOST_KILLS: Final = 10
+_ADVICE: Final = {
+    True: ": is the memory full? make room in it and run the same command again",
+    False: "; run again with --verbose to see more",
+}
 # An address holds 107 bytes; `multiprocessing` adds about 30 to the folder.
 _LONGEST_FOLDER: Final = 70
 # Starting a process reaps others on the way; two threads that ask for one exit code lose it.
@@ -141,12 +145,13 @@ class _Keeper:
             if now - begun >= SETTLED:
                 wait, failing_since, kills = FIRST_WAIT, None, 0
             how = self._how(code)
-            if code < 0:
-                failing_since, kills = None, kills + 1
+            kills = kills + 1 if code < 0 else 0
+            if kills:
+                failing_since = None
                 if kills >= MOST_KILLS:
                     how = f"{how} {kills} times in a row"
                     if self._patience is not None:
-                        raise Failure(f"{self.role.name} {how}: is the memory full? make room in it and run the same command again")
+                        raise Failure(f"{self.role.name} {how}{_ADVICE[code == -signal.SIGKILL]}")
             elif failing_since is None:
                 failing_since = begun
             elif self._patience is not None and now - failing_since > self._patience:

@@ -148,13 +148,15 @@ class Raw:
     def producer_id(self) -> int:
         return int(self.call("InitProducerId", 1, transactional_id=None, transaction_timeout_ms=1000).producer_id)
 
-    def join(self, group: str, member: str = "", metadata: bytes = b"m", protocols: tuple[str, ...] = ("range",)) -> Any:
-        """Joins, with the id that the broker asks for."""
+    def join(
+        self, group: str, member: str = "", metadata: bytes = b"m", protocols: tuple[str, ...] = ("range",), timeout_ms: int = 6000
+    ) -> Any:
+        """Joins, with the id that the broker asks for, until the session or the rebalance has taken as long."""
         offered = [message("JoinGroupRequest.JoinGroupRequestProtocol", name=name, metadata=metadata) for name in protocols]
         fields: dict[str, Any] = {
             "group_id": group,
-            "session_timeout_ms": 6000,
-            "rebalance_timeout_ms": 6000,
+            "session_timeout_ms": timeout_ms,
+            "rebalance_timeout_ms": timeout_ms,
             "member_id": member,
             "protocol_type": "consumer",
             "protocols": offered,

@@ -158,7 +158,8 @@ class Fleet:
             if not missing:
                 self._enough.touch()
             victim = self.random.choice(self.processes)
-            if self._sure.get(victim.name) in missing:
+            # Who sleeps is to wake beyond its session: killed before, it would be no zombie.
+            if victim.stopped or self._sure.get(victim.name) in missing:
                 continue
             polite = victim.name.startswith("aggregate") and self.random.random() < 0.25
             if not victim.finished and victim.signal(signal.SIGTERM if polite else signal.SIGKILL):

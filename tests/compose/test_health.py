@@ -12,7 +12,7 @@ from sinks.board import STALE_AFTER
 from tests.apache_kafka import ApacheKafka
 from tests.broker.raw import Raw
 from tests.compose.containers import free_port
-from tests.nomadwatch.commands import command
+from tests.nomadwatch.commands import Done, command
 from tests.prometheus.programs import wait_for
 
 
@@ -57,16 +57,17 @@ class Worker(Raw):
 
 
 def test_a_worker_of_another_host_does_not_make_this_one_well(apache_kafka: ApacheKafka) -> None:
-    prefix = f"{uuid4().hex}-"
-    group = f"{prefix}aggregate"
-    asked = ("health", "aggregate", "--broker", apache_kafka.address, "--prefix", prefix)
-    with Worker(apache_kafka.address, "127.0.0.2") as elsewhere:
-        # A broker that has just started keeps no groups until somebody asks where they are.
-        wait_for(lambda: elsewhere.call("FindCoordinator", 2, key=group, key_type=0).error_code == 0, "a coordinator")
-        wait_for(lambda: elsewhere.join(group).error_code == 0, "the group to take a member")
-        done = command(*asked)
-        assert (done.code, done.output) == (1, "")
-        assert done.complaint.startswith("nomadwatch: no aggregate worker of 127.0.0.1 shares the partitions; start it")
-    with Worker(apache_kafka.address, "127.0.0.1") as here:
-        wait_for(lambda: here.join(group).error_code == 0, "the group to take another one")
-        assert command(*asked) == (0, "1 aggregate worker of 127.0.0.1 at work\n", "")
+    def asked(host: str) -> Done:
+        """What is said while the group has one member, from that host."""
+        prefix = f"{uuid4().hex}-"
+        group = f"{prefix}aggregate"
+        with Worker(apache_kafka.address, host) as member:
+            # A broker that has just started keeps no groups until somebody asks where they are.
+            wait_for(lambda: member.call("FindCoordinator", 2, key=group, key_type=0).error_code == 0, "a coordinator")
+            wait_for(lambda: member.join(group, timeout_ms=60_000).error_code == 0, "the group to take a member")
+            return command("health", "aggregate", "--broker", apache_kafka.address, "--prefix", prefix)
+
+    elsewhere = asked("127.0.0.2")
+    assert (elsewhere.code, elsewhere.output) == (1, "")
+    assert elsewhere.complaint.startswith("nomadwatch: no aggregate worker of 127.0.0.1 shares the partitions; start it")
+    assert asked("127.0.0.1") == (0, "1 aggregate worker of 127.0.0.1 at work\n", "")

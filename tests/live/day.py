@@ -13,10 +13,12 @@ import signal
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+import confluent_kafka
 import msgspec
 import numpy as np
 
@@ -109,13 +111,14 @@ def watch(folder: Path, *, rate: float, scale: float, hours: float, seed: int = 
                 if calm:
                     continue
                 day.kills += 1
-                banned = day.kills % BANS_EACH == 0
-                if banned:
-                    _ban(day, world, counted)
-                if day.kills % 6 == 0:
+                victims: tuple[str, ...] = ROLES
+                if day.kills % BANS_EACH == 0:
+                    # Who dies before a ban is saved cannot know of it.
+                    victims = ("polling",) if _ban(day, world, counted, state) else ("aggregate", "measure")
+                if day.kills % 6 == 0 and "polling" in victims:
                     station.kill()
                     station = Station("up", "--port", "0", "--data-dir", str(state), environment=environment)
-                elif (pid := station.roles().get("polling" if banned else random.choice(ROLES))) is not None:
+                elif (pid := station.roles().get(random.choice(victims))) is not None:
                     os.kill(pid, signal.SIGKILL)
             world.faults.clear()
             ended = world.clock.now()
@@ -145,14 +148,28 @@ def watch(folder: Path, *, rate: float, scale: float, hours: float, seed: int = 
     return day
 
 
-def _ban(day: Day, world: World, counted: Counted) -> None:
-    """Let both platforms refuse whoever asks just now; back when both have done so and it is known, or when half of it is over."""
+def _ban(day: Day, world: World, counted: Counted, state: Path) -> bool:
+    """Let both platforms refuse whoever asks just now; whether both have done so and GitHub's ban is saved before two thirds are over."""
     day.bans += 1
     until_both_grow(lambda: world.asked, AWAKE)
     length = world.clock.wait(BAN)
+    late = time.monotonic() + length * 2 / 3
     world.refuse_everybody(BAN, DIALECTS[day.bans % len(DIALECTS)])
     until_both_grow(lambda: world.refused, length / 2)
-    counted.follow(length / 10)
+    while time.monotonic() < late:
+        if _banned_until(state) > time.time():
+            return True
+        counted.follow(length / 50)
+    return False
+
+
+def _banned_until(state: Path) -> float:
+    """Until when (the wall's s) the pollers have saved that nothing may be asked of GitHub; 0 where the broker does not tell."""
+    with suppress(confluent_kafka.KafkaException):
+        saved = [record.value() for record in records(state, TOPICS.cursors, patience=1.0) if record.key() == b"github:limits"]
+        # What came last stands: the holder of the token, until when, and more.
+        return float(msgspec.msgpack.decode(saved[-1])[1]) if saved and saved[-1] else 0.0
+    return 0.0
 
 
 def _shown(world: World, feed: str) -> set[str]:

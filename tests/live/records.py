@@ -22,11 +22,11 @@ def bootstrap_of(folder: Path) -> str:
     return f"127.0.0.1:{json.loads((folder / 'state.json').read_text())['port']}"
 
 
-def records(folder: Path, topic: str) -> Iterator[Message]:
-    """All committed records that a topic holds now."""
+def records(folder: Path, topic: str, patience: float = 30.0) -> Iterator[Message]:
+    """All committed records that a topic holds now. Raises KafkaException where no broker answers."""
     consumer = Consumer({**_SETTINGS, "bootstrap.servers": bootstrap_of(folder)})
     places = [TopicPartition(topic, number, 0) for number in range(TOPICS.partitions_of(topic))]
-    ends = {place.partition: consumer.get_watermark_offsets(place, timeout=30)[1] for place in places}
+    ends = {place.partition: consumer.get_watermark_offsets(place, timeout=patience)[1] for place in places}
     consumer.assign([place for place in places if ends[place.partition]])
     try:
         while any(place.offset < ends[place.partition] for place in consumer.position(places) if ends[place.partition]):
