@@ -103,10 +103,12 @@ class GithubPoller:
         await user.run()
 
     async def _keep_marks(self) -> None:
+        organisations = [feed for feed, _ in self._users]
         while True:
             await asyncio.sleep(self._clock.wait(self._look))
             for feed in self._feeds:
-                if feed.health.feed in self._health.by_name:
+                # An organisation that is hidden, or will be as soon as its user's feed is open, gets no mark that others would wait for.
+                if not (feed in organisations and feed.is_nowhere and feed.cursor.mark is None):
                     await feed.keep_mark(self._clock.now())
 
     async def _save_limits(self, cursor: bytes) -> None:

@@ -118,7 +118,7 @@ class GithubFeed:
         async with self._ledger.lock:
             cursor = self.cursor
             mark = max(now - MARGIN, cursor.mark or 0)
-            if self._is_nowhere:
+            if self.is_nowhere:
                 # Nobody knows it, so nothing is expected from it, and nobody shall wait for it.
                 await self._put(replace(cursor, mark=mark), self._ledger.find(mark=mark))
                 return
@@ -133,14 +133,15 @@ class GithubFeed:
             await self._put(cursor, self._ledger.find(cursor=encode_github(cursor), gaps=gaps, mark=mark))
 
     @property
+    def is_nowhere(self) -> bool:
+        """Whether it is not there, and never was."""
+        return self.gone.is_set() and self.cursor.complete_at is None
+
+    @property
     def _late_after(self) -> int:
         """How long (µs) after a poll the next one is late: whoever may only ask rarely is not."""
         next_one = self._pace.interval(self.health.feed, self.cursor, 0, self._due.least, sampled=self._sampled)
         return round(_LATE * SECOND * max(2 * self._due.least, self.cursor.interval, next_one))
-
-    @property
-    def _is_nowhere(self) -> bool:
-        return self.gone.is_set() and self.cursor.complete_at is None
 
     async def _poll(self) -> None:
         look = Look(self.cursor.seen, first=self.cursor.complete_at is None)
@@ -289,7 +290,7 @@ class GithubFeed:
         self.cursor, self._put_at = cursor, self._clock.now()
         self._ledger.note(find, self._put_at)
         self.health.newest = cursor.newest
-        if self._of_user or self._is_nowhere:
+        if self._of_user or self.is_nowhere:
             # Nobody knows of what it would be a share.
             self.health.coverage = None
 
