@@ -17,7 +17,8 @@ from streams.feeds.context import Context
 from streams.feeds.find import Find, Gap
 from streams.feeds.health import Feeds
 from streams.feeds.http import open_session
-from streams.feeds.hub import HubPoller
+from streams.feeds.hub import REPOSITORIES, HubPoller
+from streams.feeds.ledger import MARGIN
 from streams.times import format_time
 from streams.watchlist import Project, Watchlist
 from tests.streams.made import KEY
@@ -242,12 +243,14 @@ class Station:
             await asyncio.gather(running, return_exceptions=True)
 
     async def rounds(self, count: int = 2) -> None:
-        """Run until each kind of request was made so many times more."""
+        """Run until each kind of request was made so many times more, and what the watched repositories showed meanwhile is known."""
         before = self.hub.asked("/discussions?"), self.hub.asked("sort=lastModified")
+        begun = now()
         await self.until(
             lambda: (
                 self.hub.asked("/discussions?") >= before[0] + count * max(1, len(self.hub.repos))
                 and self.hub.asked("sort=lastModified") >= before[1] + 3 * count
+                and self.kept.marks(REPOSITORIES)[-1:] > [begun - MARGIN]
             )
         )
 

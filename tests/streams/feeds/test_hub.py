@@ -579,8 +579,8 @@ def test_old_threads_of_a_large_repository_are_looked_at_by_turns() -> None:
         for number in range(1, 61):
             repo.open(number, 86_400 * 90 - number, "bob")
         async with station(hub) as it:
-            await it.until(lambda: hub.asked("p=19") == 1)
             await it.rounds(1)
+            assert hub.asked("p=19") == 1
             repo.happen(20, 1, "cy")
             before = len(hub.requests)
             await it.until(lambda: bool(it.kept.of("discussion_comment")))
