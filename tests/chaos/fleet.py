@@ -115,6 +115,11 @@ class Fleet:
         return sum(process.starts - 1 for process in self.processes)
 
     @property
+    def woken(self) -> int:
+        """How often a worker that had been stopped for longer than its session went on: a zombie."""
+        return sum(count for way, count in self.kills.items() if way.endswith(" woken"))
+
+    @property
     def missing(self) -> frozenset[str]:
         """The sure moments that have not come yet."""
         return SURE - self.struck("aggregate")
@@ -143,8 +148,9 @@ class Fleet:
                     if process.name not in sleeping:
                         sleeping[process.name] = loop.time()
                         self._count(process.name, "stopped")
-                    elif loop.time() - sleeping[process.name] > 9:
-                        process.signal(signal.SIGCONT)
+                    elif loop.time() - sleeping[process.name] > 9 and process.signal(signal.SIGCONT):
+                        self._count(process.name, "woken")
+                        sleeping.pop(process.name)
                 else:
                     sleeping.pop(process.name, None)
             await asyncio.sleep(0.1)

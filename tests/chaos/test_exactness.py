@@ -108,7 +108,7 @@ async def chaos(fleet: Fleet, bootstrap: str, topics: Topics) -> Any:
     watcher = asyncio.ensure_future(fleet.watch())
     try:
         for turn in range(MOST_TURNS):
-            if turn >= 2 and not fleet.missing and fleet.deaths >= LEAST_KILLS:
+            if turn >= 2 and not fleet.missing and fleet.woken and fleet.deaths >= LEAST_KILLS:
                 break
             if turn == 1:
                 fleet.add_worker("aggregate-3")
@@ -162,6 +162,7 @@ def test_nothing_is_lost_or_doubled_whatever_dies(broker: Any, tmp_path: Path) -
         print({process.name: process.starts for process in fleet.processes}, fleet.kills, fleet.struck())
     assert fleet.deaths >= LEAST_KILLS, fleet.kills
     assert not fleet.missing
+    assert fleet.woken, "a zombie"
     assert evaluation.activities == len(truth.deeds)
     assert evaluation.activities + evaluation.duplicates == len(wire)
     assert (evaluation.late, evaluation.dead_letters) == (0, {})

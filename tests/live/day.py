@@ -12,6 +12,7 @@ import re
 import signal
 import tempfile
 import time
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -113,8 +114,10 @@ def watch(folder: Path, *, rate: float, scale: float, hours: float, seed: int = 
                 day.kills += 1
                 victims: tuple[str, ...] = ROLES
                 if day.kills % BANS_EACH == 0:
+                    banned = time.monotonic()
                     # Who dies before a ban is saved cannot know of it.
                     victims = ("polling",) if _ban(day, world, counted, state) else ("aggregate", "measure")
+                    until += time.monotonic() - banned
                 if day.kills % 6 == 0 and "polling" in victims:
                     station.kill()
                     station = Station("up", "--port", "0", "--data-dir", str(state), environment=environment)
@@ -250,19 +253,30 @@ def _said(world: World, station: Station) -> tuple[int, float] | None:
 
 
 def _coverage(world: World, said: list[tuple[int, float]], begun: int) -> tuple[float, float] | None:
-    """Of `/events`, over all moments at which it was said: (the mean of what was said, of what is true of the same hours)."""
+    """Of `/events`, over all moments at which it was said: (the mean of what was said, of what is true of the same hours).
+
+    What is said speaks of the time between polls, so what is true is taken from one to another: half a minute at either end would weigh
+    as much as what is to be found out.
+    """
+    polls = [world.clock.at(each.at) for each in world.ask(lambda: list(world.github.api.requests)) if _is_poll(each.path)]
+    begun = polls[bisect_left(polls, begun)]
     shown = _shown(world, "/events")
     events = [event for event in world.ask(lambda: list(world.github.events)) if event.listed]
     times = np.array([event.visible_at for event in events])
     seen = np.cumsum([0, *(event.id in shown for event in events)])
     pairs = []
     for now, share in said:
-        # What is said is of the last poll, and up to a second of the wall's older than that.
-        end = now - round(world.scale * SECOND) - 30 * SECOND
+        # Said is what the last poll found, and up to a second of the wall's later.
+        end = polls[bisect_right(polls, now - round(world.scale * SECOND)) - 1]
         first, last = np.searchsorted(times, (max(begun, end - 3600 * SECOND), end))
         if end - begun > 900 * SECOND and last > first:
             pairs.append((share, float(seen[last] - seen[first]) / float(last - first)))
     return tuple(np.mean(pairs, axis=0).tolist()) if pairs else None
+
+
+def _is_poll(path: str) -> bool:
+    """Whether a request is for the first page of `/events`."""
+    return path.startswith("/events?") and path.endswith("&page=1")
 
 
 def _found(folder: Path, logins: set[str]) -> set[str]:

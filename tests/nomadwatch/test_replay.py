@@ -119,7 +119,7 @@ def test_an_interrupted_replay_ends_with_one_line_and_goes_on_when_repeated(numb
         asyncio.run(until(lambda: len(roles_of(main.pid)) >= 2))
         family = [*children_of(main.pid), *roles_of(main.pid)]
         main.send_signal(number)
-        output, complaint = main.communicate(timeout=30)
+        output, complaint = main.communicate(timeout=10)
     assert (main.returncode, output) == (1, "")
     assert complaint == f"nomadwatch: interrupted; the same command goes on from what {tmp_path} holds\n"
     asyncio.run(until(lambda: all(gone(pid) for pid in family)))
@@ -132,7 +132,7 @@ def test_an_interrupted_replay_without_a_folder_leaves_nothing(hour: Hour, tempo
     with started("replay", hour.folder) as main:
         asyncio.run(until(lambda: len(roles_of(main.pid)) >= 2))
         main.send_signal(signal.SIGINT)
-        _, complaint = main.communicate(timeout=30)
+        _, complaint = main.communicate(timeout=10)
     assert main.returncode == 1
     assert complaint == "nomadwatch: interrupted, and nothing is kept; with --data-dir DIR the same command could have gone on\n"
     assert list(temporary.iterdir()) == []
@@ -231,7 +231,7 @@ def broker(tmp_path: Path) -> Iterator[str]:
         assert process.stdout is not None
         yield process.stdout.readline().strip()
         process.send_signal(signal.SIGTERM)
-        _, complaint = process.communicate(timeout=30)
+        _, complaint = process.communicate(timeout=10)
         assert (process.returncode, complaint) == (0, "")
 
 
@@ -263,7 +263,7 @@ def test_a_broker_that_dies_and_comes_back_is_waited_for(hour: Hour, tmp_path: P
     with started(*serving, address.rpartition(":")[2]) as second:
         output, _ = main.communicate(timeout=90)
         second.terminate()
-        second.communicate(timeout=30)
+        second.communicate(timeout=10)
     assert main.returncode == 0
     assert hour.agrees(output)
 
@@ -312,7 +312,7 @@ def test_workers_of_their_own_end_politely(broker: str, tmp_path: Path) -> None:
             assert worker.stderr is not None
             asyncio.run(until(lambda stream=worker.stderr, begun=begun: begun in stream.readline()))  # type: ignore[misc]
             worker.send_signal(signal.SIGTERM)
-            worker.communicate(timeout=30)
+            worker.communicate(timeout=10)
         assert worker.returncode == 0
 
 

@@ -18,7 +18,7 @@ from tests.nomadwatch.waiting import gone, until
 
 # Data, not code: which logins are bots is no matter of counting.
 BOTS = known("github")
-SECONDS_TO_END = 30.0
+SECONDS_TO_END = 10.0
 
 
 class Replayed(NamedTuple):

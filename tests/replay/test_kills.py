@@ -56,7 +56,7 @@ def test_interrupted_it_ends_with_one_line_and_goes_on_to_the_same_report(number
             os.killpg(main.pid, number)  # Ctrl-C reaches every process of the terminal
         else:
             main.send_signal(number)
-        output, complaint = main.communicate(timeout=30)
+        output, complaint = main.communicate(timeout=10)
     assert (main.returncode, output) == (1, "")
     assert complaint == f"nomadwatch: interrupted; the same command goes on from what {tmp_path} holds\n"
     assert replayed(world.folder, "--data-dir", tmp_path).text == world.undisturbed.text
