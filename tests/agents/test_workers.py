@@ -226,41 +226,57 @@ def test_how_long_it_takes_until_it_is_folded_and_measured_is_told(tmp_path: Pat
         broker.stop()
 
 
-CURSED = """
+AGGREGATE = """
+import logging
 import sys
 import msgspec
 from agents import aggregate
 from agents.config import Config
+{change}
+# As in a role's process, where what the libraries log is shown only when asked for.
+logging.getLogger().setLevel(logging.CRITICAL + 1)
+logging.getLogger("nomadwatch").setLevel(logging.WARNING)
+aggregate.run(msgspec.json.decode(sys.argv[1], type=Config))
+"""
+
+
+@contextmanager
+def changed(change: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """An aggregate worker in which lines of Python have changed something first; one record waits for it."""
+    broker = Embedded(folder)
+    try:
+        admin.create(broker.bootstrap, TOPICS)
+        send(broker.bootstrap, batch(1))
+        config = Config(bootstrap=broker.bootstrap, prefix=TOPICS.prefix, partitions=1, data_dir=str(folder))
+        command = [sys.executable, "-c", AGGREGATE.format(change=change), msgspec.json.encode(config).decode()]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as worker:
+            try:
+                yield worker
+            finally:
+                worker.kill()
+    finally:
+        broker.stop()
+
+
+CURSED = """
 from agents.operators.partition import Partition
 
 def take(self, activities):
     raise KeyError("unforeseen")
 
 Partition.take = take
-aggregate.run(msgspec.json.decode(sys.argv[1], type=Config))
 """
 
 
 def test_a_batch_that_cannot_be_aggregated_ends_the_worker_for_all_to_see(tmp_path: Path) -> None:
-    broker = Embedded(tmp_path)
-    try:
-        admin.create(broker.bootstrap, TOPICS)
-        send(broker.bootstrap, batch(1))
-        config = Config(bootstrap=broker.bootstrap, prefix=TOPICS.prefix, partitions=1, data_dir=str(tmp_path))
-        command = [sys.executable, "-c", CURSED, msgspec.json.encode(config).decode()]
-        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    finally:
-        broker.stop()
-    assert ended.returncode == 1
-    assert "the record at 0 of partition 0 cannot be aggregated (KeyError: 'unforeseen'); ending" in ended.stderr
+    with changed(CURSED, tmp_path) as worker:
+        _, said = worker.communicate(timeout=60)
+    assert worker.returncode == 1
+    assert "the record at 0 of partition 0 cannot be aggregated (KeyError: 'unforeseen'); ending" in said
 
 
 SPIED = """
-import sys
-import msgspec
 from aiokafka.consumer.fetcher import Fetcher
-from agents import aggregate
-from agents.config import Config
 
 start = Fetcher.__init__
 
@@ -269,52 +285,28 @@ def spy(self, *args, **settings):
     start(self, *args, **settings)
 
 Fetcher.__init__ = spy
-aggregate.run(msgspec.json.decode(sys.argv[1], type=Config))
 """
 
 
 def test_a_fetch_waits_no_longer_than_it_should_at_the_end_of_a_stream(tmp_path: Path) -> None:
-    broker = Embedded(tmp_path)
-    try:
-        admin.create(broker.bootstrap, TOPICS)
-        config = Config(bootstrap=broker.bootstrap, prefix=TOPICS.prefix, partitions=1, data_dir=str(tmp_path))
-        command = [sys.executable, "-c", SPIED, msgspec.json.encode(config).decode()]
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as worker:
-            assert worker.stdout is not None
-            assert int(worker.stdout.readline()) == FETCH_WAIT_MS
-            worker.terminate()
-    finally:
-        broker.stop()
+    with changed(SPIED, tmp_path) as worker:
+        assert worker.stdout is not None
+        assert int(worker.stdout.readline()) == FETCH_WAIT_MS
 
 
 DESERTED = """
-import logging
-import sys
-import msgspec
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaConnectionError
-from agents import aggregate
-from agents.config import Config
 
 async def start(self):
     raise KafkaConnectionError("gone")
 
 AIOKafkaConsumer.start = start
-# As in a role's process, where what the libraries log is shown only when asked for.
-logging.getLogger().setLevel(logging.CRITICAL + 1)
-logging.getLogger("nomadwatch").setLevel(logging.WARNING)
-aggregate.run(msgspec.json.decode(sys.argv[1], type=Config))
 """
 
 
 def test_a_broker_that_goes_away_while_the_worker_starts_is_one_line(tmp_path: Path) -> None:
-    broker = Embedded(tmp_path)
-    try:
-        admin.create(broker.bootstrap, TOPICS)
-        config = Config(bootstrap=broker.bootstrap, prefix=TOPICS.prefix, partitions=1, data_dir=str(tmp_path))
-        command = [sys.executable, "-c", DESERTED, msgspec.json.encode(config).decode()]
-        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    finally:
-        broker.stop()
-    assert ended.returncode == 1
-    assert ended.stderr == "the broker does not answer (KafkaConnectionError: gone); start it, or name another one with --broker\n"
+    with changed(DESERTED, tmp_path) as worker:
+        _, said = worker.communicate(timeout=60)
+    assert worker.returncode == 1
+    assert said == "the broker does not answer (KafkaConnectionError: gone); start it, or name another one with --broker\n"

@@ -10,8 +10,6 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from threading import Thread
 from typing import Any
-from urllib.parse import urlencode
-from urllib.request import urlopen
 
 import pytest
 from kafka import KafkaAdminClient
@@ -20,7 +18,7 @@ from tests.apache_kafka import KafkaUnavailable
 from tests.compose.containers import PATIENCE_SECONDS, Container, free_places, java
 from tests.compose.services import ROLES, SERVICES
 from tests.live.world import TOKEN, WATCHLIST, World
-from tests.prometheus.programs import program
+from tests.prometheus.programs import ask, program
 from tests.prometheus.test_alerting import Receiver
 
 # There is no Grafana to be had as a package.
@@ -73,13 +71,7 @@ class Chain:
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """What Prometheus answers: labels and values."""
-        address = f"http://127.0.0.1:{self.places.prometheus}/api/v1/query"
-        try:
-            with urlopen(f"{address}?{urlencode({'query': expression})}", timeout=10) as answer:
-                result: list[dict[str, Any]] = json.load(answer)["data"]["result"]
-        except OSError:
-            return []
-        return result
+        return ask(f"127.0.0.1:{self.places.prometheus}", expression)
 
     def labels(self, expression: str, name: str) -> set[str]:
         return {row["metric"][name] for row in self.query(expression)}

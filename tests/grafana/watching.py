@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 from simulator.servers.github import GithubServer
 from tests.grafana.asking import Asker
 from tests.live.world import TOKEN, WATCHED, WATCHLIST, World
 from tests.nomadwatch.stations import Station
-from tests.prometheus.programs import program, running, wait_for
+from tests.prometheus.programs import program, running
 
 SHIPPED = Path(__file__).parents[2] / "prometheus"
 SCRAPE = 1
@@ -98,13 +96,4 @@ def _prometheus(folder: Path, station: Station) -> Iterator[str]:
         (folder / "rules" / rules.name).write_text(shortened)
     places = f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}"
     with running([program("prometheus"), *places, "--web.listen-address=127.0.0.1:0"], folder) as address:
-        wait_for(lambda: _is_ready(address), "Prometheus to answer")
         yield address
-
-
-def _is_ready(address: str) -> bool:
-    try:
-        with urlopen(f"http://{address}/-/ready", timeout=10) as answer:
-            return bool(answer.status == 200)
-    except HTTPError:
-        return False

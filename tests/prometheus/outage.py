@@ -23,8 +23,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final, NamedTuple
-from urllib.parse import urlencode
+from typing import Final, NamedTuple
 from urllib.request import urlopen
 
 import pytest
@@ -38,7 +37,7 @@ from streams.topics import Topics
 from tests.nomadwatch.commands import command
 from tests.nomadwatch.stations import Station
 from tests.nomadwatch.waiting import children_of
-from tests.prometheus.programs import program, running, wait_for
+from tests.prometheus.programs import ask, program, running, wait_for
 from tests.prometheus.test_alerting import LISTEN, SHIPPED, Receiver, alerts_of
 
 TOPICS: Final = Topics()
@@ -154,17 +153,6 @@ def prometheus(folder: Path) -> Iterator[str]:
     places = f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}"
     with running([program("prometheus"), *places, LISTEN], folder / "server") as address:
         yield address
-
-
-def ask(prometheus: str, query: str, at: float | None = None) -> list[dict[str, Any]]:
-    """The rows of an instant query, now or at a time (s); none while Prometheus is not ready."""
-    asked = urlencode({"query": query, "time": time.time() if at is None else at})
-    try:
-        with urlopen(f"http://{prometheus}/api/v1/query?{asked}", timeout=10) as answer:
-            rows: list[dict[str, Any]] = json.load(answer)["data"]["result"]
-    except OSError:
-        return []
-    return rows
 
 
 def scrapes(prometheus: str) -> list[Scrape]:

@@ -1,5 +1,6 @@
 """Prometheus and Alertmanager as processes of a test: on ports of their own choice, ended with it."""
 
+import json
 import os
 import re
 import shutil
@@ -7,8 +8,11 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+from urllib.error import HTTPError
+from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import pytest
@@ -43,6 +47,21 @@ def wait_for(found: Callable[[], T | None], what: str, log: Callable[[], str] = 
             return answer
         time.sleep(0.1)
     raise AssertionError(f"waited in vain for {what}\n{log()}")
+
+
+def ask(prometheus: str, query: str, at: float | None = None) -> list[dict[str, Any]]:
+    """The rows of an instant query at an address (host:port), now or at a time (s); none while Prometheus is away or not ready."""
+    asked = urlencode({"query": query, "time": time.time() if at is None else at})
+    try:
+        with urlopen(f"http://{prometheus}/api/v1/query?{asked}", timeout=10) as answer:
+            rows: list[dict[str, Any]] = json.load(answer)["data"]["result"]
+            return rows
+    except HTTPError as error:
+        if error.code != HTTPStatus.SERVICE_UNAVAILABLE:  # a query that is wrong
+            raise
+    except OSError:
+        pass
+    return []
 
 
 def _is_ready(address: str) -> bool:

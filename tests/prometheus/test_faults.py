@@ -9,9 +9,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.parse import urlencode
-from urllib.request import urlopen
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -21,7 +18,7 @@ from nomadwatch.state import read_kept
 from sinks.prometheus import MOST
 from tests.nomadwatch.stations import Station
 from tests.prometheus.outage import ASKED, Witness, judge, scrapes
-from tests.prometheus.programs import program, running, wait_for
+from tests.prometheus.programs import ask, program, running, wait_for
 
 STANDING = {"nomadwatch_activity", "nomadwatch_window_coverage_ratio", "nomadwatch_feed_polls"}
 GROWTH = 40 << 20
@@ -80,13 +77,7 @@ def prometheus(folder: Path, url: str, every: str = "1s") -> AbstractContextMana
 
 def value(prometheus: str, query: str) -> float | None:
     """The first sample of an instant query; None while there is none."""
-    try:
-        with urlopen(f"http://{prometheus}/api/v1/query?{urlencode({'query': query})}", timeout=10) as answer:
-            found = json.load(answer)["data"]["result"]
-    except HTTPError as error:
-        if error.code != 503:  # it is not ready yet
-            raise
-        return None
+    found = ask(prometheus, query)
     return float(found[0]["value"][1]) if found else None
 
 

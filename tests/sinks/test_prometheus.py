@@ -167,9 +167,7 @@ def test_a_series_that_two_roles_say_is_shown_once_and_counted() -> None:
 
 def test_no_scrape_has_more_series_than_its_bound_and_says_what_it_left_out() -> None:
     most = 150
-    scraped = Scraped(
-        *(record(measurement("commits", n, scope=f"s{n}")) for n in range(200)), evaluation_record(), polled(NOON), most=most
-    )
+    scraped = Scraped(*(record(measurement("commits", n, scope=f"s{n}")) for n in range(200)), evaluation_record(), polled(NOON), most=most)
     found = scraped.samples(1)
     assert len(found) == most
     kept = sum(key.startswith(b"nomadwatch_commits") for key in found)

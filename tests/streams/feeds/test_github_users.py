@@ -148,7 +148,7 @@ def test_of_a_simulated_user_everything_is_published_once() -> None:
     scale, token, origin = 600.0, "a-valid-token", time.time()
 
     async def scenario() -> None:
-        server = GithubServer(11, ServerClock(scale, origin), rate=2.0, token=token, history=1_200.0, people=40)
+        server = GithubServer(11, ServerClock(scale, origin), rate=1.0, token=token, history=2_400.0, people=40)
         clock = Clock(scale, origin)
         try:
             place = Place(await server.start(), clock)
@@ -160,12 +160,12 @@ def test_of_a_simulated_user_everything_is_published_once() -> None:
                 finds = run.outlet.of
                 began = clock.now()
                 await until(lambda: any((find.complete_to or 0) > began + 20 * MINUTE for find in finds(f"github:{path}")), timeout=60)
-                began = finds(f"github:{path}")[0].complete_to or 0
+                first = next(server.clock.at(asked.at) for asked in server.api.requests if asked.path.startswith(path))
                 published = set(run.outlet.ids(f"github:{path}"))
                 mark = max(find.complete_to or 0 for find in finds(f"github:{path}"))
             assert run.outlet.gaps(f"github:{path}") == []
             assert len(published) > 10
-            assert server.visible(path, began, mark) <= published <= set(server.shown(path))
+            assert server.visible(path, first, mark) <= published <= set(server.shown(path))
             assert {event.happening.actor.login for event in server.events if event.id in published} == {name}
             assert server.offences == []
         finally:

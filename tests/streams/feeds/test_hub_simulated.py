@@ -78,9 +78,10 @@ async def watch(faults: dict[str, float]) -> tuple[HubServer, Kept, int, int]:
                     while min(max(kept.marks(feed), default=0) for feed in FEEDS) < ended:
                         assert not running.done(), running.exception()
                         await asyncio.sleep(0.02)
-                    # An old answer that is shown once more looks like any other: what it lacks comes with a later look.
-                    wanted = {each for each, deed in wanted_of(server, began, ended).items() if not is_undone(deed)}
-                    while faults and wanted - {activity.id for activity in kept.activities}:
+                    # An old answer that is shown once more looks like any other, and of a gap nothing is promised: what they lack comes
+                    # with a later look.
+                    wanted = {each for each, deed in wanted_of(server, began, ended).items() if is_due(deed, ended)}
+                    while (faults or kept.gaps) and wanted - {activity.id for activity in kept.activities}:
                         await asyncio.sleep(0.05)
             finally:
                 running.cancel()
@@ -105,9 +106,10 @@ def wanted_of(server: HubServer, began: int, ended: int) -> dict[str, Happened]:
     return {deed.id: deed for deed in deeds if deed.action != "copied" and deed.repository not in gone}
 
 
-def is_undone(deed: Happened) -> bool:
-    """Whether it may have been taken back before anybody looked, so that the list of threads shows no change."""
-    return deed.action in ("closed", "reopened", "renamed")
+def is_due(deed: Happened, ended: int) -> bool:
+    """Whether it must be known when everything up to a time is. A commit can be pushed long after its date; what was taken back before
+    anybody looked is no change of the list of threads."""
+    return deed.visible_at < ended and deed.action not in ("closed", "reopened", "renamed")
 
 
 def check(server: HubServer, kept: Kept, began: int, ended: int) -> Counter[str]:
@@ -126,7 +128,7 @@ def check(server: HubServer, kept: Kept, began: int, ended: int) -> Counter[str]
     }
     native = {deed.id: deed.repository for deed in server.happened(server.world.began, server.clock.now())}
     watched = {identity: activity for identity, activity in watched.items() if native.get(identity) not in gone}
-    missing, extra = {each for each in wanted if each not in watched and not is_undone(wanted[each])}, watched.keys() - wanted.keys()
+    missing, extra = {each for each in wanted if each not in watched and is_due(wanted[each], ended)}, watched.keys() - wanted.keys()
     assert not missing, [(wanted[each].kind, wanted[each].action, wanted[each].name) for each in sorted(missing)[:5]]
     assert not extra, sorted(extra)[:5]
     for identity in wanted.keys() & watched.keys():
