@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from simulator.servers.github import GithubServer
+from simulator.servers.hub import HubServer
 from tests.grafana.asking import Asker
 from tests.live.world import TOKEN, WATCHED, WATCHLIST, World
 from tests.nomadwatch.stations import Station
@@ -21,6 +23,7 @@ IMPERFECT = """
   nomadwatch_feed_coverage_ratio{feed!="github:/events"} < 1 and on (feed) nomadwatch_feed_gaps_total
   and on () sum(rate(nomadwatch_feed_polls_total[28s])) > 0
 """
+_RELEASES = 'count by (window) (count by (platform, window) (nomadwatch_release_engagement{{window="{window}"}})) == 2'
 _COMPLETE = 'count(nomadwatch_window_coverage_ratio{scope="all", window="1h"} >= 0.95) == 2'
 
 
@@ -41,18 +44,10 @@ def watched(folder: Path, *, scale: float = 240.0, rate: float = 1.0) -> Iterato
     watchlist.write_text(WATCHLIST)
     with ExitStack() as stack:
         world = World(11, scale, rate)
-        world.github = GithubServer(
-            11,
-            world.clock,
-            world.faults,
-            rate=rate,
-            history=600.0,
-            repositories=600,
-            people=600,
-            token=TOKEN,
-            watched=WATCHED,
-            unknown=0.03,
-        )
+        both: dict[str, Any] = {"people": 600, "token": TOKEN, "watched": WATCHED, "release_in": 3_600.0, "release_factor": 4.0}
+        world.github = GithubServer(11, world.clock, world.faults, rate=rate, history=600.0, repositories=600, unknown=0.03, **both)
+        # Every change of it can be looked at, on a machine that is busy too: windows that are known completely are waited for.
+        world.hub = HubServer(11, world.clock, world.faults, rate=0.1, history=3_600.0, repositories=150, **both)
         stack.enter_context(world)
         environment = {**world.environment, "NOMADWATCH_WATCHLIST": str(watchlist)}
         station = Station("up", "--port", "0", "--data-dir", str(folder / "state"), environment=environment)
@@ -67,6 +62,8 @@ def watched(folder: Path, *, scale: float = 240.0, rate: float = 1.0) -> Iterato
         station.await_metric(r"^nomadwatch_dead_letters_total")
         station.await_metric(r'^nomadwatch_repository_popularity.*platform="github"')
         await_known('ALERTS{alertstate="firing"}', prometheus, since, station)
+        for window in ("7d", "30d"):
+            await_known(_RELEASES.format(window=window), prometheus, since, station)
         complete = await_known(_COMPLETE, prometheus, since, station)
         yield Watched(station, prometheus, since, complete)
 
