@@ -1,8 +1,9 @@
-"""How long `nomadwatch demo` takes to show both platforms: from the command to the first answer of /metrics that counts activity on each.
+"""How long `nomadwatch demo` takes to show both platforms, and to end: from the command to the first answer of /metrics that counts
+activity on each, and from Ctrl-C until no process is left.
 
 python -m benchmarks.demo [--runs N]
 
-One run before them fills the caches of the disk; each has a fresh temporary folder, as anybody's first one. Prints the median.
+One run before them fills the caches of the disk; each has a fresh folder that it must leave in order, as a station's. Prints the median.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -22,9 +24,13 @@ _ACTIVITY = r'^nomadwatch_activity{{[^}}]*platform="{platform}"[^}}]*}} (?!0(\.0
 
 
 def once() -> dict[str, float]:
-    """Seconds of one run until the page is served, and until each platform is shown."""
+    """Seconds of one run until the page is served, until each platform is shown, and from Ctrl-C to the end."""
+    with tempfile.TemporaryDirectory() as folder:
+        return _timed([sys.executable, "-m", "nomadwatch", "demo", "--port", "0", "--data-dir", f"{folder}/state"])
+
+
+def _timed(command: list[str]) -> dict[str, float]:
     begun = time.perf_counter()
-    command = [sys.executable, "-m", "nomadwatch", "demo", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             assert process.stdout is not None
@@ -38,9 +44,12 @@ def once() -> dict[str, float]:
                     if re.search(_ACTIVITY.format(platform=platform), text, re.MULTILINE):
                         reached.setdefault(platform, time.perf_counter() - begun)
                 time.sleep(_ASK_EVERY)
-            return reached
         finally:
+            interrupted = time.perf_counter()
             process.send_signal(signal.SIGINT)
+            # All processes have its standard output: it is closed when the last one has ended.
+            process.communicate()
+        return {**reached, "ended": time.perf_counter() - interrupted}
 
 
 def _ask(address: str) -> str:
@@ -63,6 +72,8 @@ def main() -> None:
         print(f"{stage:<12} median {statistics.median(run[stage] for run in found):5.2f} s")
     both = [max(run[platform] for platform in PLATFORMS) for run in found]
     print(f"{'both':<12} median {statistics.median(both):5.2f} s, {min(both):.2f} to {max(both):.2f} s, {runs} runs after a warm start")
+    ended = [run["ended"] for run in found]
+    print(f"{'ended':<12} median {statistics.median(ended):5.2f} s, {min(ended):.2f} to {max(ended):.2f} s after Ctrl-C")
 
 
 if __name__ == "__main__":
