@@ -1,6 +1,6 @@
 """A station looks at the simulated platforms while everything that can die dies; then what it counted is compared with the truth.
 
-    python -m tests.live.day [--rate N] [--scale N] [--hours N] [--rest N] [--calm]
+    python -m tests.live.day [--rate N] [--scale N] [--hours N] [--rest N] [--calm | --no-bans]
 
 prints one row: what was shown, published, counted; how soon; how good the estimate of the coverage is; whether anybody asked what it must
 not ask.
@@ -89,8 +89,10 @@ class Day:
         return {each.id for each in self.published}
 
 
-def watch(folder: Path, *, rate: float, scale: float, hours: float, seed: int = 5, rest: float = 3.0, calm: bool = False) -> Day:
-    """Let a station look for so many simulated hours; unless `calm`, with faults, bans, and a death every `rest` seconds of the wall's."""
+def watch(
+    folder: Path, *, rate: float, scale: float, hours: float, seed: int = 5, rest: float = 3.0, calm: bool = False, bans: bool = True
+) -> Day:
+    """Let a station look for so many simulated hours; unless `calm`, with faults, a death each `rest` seconds of the wall's, and `bans`."""
     day, random, state = Day(hours), Random(seed), folder / "state"
     watchlist = folder / "watchlist.yaml"
     watchlist.write_text(WATCHLIST)
@@ -113,7 +115,7 @@ def watch(folder: Path, *, rate: float, scale: float, hours: float, seed: int = 
                     continue
                 day.kills += 1
                 victims: tuple[str, ...] = ROLES
-                if day.kills % BANS_EACH == 0:
+                if bans and day.kills % BANS_EACH == 0:
                     banned = time.monotonic()
                     # Who dies before a ban is saved cannot know of it.
                     victims = ("polling",) if _ban(day, world, counted, state) else ("aggregate", "measure")
@@ -302,10 +304,12 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=480.0)
     parser.add_argument("--hours", type=float, default=24.0)
     parser.add_argument("--rest", type=float, default=3.0, help="seconds of the wall's clock between two deaths (default: 3)")
-    parser.add_argument("--calm", action="store_true", help="no faults, nobody dies")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--calm", action="store_true", help="no faults, nobody dies")
+    kind.add_argument("--no-bans", dest="bans", action="store_false", help="faults and deaths, but nobody is refused")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        day = watch(Path(name), rate=options.rate, scale=options.scale, hours=options.hours, rest=options.rest, calm=options.calm)
+        day = watch(Path(name), **vars(options))
     assert day.evaluation is not None
     received, counted, unhurried = map(_soon, (day.received, day.counted, day.counted_unhurried))
     said, true = day.coverage or (float("nan"), float("nan"))
