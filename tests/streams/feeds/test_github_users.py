@@ -137,6 +137,28 @@ def test_what_comes_into_being_is_read_from_then_on() -> None:
     asyncio.run(scenario())
 
 
+def test_no_mark_of_an_organisation_comes_before_its_users_feed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever keeps the marks may come by after the 404, before the user's feed has taken its place: others would wait for that mark."""
+
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(GithubPoller, "_fall_back", never)
+
+    async def scenario() -> None:
+        async with ScriptedGithub.open(scale=600) as server:
+            # What is nowhere and has no user's feed shows that marks are kept.
+            server.script = without(ORG, REPOSITORY)
+            async with polling(server, MemoryOutlet(), watchlist=NAMED, interval_cap=300.0) as run:
+                health = run.feeds.by_name[FEED]
+                await until(lambda: health.state.startswith("not found"))
+                before = len(run.outlet.of("github:" + REPOSITORY))
+                await until(lambda: len(run.outlet.of("github:" + REPOSITORY)) >= before + 3)
+                assert run.outlet.of(FEED) == []
+
+    asyncio.run(scenario())
+
+
 class Place(NamedTuple):
     """Where a poller finds a server."""
 
