@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Final, Protocol
 
 from nomadwatch.failures import explain
+from nomadwatch.line import Mouth
 
 # The id of the main process, for the fork server to know whose it is.
 MAIN_PROCESS: Final = "NOMADWATCH_MAIN_PROCESS"
@@ -79,11 +80,11 @@ def end_with_os_parent() -> None:
 
 
 def _teller(line: Connection) -> Say:
-    lock = threading.Lock()
+    mouth = Mouth(line)
 
     def say(kind: str, body: object = None, /) -> None:
-        with lock, contextlib.suppress(OSError):  # a main process that is gone ends this one anyway
-            line.send((kind, body))
+        with contextlib.suppress(OSError):  # a main process that is gone ends this one anyway
+            mouth.say(kind, body)
 
     return say
 

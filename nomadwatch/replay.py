@@ -1,9 +1,7 @@
 """Replay: files through the whole pipeline on this machine, to a report."""
 
 import asyncio
-import multiprocessing
 import secrets
-import signal
 from collections.abc import Iterable
 from contextlib import suppress
 from glob import has_magic
@@ -17,9 +15,11 @@ from nomadwatch import roles
 from nomadwatch.connect import address, await_broker
 from nomadwatch.errors import Failure, Interrupted, Misuse
 from nomadwatch.history import Asked, run_history
+from nomadwatch.latch import Latch
 from nomadwatch.roles import Outcome, Reading
 from nomadwatch.settings import Settings
 from nomadwatch.show import Show
+from nomadwatch.signals import heeded
 from nomadwatch.state import Kept, State
 from nomadwatch.supervisor import Role, Supervisor, prepare
 from sinks.board import Board
@@ -85,15 +85,17 @@ class _Replay:
         self.kept = state.kept
         self.bootstrap = self.kept.broker
         self.outcome: Outcome | None = None
-        self.ready, self.topics_exist, self.written = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.ready, self.topics_made, self.written = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        # For the reader, which is another process.
+        self.topics_exist = Latch()
         self.supervisor = Supervisor(self._hear, show.notice, request.verbose)
 
     async def run(self) -> Report:
         stopped = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and shells without job control ask for
-                loop.add_signal_handler(number, stopped.set)
+        with heeded(stopped):
+            return await self._run(stopped)
+
+    async def _run(self, stopped: asyncio.Event) -> Report:
         work = asyncio.ensure_future(self._work())
         troubles = [asyncio.ensure_future(each) for each in (self.supervisor.failed(), self._watch_room())]
         interruption = asyncio.ensure_future(stopped.wait())
@@ -112,6 +114,7 @@ class _Replay:
             await asyncio.gather(*tasks, return_exceptions=True)
             # A folder that is thrown away need not be left tidy.
             await self.supervisor.stop(grace=0 if self.state.temporary else GRACE)
+            self.topics_exist.close()
             if self.state.temporary and self.kept.broker and self.supervisor.knows("topics"):
                 await self._delete_topics()
 
@@ -135,16 +138,15 @@ class _Replay:
             as_of=self.request.as_of,
             dead_letters=self.settings.dead_letters,
         )
-        topics_exist = multiprocessing.get_context("spawn").Event()
-        self.supervisor.start(Role("streams", roles.run_streams, lambda: (reading, topics_exist), once=True, early=True))
+        self.supervisor.start(Role("streams", roles.run_streams, lambda: (reading, self.topics_exist.waiter), once=True, early=True))
         if kept.broker:
             await await_broker(kept.broker, self.settings.broker_wait)
         else:
             self.supervisor.start(Role("broker", roles.run_broker, lambda: (str(self.state.path), kept.port), last=True))
             await self.ready.wait()
         self.supervisor.start(Role("topics", roles.run_topics, lambda: (self.bootstrap, kept.prefix, kept.partitions), once=True))
-        await self.topics_exist.wait()
-        topics_exist.set()
+        await self.topics_made.wait()
+        self.topics_exist.set()
         config = worker_config(self.settings, kept, self.bootstrap, self.state.path, PACE)
         self.supervisor.start(Role("aggregate", roles.run_aggregate, lambda: (config,)))
         self.supervisor.start(Role("measure", roles.run_measure, lambda: (config,)))
@@ -196,7 +198,7 @@ class _Replay:
             case "ready":
                 self.ready.set()
             case "topics":
-                self.topics_exist.set()
+                self.topics_made.set()
             case "progress":
                 self.show.advance(body)
             case "read":

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 import time
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -12,7 +13,7 @@ from nomadwatch.process import Say
 from nomadwatch.state import log_of
 
 if TYPE_CHECKING:
-    from multiprocessing.synchronize import Event
+    from multiprocessing.connection import Connection
 
     from nomadwatch.polling import Polling
     from streams.archive import Plan
@@ -70,8 +71,11 @@ def run_topics(say: Say, bootstrap: str, prefix: str, partitions: int) -> None:
     say("topics")
 
 
-def run_streams(say: Say, reading: Reading, topics_exist: "Event") -> None:
-    """The reader: reads ahead until the topics exist; says `progress` as it goes, `read` with the outcome."""
+def run_streams(say: Say, reading: Reading, topics_exist: "Connection") -> None:
+    """The reader: reads ahead until the topics exist; says `progress` as it goes, `read` with the outcome.
+
+    Ends with exit code 1 where it was told to stop before its end: it has more to do when it is started again.
+    """
     from streams.archive import plan
     from streams.sections import Options
     from streams.topics import Topics
@@ -81,10 +85,13 @@ def run_streams(say: Say, reading: Reading, topics_exist: "Event") -> None:
     options = Options(watchlist, include_bots=reading.include_bots, as_of=reading.as_of, dead_letters=reading.dead_letters)
     planned = plan(reading.paths)
     topics = Topics(prefix=reading.prefix, partitions=reading.partitions)
-    asyncio.run(_publish(say, reading, planned, topics, options, topics_exist))
+    if not asyncio.run(_publish(say, reading, planned, topics, options, topics_exist)):
+        sys.exit(1)
 
 
-async def _publish(say: Say, reading: Reading, plan: "Plan", topics: "Topics", options: "Options", topics_exist: "Event") -> None:
+async def _publish(say: Say, reading: Reading, plan: "Plan", topics: "Topics", options: "Options", topics_exist: "Connection") -> bool:
+    """Whether it came to its end."""
+    from nomadwatch.latch import opened
     from streams.publish import Progress, publish
 
     stop = asyncio.Event()
@@ -106,12 +113,13 @@ async def _publish(say: Say, reading: Reading, plan: "Plan", topics: "Topics", o
         now=lambda: time.time_ns() // 1000,
         progress=progress,
         stop=stop,
-        ready=asyncio.to_thread(topics_exist.wait),
+        ready=opened(topics_exist),
     )
     if summary.done:
         counts = summary.counts
         ends = dict(enumerate(summary.offsets))
         say("read", Outcome(files=counts.files, dead_letters=counts.dead_letters, after_as_of=counts.after_as_of, ends=ends))
+    return summary.done
 
 
 def run_polling(say: Say, polling: "Polling") -> None:

@@ -1,7 +1,6 @@
 """The station: every role on this machine, started, watched and ended together; live, or on a simulated world."""
 
 import asyncio
-import signal
 import time
 from contextlib import suppress
 from math import inf
@@ -15,6 +14,7 @@ from nomadwatch.errors import Misuse
 from nomadwatch.polling import polling_of
 from nomadwatch.replay import worker_config
 from nomadwatch.settings import Settings
+from nomadwatch.signals import heeded
 from nomadwatch.sinks_role import run_sinks
 from nomadwatch.state import Kept, Kind, State, default_folder
 from nomadwatch.summary import Summary
@@ -80,15 +80,12 @@ class _Station:
 
     async def run(self) -> None:
         stopped = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and shells without job control ask for
-                loop.add_signal_handler(number, stopped.set)
         lasting = inf if self.world is None or self.world.seconds is None else self.world.seconds
-        try:
-            await until_first(self._work(), self.supervisor.failed(), self._watch_room(), stopped.wait(), asyncio.sleep(lasting))
-        finally:
-            await self.supervisor.stop(grace=0 if self.state.temporary else GRACE)
+        with heeded(stopped):
+            try:
+                await until_first(self._work(), self.supervisor.failed(), self._watch_room(), stopped.wait(), asyncio.sleep(lasting))
+            finally:
+                await self.supervisor.stop(grace=0 if self.state.temporary else GRACE)
 
     async def _work(self) -> None:
         kept, settings = self.kept, self.settings

@@ -10,7 +10,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -18,6 +18,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Final, NoReturn
 
 from nomadwatch.errors import Failure
+from nomadwatch.line import Ear, Message
 from nomadwatch.process import MAIN_PROCESS, enter
 
 FIRST_WAIT: Final = 0.1
@@ -202,32 +203,35 @@ class _Keeper:
     async def _listen(self, process: BaseProcess, line: Connection) -> int:
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
+        ear = Ear(line)
+
+        def come() -> None:
+            self._take(ear.messages())
+            if ear.ended:
+                loop.remove_reader(line.fileno())
+
         loop.add_reader(process.sentinel, ended.set)
-        loop.add_reader(line.fileno(), self._take, line)
+        loop.add_reader(line.fileno(), come)
         try:
             await ended.wait()
         finally:
             loop.remove_reader(process.sentinel)
             loop.remove_reader(line.fileno())
-        self._take(line)
+        self._take(ear.rest())
         return await asyncio.to_thread(_reap, process)
 
-    def _take(self, line: Connection) -> None:
+    def _take(self, messages: Iterable[Message]) -> None:
         """Take what the role has said; a message that its death cut off is lost."""
-        try:
-            while line.poll():
-                kind, body = line.recv()
-                if kind == "failed":
-                    self.failure = body
-                elif kind == "crashed":
-                    self._crash = body
-                elif kind == "log":
-                    if self._verbose or body[0] >= logging.WARNING:
-                        self._notice(f"{self.role.name}: {body[1]}")
-                else:
-                    self._hear(self.role.name, kind, body)
-        except (EOFError, OSError):
-            asyncio.get_running_loop().remove_reader(line.fileno())
+        for kind, body in messages:
+            if kind == "failed":
+                self.failure = body
+            elif kind == "crashed":
+                self._crash = body
+            elif kind == "log":
+                if self._verbose or body[0] >= logging.WARNING:
+                    self._notice(f"{self.role.name}: {body[1]}")
+            else:
+                self._hear(self.role.name, kind, body)
 
 
 @dataclass

@@ -64,8 +64,9 @@ async def publish(
     reading = options.reading(plan, topics.partitions, actor_key)
     first = begin(ARCHIVE, reading, now(), topics.partitions)
     ahead = _Ahead(Sections(plan, first, actor_key, options))
-    if ready is not None:
-        await ahead.read_until(ready)
+    stop = stop or asyncio.Event()
+    if ready is not None and not await ahead.read_until(ready, stop):
+        return _summary(first)
     cursor = await read_cursor(bootstrap, topics, ARCHIVE)
     if cursor is not None and cursor.reading != reading:
         raise OtherReplay(
@@ -80,7 +81,7 @@ async def publish(
             await _Sender(delivery, topics, cursor).write(cursor)
         else:
             ahead = _Ahead(Sections(plan, cursor, actor_key, options))
-        return _summary(await _Sender(delivery, topics, cursor).run(ahead, plan.size, progress, stop or asyncio.Event()))
+        return _summary(await _Sender(delivery, topics, cursor).run(ahead, plan.size, progress, stop))
 
 
 async def read_cursor(bootstrap: str, topics: Topics, feed: str) -> Cursor | None:
@@ -97,17 +98,26 @@ class _Ahead:
         self._steps = iter(sections)
         self._read: deque[Step] = deque()
 
-    async def read_until(self, ready: Awaitable[object]) -> None:
-        """Read while waiting, as far as memory allows."""
-        waiting = asyncio.ensure_future(ready)
+    async def read_until(self, ready: Awaitable[object], stop: asyncio.Event) -> bool:
+        """Read while waiting, as far as memory allows; False where it was stopped before that was over."""
+        waiting, stopping = asyncio.ensure_future(ready), asyncio.ensure_future(stop.wait())
         size = 0
-        while not waiting.done() and size < _AHEAD_BYTES and (step := next(self._steps, None)) is not None:
-            self._read.append(step)
-            if isinstance(step, Send):
-                size += len(step.value)
-            elif isinstance(step, Breath):
-                await asyncio.sleep(0)
-        await waiting
+        try:
+            while not (waiting.done() or stop.is_set()) and size < _AHEAD_BYTES and (step := next(self._steps, None)) is not None:
+                self._read.append(step)
+                if isinstance(step, Send):
+                    size += len(step.value)
+                elif isinstance(step, Breath):
+                    await asyncio.sleep(0)
+            await asyncio.wait([waiting, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if not waiting.done():
+                return False
+            waiting.result()
+            return True
+        finally:
+            for task in (waiting, stopping):
+                task.cancel()
+            await asyncio.gather(waiting, stopping, return_exceptions=True)
 
     def __iter__(self) -> Iterator[Step]:
         while self._read:

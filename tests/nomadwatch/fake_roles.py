@@ -1,13 +1,16 @@
 """Small roles for the supervisor: they live, die and speak as told."""
 
+import asyncio
 import logging
 import os
 import signal
 import sys
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from nomadwatch.errors import Misuse
+from nomadwatch.latch import opened
 from nomadwatch.process import Say
 
 
@@ -48,6 +51,19 @@ def crashes_twice(say: Say, folder: str) -> None:
     if life == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     say("said", f"life {life}")
+
+
+def waits_for(say: Say, waiter: Connection) -> None:
+    """Says its id, and `opened` once the latch is set."""
+
+    async def wait() -> None:
+        waiting = asyncio.ensure_future(opened(waiter))
+        await asyncio.sleep(0)
+        say("waits", os.getpid())
+        await waiting
+
+    asyncio.run(wait())
+    say("opened")
 
 
 def kills_itself(say: Say) -> None:

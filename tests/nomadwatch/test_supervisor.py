@@ -15,6 +15,7 @@ import pytest
 
 from nomadwatch import roles, supervisor
 from nomadwatch.errors import Failure, Misuse
+from nomadwatch.latch import Latch
 from nomadwatch.supervisor import Role, Supervisor
 from tests.nomadwatch import fake_roles
 from tests.nomadwatch.waiting import gone, parent_of, until
@@ -165,6 +166,22 @@ def test_the_death_of_the_fork_server_takes_its_roles_along_and_they_are_started
         assert gone(first)
         await station.supervisor.stop()
         assert gone(second)
+
+    asyncio.run(case())
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_a_latch_is_set_at_once_whoever_was_killed_while_waiting_and_the_next_life_gets_through(early: bool) -> None:
+    async def case() -> None:
+        station, latch = Station(), Latch()
+        station.supervisor.start(Role("fake", fake_roles.waits_for, lambda: (latch.waiter,), once=True, early=early))
+        for killed in range(1, 4):
+            os.kill(await station.hears("waits", killed), signal.SIGKILL)
+        await station.hears("waits", 4)
+        latch.set()
+        await station.hears("opened")
+        await station.supervisor.stop()
+        latch.close()
 
     asyncio.run(case())
 

@@ -117,3 +117,29 @@ def members(session: int) -> list[int]:
         if int(own) == session and not gone(pid):
             found.append(pid)
     return found
+
+
+def called(name: str, session: int) -> int:
+    """The living process of a session that `ps` calls so, once there is one."""
+    found: list[int] = []
+
+    def look() -> bool:
+        for pid in members(session):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                if Path(f"/proc/{pid}/comm").read_text().strip() == name:
+                    found.append(pid)
+        return bool(found)
+
+    asyncio.run(until(look))
+    return found[0]
+
+
+def idle(pid: int, looks: int = 30) -> None:
+    """Wait until a process has used no processor time over so many looks: it waits for something."""
+    seen: list[str] = []
+
+    def waits() -> bool:
+        seen.append(" ".join(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
+        return len(seen) > looks and len(set(seen[-looks:])) == 1
+
+    asyncio.run(until(waits))

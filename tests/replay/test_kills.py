@@ -8,9 +8,9 @@ from random import Random
 
 import pytest
 
-from tests.nomadwatch.waiting import until
+from tests.nomadwatch.waiting import gone, until
 from tests.replay.conftest import World
-from tests.replay.running import replayed, running, written
+from tests.replay.running import called, idle, replayed, running, written
 
 KILLS = 10
 # A whole replay has as long.
@@ -60,3 +60,36 @@ def test_interrupted_it_ends_with_one_line_and_goes_on_to_the_same_report(number
     assert (main.returncode, output) == (1, "")
     assert complaint == f"nomadwatch: interrupted; the same command goes on from what {tmp_path} holds\n"
     assert replayed(world.folder, "--data-dir", tmp_path).text == world.undisturbed.text
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_reader_that_is_ended_while_it_waits_for_the_topics_is_started_again(
+    number: signal.Signals, world: World, tmp_path: Path
+) -> None:
+    with running(world.folder, "--data-dir", tmp_path / "state", "--report", tmp_path / "report.json") as main:
+        broker = called("nw-broker", main.pid)
+        os.kill(broker, signal.SIGSTOP)  # as a disk that is busy: no topic is made meanwhile
+        for _ in range(2):
+            reader = called("nw-streams", main.pid)
+            idle(reader)
+            os.kill(reader, number)
+            asyncio.run(until(lambda reader=reader: gone(reader)))  # type: ignore[misc]
+        os.kill(broker, signal.SIGCONT)
+        _, complaint = main.communicate(timeout=SECONDS)
+    assert main.returncode == 0, complaint
+    assert (tmp_path / "report.json").read_text() == world.undisturbed.text
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_can_be_interrupted_after_its_reader_was_killed_while_waiting(number: signal.Signals, world: World, tmp_path: Path) -> None:
+    with running(world.folder, "--data-dir", tmp_path, "--report", "-") as main:
+        broker = called("nw-broker", main.pid)
+        os.kill(broker, signal.SIGSTOP)
+        reader = called("nw-streams", main.pid)
+        idle(reader)
+        os.kill(reader, signal.SIGKILL)
+        asyncio.run(until(lambda: gone(reader)))
+        main.send_signal(number)
+        output, complaint = main.communicate(timeout=SECONDS)
+    assert (main.returncode, output) == (1, "")
+    assert f"nomadwatch: interrupted; the same command goes on from what {tmp_path} holds\n" in complaint

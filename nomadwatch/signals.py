@@ -1,0 +1,44 @@
+"""Being asked to end: Ctrl-C, SIGTERM, SIGHUP. The first is heeded in order, a second one at once."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Final
+
+_ASKING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# One request may reach a process twice: by its id and by its group.
+_AGAIN_AFTER: Final = 1.0
+
+
+@contextmanager
+def heeded(asked: asyncio.Event) -> Iterator[None]:
+    """Set the event of the running loop when somebody asks for the end; end this process at once when they ask again a second later.
+
+    The handlers are Python's own, not the loop's: they work even while the loop is held up. What a caller ignores, as nohup does, stays
+    ignored.
+    """
+    loop = asyncio.get_running_loop()
+    first: float | None = None
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal first
+        if first is not None and time.monotonic() - first >= _AGAIN_AFTER:
+            os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, b"nomadwatch: asked twice to end, ended at once\n")
+            os._exit(1)  # the roles end with this process
+        first = first or time.monotonic()
+        loop.call_soon_threadsafe(asked.set)
+
+    before: dict[int, Any] = {}
+    for asking in _ASKING:
+        if signal.getsignal(asking) is not signal.SIG_IGN:
+            before[asking] = signal.signal(asking, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
