@@ -38,7 +38,8 @@ _CLOSED: Final = ("closed", "merged")
 class HubServer(Listening):
     """A Hub on loopback.
 
-    `rate` things a simulated second happen; `token` is the only valid one, without one every token is wrong. It begins at `begin`
+    `rate` things a simulated second happen; `token` is the only valid one, without one every token is wrong; `granted`
+    says whether its account has accepted the terms of what is gated. It begins at `begin`
     (simulated µs), now if not given: who is started again with the same settings shows the same world. The other settings are those of
     `HubWorld`: `repositories`, `people`, `history`, `remembered`, `largest`, `release_in` (simulated seconds after the beginning),
     `release_of` (an organisation), `release_factor`, `release_half_life` (simulated seconds).
@@ -53,6 +54,7 @@ class HubServer(Listening):
         begin: int | None = None,
         rate: float = 2.0,
         token: str | None = None,
+        granted: bool = True,
         **settings: Any,
     ) -> None:
         super().__init__()
@@ -63,7 +65,7 @@ class HubServer(Listening):
         self.statuses: Counter[int] = Counter()
         """How many answers of which status were made."""
         self._faults = faults
-        self._token = token
+        self._token, self._granted = token, granted
         prose = Prose(seed)
         self._bodies: list[str] = [json.loads(f'"{prose.body(3)}"') or "+1" for _ in range(400)]
 
@@ -98,10 +100,17 @@ class HubServer(Listening):
         self.world.advance(self.clock.now())
         return self.world.truth.happened(since, until)
 
-    def unmissable(self, since: int, until: int, interval: int) -> list[Happened]:
-        """What of [since, until) the answers tell for at least an `interval` (all simulated µs): with a repository all of it is deleted."""
+    def unmissable(self, since: int, until: int, interval: int, *, signed_in: bool = True) -> list[Happened]:
+        """What of [since, until) the answers tell for at least an `interval` (all simulated µs).
+
+        With a repository all of it is deleted. Commits of what is or was gated are left out where whoever asks has not accepted its terms.
+        """
         self.world.advance(self.clock.now())
-        return self.world.truth.unmissable(since, until, interval)
+        happened = self.world.truth.unmissable(since, until, interval)
+        if signed_in and self._granted:
+            return happened
+        gated = {each.key for each in self.world.repositories if each.was_gated}
+        return [each for each in happened if each.kind != "commit" or each.repository not in gated]
 
     def logins(self) -> set[str]:
         """Of all people and bots; organisations are public names."""
@@ -168,6 +177,7 @@ class HubServer(Listening):
     async def _commits(self, request: web.Request) -> web.Response:
         """Newest first, by pages that move as commits are added."""
         repository = self._found(request)
+        answers.check_gate(repository, signed_in=self._knows(request), granted=self._granted)
         answers.check_revision(request, repository)
         limit = answers.number(request, "limit", _COMMITS, 1, _LONGEST_PAGE)
         page = answers.number(request, "p", 0, 0)

@@ -164,6 +164,7 @@ class Acts(Talk):
         """Access is asked for from now on, or not any more."""
         if repository.type != "space":
             repository.gated = self._random.choice([gated for gated in (False, "auto", "manual") if gated != repository.gated])
+            repository.was_gated |= bool(repository.gated)
         self._serial += 1
         self.truth.report(repository, time, self.people.insider(repository), "config", "updated", str(self._serial))
 

@@ -34,6 +34,18 @@ def check_revision(request: web.Request, repository: Repository) -> None:
         raise Refused(404, "Invalid rev id", "RevisionNotFound")
 
 
+def check_gate(repository: Repository, *, signed_in: bool, granted: bool) -> None:
+    """What a gated repository keeps for those who accepted its terms, its history and files, is refused to all others.
+
+    Its listing, its discussions and who likes it are public.
+    """
+    if repository.gated and not signed_in:
+        raise Refused(401, f"Access to {repository.name} is restricted. You must be authenticated.", "GatedRepo")
+    if repository.gated and not granted:
+        message = f"Access to {repository.name} is restricted and you are not in the authorized list."
+        raise Refused(403, message, "GatedRepo")
+
+
 def number(request: web.Request, name: str, default: int, least: int, most: int | None = None) -> int:
     """A number of the query; what is too much is taken for as much as there may be."""
     text = request.query.get(name, str(default))

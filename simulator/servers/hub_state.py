@@ -125,6 +125,7 @@ class Repository:
     project: str | None = None
     private: bool = False
     gated: bool | str = False
+    was_gated: bool = False
     pinned: bool = False
     discussions: bool = True
     slope: float = 0.0

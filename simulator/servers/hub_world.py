@@ -179,6 +179,7 @@ class HubWorld:
         repository.private = random.random() < _PRIVATE
         repository.discussions = random.random() >= _SILENT
         repository.gated = random.choices((False, "auto", "manual"), (8, 1, 1))[0] if named.artefact != "space" else False
+        repository.was_gated = bool(repository.gated)
         repository.slope = min(1e6, random.paretovariate(0.6) * 5) if named.artefact != "space" else 0.0
         repository.commits.add(whole(born), self.people.system.number)
         for time in sorted(int(random.uniform(born, self.began)) for _ in range(min(120, int(random.paretovariate(0.9))))):

@@ -145,7 +145,9 @@ class GithubPages:
             health.state = f"not found: {answer.status}"
             raise Gone
         if answer.status != 200:
-            raise _failed(health, self._refused.say() if answer.status == 401 else f"failing: {answer.status}")
+            # Only a token that was sent can be refused.
+            refused = answer.status == 401 and "Authorization" in self._headers
+            raise _failed(health, self._refused.say() if refused else f"failing: {answer.status}")
         try:
             lines = _decode_page(answer.body)
         except UNDECODABLE as error:

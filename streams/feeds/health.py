@@ -14,6 +14,7 @@ Popularity = tuple[str, str, str, float]
 @dataclass(slots=True)
 class Health:
     """The health of one feed. `state` is a few words for a person: `ok`, `limited until 12:03:20`, `failing: 502`.
+    `well` is the state while its requests succeed: `ok`, or what cannot be seen all the same.
 
     `polls` counts HTTP requests by outcome: 200, 304, 403 and 429, everything else (broken bodies too). `seen` counts activities of its own
     finds, `gap_seconds` and `gaps` the ledger's rows by reason. Unknown is None: `newest` (µs, the newest event time seen), `coverage`
@@ -24,6 +25,7 @@ class Health:
     feed: str
     platform: str
     state: str = "starting"
+    well: str = "ok"
     polls: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
     seen: int = 0
     gaps: dict[str, int] = field(default_factory=dict)

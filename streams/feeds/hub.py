@@ -6,7 +6,6 @@ huggingface:changes                      the others that have changed, as far as
 """
 
 import asyncio
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
@@ -19,26 +18,23 @@ from streams.cursors import decoded
 from streams.feeds.context import Context
 from streams.feeds.find import Find, Gap
 from streams.feeds.health import Popularity
-from streams.feeds.http import Gone, Unreachable
+from streams.feeds.http import Unreachable
 from streams.feeds.hub_activities import HubActivities
 from streams.feeds.hub_changes import Change, HubChanges
 from streams.feeds.hub_client import PLATFORM, HubClient
 from streams.feeds.hub_letters import HubLetters
 from streams.feeds.hub_limits import LIMITS_FEED, HubLimits
-from streams.feeds.hub_repository import HubRepository, Look
+from streams.feeds.hub_looking import EARLY, REPOSITORY, HubLooking, Lookout
+from streams.feeds.hub_repository import HubRepository
 from streams.feeds.hub_shapes import FOLDERS
-from streams.feeds.hub_state import State, decode_state, encode_state
+from streams.feeds.hub_state import decode_state
 from streams.feeds.hub_walk import OVERLAP, HubWalks, Walk, decode_walk, encode_walk
-from streams.feeds.hub_watched import GIVEN_UP, HubWatched, Watch
+from streams.feeds.hub_watched import HubWatched
 from streams.feeds.ledger import MARGIN, PATIENCE, Ledger
 from streams.identities import Identities
 
-_LOG: Final = logging.getLogger(__name__)
 REPOSITORIES: Final = "huggingface:repositories"
 CHANGES: Final = "huggingface:changes"
-REPOSITORY: Final = "huggingface:repo:"
-# Of the interval that must be kept, the part after which a look is due: the rest is for the queue.
-_EARLY: Final = 0.8
 _WALK_SECONDS: Final = 60.0
 # A mark waits no longer than this for the last of very many repositories.
 _LONGEST_ROUND: Final = 6 * HOUR
@@ -85,11 +81,14 @@ class HubPoller:
             feed: Ledger(context.feeds.open(feed, PLATFORM), _mark(cursors, feed), self._began, _encode, share=share, reached=reached)
             for feed, share, reached in ((REPOSITORIES, None, self._watched.reached), (CHANGES, self._changes.share, None))
         }
-        self._lookers = {
-            feed: HubRepository(self._client, self._activities, self._letters, ledger.health) for feed, ledger in self._ledgers.items()
-        }
         self._listed = asyncio.Event()
-        self._news = asyncio.Event()
+        watched, others = (
+            Lookout(HubRepository(self._client, self._activities, self._letters, ledger.health), ledger)
+            for ledger in self._ledgers.values()
+        )
+        self._looking = HubLooking(
+            self._watched, watched, self._changes, others, self._states, self._put, clock, self._interval
+        )
 
     @property
     def dropped(self) -> int:
@@ -106,7 +105,7 @@ class HubPoller:
             tasks.create_task(self._keep_listing())
             for walks, ledger in self._walks:
                 tasks.create_task(self._keep_walking(walks, ledger))
-            tasks.create_task(self._keep_looking())
+            tasks.create_task(self._looking.run())
             tasks.create_task(self._keep_marks())
 
     async def _keep_listing(self) -> None:
@@ -119,14 +118,14 @@ class HubPoller:
                         letters = await self._watched.list(
                             owner, artefact, self._client, self._activities, self._letters, ledger.health, self._clock.now()
                         )
-                        self._news.set()
+                        self._looking.news.set()
                         if letters:
                             async with ledger.lock:
                                 await self._put(ledger, ledger.find(letters=letters))
                     except Unreachable:
                         continue
             self._listed.set()
-            await self._rest(self._interval * _EARLY)
+            await self._rest(self._interval * EARLY)
 
     async def _keep_walking(self, walks: HubWalks, ledger: Ledger) -> None:
         # A derivative is known by its base's id, and a change is known to be a watched one's, once those are listed.
@@ -141,7 +140,7 @@ class HubPoller:
                 continue
             failures = 0
             await self._publish_walk(walks, walk, ledger)
-            self._news.set()
+            self._looking.news.set()
             await self._rest(min(_WALK_SECONDS, self._interval))
 
     async def _publish_walk(self, walks: HubWalks, walk: Walk, ledger: Ledger) -> None:
@@ -166,89 +165,6 @@ class HubPoller:
                 self._watched.add(place, listed, walk.cursor.began or 0)
             else:
                 self._changes.add(Change(modified, place, listed))
-
-    async def _keep_looking(self) -> None:
-        """Look at watched repositories that are due, else at others that have changed."""
-        while True:
-            self._news.clear()
-            watch = self._watched.next()
-            now = self._clock.now()
-            if watch is not None and watch.due <= now:
-                await self._look_at_watched(watch, now)
-            elif (waiting := self._changes.next()) is not None:
-                await self._look_at_change(*waiting, now)
-            else:
-                seconds = self._interval if watch is None else min(self._interval, (watch.due - now) / SECOND)
-                try:
-                    async with asyncio.timeout(max(0.001, self._clock.wait(seconds))):
-                        await self._news.wait()
-                except TimeoutError:
-                    pass
-
-    async def _look_at_watched(self, watch: Watch, now: int) -> None:
-        ledger = self._ledgers[REPOSITORIES]
-        key = REPOSITORY + watch.place.key
-        # Whatever becomes of this look, the next one is planned: a repository that fails always must not hold up the others.
-        self._watched.schedule(watch, now + round(self._interval * _EARLY * SECOND))
-        before = self._states.get(key)
-        listed, known_to = watch.listed, min(now, watch.listed_at)
-        try:
-            looker = self._lookers[REPOSITORIES]
-            look = await looker.look(watch.place, listed, decode_state(key, before) if before else None, now, likers=True)
-        except Unreachable:
-            await self._fail(watch, ledger)
-            return
-        except Gone:
-            self._watched.drop(watch, listed)
-            _LOG.info("%s: a watched repository is gone or private: %s", REPOSITORIES, watch.place.repository.name)
-            return
-        if before is not None:
-            await self._keep_likes(ledger, key, before, look)
-        look.state.pending = {}
-        after = encode_state(look.state)
-        if after != before or look.letters or look.activities:
-            async with ledger.lock:
-                await self._put(ledger, ledger.find(activities=look.activities, letters=look.letters, gaps=look.gaps, cursors={key: after}))
-            self._states[key] = after
-        self._watched.settle(watch, known_to, self._clock.now() - now)
-        ledger.health.state = self._watched.trouble or "ok"
-
-    async def _fail(self, watch: Watch, ledger: Ledger) -> None:
-        """A look that failed is repeated soon; who always fails is told once, and the others do not wait for him."""
-        if self._watched.fail(watch):
-            start, watch.told_to = max(watch.known_to, watch.told_to), self._clock.now()
-            async with ledger.lock:
-                await self._put(ledger, ledger.find(gaps=[Gap(feed=REPOSITORIES, start=start, end=watch.told_to, reason="failed")]))
-            _LOG.info("%s: a watched repository cannot be looked at: %s", REPOSITORIES, watch.place.repository.name)
-        longest = self._interval * _EARLY if watch.failures < GIVEN_UP else PATIENCE / SECOND
-        seconds = min(longest, 2.0 ** min(watch.failures, 20))
-        self._watched.schedule(watch, self._clock.now() + round(seconds * SECOND))
-        ledger.health.state = self._watched.trouble or ledger.health.state
-
-    async def _keep_likes(self, ledger: Ledger, key: str, before: bytes, look: Look) -> None:
-        """Save the times of likes before they are published: a like has none of its own, and must not be published with two."""
-        likes = {activity.actor: activity.occurred_at for activity in look.activities if activity.kind == "like"}
-        earlier = decode_state(key, before)
-        if likes and likes != earlier.pending:
-            pending = encode_state(msgspec.structs.replace(earlier, pending=likes))
-            async with ledger.lock:
-                await self._put(ledger, ledger.find(cursors={key: pending}))
-            self._states[key] = pending
-
-    async def _look_at_change(self, change: Change, state: State | None, now: int) -> None:
-        ledger = self._ledgers[CHANGES]
-        try:
-            look = await self._lookers[CHANGES].look(change.place, change.listed, state, now, likers=False)
-        except Unreachable:
-            self._changes.defer(change)
-            return
-        except Gone:
-            self._changes.done(change, None)
-            return
-        if look.activities or look.letters or look.gaps:
-            async with ledger.lock:
-                await self._put(ledger, ledger.find(activities=look.activities, letters=look.letters, gaps=look.gaps))
-        self._changes.done(change, look.state)
 
     async def _keep_marks(self) -> None:
         """Say how far the feeds have come that do not say it themselves, and open a gap where one does not get on."""
@@ -289,7 +205,8 @@ class HubPoller:
                     covered = ledger.cover(mark if ledger.mark is None else ledger.mark, mark)
                     await self._put(ledger, ledger.find(covered=covered, mark=mark))
                 return False
-            reason = "limited" if self._limits.ban.holds else "quota" if ledger.health.state == "ok" else "failed"
+            healthy = ledger.health.state == ledger.health.well
+            reason = "limited" if self._limits.ban.holds else "quota" if healthy else "failed"
             # No row for every few seconds of it.
             gaps = ledger.overdue(now - patience, reason, least=patience // 3)
             if gaps:

@@ -16,6 +16,7 @@ from streams.feeds.find import Find, Outlet
 from streams.feeds.health import Health
 from streams.feeds.http import Answer, Gone, RefusedToken, Unreachable, fetch, growing
 from streams.feeds.hub_limits import LIMITS_FEED, HubLimits
+from streams.feeds.hub_refusals import Refused, TokenRefused, refusal
 from streams.payloads import UNDECODABLE
 
 PLATFORM: Final = "huggingface"
@@ -23,7 +24,6 @@ PLATFORM: Final = "huggingface"
 _TRIES: Final = 5
 _SHORTEST_WAIT: Final = 1.0
 _LONGEST_WAIT: Final = 300.0
-_GONE: Final = (403, 404, 410, 451)
 _LINKS: Final = re.compile(r"<([^>]*)>([^<]*)")
 
 T = TypeVar("T")
@@ -55,7 +55,10 @@ class HubClient:
         self._headers = {name: value for name, value in headers.items() if name.lower() == "authorization"}
 
     async def get(self, path: str, decode: Callable[[bytes], T], health: Health, params: Params = ()) -> Page[T]:
-        """One page of `/api/PATH`. Raises `Gone`, and `Unreachable` after several tries; a ban is waited for."""
+        """One page of `/api/PATH`, after a ban if there is one.
+
+        Raises `Gone`, `Refused` and `TokenRefused` at once, `Unreachable` after several tries.
+        """
         query = f"?{urlencode(params)}" if params else ""
         return await self._get(f"{self._endpoint}/api/{quote(path)}{query}", decode, health)
 
@@ -72,8 +75,9 @@ class HubClient:
         try:
             async for page in self.pages(folder, decode, health, params):
                 yield page
-        except Gone:
-            health.state = "failing: the listing is refused"
+        except Gone as error:
+            reason = f": {error.reason}" if isinstance(error, Refused) else ""
+            health.state = f"failing: the listing is refused{reason}"
             raise Unreachable(health.state) from None
 
     async def _get(self, address: str, decode: Callable[[bytes], T], health: Health) -> Page[T]:
@@ -84,8 +88,12 @@ class HubClient:
                 if answer is not None:
                     page = Page(decode(answer.body), address, self._next(address, answer), self._clock.now())
                     health.polls["new"] += 1
-                    health.state = "ok"
+                    health.state = health.well
                     return page
+            except TokenRefused as error:
+                health.polls["failed"] += 1
+                health.state = str(error)
+                raise
             except (Unreachable, *UNDECODABLE) as error:
                 health.polls["failed"] += 1
                 health.state = str(error) if isinstance(error, Unreachable) else "failing: broken answer"
@@ -111,11 +119,12 @@ class HubClient:
             # Whoever starts next must know of it, even if this process dies while it waits.
             await self._outlet.put(Find(feed=LIMITS_FEED, platform=PLATFORM, cursor=self._limits.cursor))
             return None
-        if answer.status in _GONE or answer.headers.get("X-Error-Code") == "RepoNotFound":
+        refused = refusal(answer.status, answer.headers, signed_in=bool(self._headers))
+        if refused is not None:
             health.polls["failed"] += 1
-            raise Gone
+            raise refused
         if answer.status == 401:
-            raise Unreachable(self._refused.say())
+            raise TokenRefused(self._refused.say())
         if answer.status != 200:
             raise Unreachable(f"failing: {answer.status}")
         return answer

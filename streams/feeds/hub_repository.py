@@ -1,5 +1,6 @@
 """One repository of the Hub: its commits, discussions, pull requests and likers since it was last looked at."""
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Final
 from zlib import crc32
@@ -15,6 +16,7 @@ from streams.feeds.http import Gone
 from streams.feeds.hub_activities import DELETED, HubActivities, Place
 from streams.feeds.hub_client import HubClient
 from streams.feeds.hub_letters import HubLetters
+from streams.feeds.hub_refusals import GATED, NOT_PUBLIC, Refused
 from streams.feeds.hub_shapes import (
     Details,
     Event,
@@ -36,6 +38,7 @@ from streams.times import parse_time
 # How far back the first look publishes; what is older is the baseline that later looks are compared with.
 FIRST_LOOK: Final = DAY
 COMMITS: Final = 50
+PARTS: Final = ("commits", "threads", "likers")
 # At least as many commits are known as a page holds, so that a page with a known one has nothing unknown below it.
 _KNOWN: Final = 64
 _MOST_COMMIT_PAGES: Final = 20
@@ -48,12 +51,17 @@ _MOST_LIKERS: Final = 20_000
 
 @dataclass(slots=True)
 class Look:
-    """What a look found, and the state after it."""
+    """What a look found, and the state after it.
+
+    The parts are `commits`, `threads` and `likers`: `refused` says why some are not for us, `seen` are those that answered.
+    """
 
     state: State
     activities: list[Activity] = field(default_factory=list)
     letters: list[bytes] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
 
 
 class HubRepository:
@@ -65,25 +73,30 @@ class HubRepository:
         self._letters = letters
         self._health = health
 
-    async def look(self, place: Place, listed: Listed, state: State | None, now: int, *, likers: bool) -> Look:
-        """Everything new; `state` is that of the last look, None at the first. Raises `Gone` if commits are due and nothing of it is there,
-        `Unreachable`."""
+    async def look(
+        self, place: Place, listed: Listed, state: State | None, now: int, *, likers: bool, without: Container[str] = ()
+    ) -> Look:
+        """Everything new; `state` is that of the last look, None at the first; `without` are parts not to be asked for.
+
+        Raises `Gone` if commits are due and nothing is there, `Refused` if nothing is for us, `Unreachable`.
+        """
         look = Look(msgspec.structs.replace(state) if state is not None else State(now - FIRST_LOOK))
         moved = listed.sha is None or listed.sha != look.state.head
-        gone = asked = 0
-        for wanted, part in (
-            (moved, self._commits),
-            (True, self._threads),
-            (likers and listed.likes != 0 and (look.state.likers is None or listed.likes != look.state.likes), self._likers),
-        ):
-            if wanted:
-                asked += 1
-                try:
-                    await part(place, listed, look)
-                except Gone:
-                    # No discussions where they are switched off, no commits in an empty repository: the others may be there.
-                    gone += 1
-        if moved and gone == asked:
+        liked = likers and listed.likes != 0 and (look.state.likers is None or listed.likes != look.state.likes)
+        parts = zip(PARTS, (moved, True, liked), (self._commits, self._threads, self._likers), strict=True)
+        wanted = [(name, part) for name, due, part in parts if due and name not in without]
+        for name, part in wanted:
+            try:
+                await part(place, listed, look)
+                look.seen.add(name)
+            except Refused as refused:
+                look.refused[name] = _reason(refused, listed)
+            except Gone:
+                # No discussions where they are switched off, no commits in an empty repository: the rest may be there.
+                continue
+        if look.refused and not look.seen:
+            raise Refused(next(iter(look.refused.values())))
+        if not look.seen and any(name == "commits" for name, _ in wanted):
             raise Gone
         if likers and listed.likes == 0:
             look.state.likes, look.state.likers = 0, look.state.likers or []
@@ -242,6 +255,11 @@ class HubRepository:
             look.activities += found
         state.likes = settled(listed.likes, shown, state.likes)
         state.likers = sorted(known)
+
+
+def _reason(refused: Refused, listed: Listed) -> str:
+    """Why something is refused: where the Hub names no reason, the listing may say that the repository is gated."""
+    return GATED if refused.reason == NOT_PUBLIC and listed.gated else refused.reason
 
 
 def _opening(thread: Details, events: list[tuple[int, Event]]) -> Event | None:

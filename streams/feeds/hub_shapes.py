@@ -5,7 +5,7 @@ Lists are decoded in two steps, the list first and each element apart, so that o
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Final, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
@@ -38,7 +38,10 @@ class Bases(msgspec.Struct, gc=False):
 
 
 class Listed(msgspec.Struct, gc=False, rename="camel"):
-    """A repository as a listing shows it; what a listing does not state is None."""
+    """A repository as a listing shows it; what a listing does not state is None.
+
+    `gated` is false where no terms must be accepted.
+    """
 
     id: str
     native: str | None = msgspec.field(name="_id", default=None)
@@ -51,6 +54,7 @@ class Listed(msgspec.Struct, gc=False, rename="camel"):
     downloads_all_time: Count | None = None
     tags: list[str] | None = None
     base_models: Bases | None = None
+    gated: Any = None
 
 
 class _Author(msgspec.Struct, gc=False):

@@ -22,10 +22,10 @@ OVERLAP: Final = 10 * MINUTE
 PAGE: Final = 500
 _MOST_PAGES: Final = 60
 _MOST_REMEMBERED: Final = 25_000
-_FIELDS: Final = ("author", "createdAt", "downloads", "downloadsAllTime", "lastModified", "likes", "sha", "tags")
+_FIELDS: Final = ("author", "createdAt", "downloads", "downloadsAllTime", "gated", "lastModified", "likes", "sha")
 EXPAND: Final = {
-    "model": (*_FIELDS, "baseModels"),
-    "dataset": _FIELDS,
+    "model": (*_FIELDS, "tags", "baseModels"),
+    "dataset": (*_FIELDS, "tags"),
     "space": ("author", "createdAt", "lastModified", "likes", "sha", "tags"),
 }
 

@@ -1,16 +1,17 @@
 """The repositories of the watchlist on the Hub: which there are, which is to be looked at next, and how popular they are."""
 
 import heapq
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
-from streams.activity import DAY
+from streams.activity import DAY, HOUR
 from streams.errors import DeadLetter
 from streams.feeds.health import Health, Popularity
 from streams.feeds.hub_activities import HubActivities, Place
 from streams.feeds.hub_client import HubClient
 from streams.feeds.hub_letters import HubLetters
+from streams.feeds.hub_repository import PARTS
 from streams.feeds.hub_shapes import FOLDERS, Listed, decode_list, read_listed
 from streams.feeds.hub_walk import expand
 from streams.watchlist import Watchlist
@@ -19,6 +20,9 @@ from streams.watchlist import Watchlist
 GIVEN_UP: Final = 4
 # What is known to have changed is looked at before all that is only due.
 _AHEAD: Final = 365 * DAY
+# What is refused is asked for again after an hour: its terms may have been accepted meanwhile.
+REFUSED_WAIT: Final = HOUR
+_GONE: Final = "listed, but gone or private"
 # The weight of the newest look in the mean time of one.
 _NEWEST: Final = 0.1
 
@@ -28,8 +32,10 @@ class Watch:
     """A watched repository: its last listing and when that was asked for, up to when it is known, when it is to be looked at again (all
     µs), and failures since.
 
-    What a listing does not show as changed is not asked for, so a look is worth no more than the listing that it went by. Of one that is
-    `gone` nothing could be had: it is not looked at before its listing changes. `told_to` is up to when the ledger tells of failures.
+    What a listing does not show as changed is not asked for, so a look is worth no more than the listing it went by.
+    One that is `gone` gave nothing at the last look, `gone_at` (µs): it is looked at again after `REFUSED_WAIT`, or when
+    its listing changes. `refused` says which parts are not for us, why, and when they are asked for again (µs).
+    `told_to` is up to when the ledger tells of failures.
     """
 
     place: Place
@@ -40,7 +46,32 @@ class Watch:
     failures: int = 0
     told_to: int = 0
     gone: bool = False
+    gone_at: int = 0
+    refused: dict[str, tuple[str, int]] = field(default_factory=dict)
     first: bool = True
+
+    def waiting(self, now: int) -> set[str]:
+        """The parts that are not asked for now, because they were refused lately."""
+        return {part for part, (_, again) in self.refused.items() if again > now}
+
+    @property
+    def missed(self) -> float:
+        """The share of it (0 to 1) that cannot be seen."""
+        if self.failures >= GIVEN_UP or self._tells_of_going:
+            return 1.0
+        return min(1.0, len(self.refused) / len(PARTS))
+
+    @property
+    def trouble(self) -> str | None:
+        """Why some of it cannot be seen, for a person; failures apart."""
+        if self.refused:
+            return next(iter(self.refused.values()))[0]
+        return _GONE if self._tells_of_going else None
+
+    @property
+    def _tells_of_going(self) -> bool:
+        """Whether it gives nothing although it is still listed: what was deleted just now is not missed."""
+        return self.gone and self.listed_at > self.gone_at
 
 
 class HubWatched:
@@ -97,9 +128,12 @@ class HubWatched:
             heapq.heappush(self._heap, (now, place.key))
             return
         changed = _differ(watch.listed, listed)
-        if watch.gone and changed:
-            watch.gone = False
-            watch.known_to = min(now, watch.listed_at)
+        if changed:
+            if watch.gone:
+                watch.gone = False
+                watch.known_to = min(now, watch.listed_at)
+            if watch.listed.gated != listed.gated:
+                watch.refused.clear()
         watch.place, watch.listed, watch.listed_at = place, listed, now
         if changed:
             self.schedule(watch, now - _AHEAD)
@@ -126,28 +160,45 @@ class HubWatched:
 
     @property
     def trouble(self) -> str | None:
-        """A state in words where some cannot be looked at."""
-        return f"failing: {self._failing} of {len(self.by_key)} repositories" if self._failing else None
+        """A state in words where some cannot be looked at, or not all of them that others see."""
+        failing = sum(watch.failures >= GIVEN_UP for watch in self.by_key.values())
+        said = [f"failing: {failing} of {len(self.by_key)} repositories"] if failing else []
+        reasons: dict[str, list[str]] = {}
+        for watch in self.by_key.values():
+            if watch.failures < GIVEN_UP and (reason := watch.trouble) is not None:
+                reasons.setdefault(reason, []).append(watch.place.repository.name)
+        said += [f"{reason} ({_some(names)})" for reason, names in sorted(reasons.items())]
+        return "; ".join(said) or None
 
     def reached(self) -> float:
-        """The share (0 to 1) of them that can be looked at."""
-        return 1.0 - self._failing / len(self.by_key) if self.by_key else 1.0
+        """The share (0 to 1) of them that can be looked at; one that refuses some of its parts counts by the others."""
+        return 1.0 - sum(watch.missed for watch in self.by_key.values()) / len(self.by_key) if self.by_key else 1.0
 
-    @property
-    def _failing(self) -> int:
-        return sum(watch.failures >= GIVEN_UP for watch in self.by_key.values())
-
-    def drop(self, watch: Watch, listed: Listed) -> None:
-        """Nothing was there at a look that went by a listing: leave it alone until that changes, unless it has meanwhile."""
+    def drop(self, watch: Watch, listed: Listed, now: int, reason: str | None = None) -> None:
+        """A look that went by a listing gave nothing: leave it alone for a while, unless the listing has changed since."""
         watch.gone = not _differ(watch.listed, listed)
+        watch.gone_at = now
+        if watch.gone:
+            watch.failures = 0
+            watch.refused = {} if reason is None else dict.fromkeys(PARTS, (reason, now + REFUSED_WAIT))
+            self.schedule(watch, now + REFUSED_WAIT)
         self.dropped += 1
+
+    def refuse(self, watch: Watch, refused: Mapping[str, str], seen: Iterable[str], now: int) -> set[str]:
+        """Note which parts a look found refused, and why, and which answered; the reasons that are new."""
+        before = {reason for reason, _ in watch.refused.values()}
+        watch.gone = False
+        for part in seen:
+            watch.refused.pop(part, None)
+        watch.refused.update((part, (reason, now + REFUSED_WAIT)) for part, reason in refused.items())
+        return set(refused.values()) - before
 
     def next(self) -> Watch | None:
         """The one that is due first, without removing it."""
         while self._heap:
             due, key = self._heap[0]
             watch = self.by_key.get(key)
-            if watch is not None and watch.due == due and not watch.gone:
+            if watch is not None and watch.due == due:
                 return watch
             heapq.heappop(self._heap)
         return None
@@ -187,4 +238,13 @@ class HubWatched:
 
 def _differ(before: Listed, now: Listed) -> bool:
     """Whether a listing shows that something has happened since another."""
-    return (before.sha, before.likes) != (now.sha, now.likes)
+    return (before.sha, before.likes, before.gated) != (now.sha, now.likes, now.gated)
+
+
+def _some(names: list[str]) -> str:
+    """The first of some names, and how many others there are.
+
+    >>> _some(["b/x", "a/y", "a/z"]), _some(["b/x"])
+    ('a/y and 2 more', 'b/x')
+    """
+    return min(names) + (f" and {len(names) - 1} more" if len(names) > 1 else "")

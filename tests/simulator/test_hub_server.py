@@ -341,6 +341,28 @@ def test_a_moved_repository_leads_to_its_new_name_and_keeps_its_id() -> None:
     ask(body, rate=0.0)
 
 
+@pytest.mark.parametrize(("token", "granted", "status"), [(None, True, 401), (TOKEN, False, 403), (TOKEN, True, 200)])
+def test_a_gated_repository_keeps_its_commits_for_those_who_accepted_its_terms(
+    token: str | None, granted: bool, status: int
+) -> None:
+    async def body(asking: Asking) -> None:
+        everything = asking.server.world.repositories
+        gated = next(each for each in everything if each.gated and each.discussions and not each.private)
+        answer = await asking.get(f"{path(gated)}/commits/main", token)
+        assert (answer.status, answer.headers.get("X-Error-Code")) == (status, None if status == 200 else "GatedRepo")
+        for public in ("", "/discussions", "/likers"):
+            assert (await asking.get(f"{path(gated)}{public}", token)).status == 200
+        asking.wall.time += 6 * 3_600
+        since, until = round((ORIGIN - 1_800) * SECOND), asking.server.clock.now()
+        told = asking.server.unmissable(since, until, 0, signed_in=token is not None)
+        keys = {each.key for each in everything if each.gated}
+        of_gated = {each.kind for each in told if each.repository in keys}
+        assert "discussion_comment" in of_gated
+        assert ("commit" in of_gated) is (status == 200)
+
+    ask(body, granted=granted)
+
+
 def test_who_may_not_know_is_told_nothing() -> None:
     async def body(asking: Asking) -> None:
         private = next(each for each in asking.server.world.repositories if each.private)

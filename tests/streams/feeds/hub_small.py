@@ -52,6 +52,7 @@ class Repo:
     native: str | None = "?"
     modified: str = ""
     downloads: int = 0
+    gated: bool | str = False
     commits: list[dict[str, Any]] = field(default_factory=list)
     threads: dict[int, dict[str, Any]] = field(default_factory=dict)
     likers: list[str] = field(default_factory=list)
@@ -67,6 +68,7 @@ class Repo:
             "likes": len(self.likers),
             "downloads": self.downloads,
             "downloadsAllTime": 10 * self.downloads,
+            "gated": self.gated,
             "tags": self.tags,
         }
         return {name: value for name, value in row.items() if value is not None}

@@ -19,7 +19,7 @@ from streams.feeds.hub_activities import HubActivities
 from streams.feeds.hub_letters import HubLetters
 from streams.feeds.hub_limits import LIMITS_FEED
 from streams.feeds.hub_shapes import read_listed
-from streams.feeds.hub_watched import HubWatched
+from streams.feeds.hub_watched import REFUSED_WAIT, HubWatched
 from streams.feeds.ledger import PATIENCE, Ledger
 from streams.identities import Identities
 from tests.streams.feeds.hub_small import DAY, MINUTE, WATCHLIST, Kept, Repo, SmallHub, Station, ago, now, sha, station
@@ -272,7 +272,9 @@ def test_a_repository_that_is_gone_is_dropped_and_the_others_go_on() -> None:
     it, kept = work(run())
     assert it.poller.dropped == 1
     assert [commit.repo for commit in kept.of("commit")] == ["allenai/OLMo"]
-    assert it.feeds.by_name[REPOSITORIES].state == "ok"
+    # The listing still shows it: whether it is private or was deleted, the state says that it is not seen.
+    assert it.feeds.by_name[REPOSITORIES].state == "listed, but gone or private (allenai/secret)"
+    assert it.feeds.by_name[REPOSITORIES].coverage == 0.5
 
 
 def test_discussions_that_are_switched_off_do_not_hide_commits() -> None:
@@ -307,15 +309,16 @@ def test_a_repository_that_changed_while_it_was_looked_at_in_vain_is_looked_at_a
     assert watch is not None
     watched.schedule(watch, 500)
     watched.add(activities.place("model", after), after, 100)
-    watched.drop(watch, before)
+    watched.drop(watch, before, 100)
     assert watched.next() is watch
     assert watch.due < 100, "what has changed goes ahead of what is only due"
-    watched.drop(watch, after)
-    assert watched.next() is None
+    watched.drop(watch, after, 150)
+    assert watch.due == 150 + REFUSED_WAIT
     watched.add(activities.place("model", after), after, 200)
-    assert watched.next() is None
+    assert watch.due == 150 + REFUSED_WAIT
     watched.add(activities.place("model", before), before, 300)
     assert watched.next() is watch
+    assert watch.due < 300
     # Up to its last listing without a change nothing happened there; what did since is not known yet.
     assert watch.known_to == 200
 

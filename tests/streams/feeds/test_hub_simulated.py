@@ -3,6 +3,10 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Collection
+from typing import Any
+
+import pytest
 
 from simulator.servers.clock import Clock as HubClock
 from simulator.servers.faults import Faults
@@ -40,12 +44,15 @@ def has_enough(server: HubServer, began: int) -> bool:
     return all(kinds[kind] >= 4 for kind in (*KINDS, "like"))
 
 
-async def watch(faults: dict[str, float]) -> tuple[HubServer, Kept, int, int]:
+async def watch(
+    faults: dict[str, float], token: str = "hf_right", **settings: bool
+) -> tuple[HubServer, Kept, int, int]:
     """A poller beside a server until enough has happened, then until its marks say that all of that is known."""
     origin = time.time()
     injected = Faults(7)
     clock = HubClock(SCALE, origin)
-    server = HubServer(3, clock, injected, token="hf_right", rate=0.6, repositories=120, people=400, history=3_600.0)
+    small: dict[str, Any] = {"repositories": 120, "people": 400, "history": 3_600.0, **settings}
+    server = HubServer(3, clock, injected, token="hf_right", rate=0.6, **small)
     kept = Kept()
     address = await server.start()
     injected.set(**faults)
@@ -53,7 +60,7 @@ async def watch(faults: dict[str, float]) -> tuple[HubServer, Kept, int, int]:
         async with open_session("tests") as session:
             poller = HubPoller(
                 address,
-                "hf_right",
+                token,
                 session,
                 Context(
                     watchlist=Watchlist.load(),
@@ -81,6 +88,8 @@ async def watch(faults: dict[str, float]) -> tuple[HubServer, Kept, int, int]:
                     # An old answer that is shown once more looks like any other, and of a gap nothing is promised: what they lack comes
                     # with a later look.
                     wanted = {each for each, deed in wanted_of(server, began, ended).items() if is_due(deed, ended)}
+                    if not token or settings:
+                        wanted -= gated_of(server, began)
                     while (faults or kept.gaps) and wanted - {activity.id for activity in kept.activities}:
                         await asyncio.sleep(0.05)
             finally:
@@ -106,15 +115,25 @@ def wanted_of(server: HubServer, began: int, ended: int) -> dict[str, Happened]:
     return {deed.id: deed for deed in deeds if deed.action != "copied" and deed.repository not in gone}
 
 
+def gated_of(server: HubServer, began: int) -> set[str]:
+    """Ids of the commits that are for those who have accepted the terms of their repository."""
+    gated = {each.key for each in server.world.repositories if each.was_gated}
+    happened = server.happened(began, server.clock.now())
+    return {deed.id for deed in happened if deed.kind == "commit" and deed.repository in gated}
+
+
 def is_due(deed: Happened, ended: int) -> bool:
     """Whether it must be known when everything up to a time is. A commit can be pushed long after its date; what was taken back before
     anybody looked is no change of the list of threads."""
     return deed.visible_at < ended and deed.action not in ("closed", "reopened", "renamed")
 
 
-def check(server: HubServer, kept: Kept, began: int, ended: int) -> Counter[str]:
-    """Compare what was published of watched repositories with the truth; how many of each kind there were."""
-    wanted = wanted_of(server, began, ended)
+def check(server: HubServer, kept: Kept, began: int, ended: int, hidden: Collection[str] = ()) -> Counter[str]:
+    """Compare what was published of watched repositories with the truth; how many of each kind there were.
+
+    What is `hidden` (ids) may be known, and need not be.
+    """
+    wanted = {each: deed for each, deed in wanted_of(server, began, ended).items() if each not in hidden}
     gone = gone_of(server)
     left = set(server.left())
     seen: dict[str, Activity] = {}
@@ -128,7 +147,8 @@ def check(server: HubServer, kept: Kept, began: int, ended: int) -> Counter[str]
     }
     native = {deed.id: deed.repository for deed in server.happened(server.world.began, server.clock.now())}
     watched = {identity: activity for identity, activity in watched.items() if native.get(identity) not in gone}
-    missing, extra = {each for each in wanted if each not in watched and is_due(wanted[each], ended)}, watched.keys() - wanted.keys()
+    missing = {each for each in wanted if each not in watched and is_due(wanted[each], ended)}
+    extra = watched.keys() - wanted.keys() - set(hidden)
     assert not missing, [(wanted[each].kind, wanted[each].action, wanted[each].name) for each in sorted(missing)[:5]]
     assert not extra, sorted(extra)[:5]
     for identity in wanted.keys() & watched.keys():
@@ -193,4 +213,16 @@ def test_nothing_is_lost_or_doubled_by_faults() -> None:
     server, kept, began, ended = asyncio.run(watch(faults))
     check(server, kept, began, ended)
     check_likes(server, kept)
+    assert server.offences == []
+
+
+@pytest.mark.parametrize(("token", "settings"), [("", {}), ("hf_right", {"granted": False})])
+def test_of_gated_repositories_all_is_published_but_their_commits(token: str, settings: dict[str, bool]) -> None:
+    server, kept, began, ended = asyncio.run(watch({}, token, **settings))
+    hidden = gated_of(server, began)
+    kinds = check(server, kept, began, ended, hidden)
+    assert set(kinds) == KINDS
+    gated = {hash_name(f"huggingface:{each.key}") for each in server.world.repositories if each.gated}
+    assert hidden, "there is something that is not for us"
+    assert {activity.kind for activity in kept.activities if activity.repo_id in gated} >= {"discussion_comment", "like"}
     assert server.offences == []
