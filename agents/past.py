@@ -220,14 +220,17 @@ class Keeper:
         )
 
 
-def points(store: PaneStore, past: Past, progress: list[Progress], front: int) -> Iterator[tuple[int, list[Measurement]]]:
-    """(end of the hour in µs, measurements) of every hour that was seen whole and is over at the front.
+def points(
+    store: PaneStore, past: Past, progress: list[Progress], until: int, *, covered_only: bool = False
+) -> Iterator[tuple[int, list[Measurement]]]:
+    """(end of the hour in µs, measurements) of every hour that was seen whole and ends no later than `until`.
 
-    Of input that says of no hour that it was seen whole: of every hour in which something happened.
+    Where no hour was seen whole: of every hour in which something happened, unless `covered_only`, for then those hours are torn.
     """
     taken, days = 0, 0
-    for end in hours_covered(progress) or store.hours():
-        if end > front + 1:
+    ends = hours_covered(progress)
+    for end in ends if ends or covered_only else store.hours():
+        if end > until:
             return
         past.take(store.finer(taken, end))
         past.take(store.days(days, floor(end, "day")))

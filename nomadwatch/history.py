@@ -22,16 +22,18 @@ _SAY_EVERY: Final = 0.01
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be written: into `folder`, of the activities up to `ends` (offsets by partition), no hour beyond `front`.
+    """What is to be written: into `folder`, of the activities up to `ends` (offsets by partition), no hour that ends after `until`.
 
-    `front` in µs UTC, None if nothing has arrived. `scratch` is a folder for a file of panes.
+    `until` in µs UTC, None if nothing has arrived. `covered_only`: the files are hours, and only those that were read whole have a point.
+    `scratch` is a folder for a file of panes.
     """
 
     folder: str
     scratch: str
     config: Config
     ends: dict[int, int]
-    front: int | None
+    until: int | None
+    covered_only: bool
 
 
 def check_folder(folder: str | None) -> None:
@@ -100,7 +102,7 @@ async def _write(say: Say, asked: Asked) -> Written:
 
     with PaneStore(Path(asked.scratch) / SCRATCH) as store:
         progress = await gather(asked.config, asked.ends, store, advance)
-        found = points(store, Past(progress), progress, asked.front) if asked.front is not None else ()
+        found = () if asked.until is None else points(store, Past(progress), progress, asked.until, covered_only=asked.covered_only)
         try:
             return write(Path(asked.folder), found)
         except OSError as error:

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from glob import has_magic
@@ -25,6 +26,7 @@ from nomadwatch.supervisor import Role, Supervisor, prepare
 from sinks.board import Board
 from sinks.report import Report, build
 from sinks.topic import TopicReader
+from streams.activity import HOUR
 
 GRACE: Final = 6.0
 # Nobody sees a replay's figures before its end, at which the workers write and publish at once.
@@ -170,10 +172,17 @@ class _Replay:
             scratch=str(self.state.path),
             config=config,
             ends=outcome.ends,
-            front=board.evaluation.front,
+            until=self._last_hour(board.evaluation.front, outcome),
+            covered_only=outcome.hours,
         )
         self.supervisor.start(Role("history", run_history, lambda: (asked,), once=True))
         await self.written.wait()
+
+    def _last_hour(self, front: int | None, outcome: Outcome) -> int | None:
+        """The latest end (µs) of an hour that has a point: it is over at the front, or holds the last activities of files without hours."""
+        if front is None or outcome.hours or self.request.as_of is not None:
+            return None if front is None else front + 1
+        return min(-(-(front + 1) // HOUR) * HOUR, time.time_ns() // 1000)
 
     async def _follow(self) -> Board:
         """The board once it shows everything that was read; a connection that breaks is made again."""

@@ -40,12 +40,13 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What the reader did; `ends`: the end offset of each partition of `activity`."""
+    """What the reader did; `ends`: the end offset of each partition of `activity`; `hours`: whether a file has an hour in its name."""
 
     files: int
     dead_letters: dict[str, int]
     after_as_of: int
     ends: dict[int, int]
+    hours: bool
 
 
 class Advance(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +119,14 @@ async def _publish(say: Say, reading: Reading, plan: "Plan", topics: "Topics", o
     if summary.done:
         counts = summary.counts
         ends = dict(enumerate(summary.offsets))
-        say("read", Outcome(files=counts.files, dead_letters=counts.dead_letters, after_as_of=counts.after_as_of, ends=ends))
+        outcome = Outcome(
+            files=counts.files,
+            dead_letters=counts.dead_letters,
+            after_as_of=counts.after_as_of,
+            ends=ends,
+            hours=any(hour is not None for hour, _ in plan.groups),
+        )
+        say("read", outcome)
     return summary.done
 
 

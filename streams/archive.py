@@ -6,14 +6,14 @@ import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
-from streams.activity import SECOND, Activity
+from streams.activity import LATEST, SECOND
 from streams.content import Content
 from streams.errors import DeadLetter, InputMissing, MixedIdentities
 from streams.minimised import decode_deed
@@ -30,7 +30,8 @@ _LOOKED_AT: Final = 1_000
 class File:
     """One file to read. `dialect` is full, minimised or activities; `hour` and `first` are µs UTC.
 
-    `hour` begins the hour in its name (None: there is none), `first` is the time of its first readable event (None: there is none).
+    `hour` begins the hour in its name (None: there is none). `first` is the time of a readable event (None: there is none): of the first
+    one, or of the oldest one where the file has no hour and is read together with others.
     """
 
     path: str
@@ -97,6 +98,9 @@ def plan(paths: Iterable[str]) -> Plan:
     if not found:
         raise InputMissing("nothing to read: name archive files, folders or globs")
     files = [_look_at(path) for path in found]
+    if len(files) > 1:
+        # No mark may pass what such a file still holds, and an export is in the order of its partitions, not of time.
+        files = [replace(file, first=_oldest(file)) if file.hour is None and file.first is not None else file for file in files]
     examples = {file.dialect: file for file in files if file.first is not None}
     if "full" in examples and "minimised" in examples:
         named, numbered = examples["minimised"].path, examples["full"].path
@@ -106,10 +110,7 @@ def plan(paths: Iterable[str]) -> Plan:
         )
     # A file in which nothing can be read goes with the others, so that whatever comes later in it is judged as they are.
     usual = "minimised" if "minimised" in examples else "full"
-    settled = [
-        File(file.path, file.name, file.size, usual, file.hour, None) if file.first is None and file.dialect != "activities" else file
-        for file in files
-    ]
+    settled = [replace(file, dialect=usual) if file.first is None and file.dialect != "activities" else file for file in files]
     return Plan(tuple(sorted(settled, key=lambda file: (file.starts, file.hour is None, file.name, file.path))))
 
 
@@ -160,11 +161,15 @@ def _look_at(path: str) -> File:
     except OSError as error:
         raise InputMissing(f"{path}: cannot be read ({error.strerror})") from None
     lines = itertools.islice(itertools.chain.from_iterable(content), _LOOKED_AT)
-    if name.endswith(ACTIVITIES):
-        first = next((time for time in map(_time_of_activity, lines) if time is not None), None)
-        return File(path, name, content.size, "activities", hour_in(name), first)
-    dialect, first = next(filter(None, map(_event, lines)), ("full", None))
-    return File(path, name, content.size, dialect, hour_in(name), first)
+    read = _activity if name.endswith(ACTIVITIES) else _event
+    dialect, first = next(filter(None, map(read, lines)), ("full", None))
+    return File(path, name, content.size, "activities" if read is _activity else dialect, hour_in(name), first)
+
+
+def _oldest(file: File) -> int | None:
+    """The time of the oldest readable event of a file, which is read to its end."""
+    read = _activity if file.dialect == "activities" else _event
+    return min((found[1] for found in map(read, itertools.chain.from_iterable(Content(file.path))) if found), default=None)
 
 
 def _event(line: Line) -> tuple[str, int] | None:
@@ -179,8 +184,18 @@ def _event(line: Line) -> tuple[str, int] | None:
         return None
 
 
-def _time_of_activity(line: Line) -> int | None:
+class _Stub(msgspec.Struct):
+    """What is needed of an activity to place it in time; its receipt may be missing."""
+
+    occurred_at: Annotated[int, msgspec.Meta(ge=0, lt=LATEST)]
+
+
+_decode_stub: Final = msgspec.json.Decoder(_Stub).decode
+
+
+def _activity(line: Line) -> tuple[str, int] | None:
+    """The same of a line of activities."""
     try:
-        return msgspec.json.decode(line, type=Activity).occurred_at
+        return "activities", _decode_stub(line).occurred_at
     except UNDECODABLE:
         return None

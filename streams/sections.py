@@ -215,6 +215,8 @@ class Sections:
                 yield from self._batch(partition)
 
     def _mark(self, complete_to: int | None, covered: list[Cover] | None = None, *, closed: bool = False) -> Iterator[Send]:
+        """A mark has a batch of its own: lateness is judged by the mark that was taken up last, and what comes before it is not late."""
+        yield from self._cut()
         for partition in range(len(self._buffers)):
             yield from self._batch(partition, complete_to, covered, closed=closed)
 

@@ -30,7 +30,7 @@ def past_of(log: list[tuple[int, Batch]], store: PaneStore) -> Iterator[Point]:
         keepers[number].take(offsets[number], encode_batch(batch))
         offsets[number] += 1
     progress = [keeper.end() for keeper in keepers]
-    return points(store, Past(progress), progress, front=1 << 62)
+    return points(store, Past(progress), progress, until=1 << 62)
 
 
 def truth_at(deeds: list[Deed], covered: list[tuple[int, int]], end: int) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:

@@ -130,6 +130,28 @@ def test_an_hour_is_opened_and_closed_in_every_partition(tmp_path: Path) -> None
         assert marked[0].activities == []
 
 
+def test_every_mark_comes_in_a_batch_of_its_own_behind_what_was_read_before_it(tmp_path: Path) -> None:
+    """Whoever takes up a batch judges the lateness of its activities by its mark: what came in order must not be late."""
+    write(tmp_path / "2024-05-01-10.json", pushes(3))
+    days = [event(number=9 + day, created_at=f"2024-{6 + day // 28:02}-{1 + day % 28:02}T10:00:00Z") for day in range(100)]
+    write(tmp_path / "days.json", days)
+    found = batches(read_all([tmp_path]))
+    assert [batch.complete_to for _, batch in found if batch.complete_to is not None and batch.activities] == []
+    assert sum(len(batch.activities) for _, batch in found) == 103
+    assert [found[place][1].closed for place in range(-PARTITIONS, 0)] == [True] * PARTITIONS
+
+
+def test_no_mark_passes_the_oldest_activity_of_a_file_that_is_not_in_the_order_of_time(tmp_path: Path) -> None:
+    """As exports are, which come partition by partition."""
+    write(tmp_path / "2024-05-01-10.json", pushes(3))
+    old = {**LIKE, "occurred_at": TEN - 60 * 24 * HOUR}
+    write(tmp_path / "export.activities.ndjson", [{**LIKE, "id": "new", "occurred_at": ELEVEN + HOUR}, old])
+    steps = read_all([tmp_path])
+    marks = [(batch.complete_to, [a.id for a in batch.activities]) for partition, batch in batches(steps) if partition == 0]
+    first_mark = min(place for place, (mark, _) in enumerate(marks) if mark is not None)
+    assert "huggingface:like:1:2" in {name for _, names in marks[:first_mark] for name in names}
+
+
 def test_files_of_one_hour_are_opened_and_closed_once(tmp_path: Path) -> None:
     write(tmp_path / "2024-05-01-10.json", pushes(50))
     write(tmp_path / "2024-05-01-10.part2.json", pushes(50, first=100))
