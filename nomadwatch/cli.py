@@ -124,11 +124,21 @@ def replay(
         click.echo(f"nomadwatch: {next_step(history)}", err=True)
 
 
-_port = _option("--port", metavar="N", help="Where the page and /metrics are served on 127.0.0.1; 0 takes a free port.  [default: 9108]")
+_port = _option("--port", metavar="N", help="The port of the page and /metrics; 0 takes a free one.  [default: 9108; NOMADWATCH_PORT]")
+_host = _option("--host", metavar="ADDRESS", help="Where the page is served: 0.0.0.0 for every interface.  [default: 127.0.0.1]")
+_allow_host = _option(
+    "--allow-host",
+    metavar="NAME",
+    multiple=True,
+    callback=lambda context, parameter, names: ",".join(names) or None,
+    help="Answer requests for this host name too, behind a proxy; may be repeated.",
+)
 
 
 @nomadwatch.command()
+@_host
 @_port
+@_allow_host
 @_option("--watchlist", metavar="FILE", help="The watched projects.  [default: the list that comes along; NOMADWATCH_WATCHLIST]")
 @_broker
 @_data_dir
@@ -158,7 +168,9 @@ def up(verbose: bool, **flags: Any) -> None:
 @_option("--for", "seconds", type=click.FloatRange(min=1), help="End after so many seconds.  [default: at Ctrl-C]")
 @_option("--seed", type=int, default=1, show_default=True, help="Another number is another world.")
 @_option("--rate", type=click.FloatRange(0.1, 200), default=4.0, show_default=True, help="Events of GitHub in a simulated second.")
+@_host
 @_port
+@_allow_host
 @_data_dir
 @_verbose
 def demo(speed: float, seconds: float | None, seed: int, rate: float, verbose: bool, **flags: Any) -> None:
@@ -269,13 +281,14 @@ def broker(port: int, verbose: bool, **flags: Any) -> None:
 
 
 @nomadwatch.command()
-@_option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Where to listen: 0.0.0.0 in a container of its own.")
+@_host
 @_port
+@_allow_host
 @_broker
 @_prefix
 @_partitions
 @_verbose
-def sinks(host: str, verbose: bool, **flags: Any) -> None:
+def sinks(verbose: bool, **flags: Any) -> None:
     """Show measurements over HTTP, until SIGTERM or Ctrl-C: a page for people, /metrics for Prometheus, /healthz.
 
     Several of them may run at once.
@@ -283,11 +296,12 @@ def sinks(host: str, verbose: bool, **flags: Any) -> None:
     from nomadwatch.settings import load
     from nomadwatch.sinks_role import run_alone
 
-    run_alone(load(flags).settings, host, verbose)
+    run_alone(load(flags).settings, verbose)
 
 
 @nomadwatch.command()
 @click.argument("role", type=click.Choice(["aggregate", "measure", "sinks", "streams"]))
+@_host
 @_port
 @_broker
 @_prefix

@@ -3,8 +3,11 @@
 import asyncio
 import socket
 import time
+from typing import Final
 
 from nomadwatch.errors import Failure, Misuse
+
+LOOPBACK: Final = "127.0.0.1"
 
 
 def address(broker: str) -> tuple[str, int]:
@@ -19,25 +22,28 @@ def address(broker: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def is_free(port: int) -> bool:
-    """Whether a server could listen on this port of loopback."""
+def is_free(port: int, host: str = LOOPBACK) -> bool:
+    """Whether a server could listen on this port of a host of this machine."""
     try:
-        socket.create_server(("127.0.0.1", port)).close()
+        reserve(port, host).close()
     except OSError:
         return False
     return True
 
 
-def reserve(port: int = 0) -> socket.socket:
-    """A bound socket that does not listen, on a port of loopback: this one, or with 0 a free one. Raises OSError for a port that is taken.
+def reserve(port: int = 0, host: str = LOOPBACK) -> socket.socket:
+    """A bound socket that does not listen, on a port of a host: this one, or with 0 a free one.
+
+    Raises OSError for a port that is taken, or a host that is not this machine.
 
     While it is open nobody is given the port by chance (Linux), neither for a connection nor as a free one; a server that asks for it by
     number, as servers do with SO_REUSEADDR, gets it as often as it is started.
     """
-    held = socket.socket()
+    family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    held = socket.socket(family, kind, protocol)
     try:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.bind(("127.0.0.1", port))
+        held.bind(place)
     except OSError:
         held.close()
         raise

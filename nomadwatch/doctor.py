@@ -60,7 +60,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
     yield _clock(time.time())
     yield from _folder(settings.data_dir)
     yield _port()
-    yield _metrics_port(settings.port)
+    yield _page(settings.host, settings.port)
     yield from _watchlist(settings.watchlist)
     yield from asyncio.run(_platforms(settings))
     yield from _broker(settings)
@@ -122,10 +122,12 @@ def _port() -> Finding:
         return Finding("bad", f"no port of 127.0.0.1 can be opened ({error.strerror}); the embedded broker needs one")
 
 
-def _metrics_port(port: int) -> Finding:
-    if not port or is_free(port):
-        return Finding("good", f"port {port} of 127.0.0.1 is free for /metrics" if port else "/metrics takes a free port")
-    return Finding("note", f"port {port} of 127.0.0.1 is taken, by a station that runs or by others; name another with --port")
+def _page(host: str, port: int) -> Finding:
+    if is_free(port, host):
+        return Finding("good", f"port {port} of {host} is free for /metrics" if port else "/metrics takes a free port")
+    if not is_free(0, host):
+        return Finding("bad", f"{host} is no address of this machine; correct --host or NOMADWATCH_HOST")
+    return Finding("note", f"port {port} of {host} is taken, by a station that runs or by others; name another with --port")
 
 
 async def _platforms(settings: Settings) -> list[Finding]:

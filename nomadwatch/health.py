@@ -10,6 +10,7 @@ from nomadwatch.connect import address, await_broker
 from nomadwatch.errors import Failure, Misuse
 from nomadwatch.feeds import span
 from nomadwatch.settings import Settings
+from nomadwatch.sinks_role import Address
 from sinks.board import STALE_AFTER, Board, wall_clock
 
 ROLES: Final = ("aggregate", "measure", "sinks", "streams")
@@ -24,7 +25,7 @@ def show(role: str, settings: Settings) -> None:
     counts a worker of this host among those that share the partitions.
     """
     if role == "sinks":
-        print(_answer(settings.port))
+        print(_answer(Address.of(settings)))
         return
     if not settings.broker:
         raise Misuse(f"the health of {role} stands on a broker; name it with --broker HOST:PORT")
@@ -37,8 +38,9 @@ def show(role: str, settings: Settings) -> None:
         raise Failure(f"the broker at {settings.broker} does not answer as it should ({type(error).__name__}); is it running?") from None
 
 
-def _answer(port: int) -> str:
-    connection = HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
+def _answer(address: Address) -> str:
+    port = address.port
+    connection = HTTPConnection(address.near, port, timeout=_PATIENCE)
     try:
         connection.request("GET", "/healthz")
         status = connection.getresponse().status

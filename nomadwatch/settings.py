@@ -43,7 +43,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     `github_api` and `hf_endpoint` are where the platforms are asked, with the tokens (secret; empty: without). `interval_cap` is the
     longest time between two looks at a feed (s). The station's own waits are shorter by `time_scale`, and its time of day runs as much
-    faster since `time_origin` (s since 1970): for simulated worlds. `port`: where `/metrics` is served on loopback.
+    faster since `time_origin` (s since 1970): for simulated worlds.
+
+    `host` and `port` are where the page and `/metrics` are served. Requests must name loopback, `host` or one of `allow_host`: host names
+    with commas between them.
     """
 
     broker: str = ""
@@ -61,7 +64,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     interval_cap: Seconds = 300.0
     time_scale: Seconds = 1.0
     time_origin: float = 0.0
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 9108
+    allow_host: str = ""
     aggregate: Aggregate = Aggregate()
     measure: Measure = Measure()
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, Self, TypeAlias
 
 import msgspec
 
-from nomadwatch.connect import reserve
+from nomadwatch.connect import LOOPBACK, reserve
 from nomadwatch.errors import Failure, Misuse
 from nomadwatch.failures import no_room
 
@@ -98,12 +98,12 @@ class State:
         self.keep(self.kept)
         return self.kept.port
 
-    def hold_port(self, port: int = 0) -> int:
-        """A port for a server, for the time that the folder is open: this one, or a free one where it is taken (0: any)."""
+    def hold_port(self, port: int = 0, host: str = LOOPBACK) -> int:
+        """A port of a host for a server, while the folder is open: this one, or a free one where it is taken (0: any). Raises OSError."""
         try:
-            held = reserve(port)
+            held = reserve(port, host)
         except OSError:
-            held = reserve()
+            held = reserve(0, host)
         number = int(held.getsockname()[1])
         if sys.platform == "linux":
             self._held.append(held)

@@ -10,12 +10,12 @@ import msgspec
 
 from nomadwatch import roles
 from nomadwatch.connect import address, await_broker
-from nomadwatch.errors import Misuse
+from nomadwatch.errors import Failure, Misuse
 from nomadwatch.polling import polling_of
 from nomadwatch.replay import worker_config
 from nomadwatch.settings import Settings
 from nomadwatch.signals import heeded
-from nomadwatch.sinks_role import run_sinks
+from nomadwatch.sinks_role import Address, run_sinks
 from nomadwatch.state import Kept, Kind, State, default_folder
 from nomadwatch.summary import Summary
 from nomadwatch.supervisor import Role, Supervisor, prepare
@@ -45,6 +45,7 @@ def run_station(settings: Settings, summary: Summary, world: World | None = None
         settings = msgspec.structs.replace(settings, broker="", prefix="")
     if settings.broker:
         address(settings.broker)
+    Address.of(settings)
     # What the person has to mend is told before anything is started.
     Watchlist.load(settings.watchlist or None)
     folder = settings.data_dir or ("" if world is not None else str(default_folder()))
@@ -105,10 +106,22 @@ class _Station:
         self.supervisor.start(Role("aggregate", roles.run_aggregate, lambda: (config,)))
         self.supervisor.start(Role("measure", roles.run_measure, lambda: (config,)))
         # Whoever has to be started again listens where people have found it: a free port is held for it.
-        port = settings.port or self.state.hold_port()
-        await self._start(Role("sinks", run_sinks, lambda: (self.bootstrap, kept.prefix, kept.partitions, port)), "ready")
-        self.summary.serving(f"http://127.0.0.1:{port}")
+        address = self._address(settings)
+        await self._start(Role("sinks", run_sinks, lambda: (self.bootstrap, kept.prefix, kept.partitions, address)), "ready")
+        if warning := address.warning(address.port):
+            self.summary.notice(warning)
+        self.summary.serving(address.url(address.port))
         await self._follow()
+
+    def _address(self, settings: Settings) -> Address:
+        """Where the page is served, with a port that is held if any will do."""
+        address = Address.of(settings)
+        if address.port:
+            return address
+        try:
+            return msgspec.structs.replace(address, port=self.state.hold_port(host=address.host.strip("[]")))
+        except OSError:
+            raise Failure(f"{address.host} is no address of this machine: correct --host") from None
 
     async def _simulated(self, world: World) -> Settings:
         """Start the world; the settings with which the station looks at it."""

@@ -69,7 +69,12 @@ class Hub:
         changed.set()
 
     async def listen(self, request: web.Request) -> web.StreamResponse:
-        """Serve one listener until he leaves; he who says with `Last-Event-ID` that he has the newest state does not get it again."""
+        """Serve one listener until it leaves; one that says with `Last-Event-ID` that it has the newest state does not get it again.
+
+        HEAD is answered with the headers alone, and ends.
+        """
+        if request.method == "HEAD":
+            return web.Response(headers=_HEADERS)
         if self._closed or self.listening >= self._most:
             self.refused += 1
             return web.Response(status=503, headers={"Retry-After": "5"}, text="too many browsers are watching; try again later\n")

@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from sinks.board import Board, wall_clock
-from sinks.events import Hub
+from sinks.events import MOST, Hub
 from sinks.figures import figures_of
 from sinks.history import History
 
@@ -40,11 +40,11 @@ _LOOK_EVERY: Final = 1.0
 
 
 class LivePage:
-    """Looks at the board once a second, keeps the past, and tells everyone who listens. `now` in µs UTC."""
+    """Looks at the board once a second, keeps the past, and tells everyone who listens, at most `listeners`. `now` in µs UTC."""
 
-    def __init__(self, board: Board, now: Callable[[], int] = wall_clock) -> None:
+    def __init__(self, board: Board, now: Callable[[], int] = wall_clock, listeners: int = MOST) -> None:
         self.history = History()
-        self.hub = Hub(now=now)
+        self.hub = Hub(most=listeners, now=now)
         self._board = board
         self._seen: object = None
         self._files = {path: _File(STATIC / name, kind) for path, (name, kind) in FILES.items()}

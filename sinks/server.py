@@ -3,25 +3,29 @@
 import asyncio
 import errno
 import logging
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final, Literal
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 from aiokafka.errors import KafkaError
 from prometheus_client.aiohttp import make_aiohttp_handler
 
 from sinks.board import Board, wall_clock
+from sinks.events import MOST
+from sinks.hosts import LOOPBACK, Hosts
 from sinks.page import LivePage
 from sinks.prometheus import BoardCollector, registry_of
 from sinks.report import rfc3339
 from sinks.topic import TopicReader
+from sinks.visitors import HEAD_WITHIN, Visitors, most_connections
 from streams.topics import Topics
 
 logger = logging.getLogger(__name__)
 
-LOOPBACK: Final = "127.0.0.1"
 PORT: Final = 9108
 # Seconds before the topic is opened again after the broker went away.
 _AGAIN_AFTER: Final = 1.0
@@ -29,7 +33,7 @@ _STOP_WITHIN: Final = 5.0
 
 
 class PortTaken(Exception):
-    """The port cannot be listened on; the text says what to do."""
+    """The address cannot be listened on; the text says what to do."""
 
 
 class Health(msgspec.Struct, kw_only=True):
@@ -53,7 +57,7 @@ class Sink:
     def __init__(self, bootstrap: str, topic: str, now: Callable[[], int] = wall_clock) -> None:
         self.board = Board(live=True, now=now)
         self.collector = BoardCollector(self.board, now)
-        self.page = LivePage(self.board, now)
+        self.page = LivePage(self.board, now, listeners=min(MOST, most_connections() // 2))
         self.unreadable = 0
         self._bootstrap = bootstrap
         self._topic = topic
@@ -87,9 +91,9 @@ class Sink:
                 self.unreadable += 1
                 logger.warning("a record of %s cannot be read and is left out; was it written by another version?", self._topic)
 
-    def app(self) -> web.Application:
-        """The pages."""
-        app = web.Application()
+    def app(self, *middlewares: Middleware) -> web.Application:
+        """The pages, behind the middlewares."""
+        app = web.Application(middlewares=middlewares)
         app.router.add_get("/metrics", make_aiohttp_handler(registry_of(self.collector)))
         app.router.add_get("/healthz", self._healthz)
         self.page.mount(app)
@@ -121,23 +125,39 @@ async def serve(
     host: str = LOOPBACK,
     port: int = PORT,
     *,
+    allow_hosts: Iterable[str] = (),
     ready: Callable[[int], None],
     stop: asyncio.Event,
     now: Callable[[], int] = wall_clock,
 ) -> None:
-    """Answer until `stop` is set; `ready` is called with the port (0: a free one) when it listens. Raises PortTaken."""
+    """Answer until `stop` is set; `ready` is called with the port (0: a free one) when it listens. Raises PortTaken.
+
+    Requests must name loopback, `host` or one of `allow_hosts`.
+    """
     sink = Sink(bootstrap, topics.measurements, now)
-    runner = web.AppRunner(sink.app(), access_log=None, shutdown_timeout=1.0)
+    hosts = Hosts([host, *allow_hosts])
+    visitors = Visitors(lambda: _protocol(runner))
+    app = sink.app(visitors.serve, hosts.admit)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=1.0,
+        keepalive_timeout=HEAD_WITHIN,
+        # The rest of a body that nobody reads is waited for no longer: a client that still sends might miss the answer.
+        lingering_time=2.0,
+        auto_decompress=False,
+    )
     await runner.setup()
     following: asyncio.Task[None] | None = None
+    listening: asyncio.Server | None = None
     try:
         try:
-            await web.TCPSite(runner, host, port).start()
+            listening = await asyncio.get_running_loop().create_server(visitors, host, port)
         except OSError as error:
             raise _port_taken(host, port, error) from None
         following = asyncio.create_task(sink.run())
         stopping = asyncio.create_task(stop.wait())
-        ready(runner.addresses[0][1])
+        ready(listening.sockets[0].getsockname()[1])
         await asyncio.wait([following, stopping], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if following.done():
@@ -147,9 +167,18 @@ async def serve(
             following.cancel()
             with suppress(asyncio.CancelledError, TimeoutError):
                 await asyncio.wait_for(following, _STOP_WITHIN)
+        if listening is not None:
+            listening.close()
         await runner.cleanup()
 
 
+def _protocol(runner: web.AppRunner) -> asyncio.Protocol:
+    assert runner.server is not None
+    return runner.server()
+
+
 def _port_taken(host: str, port: int, error: OSError) -> PortTaken:
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return PortTaken(f"{host} is no address of this machine: correct --host")
     reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be listened on ({error.strerror})"
     return PortTaken(f"port {port} of {host} {reason}: choose another with --port, or --port 0 for a free one")

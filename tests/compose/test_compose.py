@@ -244,7 +244,7 @@ def test_who_is_asked_is_a_service_that_listens_there(service: str) -> None:
 def test_a_service_listens_to_the_others_and_not_to_itself_alone() -> None:
     assert {service for service, settings in SERVICES.items() if "ports" in settings} == LISTENING.keys() - {"kafka"}
     command = SERVICES["sinks"]["command"]
-    assert command == ["sinks", "--host", "0.0.0.0", "--port", LISTENING["sinks"]]
+    assert command == ["sinks", "--host", "0.0.0.0", "--allow-host", "sinks", "--port", LISTENING["sinks"]]
     for service in ("prometheus", "alertmanager"):
         assert option(service, "--web.listen-address") == f":{LISTENING[service]}"
     environment = SERVICES["kafka"]["environment"]

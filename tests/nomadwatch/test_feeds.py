@@ -17,7 +17,7 @@ import pytest
 from nomadwatch.cli import run
 from nomadwatch.embedded import embedded
 from nomadwatch.errors import Failure
-from nomadwatch.sinks_role import run_sinks
+from nomadwatch.sinks_role import Address, run_sinks
 from nomadwatch.state import Kept, State
 from streams.admin import create
 from streams.topics import Topics
@@ -142,9 +142,60 @@ def test_sinks_serves_until_it_is_asked_to_end(process: Process) -> None:
         sinks.communicate()
 
 
+@pytest.mark.parametrize(
+    ("host", "near", "warned"), [("0.0.0.0", "127.0.0.1", True), ("::1", "[::1]", False), ("localhost", "localhost", False)]
+)
+def test_sinks_that_others_can_reach_says_so(process: Process, host: str, near: str, warned: bool) -> None:
+    sinks = started(
+        "sinks", *on(process), "--partitions", TOPICS.partitions, "--port", 0, "--host", host, "--allow-host", "monitor.example.org"
+    )
+    try:
+        assert sinks.stdout is not None
+        address = sinks.stdout.readline().strip()
+        assert re.fullmatch(rf"http://{re.escape(near)}:\d+/metrics", address)
+        for name in ("monitor.example.org", "evil.example"):
+            request = urllib.request.Request(address, headers={"Host": name})
+            if name == "evil.example":
+                with pytest.raises(urllib.error.HTTPError, match="421"):
+                    urllib.request.urlopen(request, timeout=30)
+            else:
+                assert urllib.request.urlopen(request, timeout=30).status == 200
+        port = address.rpartition(":")[2].removesuffix("/metrics")
+        assert command("health", "sinks", "--host", host, "--port", port).complaint.startswith("nomadwatch: sinks answers 503")
+        sinks.send_signal(signal.SIGTERM)
+        said = sinks.communicate(timeout=30)[1]
+    finally:
+        sinks.kill()
+        sinks.communicate()
+    warning = (
+        f"nomadwatch: warning: everyone who reaches port {port} of 0.0.0.0 can read the page and /metrics: no password, no encryption; "
+    )
+    assert said == (warning + "docs/proxy.md says how to put them behind a proxy with TLS\n" if warned else "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--host", "http://localhost"], "--host: 'http://localhost' is no host name; write it without http:// and without a port"),
+        (["--allow-host", "a:80"], "--allow-host: 'a:80' is no host name; write it without http:// and without a port"),
+        (["--host", ""], "--host: '' will not do for host (Expected `str` of length >= 1); correct it"),
+    ],
+)
+@pytest.mark.parametrize("role", ["up", "demo", "sinks"])
+def test_an_address_that_is_none_is_wrong_usage(role: str, arguments: list[str], said: str, tmp_path: Path) -> None:
+    where = ["--broker", "127.0.0.1:9"] if role == "sinks" else ["--data-dir", str(tmp_path / "state")]
+    assert command(role, *arguments, *where) == (2, "", f"nomadwatch: {said}\n")
+
+
+@pytest.mark.parametrize("port", [0, 9107])
+def test_an_address_of_another_machine_is_told(process: Process, port: int) -> None:
+    done = command("sinks", *on(process), "--partitions", TOPICS.partitions, "--host", "192.0.2.1", "--port", port)
+    assert done == (1, "", "nomadwatch: 192.0.2.1 is no address of this machine: correct --host\n")
+
+
 def test_the_role_says_its_port_and_ends_in_peace_and_says_of_a_taken_port_what_to_do(process: Process) -> None:
-    call = "from nomadwatch.sinks_role import run_sinks; import sys; "
-    call += f"run_sinks(lambda kind, body: print(kind, body, flush=True), {process.bootstrap!r}, {TOPICS.prefix!r}, 4, int(sys.argv[1]))"
+    call = "from nomadwatch.sinks_role import Address, run_sinks; import sys; say = lambda kind, body: print(kind, body, flush=True); "
+    call += f"run_sinks(say, {process.bootstrap!r}, {TOPICS.prefix!r}, 4, Address(int(sys.argv[1])))"
     role = subprocess.Popen([sys.executable, "-c", call, "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert role.stdout is not None
@@ -153,7 +204,7 @@ def test_the_role_says_its_port_and_ends_in_peace_and_says_of_a_taken_port_what_
         with pytest.raises(urllib.error.HTTPError, match="503"):
             urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=30)
         with pytest.raises(Failure, match=f"^port {port} of 127.0.0.1 is in use: choose another with --port"):
-            run_sinks(lambda kind, body=None, /: None, process.bootstrap, TOPICS.prefix, 4, int(port))
+            run_sinks(lambda kind, body=None, /: None, process.bootstrap, TOPICS.prefix, 4, Address(int(port)))
         role.send_signal(signal.SIGTERM)
         assert role.communicate(timeout=30)[0] == ""
         assert role.returncode == 0

@@ -146,7 +146,7 @@ def test_a_sink_stops_although_a_browser_listens_and_another_does_not_read(proce
                     deaf.setblocking(False)
                     loop = asyncio.get_running_loop()
                     await loop.sock_connect(deaf, ("127.0.0.1", int(page.address.rpartition(":")[2])))
-                    await loop.sock_sendall(deaf, b"GET /live/events HTTP/1.1\r\nHost: x\r\n\r\n")
+                    await loop.sock_sendall(deaf, b"GET /live/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
                     listening = await session.get(f"{page.address}/live/events")
                     assert await listening.content.readline() == b"retry: 2000\n"
                 # sink() asserts that it has stopped. The stream was brought to its end, not cut off, which aiohttp would raise.

@@ -19,6 +19,7 @@ from sinks.topic import Record, TopicReader
 from streams.admin import create, delete
 from tests.sinks.made import NOON, evaluation_record, measurement, record
 from tests.sinks.publishing import polled, publish
+from tests.sinks.raw_http import Raw
 from tests.sinks.test_live_board import Clock
 from tests.streams.brokers import TOPICS, Process, broker
 
@@ -255,3 +256,47 @@ def test_a_taken_port_is_told_with_what_to_do() -> None:
             PortTaken, match=rf"^port {port} of 127.0.0.1 is in use: choose another with --port, or --port 0 for a free one$"
         ):
             asyncio.run(main(port))
+
+
+def test_slow_heads_beyond_the_file_descriptors_keep_nobody_out_and_a_head_of_the_events_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda kind: (120, 120))
+
+    async def main() -> None:
+        async with sink("127.0.0.1:1", Clock()) as page:
+            port = int(page.address.rpartition(":")[2])
+            slow = [await Raw.open(port) for _ in range(300)]
+            for connection in slow:
+                await connection.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\nA: ")
+            status, said = await page.healthz()
+            assert (status, said["status"]) == (503, "starting")
+            assert await page.metrics() == ""
+            one = await Raw.open(port)
+            for _ in range(3):
+                await one.send("HEAD /live/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert await one.status() == 200
+            for connection in (*slow, one):
+                connection.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/page.js", "/metrics", "/healthz", "/live/events", "/live/history?scope=all&window=1h&feature=review"]
+)
+def test_every_path_answers_head_without_a_body_and_refuses_other_methods(path: str) -> None:
+    async def main() -> None:
+        async with sink("127.0.0.1:1", Clock()) as page:
+            one = await Raw.open(int(page.address.rpartition(":")[2]))
+            for method in ("HEAD", "OPTIONS", "POST", "PUT", "DELETE", "HEAD"):
+                last = "Connection: close\r\n" if method == "PUT" else ""
+                await one.send(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n{last}\r\n")
+                head = await one.reader.readuntil(b"\r\n\r\n")
+                assert int(head.split()[1]) in ((200, 503) if method == "HEAD" else (405,)), head
+                if method == "PUT":
+                    assert b"405: Method Not Allowed" in await one.rest()
+                    break
+                if method != "HEAD":
+                    await one.reader.readexactly(len(b"405: Method Not Allowed"))
+            one.close()
+
+    asyncio.run(main())
