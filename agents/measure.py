@@ -175,6 +175,7 @@ class Measure:
             dead_letters=dict(dead_letters),
             closed=complete,
             latencies=self.latencies,
+            simulated=any(progress.simulated for progress in known.values()),
         )
 
 

@@ -65,7 +65,8 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     """The state that the measurements before it show. Times in µs UTC; `offsets`: the next offset of each partition of `activity`.
 
     `front` is None until something has arrived. `missing` records were gone before they could be aggregated. `closed`: the feeds of every
-    partition have ended. `latencies`: by stage, how long what has arrived took, as far as the evaluating process saw it.
+    partition have ended. `latencies`: by stage, how long what has arrived took, as far as the evaluating process saw it. `simulated`: some
+    of the activities come from a simulated world.
     """
 
     evaluated_at: int
@@ -79,18 +80,20 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     dead_letters: dict[str, int]
     closed: bool
     latencies: dict[str, Histogram] = {}
+    simulated: bool = False
 
 
 class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
     """How a role was doing at `evaluated_at` (µs UTC): all its rows of the catalogue, and of its feeds the state in words.
 
-    A histogram's rows end in `_bucket` (with the label `le`), `_count` and `_sum`.
+    A histogram's rows end in `_bucket` (with the label `le`), `_count` and `_sum`. `simulated`: the role looks at a simulated world.
     """
 
     role: str
     evaluated_at: int
     rows: list[Measurement]
     states: dict[str, str] = {}
+    simulated: bool = False
 
 
 def health_key(role: str) -> bytes:

@@ -26,8 +26,8 @@ def latest(settings: Settings) -> Report:
 async def _latest(settings: Settings) -> Report:
     from streams.topics import Topics
 
-    board = Board()
     async with station(settings, "whose report?") as (bootstrap, kept):
+        board = Board(simulated=kept.kind == "demonstration")
         topics = Topics(prefix=kept.prefix, partitions=kept.partitions)
         async with TopicReader.open(bootstrap, topics.measurements) as measurements, TopicReader.open(bootstrap, topics.cursors) as cursors:
             board.take(await measurements.read_to_end())
@@ -36,7 +36,8 @@ async def _latest(settings: Settings) -> Report:
     letters = Counter(counts.dead_letters if counts else {})
     for row in (row for report in board.reports for row in report.rows if row.name == _LETTERS):
         letters[row.labels["reason"]] += int(row.value)
-    return build(board.evaluation, _figures(board), files=counts.files if counts else None, dead_letters=letters)
+    files = counts.files if counts else None
+    return build(board.evaluation, _figures(board), world=board.world, files=files, dead_letters=letters)
 
 
 def _figures(board: Board) -> list[Measurement]:

@@ -51,8 +51,19 @@ def check_paths(paths: Iterable[str]) -> None:
             raise Misuse(f"there is no file or folder {path}; name files, folders or globs that exist")
 
 
+def watchlist_for(paths: Iterable[str], chosen: str) -> str:
+    """The chosen watchlist, else the first `watchlist.yaml` beside the files that are read, else empty: the default one.
+
+    A generated world has its own projects, and keeps their list beside its hours.
+    """
+    folders = [Path(path) if Path(path).is_dir() else Path(path).parent for path in paths]
+    found = next((folder / "watchlist.yaml" for folder in folders if (folder / "watchlist.yaml").is_file()), None)
+    return chosen or str(found or "")
+
+
 def replay(request: Request, settings: Settings, show: Show) -> Report:
     """Run the pipeline to the end of the files. Raises Failure; leaves no process behind."""
+    settings = msgspec.structs.replace(settings, watchlist=watchlist_for(request.paths, settings.watchlist))
     if settings.broker:
         address(settings.broker)
     with State(settings.data_dir) as state:
@@ -160,6 +171,7 @@ class _Replay:
         return build(
             board.evaluation,
             board.measurements,
+            world=board.world,
             files=outcome.files,
             dead_letters=outcome.dead_letters,
             after_as_of=outcome.after_as_of if self.request.as_of is not None else None,

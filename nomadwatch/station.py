@@ -41,8 +41,10 @@ def run_station(settings: Settings, summary: Summary, world: World | None = None
     from streams.watchlist import Watchlist
 
     if world is not None:
-        # What is made up goes to no broker of others, whatever the surroundings say.
-        settings = msgspec.structs.replace(settings, broker="", prefix="")
+        from simulator.population import WATCHLIST
+
+        # Made-up figures go to nobody else's broker and stand under made-up names, whatever the environment sets.
+        settings = msgspec.structs.replace(settings, broker="", prefix="", watchlist=str(WATCHLIST))
     if settings.broker:
         address(settings.broker)
     Address.of(settings)

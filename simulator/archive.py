@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import IO, Final, Literal, NamedTuple
 
+import yaml
 import zstandard
 from isal import igzip
 
@@ -16,7 +17,7 @@ from simulator.clock import DAY, HOUR, MINUTE, SECOND, hour_name
 from simulator.deed import Deed
 from simulator.events import EventWriter
 from simulator.hub import Hub
-from simulator.population import WATCHED, Watched
+from simulator.population import WATCHED, WATCHLIST, Watched
 from simulator.truth import Truth
 from simulator.wire import deed
 from simulator.world import World, deeds
@@ -157,7 +158,7 @@ class _GithubFeed(_Feed):
         super().__init__(plan, plan.events)
         size = plan.events * plan.hours
         self._world = World(plan.seed, repositories=30 + size // 3, people=40 + size // 4, era=plan.era, watched=watched)
-        self._writer = EventWriter(plan.seed, plan.era)
+        self._writer = EventWriter(plan.seed, plan.era, marked=True)
 
     def draw(self, time: int, hour_end: int, *, merges: bool) -> Iterator[tuple[bytes, list[Deed]]]:
         happening = self._world.happen(time // SECOND * SECOND, merges=merges)
@@ -186,8 +187,12 @@ class _HubFeed(_Feed):
 
 
 def write(directory: Path, plan: Plan, watched: Watched = WATCHED) -> tuple[list[Path], Truth]:
-    """Write the plan's files into a directory that exists; the files and the truth of what was written."""
+    """Write the plan's files into a directory that exists; the files and the truth of what was written.
+
+    A `watchlist.yaml` beside the files names what is watched in this world: `nomadwatch replay` takes it up by itself.
+    """
     truth = Truth()
+    (directory / "watchlist.yaml").write_text(_watchlist(watched), "utf-8")
     paths: list[Path] = []
     feeds = [feed for feed in (_GithubFeed(plan, watched), _HubFeed(plan, watched)) if feed.lines]
     for index in range(plan.hours):
@@ -203,6 +208,13 @@ def write(directory: Path, plan: Plan, watched: Watched = WATCHED) -> tuple[list
             paths.append(path)
     truth.mark(plan.start + plan.hours * HOUR)
     return paths, truth
+
+
+def _watchlist(watched: Watched) -> str:
+    if watched is WATCHED:
+        return WATCHLIST.read_text("utf-8")
+    places = [{"project": name, "github": [*github], "huggingface": [*hub]} for name, (github, hub) in watched.items()]
+    return yaml.safe_dump(places, sort_keys=False)
 
 
 def _packed(file: IO[bytes], packing: Packing) -> IO[bytes]:

@@ -26,9 +26,13 @@ def _user(person: Person) -> str:
 
 
 class EventWriter:
-    """Writes happenings as the lines that an era's archive holds of them; `seed` decides the texts."""
+    """Writes happenings as the lines that an era's archive holds of them; `seed` decides the texts.
 
-    def __init__(self, seed: int, era: str) -> None:
+    With `marked` a line says that it is simulated, so that wherever it is counted the figures say so; the servers say it in a header.
+    """
+
+    def __init__(self, seed: int, era: str, *, marked: bool = False) -> None:
+        self._mark = ',"simulated":true' if marked else ""
         self._random = Random(f"events/{seed}")
         self._prose = Prose(seed)
         self._full = era == "2024"
@@ -62,7 +66,7 @@ class EventWriter:
         text = (
             f'{{"id":"{happening.serial}","type":"{happening.type}","actor":{_actor(happening.actor)},"repo":{{"id":{repository.id},'
             f'"name":"{repository.name}","url":"{API}/repos/{repository.name}"}},"payload":{payload},"public":true,'
-            f'"created_at":"{rfc3339(happening.occurred_at)}"{organisation}}}\n'
+            f'"created_at":"{rfc3339(happening.occurred_at)}"{organisation}{self._mark}}}\n'
         )
         return text.encode()
 

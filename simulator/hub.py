@@ -64,6 +64,7 @@ class Hub:
             "artefact": repository.artefact,
             **({"project": repository.project} if repository.project else {}),
             **self._details(kind, action, repository),
+            "simulated": True,
         }
         if action != "merged":
             return [activity]

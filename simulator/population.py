@@ -6,23 +6,26 @@ Repositories and people are drawn by Zipf's law; each repository has a few membe
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
+from pathlib import Path
 from random import Random
 from typing import Final, NamedTuple
+
+import yaml
 
 # project: (its owners or repositories on GitHub, its owners on the Hub)
 Watched = Mapping[str, tuple[Sequence[str], Sequence[str]]]
 
+WATCHLIST: Final = Path(__file__).with_name("watchlist.yaml")
+"""The watched projects as a file that the program reads with `--watchlist`. All names in it are invented."""
+
 WATCHED: Final[Watched] = {
-    "llama": (("meta-llama",), ("meta-llama",)),
-    "olmo": (("allenai",), ("allenai",)),
-    "pythia": (("EleutherAI",), ("EleutherAI",)),
-    "smollm": (("huggingface/smollm",), ("HuggingFaceTB",)),
-    "aquila": (("FlagOpen",), ("BAAI",)),
-    "bloom": (("bigscience-workshop",), ("bigscience",)),
-    "aya": ((), ("CohereLabs",)),
+    each["project"]: (each["github"], each["huggingface"]) for each in yaml.safe_load(WATCHLIST.read_text("utf-8"))
 }
-# Owners that stand close to a watched repository without being watched themselves.
-_NEIGHBOURS: Final = {"github": ("huggingface/transformers", "huggingface/datasets"), "huggingface": ("huggingface/documentation-images",)}
+# Repositories near a watched one that are not watched: on GitHub of the same owner.
+_NEIGHBOURS: Final = {
+    "github": ("sample-hub/machines", "sample-hub/tables"),
+    "huggingface": ("sample-hub/documentation-pictures",),
+}
 
 GITHUB_BOTS: Final = (
     "dependabot[bot]",

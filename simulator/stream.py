@@ -93,6 +93,7 @@ def five_days(
             "owner": repository.owner.login,
             "actor": _hash(platform, actor.id),
             "artefact": repository.artefact,
+            "simulated": True,
         }
         if action is not None:
             activity["action"] = action

@@ -97,6 +97,7 @@ class Truth:
     def report(self, *, include_bots: bool = False) -> dict[str, Any]:
         """The truth in the form of a report."""
         return {
+            "world": "simulated",
             "as_of": rfc3339(self.front, fraction=True),
             "input": {
                 "files": self.files,

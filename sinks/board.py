@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import Final
+from typing import Final, Literal
 
 from agents.measurements import (
     EVALUATION,
@@ -17,6 +17,8 @@ from agents.measurements import (
     series,
 )
 
+World = Literal["real", "simulated"]
+
 # Who has said nothing for so long is away, and what he said is no longer so. µs.
 STALE_AFTER: Final = 60_000_000
 
@@ -30,7 +32,7 @@ class Board:
     """The measurements of the latest complete evaluation, and the latest health of each role.
 
     What comes before its evaluation is not shown; health is shown at once. A `live` board drops what is older than a minute by
-    `now` (µs UTC); another one, of a replay, shows the last there was.
+    `now` (µs UTC); another one, of a replay, shows the last there was. `simulated`: what it will show is known to be a simulated world's.
 
     >>> from agents.measurements import encode, series
     >>> board = Board()
@@ -39,8 +41,9 @@ class Board:
     []
     """
 
-    def __init__(self, *, live: bool = False, now: Callable[[], int] = wall_clock) -> None:
+    def __init__(self, *, live: bool = False, simulated: bool = False, now: Callable[[], int] = wall_clock) -> None:
         self._live = live
+        self._simulated = simulated
         self._now = now
         self.clear()
 
@@ -104,6 +107,12 @@ class Board:
         """What the evaluation says of the input, then what each role says; none of it is among the measurements of a live board."""
         rows = [row for report in self.reports for row in report.rows]
         return rows if self.evaluation is None or self.is_stale else [*_health_of(self.evaluation), *rows]
+
+    @property
+    def world(self) -> World:
+        """The world that the figures are about; simulated if any part of them is."""
+        said = (self.evaluation, *self._reports.values())
+        return "simulated" if self._simulated or any(each.simulated for each in said if each is not None) else "real"
 
     @property
     def is_stale(self) -> bool:

@@ -26,6 +26,8 @@ def differences(report: dict[str, Any], truth: dict[str, Any]) -> Iterator[str]:
     for name in ("as_of", "watermark"):
         if name in truth and _moment(report.get(name)) != _moment(truth[name]):
             yield f"{name}: {report.get(name)}, must be {truth[name]}"
+    if report.get("world", "real") != truth.get("world", report.get("world", "real")):
+        yield f"world: {report.get('world')}, must be {truth['world']}"
     for name, value in truth.get("input", {}).items():
         if report.get("input", {}).get(name) != value:
             yield f"input {name}: {report.get('input', {}).get(name)}, must be {value}"

@@ -32,7 +32,8 @@ def label_columns() -> list[str]:
 
 
 def as_parquet(report: Report) -> bytes:
-    """Columns `as_of` and `watermark` (µs UTC), `name`, every label (text, null where a metric has none), `value` and `coverage` (float64).
+    """Columns `as_of` and `watermark` (µs UTC), `name`, every label (text, null where a metric has none), `value` and `coverage` (float64),
+    `world` (`real` or `simulated`).
 
     `coverage` is the share of the row's window that was seen: of a row about both platforms the lesser; null for what has no window.
     The rows are sorted as in JSON; packed with zstd. Raises ModuleNotFoundError without pyarrow.
@@ -52,6 +53,7 @@ def as_parquet(report: Report) -> bytes:
         columns[label] = pa.array([row.labels.get(label) for row in rows], pa.string()).cast(words)
     columns["value"] = pa.array([row.value for row in rows], pa.float64())
     columns["coverage"] = pa.array([coverage.of(row) for row in rows], pa.float64())
+    columns["world"] = pa.array([report.world] * len(rows), pa.string()).cast(words)
     head = msgspec.json.encode(msgspec.structs.replace(report, measurements=[]))
     table = pa.table(columns).replace_schema_metadata({HEAD: head})
     file = io.BytesIO()

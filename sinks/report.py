@@ -10,6 +10,7 @@ import msgspec
 
 from agents.measurements import Evaluation, Measurement
 from agents.metric import PREFIX
+from sinks.board import World
 from streams.activity import PLATFORMS
 
 _COVERAGE: Final = PREFIX + "window_coverage_ratio"
@@ -36,8 +37,12 @@ class Input(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class Report(msgspec.Struct, kw_only=True):
-    """Times as RFC 3339: `as_of` the front, `watermark` up to where closed panes reach; None while nothing has arrived."""
+    """`world`: `real`, or `simulated` where any part of the figures comes from a simulated world.
 
+    Times as RFC 3339: `as_of` the front, `watermark` up to where closed panes reach; None while nothing has arrived.
+    """
+
+    world: World
     as_of: str | None
     watermark: str | None
     input: Input
@@ -61,15 +66,20 @@ def build(
     evaluation: Evaluation | None,
     measurements: Iterable[Measurement],
     *,
+    world: World = "real",
     files: int | None = None,
     dead_letters: Mapping[str, int] | None = None,
     after_as_of: int | None = None,
 ) -> Report:
-    """The report of an evaluation; files, dead letters and what was after the asked end are the reader's, to be added to the worker's."""
+    """The report of an evaluation; files, dead letters and what was after the asked end are the reader's, to be added to the worker's.
+
+    `world` is the board's, which knows more than its evaluation.
+    """
     letters = dict(dead_letters or {})
     for reason, count in (evaluation.dead_letters if evaluation else {}).items():
         letters[reason] = letters.get(reason, 0) + count
     return Report(
+        world=world,
         as_of=rfc3339(evaluation.front if evaluation else None),
         watermark=rfc3339(evaluation.watermark if evaluation else None),
         input=Input(
@@ -97,15 +107,16 @@ def as_json(report: Report) -> str:
 
 
 def as_csv(report: Report) -> str:
-    """A row a measurement: its name, every label as a column (empty where it has none), its value, its window's coverage, the moment."""
+    """A row a measurement: its name, every label as a column (empty where it has none), its value, its coverage, the moment, the world."""
     labels = sorted({label for each in report.measurements for label in each.labels})
     coverage = Coverages(report.measurements)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["name", *labels, "value", "coverage", "as_of", "watermark"])
+    writer.writerow(["name", *labels, "value", "coverage", "as_of", "watermark", "world"])
     for each in report.measurements:
         own = [each.labels.get(label, "") for label in labels]
-        writer.writerow([each.name, *own, _number(each.value), _number(coverage.of(each)), report.as_of, report.watermark])
+        figures = _number(each.value), _number(coverage.of(each))
+        writer.writerow([each.name, *own, *figures, report.as_of, report.watermark, report.world])
     return text.getvalue()
 
 

@@ -20,6 +20,7 @@ SCOPES: Final = {"all": "Everything seen", "watched": "Watched repositories"}
 _BUSIEST: Final = 5
 _COMPARED: Final = ("contribution", "exchange", "preference")
 _REST: Final = "_other"
+SIMULATED: Final = "SIMULATED WORLD: invented figures under invented names"
 _UNKNOWN: Final = Text("–", style="dim")
 
 
@@ -71,9 +72,10 @@ def render(report: Report, window: str = "24h") -> RenderableType:
 
 
 def _headline(report: Report) -> Text:
+    world = [(SIMULATED + "\n", "bold reverse yellow")] if report.world == "simulated" else []
     if report.as_of is None:
-        return Text("Nothing has arrived yet: no measurements." + _account(report))
-    return Text.assemble(("As of ", "dim"), (report.as_of, "bold"), _account(report))
+        return Text.assemble(*world, "Nothing has arrived yet: no measurements." + _account(report))
+    return Text.assemble(*world, ("As of ", "dim"), (report.as_of, "bold"), _account(report))
 
 
 def _account(report: Report) -> str:

@@ -22,7 +22,8 @@ _decode: Final = msgspec.json.Decoder(Activity).decode
 class ActivityLines:
     """Reads lines of activities files; `now` is the moment of reading in µs: nothing was received later.
 
-    The project is worked out anew unless the line names one of the watchlist. `platforms` are those met so far.
+    The project is worked out anew unless the line names one of the watchlist. Under the default watchlist a simulated activity keeps its
+    project: that list names real projects only. `platforms` are those met so far.
     """
 
     def __init__(self, watchlist: Watchlist, now: int, *, include_bots: bool = False) -> None:
@@ -43,7 +44,7 @@ class ActivityLines:
         activity.ingested_at = min(activity.ingested_at, self._now)
         if activity.occurred_at > activity.ingested_at + DAY:
             raise DeadLetter("future")
-        if activity.project not in self._projects:
+        if activity.project not in self._projects and not (activity.simulated and activity.project and self._watchlist.is_default):
             activity.project = self._watchlist.project_of(activity.platform, activity.repo)
         if self._include_bots:
             activity.bot = False

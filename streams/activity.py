@@ -54,7 +54,8 @@ class Activity(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     """One activity. `id` is unique for the thing done; `thread` is the number of the issue, pull request or discussion in its repository.
 
     `occurred_at` is event time, `ingested_at` receipt (of an archive line: the end of its file's hour), both in µs UTC.
-    `repo_id` and `actor` are hashes of platform and native id, the actor's keyed: never a login.
+    `repo_id` and `actor` are hashes of platform and native id, the actor's keyed: never a login. `simulated`: it comes from a simulated
+    world, and every figure that it is counted in says so.
     """
 
     id: str
@@ -77,6 +78,7 @@ class Activity(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     relation: str | None = None
     labels: list[str] | None = None
     text: str | None = None
+    simulated: bool = False
 
 
 class Cover(msgspec.Struct, frozen=True, array_like=True):

@@ -87,6 +87,7 @@ class GithubEvents:
             thread=thread,
             project=repository.project,
             commits=commits,
+            simulated=event.simulated is True,
         )
         if (kind == "issue" and action == "opened") or (kind == "discussion" and action == "created"):
             activity.text = _text(line)

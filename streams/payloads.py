@@ -58,7 +58,7 @@ class Payload(msgspec.Struct, gc=False):
 
 
 class Event(msgspec.Struct, gc=False):
-    """What every event of GitHub has, and of its payload what tells activities apart."""
+    """What every event of GitHub has, and of its payload what tells activities apart. `simulated` is true in generated events only."""
 
     id: str | int
     type: str
@@ -66,6 +66,7 @@ class Event(msgspec.Struct, gc=False):
     repo: EventRepository
     created_at: str
     payload: Payload | None = None
+    simulated: Any = False
 
 
 class _Words(msgspec.Struct):

@@ -43,15 +43,17 @@ class Watchlist:
     (None, None)
     """
 
-    def __init__(self, projects: list[Project]) -> None:
+    def __init__(self, projects: list[Project], *, is_default: bool = False) -> None:
         self.projects = tuple(projects)
+        self.is_default = is_default
         self._places = {platform: _Places(self.projects, platform) for platform in PLATFORMS}
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> Self:
         """Read a watchlist file, or the one that comes with the project. Raises `WatchlistError` with FILE:LINE and what to do."""
         if path is None:
-            return cls(_parse(files("streams").joinpath("watchlist.yaml").read_text(encoding="utf-8"), "watchlist.yaml"))
+            text = files("streams").joinpath("watchlist.yaml").read_text(encoding="utf-8")
+            return cls(_parse(text, "watchlist.yaml"), is_default=True)
         try:
             text = Path(path).read_text(encoding="utf-8")
         except OSError as error:

@@ -38,7 +38,7 @@ class Progress(msgspec.Struct, kw_only=True):
 
     `watermark`: everything older is complete, as the feeds say; it closes panes. `front`: the newest that was seen; windows end there.
     Both only grow. `activities` counts what was taken in, each once; `missing` the records that the log had deleted before
-    they could be taken in.
+    they could be taken in. `simulated`: at least one activity came from a simulated world.
     """
 
     offset: int = -1
@@ -51,6 +51,7 @@ class Progress(msgspec.Struct, kw_only=True):
     late: int = 0
     missing: int = 0
     dead_letters: dict[str, int] = {}
+    simulated: bool = False
 
     def is_repeated(self, batch: Batch) -> bool:
         """Whether the batch was taken in already: its feed restarted and sent it again."""
@@ -69,6 +70,7 @@ class Progress(msgspec.Struct, kw_only=True):
             coverage.add(cover.start, cover.end)
             feed.covered[cover.platform] = coverage.get()
         feed.closed = batch.closed
+        self.simulated = self.simulated or any(activity.simulated for activity in batch.activities)
         front = self.front if self.front is not None else _BEFORE_ALL
         for activity in batch.activities:
             if activity.occurred_at > front:

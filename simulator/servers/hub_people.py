@@ -8,7 +8,7 @@ from typing import Final
 from simulator.population import Population, zipf
 from simulator.servers.hub_state import Repository, object_id
 
-STAFF: Final = "huggingface"
+STAFF: Final = "sample-hub"
 SYSTEM: Final = "system"
 _STAFF_SIZE: Final = 12
 _BOT_SHARE: Final = 0.08

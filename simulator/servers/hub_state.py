@@ -31,8 +31,8 @@ def whole(time: int) -> int:
 def object_id(time: int, name: str) -> str:
     """24 hexadecimal digits: 8 of the second, 16 of a hash.
 
-    >>> object_id(1_646_263_744_000_000, "meta-llama")
-    '621ffdc03b1994a867306f3d'
+    >>> object_id(1_646_263_744_000_000, "example-lab")
+    '621ffdc0100d4377341d8a93'
     """
     return f"{time // SECOND:08x}{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}"
 

@@ -6,6 +6,8 @@ from typing import Final
 
 from aiohttp import web
 
+# Every answer says that its world is simulated: whoever measures it must know.
+WORLD: Final = ("X-World", "simulated")
 # Seconds between two looks at what has happened meanwhile, where nobody asks.
 _BREATH: Final = 0.05
 
@@ -20,7 +22,9 @@ class Listening(ABC):
     async def start(self, port: int = 0) -> str:
         """Listen on loopback, on a free port if 0; the address."""
         await self._catch_up()
-        self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=1.0)
+        application = self._application()
+        application.on_response_prepare.append(_name_the_world)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", port).start()
         self._going_on = asyncio.create_task(self._go_on())
@@ -46,3 +50,7 @@ class Listening(ABC):
         while True:
             await self._catch_up()
             await asyncio.sleep(_BREATH)
+
+
+async def _name_the_world(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers[WORLD[0]] = WORLD[1]

@@ -18,7 +18,7 @@ Figures = dict[str, Any]
 Series = Iterable[tuple[dict[str, str], float]]
 OSS, OSM = "OSS · GitHub", "OSM · Hugging Face"
 NAMES = {"github": OSS, "huggingface": OSM}
-PROJECTS = ("pythia", "olmo")
+PROJECTS = ("figment", "fabula")
 # Rates are taken over 28 s: the step of six hours on 800 points, and a scrape more.
 STEP, POINTS = 27, 800
 RATE = f"[{STEP + SCRAPE}s]"

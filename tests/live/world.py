@@ -16,14 +16,14 @@ T = TypeVar("T")
 TOKEN = "a-valid-token"
 # Two organisations on both platforms, one repository by name: small enough for a test, and every way of naming is there.
 WATCHED = {
-    "olmo": (("allenai",), ("allenai",)),
-    "pythia": (("EleutherAI",), ("EleutherAI",)),
-    "smollm": (("huggingface/smollm",), ("HuggingFaceTB",)),
+    "fabula": (("sampleai",), ("sampleai",)),
+    "figment": (("ImaginaryAI",), ("ImaginaryAI",)),
+    "tinysample": (("sample-hub/tinysample",), ("SampleHubTB",)),
 }
 WATCHLIST = "".join(
     f"- project: {name}\n  github: [{on_github[0]}]\n  huggingface: [{on_hub[0]}]\n" for name, (on_github, on_hub) in WATCHED.items()
 )
-FEEDS = ("/orgs/allenai/events", "/orgs/EleutherAI/events", "/repos/huggingface/smollm/events")
+FEEDS = ("/orgs/sampleai/events", "/orgs/ImaginaryAI/events", "/repos/sample-hub/tinysample/events")
 # Of all answers, and by how many of the wall's seconds the servers' clock is ahead in their `Date`.
 FAULTS = {"dropped": 0.02, "cut": 0.02, "error": 0.02, "truncated": 0.02, "garbage": 0.02, "stale": 0.04, "skew": 90.0}
 # Who is refused without a word of time waits a minute of the wall's, which is hours of a world that runs so much faster.

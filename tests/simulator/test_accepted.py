@@ -39,8 +39,8 @@ def test_the_opening_is_believed_before_the_line_of_the_merge_and_nothing_is_kno
 
 
 def test_a_credit_is_the_openers_at_the_time_and_of_the_project_of_the_merge() -> None:
-    (accepted,) = [one for one in credited([OPENED, MERGED._replace(project="olmo")]) if one.feature == "accepted"]
-    assert (accepted.actor, accepted.bot, accepted.occurred_at, accepted.project) == (7, True, START + HOUR, "olmo")
+    (accepted,) = [one for one in credited([OPENED, MERGED._replace(project="fabula")]) if one.feature == "accepted"]
+    assert (accepted.actor, accepted.bot, accepted.occurred_at, accepted.project) == (7, True, START + HOUR, "fabula")
 
 
 @pytest.mark.parametrize("other", [{"thread": 4}, {"repository": 2}, {"platform": "huggingface"}, {"thread": None}])

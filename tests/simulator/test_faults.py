@@ -132,12 +132,12 @@ def test_only_the_latest_requests_have_older_answers() -> None:
             client.server.limits.points = 10_000
             first = await client.get("/events?per_page=1")
             for number in range(2, 80):
-                await client.get(f"/orgs/allenai/events?page=2&per_page={number}")
+                await client.get(f"/orgs/sampleai/events?page=2&per_page={number}")
             client.wall.wait(60)
             client.server.faults.set(stale=1.0)
             assert (await client.get("/events?per_page=1")).ids != first.ids, "forgotten"
             assert client.server.faults.counts["stale"] == 0
-            await client.get("/orgs/allenai/events?page=2&per_page=79")
+            await client.get("/orgs/sampleai/events?page=2&per_page=79")
             assert client.server.faults.counts["stale"] == 1
 
     asyncio.run(run())

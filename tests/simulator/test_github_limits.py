@@ -21,17 +21,17 @@ def test_60_requests_an_hour_without_a_token_then_a_refusal_that_states_when() -
         async with serving() as client:
             reset = NOON + 3_600
             for remaining in range(59, -1, -1):
-                answer = await client.get("/repos/huggingface/smollm", None)
+                answer = await client.get("/repos/sample-hub/tinysample", None)
                 assert (answer.status, answer.headers["X-RateLimit-Remaining"]) == (200, str(remaining))
-            refused = await client.get("/repos/huggingface/smollm", None)
+            refused = await client.get("/repos/sample-hub/tinysample", None)
             assert refused.status in (403, 429)
             assert "rate limit" in refused.json["message"]
             stated = [refused.headers[f"X-RateLimit-{name}"] for name in ("Limit", "Remaining", "Reset")]
             assert stated == ["60", "0", f"{reset:.0f}"]
-            assert (await client.get("/repos/huggingface/smollm")).status == 200, "a token has an hour of its own"
+            assert (await client.get("/repos/sample-hub/tinysample")).status == 200, "a token has an hour of its own"
             assert client.server.offences == [], "one refusal is how a client learns of it"
             client.wall.time = reset
-            assert (await client.get("/repos/huggingface/smollm", None)).status == 200
+            assert (await client.get("/repos/sample-hub/tinysample", None)).status == 200
 
     asyncio.run(run())
 
@@ -106,7 +106,7 @@ def test_a_server_refuses_the_request_too_many_at_once() -> None:
             client.server.limits.concurrent = 1
             assert (await client.get("/events")).status == 200
             assert client.server.limits.enter(TOKEN, "/elsewhere", authorised=True) is None
-            assert (await client.get("/repos/huggingface/smollm")).status in (403, 429)
+            assert (await client.get("/repos/sample-hub/tinysample")).status in (403, 429)
 
     asyncio.run(run())
 
@@ -145,8 +145,8 @@ def test_whoever_was_told_that_everybody_is_refused_and_asks_again_offends(diale
             assert (await client.get("/events", None)).status in (403, 429), "another client, which is told for itself"
             assert client.server.offences == []
             client.wall.wait(59)
-            assert (await client.get("/orgs/allenai/events")).status in (403, 429)
-            assert [(offence.what, offence.feed) for offence in client.server.offences] == [(BANNED, "/orgs/allenai/events")]
+            assert (await client.get("/orgs/sampleai/events")).status in (403, 429)
+            assert [(offence.what, offence.feed) for offence in client.server.offences] == [(BANNED, "/orgs/sampleai/events")]
             # Who was told no time may try again after a minute.
             client.wall.wait(60)
             assert (await client.get("/events")).status in (403, 429)

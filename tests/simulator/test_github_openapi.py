@@ -19,8 +19,8 @@ from tests.simulator.recorded import recorded_events
 
 ROUTES = {
     "/events": "/events",
-    "/orgs/{org}/events": "/orgs/meta-llama/events",
-    "/repos/{owner}/{repo}/events": "/repos/huggingface/transformers/events",
+    "/orgs/{org}/events": "/orgs/example-lab/events",
+    "/repos/{owner}/{repo}/events": "/repos/sample-hub/machines/events",
     "/users/{username}/events/public": "/users/LOGIN/events/public",
 }
 
@@ -102,11 +102,11 @@ def test_pages_have_the_length_that_is_described(description: Description) -> No
 def test_other_answers_are_as_they_are_described(description: Description) -> None:
     async def scenario() -> None:
         async with serving(rate=40.0, history=120.0) as client:
-            await judge(description, client, "/orgs/{org}/public_members", "/orgs/meta-llama/public_members?per_page=1")
-            await judge(description, client, "/repos/{owner}/{repo}", "/repos/huggingface/transformers")
+            await judge(description, client, "/orgs/{org}/public_members", "/orgs/example-lab/public_members?per_page=1")
+            await judge(description, client, "/repos/{owner}/{repo}", "/repos/sample-hub/machines")
             await judge(description, client, "/repos/{owner}/{repo}", "/repos/nobody/nothing", 404)
             await judge(description, client, "/rate_limit", "/rate_limit")
-            await judge(description, client, "/networks/{owner}/{repo}/events", "/networks/huggingface/transformers/events", 301)
+            await judge(description, client, "/networks/{owner}/{repo}/events", "/networks/sample-hub/machines/events", 301)
             client.server.limits.refuse_everybody(60, "silent")
             client.server.limits.anonymous = 0
             await judge(description, client, "/events", "/events", 403)

@@ -66,7 +66,7 @@ def test_pages_are_short_unless_asked_and_never_longer_than_100() -> None:
     async def run() -> None:
         async with serving(history=300.0, rate=20.0) as client:
             assert len((await client.get("/events")).json) == 15
-            assert len((await client.get("/orgs/meta-llama/events")).json) == 30
+            assert len((await client.get("/orgs/example-lab/events")).json) == 30
             assert len((await client.get("/events?per_page=1000")).json) == 100
             assert links(await client.get("/events"))["last"].endswith("page=20")
 
@@ -84,7 +84,7 @@ def test_a_feed_holds_300_events_and_says_so_beyond() -> None:
             assert links(last).keys() == {"prev", "first"}
             beyond = await client.get("/events?per_page=100&page=4")
             assert (beyond.status, "pagination is limited" in beyond.json["message"]) == (422, True)
-            quiet = await client.get("/orgs/EleutherAI/events?per_page=100&page=3")
+            quiet = await client.get("/orgs/ImaginaryAI/events?per_page=100&page=3")
             assert (quiet.status, quiet.json) == (200, [])
 
     asyncio.run(run())
@@ -93,7 +93,7 @@ def test_a_feed_holds_300_events_and_says_so_beyond() -> None:
 def test_links_name_an_organisation_and_a_repository_by_id_and_lead_to_the_same_feed() -> None:
     async def run() -> None:
         async with serving(history=300.0, rate=20.0) as client:
-            feed = "/repos/huggingface/transformers/events"
+            feed = "/repos/sample-hub/machines/events"
             first = await client.get(f"{feed}?per_page=2")
             assert "/repositories/" in links(first)["next"]
             second = await client.get(links(first)["next"])
@@ -189,14 +189,14 @@ def test_what_has_not_changed_is_free_with_a_token_only() -> None:
 def test_whoever_asks_again_before_the_stated_interval_is_written_down(scale: float, interval: str) -> None:
     async def run() -> None:
         async with serving(scale=scale, rate=1.0) as client:
-            feed = "/orgs/meta-llama/events"
+            feed = "/orgs/example-lab/events"
             answer = await client.get(feed)
             assert answer.headers["X-Poll-Interval"] == interval
             client.wall.wait(float(interval) * 0.7)
             await client.get(f"{feed}?page=2")
             client.wall.wait(float(interval) * 0.3)
             await client.get(feed, If_None_Match=answer.headers["ETag"])
-            await client.get("/orgs/allenai/events")
+            await client.get("/orgs/sampleai/events")
             assert client.server.offences == []
             client.wall.wait(float(interval) * 0.8)
             await client.get(feed)
@@ -265,18 +265,18 @@ def test_stars_are_mostly_missing_from_the_feed_of_everything_and_all_in_the_cou
 def test_a_network_and_a_renamed_repository_are_elsewhere_and_keep_their_id() -> None:
     async def run() -> None:
         async with serving(rate=50.0, history=100.0) as client:
-            moved = await client.get("/networks/huggingface/transformers/events?per_page=5")
+            moved = await client.get("/networks/sample-hub/machines/events?per_page=5")
             assert moved.status == 301
             assert len((await client.get(moved.headers["Location"])).json) == 5
-            old = (await client.get("/repos/huggingface/transformers")).json
-            client.server.rename("huggingface/transformers", "huggingface/Transformed")
-            assert (await client.get("/repos/huggingface/transformers/events")).status == 301
-            new = (await client.get("/repos/huggingface/transformed")).json
-            assert (new["id"], new["full_name"]) == (old["id"], "huggingface/Transformed")
+            old = (await client.get("/repos/sample-hub/machines")).json
+            client.server.rename("sample-hub/machines", "sample-hub/Mechanised")
+            assert (await client.get("/repos/sample-hub/machines/events")).status == 301
+            new = (await client.get("/repos/sample-hub/mechanised")).json
+            assert (new["id"], new["full_name"]) == (old["id"], "sample-hub/Mechanised")
             client.wall.wait(120)
-            events = (await client.get("/repos/huggingface/transformed/events?per_page=100")).json
+            events = (await client.get("/repos/sample-hub/mechanised/events?per_page=100")).json
             assert {event["repo"]["id"] for event in events} == {old["id"]}
-            assert {event["repo"]["name"] for event in events} == {"huggingface/transformers", "huggingface/Transformed"}
+            assert {event["repo"]["name"] for event in events} == {"sample-hub/machines", "sample-hub/Mechanised"}
 
     asyncio.run(run())
 
@@ -284,10 +284,10 @@ def test_a_network_and_a_renamed_repository_are_elsewhere_and_keep_their_id() ->
 def test_public_members_do_what_members_do() -> None:
     async def run() -> None:
         async with serving(rate=50.0, history=100.0) as client:
-            members = (await client.get("/orgs/meta-llama/public_members?per_page=100")).json
+            members = (await client.get("/orgs/example-lab/public_members?per_page=100")).json
             assert members
             assert {"login", "id", "type"} <= members[0].keys()
-            own = [event.happening for event in client.server.events if event.happening.repository.owner.login == "meta-llama"]
+            own = [event.happening for event in client.server.events if event.happening.repository.owner.login == "example-lab"]
             pushers = {happening.actor.id for happening in own if happening.type == "PushEvent" and not happening.actor.bot}
             assert {member["id"] for member in members} & pushers
 
@@ -303,7 +303,7 @@ def test_a_user_has_a_feed() -> None:
             assert {actor.login} <= client.server.logins()
             assert len({event["repo"]["id"] for event in events}) > 1, "wherever it did something"
             assert (await client.get(f"/orgs/{actor.login}/events")).status == 404
-            assert (await client.get("/users/meta-llama/events/public")).status == 404
+            assert (await client.get("/users/example-lab/events/public")).status == 404
             assert (await client.get("/users/nobody-at-all/events/public")).status == 404
 
     asyncio.run(run())

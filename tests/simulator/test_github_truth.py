@@ -39,7 +39,7 @@ def test_what_is_asked_does_not_change_what_happens() -> None:
             await client.get("/events")
             return lines(client)
 
-    assert asyncio.run(run()) == asyncio.run(run("/orgs/allenai/public_members", "/repos/huggingface/smollm/events", "/events"))
+    assert asyncio.run(run()) == asyncio.run(run("/orgs/sampleai/public_members", "/repos/sample-hub/tinysample/events", "/events"))
 
 
 def test_shown_is_what_answers_held_since_they_first_did() -> None:
@@ -51,7 +51,7 @@ def test_shown_is_what_answers_held_since_they_first_did() -> None:
             assert set(first.ids) < set(second.ids)
             expected = dict.fromkeys(second.ids, client.wall()) | dict.fromkeys(first.ids, at)
             assert client.server.shown("/events") == expected
-            assert client.server.shown("/orgs/allenai/events") == {}
+            assert client.server.shown("/orgs/sampleai/events") == {}
             with pytest.raises(KeyError):
                 client.server.shown("/orgs/nobody-at-all/events")
 
@@ -72,7 +72,7 @@ def test_what_a_fault_swallowed_was_not_shown(kind: str) -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("feed", ["/events", "/orgs/meta-llama/events"])
+@pytest.mark.parametrize("feed", ["/events", "/orgs/example-lab/events"])
 def test_visible_is_what_a_perfect_poller_saw_and_unmissable_what_any_saw(feed: str) -> None:
     async def run() -> None:
         async with serving(rate=8.0, history=200.0) as client:
@@ -189,7 +189,7 @@ def test_a_server_states_its_release_and_shows_it() -> None:
 def test_a_feed_that_nobody_asked_for_before_is_kept_whole_from_then_on() -> None:
     async def run() -> None:
         async with serving(rate=60.0, history=100.0) as client:
-            feed = "/repos/huggingface/transformers/events"
+            feed = "/repos/sample-hub/machines/events"
             since = client.server.clock.now()
             seen: set[str] = set()
             for _ in range(6):

@@ -147,13 +147,13 @@ def test_members_and_whoami_are_those_of_the_world(monkeypatch: pytest.MonkeyPat
     async def body(asking: Asking) -> None:
         # The client asks for members wherever HF_ENDPOINT points to, not at its own endpoint.
         monkeypatch.setattr(constants, "ENDPOINT", asking.url)
-        official = await asking.official(lambda api: list(api.list_organization_members("huggingface")))
+        official = await asking.official(lambda api: list(api.list_organization_members("sample-hub")))
         assert [each.username for each in official] == [each.login for each in asking.server.world.people.staff]
-        members = await asking.pages("organizations/allenai/members?limit=2")
-        assert [each["user"] for each in members] == [each.login for each in asking.server.world.people.members["allenai"]]
+        members = await asking.pages("organizations/sampleai/members?limit=2")
+        assert [each["user"] for each in members] == [each.login for each in asking.server.world.people.members["sampleai"]]
         assert all(each.keys() >= {"_id", "user", "fullname", "avatarUrl", "isPro", "type"} for each in members)
         user = (await asking.get(f"users/{members[0]['user']}/overview")).content
-        assert "allenai" in {each["name"] for each in user["orgs"]}
+        assert "sampleai" in {each["name"] for each in user["orgs"]}
         assert (await asking.official(lambda api: api.whoami()))["type"] == "user"
         assert (await asking.get("users/nobody-at-all/overview")).status == 404
         assert (await asking.get("organizations/nobody-at-all/members")).status == 404
@@ -481,14 +481,14 @@ def test_the_release_appears_at_its_time_and_trends() -> None:
         assert (await asking.get(f"models/{release.name}")).status == 404
         asking.wall.time += 600
         newest = (await asking.get("models?sort=createdAt&limit=1&expand=createdAt&expand=author")).content[0]
-        assert (newest["id"], newest["_id"], newest["author"]) == (release.name, release.repository, "allenai")
+        assert (newest["id"], newest["_id"], newest["author"]) == (release.name, release.repository, "sampleai")
         assert newest["createdAt"] == _spelled(release.at // SECOND)
         asking.wall.time += 1_800
         trending = (await asking.get("models?sort=trendingScore&limit=1")).content[0]
         assert trending["id"] == release.name
         assert trending["trendingScore"] > 20
 
-    ask(body, rate=0.5, release_in=600.0, release_of="allenai", release_factor=200.0)
+    ask(body, rate=0.5, release_in=600.0, release_of="sampleai", release_factor=200.0)
 
 
 def test_shapes_are_those_of_the_recorded_listings() -> None:

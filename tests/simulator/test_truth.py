@@ -139,10 +139,10 @@ def test_developers_and_repositories_are_counted_once_each() -> None:
 
 
 def test_watched_repositories_have_a_scope_and_their_projects_a_count() -> None:
-    told = truth(deed(1, project="olmo"), deed(2))
+    told = truth(deed(1, project="fabula"), deed(2))
     assert value(told, "activity", scope="watched", window="1h") == 1
     assert value(told, "activity", **ALL_HOUR) == 2
-    labels = {"project": "olmo", "platform": "github", "artefact": "software", "feature": "contribution", "window": "1h"}
+    labels = {"project": "fabula", "platform": "github", "artefact": "software", "feature": "contribution", "window": "1h"}
     assert Measurement("project_activity", labels, 1) in told.measurements()
 
 

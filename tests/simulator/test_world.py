@@ -14,6 +14,7 @@ from simulator.population import WATCHED, Population
 from simulator.stream import START
 from simulator.wire import meaning
 from simulator.world import Happening, World, deeds
+from streams.watchlist import Watchlist
 from tests.simulator.recorded import recorded_events
 
 
@@ -147,7 +148,19 @@ def test_watched_projects_occur_on_their_platforms_and_their_neighbours_are_not_
         projects = {repository.project for repository in population.watched}
         assert projects == {project for project, places in WATCHED.items() if places[column]}
         assert all(repository.project is None for repository in population.repositories)
-        assert any(repository.owner.login == "huggingface" for repository in population.repositories)
+        assert any(repository.owner.login == "sample-hub" for repository in population.repositories)
+
+
+def test_no_organisation_of_the_simulated_world_is_a_real_one() -> None:
+    real = {project.project: project for project in Watchlist.load().projects}
+    places = {place.casefold() for each in real.values() for place in (*each.github, *each.huggingface)}
+    owners = {place.partition("/")[0] for place in places} | {"huggingface"}
+    assert not real.keys() & WATCHED.keys()
+    for platform in ("github", "huggingface"):
+        population = Population(platform, 1, 400, 400)
+        repositories = [*population.repositories, *population.watched]
+        assert not owners & {repository.owner.login.casefold() for repository in repositories}
+        assert not owners & {person.login.casefold() for person in population.people}
 
 
 def test_accounts_and_repositories_have_numbers_of_their_own() -> None:
@@ -173,7 +186,7 @@ def hub_activities() -> list[dict[str, Any]]:
 
 
 def test_a_hub_activity_has_what_the_wire_wants_and_leaves_out_what_is_unknown() -> None:
-    required = {"id", "platform", "kind", "occurred_at", "ingested_at", "repo_id", "repo", "owner", "actor", "artefact"}
+    required = {"id", "platform", "kind", "occurred_at", "ingested_at", "repo_id", "repo", "owner", "actor", "artefact", "simulated"}
     optional = {"action", "bot", "thread", "project", "commits", "family", "relation", "text"}
     for activity in hub_activities():
         assert required <= set(activity) <= required | optional

@@ -70,7 +70,7 @@ def test_the_coverage_of_its_window_stands_beside_each_value(tmp_path: Path) -> 
 def test_columns_are_typed_and_the_same_for_every_report(rows: list[Any], tmp_path: Path) -> None:
     read = table(build(evaluation(), rows), tmp_path)
     times = dict.fromkeys(("as_of", "watermark"), "TIMESTAMP WITH TIME ZONE")
-    texts = dict.fromkeys(("name", *label_columns()), "VARCHAR")
+    texts = dict.fromkeys(("name", *label_columns(), "world"), "VARCHAR")
     numbers = dict.fromkeys(("value", "coverage"), "DOUBLE")
     assert dict(zip(read.columns, map(str, read.types), strict=True)) == {**times, **texts, **numbers}
     measured = {label for row in CATALOGUE if row.group in ("A", "B") for label in row.labels}

@@ -14,6 +14,7 @@ P = measurement("mann_whitney_p", 1.2345678901234567e-30, scope="all", feature="
 def test_the_json_report_has_the_published_shape() -> None:
     report = build(evaluation(), [P, ACTIVITY], files=2, dead_letters={"json": 4, "late-stamp": 1})
     assert json.loads(as_json(report)) == {
+        "world": "real",
         "as_of": "2015-01-01T11:59:59.999999Z",
         "watermark": "2015-01-01T12:00:00Z",
         "input": {"files": 2, "activities": 100, "duplicates": 2, "late": 1, "dead_letters": {"json": 4, "late-stamp": 4}},
@@ -58,6 +59,7 @@ def test_csv_has_a_column_for_every_label_and_exact_values() -> None:
         "coverage": "0.5",
         "as_of": report.as_of,
         "watermark": report.watermark,
+        "world": "real",
     }
     assert (rows[1]["platform"], rows[1]["coverage"]) == ("", ""), "the Hub's is not known"
     assert float(rows[1]["value"]) == P.value
@@ -67,3 +69,9 @@ def test_times_have_as_many_decimals_as_they_need() -> None:
     assert rfc3339(NOON) == "2015-01-01T12:00:00Z"
     assert rfc3339(NOON + 500_000) == "2015-01-01T12:00:00.5Z"
     assert rfc3339(NOON + 1) == "2015-01-01T12:00:00.000001Z"
+
+
+def test_a_report_of_a_simulated_world_says_so_in_every_form() -> None:
+    report = build(evaluation(), [ACTIVITY], world="simulated")
+    assert json.loads(as_json(report))["world"] == "simulated"
+    assert [row["world"] for row in csv.DictReader(io.StringIO(as_csv(report)))] == ["simulated"]

@@ -9,6 +9,7 @@ import pytest
 from streams.activities import ActivityLines
 from streams.activity import Activity
 from streams.errors import DeadLetter
+from streams.watchlist import Watchlist
 from tests.streams.made import NOW, WATCHLIST
 
 LIKE = Activity(
@@ -52,6 +53,15 @@ def test_the_project_is_worked_out_where_none_of_the_watchlist_is_stated() -> No
     assert read(line(project="elsewhere")).project == "olmo"
     assert read(line(repo="someone/else")).project == "olmo"
     assert read(line(without=("project",), repo="someone/else")).project is None
+
+
+def test_under_the_default_watchlist_a_simulated_activity_keeps_its_project() -> None:
+    def project(watchlist: Watchlist, **changes: Any) -> str | None:
+        return ActivityLines(watchlist, NOW).read(line(project="invented", repo="invented-lab/model", **changes))[0].project
+
+    assert project(Watchlist.load(), simulated=True) == "invented"
+    assert project(Watchlist.load()) is None
+    assert project(WATCHLIST, simulated=True) is None, "a list of one's own says all that is watched"
 
 
 def test_bots_become_people_when_asked() -> None:

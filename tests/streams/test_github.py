@@ -164,6 +164,13 @@ def test_a_login_that_became_a_bots_is_a_bot_from_then_on_and_the_same_actor() -
     assert len({activity.actor for activity in found}) == 1
 
 
+def test_what_comes_of_a_simulated_event_is_simulated_and_of_no_other() -> None:
+    assert [activity.simulated for activity in read(event(simulated=True))] == [True]
+    assert [activity.simulated for activity in read(event())] == [False]
+    for word in (False, "yes", 1, None, {}):
+        assert [activity.simulated for activity in read(event(simulated=word))] == [False], "another field of that name says nothing"
+
+
 def test_string_and_integer_ids_mean_the_same() -> None:
     assert read(event(number=1)) == read(
         {**event(), "id": 1, "repo": {"id": "42", "name": "allenai/OLMo"}, "actor": {"id": "7", "login": "ada"}}

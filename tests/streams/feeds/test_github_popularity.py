@@ -21,7 +21,7 @@ from tests.streams.feeds.github_serving import MemoryOutlet, ScriptedGithub, unt
 from tests.streams.made import KEY
 
 SCALE = 600.0
-NAME = "huggingface/smollm"
+NAME = "sample-hub/tinysample"
 
 
 def decoded(outlet: MemoryOutlet, name: str) -> Stated:
@@ -40,7 +40,7 @@ def test_popularity_is_the_sum_over_the_repositories_of_a_project() -> None:
         origin = time.time()
         server = GithubServer(11, ServerClock(SCALE, origin), rate=2.0, token="t", history=3_600.0)
         address = await server.start()
-        places = {"smollm": NAME, "olmo": "allenai", "gone": "no/where"}
+        places = {"tinysample": NAME, "fabula": "sampleai", "gone": "no/where"}
         watchlist = Watchlist([Project(project, github=(place,)) for project, place in places.items()])
         outlet = MemoryOutlet()
         found: dict[tuple[str, str, str], float] = {}
@@ -64,8 +64,8 @@ def test_popularity_is_the_sum_over_the_repositories_of_a_project() -> None:
 
         try:
             await poll("t", known=2)
-            assert {project for project, _, _ in found} == {"smollm", "olmo"}, "what is gone is forgotten"
-            assert found["smollm", "software", "stars"] == decoded(outlet, NAME).stargazers_count > 0
+            assert {project for project, _, _ in found} == {"tinysample", "fabula"}, "what is gone is forgotten"
+            assert found["tinysample", "software", "stars"] == decoded(outlet, NAME).stargazers_count > 0
             assert {kind for _, _, kind in found} >= {"stars", "forks"}
             assert POPULARITY_CURSOR + NAME in outlet.cursors
             before = [path for _, path, _ in server.api.requests if path.startswith("/repos/") and not path.endswith("events")]
@@ -124,14 +124,14 @@ def test_a_renamed_repository_counts_once() -> None:
         server = GithubServer(11, ServerClock(1.0, time.time()), rate=0.01, token="t")
         address = await server.start()
         server.rename(NAME, NAME + "-next")
-        watchlist, outlet, clock = Watchlist([Project("smollm", github=("huggingface/smol*",))]), MemoryOutlet(), Clock(1e4, time.time())
+        watchlist, outlet, clock = Watchlist([Project("tinysample", github=("sample-hub/tiny*",))]), MemoryOutlet(), Clock(1e4, time.time())
         try:
             async with open_session("tests") as session:
                 async with session.get(f"{address}/repos/{NAME}-next", headers={"Authorization": "Bearer t"}) as answer:
                     truth = await answer.json()
                 pages = GithubPages(address, "t", session, GithubLimits("t", clock, None, keep), clock)
                 known = GithubPopularity(pages, outlet, clock, {}, watchlist)
-                known.see([(NAME, "smollm"), (NAME.upper() + "-next", "smollm")])
+                known.see([(NAME, "tinysample"), (NAME.upper() + "-next", "tinysample")])
                 assert list(known.get()) == []
                 running = asyncio.create_task(known.run())
                 await until(lambda: len(outlet.cursors) == 2)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from simulator.population import WATCHLIST
 from simulator.servers.clock import Clock as ServerClock
 from simulator.servers.faults import Faults
 from simulator.servers.github import GithubServer
@@ -21,7 +22,7 @@ from tests.streams.made import KEY
 
 SCALE = 600.0
 TOKEN = "a-valid-token"
-WATCHED = ("/orgs/meta-llama/events", "/orgs/allenai/events", "/orgs/EleutherAI/events", "/repos/huggingface/smollm/events")
+WATCHED = ("/orgs/example-lab/events", "/orgs/sampleai/events", "/orgs/ImaginaryAI/events", "/repos/sample-hub/tinysample/events")
 FAULTS = {"dropped": 0.02, "cut": 0.02, "error": 0.02, "truncated": 0.02, "garbage": 0.02, "stale": 0.05}
 """Shares of answers."""
 
@@ -29,7 +30,8 @@ FAULTS = {"dropped": 0.02, "cut": 0.02, "error": 0.02, "truncated": 0.02, "garba
 def watched() -> Watchlist:
     """What of the watchlist that comes with the project the simulated world has."""
     owners = {path.split("/")[2].casefold() for path in WATCHED}
-    return Watchlist([each for each in Watchlist.load().projects if owners & {place.split("/")[0].casefold() for place in each.github}])
+    projects = Watchlist.load(WATCHLIST).projects
+    return Watchlist([each for each in projects if owners & {place.split("/")[0].casefold() for place in each.github}])
 
 
 @asynccontextmanager
@@ -84,7 +86,7 @@ def test_every_watched_feed_is_published_whole_and_once(faults: dict[str, float]
         clock, outlet = Clock(SCALE, origin), MemoryOutlet()
         try:
             # Who asks by the old name is sent on.
-            server.rename("huggingface/smollm", "huggingface/smollm-next")
+            server.rename("sample-hub/tinysample", "sample-hub/tinysample-next")
             began = clock.now()
             feeds = await watch(server, clock, outlet, 2.0, kills)
             for path in WATCHED:

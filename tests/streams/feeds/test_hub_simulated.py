@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from simulator.population import WATCHLIST
 from simulator.servers.clock import Clock as HubClock
 from simulator.servers.faults import Faults
 from simulator.servers.hub import HubServer
@@ -63,7 +64,7 @@ async def watch(
                 token,
                 session,
                 Context(
-                    watchlist=Watchlist.load(),
+                    watchlist=Watchlist.load(WATCHLIST),
                     actor_key=KEY,
                     outlet=kept,
                     cursors={},
