@@ -113,9 +113,21 @@ _row(
     "as stated",
     "exact",
     help="Stars, forks, watchers, likes and downloads as the platforms state them, summed over a watched project. Levels, not events: "
-    "look at the slope.",
-    formula="sum of the numbers that the platform states for the project's repositories",
+    "look at the slope. Read `repository_popularity_share_ratio` beside it: a sum over fewer repositories is lower.",
+    formula="sum of the numbers that the platform states for the project's repositories; one that does not answer is in the "
+    "sum at its last number for a day, and one that is gone is not; absent before each was asked for once",
     source="GitHub REST API, repositories; Hugging Face Hub API, repository information",
+)
+_row(
+    "repository_popularity_share_ratio",
+    "project platform artefact kind share",
+    "ratio",
+    "exact",
+    help="Which share of a project's repositories `repository_popularity` is a sum of. Below 1 for `counted` some are missing "
+    "in the sum; below 1 for `answered` some are in it at an older number, or missing.",
+    formula="repositories that stated the number when they were last asked (`answered`), or at most a day ago (`counted`) ÷ "
+    "the project's repositories that are known; an owner on the Hub that could never be listed counts as one",
+    source="nomadwatch",
 )
 _row(
     "window_coverage_ratio",

@@ -24,6 +24,7 @@ LABELS: Final = {
     "repository": "its public name; `_other` stands for all that are not named.",
     "release": "the public name of the repository that was published, or that published a version.",
     "kind": "`stars`, `forks`, `watchers`, `likes`, `downloads` (30 days) or `downloads_all`.",
+    "share": "of a project's repositories: `answered` (when last asked) or `counted` (in the sum, with numbers up to a day old).",
     "stat": "`mean`, `median`, `p90`, `p99`, `max`, or `gini` (0: all repositories are equal, towards 1: one has everything).",
     "a": "the first feature of a pair.",
     "b": "the second feature of a pair.",

@@ -77,8 +77,10 @@ def _artefacts(project: str) -> Panel:
 
 def _popularity(project: str) -> Panel:
     stated = f'nomadwatch_repository_popularity{{project="{project}"}}'
+    share = f'nomadwatch_repository_popularity_share_ratio{{project="{project}", share="counted"}}'
     columns = [
         Column("now", f"sum by (kind) ({stated})", decimals=0),
+        Column("of its repositories", f"min by (kind) ({share})", unit=panels.RATIO),
         Column("change in the time shown", f"sum by (kind) (delta({stated}[$__range]))", decimals=0),
     ]
     return rows(f"{project}: popularity", meaning("repository_popularity"), "kind", columns)

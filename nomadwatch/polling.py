@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from nomadwatch.settings import Settings
     from nomadwatch.state import Kept
     from streams.feeds.health import Row
+    from streams.feeds.popularity import Popularity
 
 USER_AGENT: Final = f"nomadwatch/{__version__}"
 _LAST_WORDS: Final = 4.0
@@ -104,7 +106,9 @@ async def _poll(polling: Polling) -> None:
         github = GithubPoller(polling.github_api, polling.github_token, github_session, context)
         hub = HubPoller(polling.hf_endpoint, polling.hf_token, hub_session, context)
         pollers: dict[str, GithubPoller | HubPoller] = {"github": github, "huggingface": hub}
-        outlet.more_rows = lambda: [_popularity(name, *row) for name, poller in pollers.items() for row in poller.popularity()]
+        outlet.more_rows = lambda: [
+            row for name, poller in pollers.items() for each in poller.popularity() for row in _popularity(name, each)
+        ]
         try:
             await until_first(outlet.run(), github.run(), hub.run(), stop.wait())
         finally:
@@ -113,9 +117,13 @@ async def _poll(polling: Polling) -> None:
                     await outlet.flush()
 
 
-def _popularity(platform: str, project: str, artefact: str, kind: str, value: float) -> "Row":
-    labels = {"project": project, "platform": platform, "artefact": artefact, "kind": kind}
-    return "nomadwatch_repository_popularity", labels, value
+def _popularity(platform: str, stated: "Popularity") -> "Iterator[Row]":
+    """The sum, if anything is known, and the shares that say what it is a sum of."""
+    labels = {"project": stated.project, "platform": platform, "artefact": stated.artefact, "kind": stated.kind}
+    if stated.value is not None:
+        yield "nomadwatch_repository_popularity", labels, stated.value
+    for share in ("answered", "counted"):
+        yield "nomadwatch_repository_popularity_share_ratio", {**labels, "share": share}, getattr(stated, share)
 
 
 def _report(now: int, rows: "list[Row]", states: dict[str, str]) -> tuple[bytes, bytes]:

@@ -24,7 +24,8 @@ def test_every_metric_of_activity_and_intensity_has_a_row() -> None:
     rows = {group: {row.name.removeprefix("nomadwatch_") for row in CATALOGUE if row.group == group} for group in "ABFH"}
     assert rows["A"] == {
         "activities_total", "activity", "commits", "active_developers", "active_repositories", "project_activity",
-        "top_repository_activity", "repository_popularity", "window_coverage_ratio",
+        "top_repository_activity", "repository_popularity", "repository_popularity_share_ratio",
+        "window_coverage_ratio",
     }  # fmt: skip
     assert rows["B"] == {
         "intensity", "intensity_gap_ratio", "mann_whitney_u", "mann_whitney_z", "mann_whitney_p", "dominance_ratio", "feature_correlation",

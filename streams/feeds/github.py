@@ -23,8 +23,9 @@ from streams.feeds.github_limits import LIMITS_FEED, GithubLimits
 from streams.feeds.github_pace import Pace
 from streams.feeds.github_page import GithubPages
 from streams.feeds.github_popularity import GithubPopularity
-from streams.feeds.health import Feeds, Health, Popularity
+from streams.feeds.health import Feeds, Health
 from streams.feeds.ledger import PATIENCE
+from streams.feeds.popularity import Popularity
 from streams.github import GithubEvents
 from streams.identities import Identities
 from streams.watchlist import Watchlist
@@ -88,7 +89,7 @@ class GithubPoller:
                 tasks.create_task(self._popularity.run())
 
     def popularity(self) -> Iterator[Popularity]:
-        """(project, artefact, kind, value): stars, forks, watchers of watched repositories, as GitHub states them; only with a token."""
+        """Stars, forks, watchers of the watched repositories, as GitHub states them; only with a token."""
         return self._popularity.get()
 
     async def _fall_back(self, organisation: GithubFeed, path: str) -> None:

@@ -100,7 +100,7 @@ class GithubPages:
         """What GitHub states of a repository. Raises as `get` does."""
         async with self.limits.poll():
             answer = (await self._ask(f"/repos/{name}", None, health, first=True)).answer
-        if answer.status in _GONE:
+        if answer.status in (404, 410):
             raise Gone
         if answer.status != 200:
             raise _failed(health, f"failing: {answer.status}")

@@ -7,8 +7,6 @@ from typing import Final, Literal
 Outcome = Literal["new", "unchanged", "limited", "failed"]
 OUTCOMES: Final[tuple[Outcome, ...]] = ("new", "unchanged", "limited", "failed")
 Row = tuple[str, dict[str, str], float]
-# (project, artefact, kind, value): how popular what is watched is, as the platform states it.
-Popularity = tuple[str, str, str, float]
 
 
 @dataclass(slots=True)

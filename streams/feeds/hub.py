@@ -17,20 +17,22 @@ from streams.activity import HOUR, SECOND
 from streams.cursors import decoded
 from streams.feeds.context import Context
 from streams.feeds.find import Find, Gap
-from streams.feeds.health import Popularity
 from streams.feeds.http import Unreachable
 from streams.feeds.hub_activities import HubActivities
 from streams.feeds.hub_changes import Change, HubChanges
 from streams.feeds.hub_client import PLATFORM, HubClient
 from streams.feeds.hub_letters import HubLetters
 from streams.feeds.hub_limits import LIMITS_FEED, HubLimits
+from streams.feeds.hub_listing import HubListing
 from streams.feeds.hub_looking import EARLY, REPOSITORY, HubLooking, Lookout
+from streams.feeds.hub_popularity import HubPopularity
 from streams.feeds.hub_repository import HubRepository
 from streams.feeds.hub_shapes import FOLDERS
 from streams.feeds.hub_state import decode_state
 from streams.feeds.hub_walk import OVERLAP, HubWalks, Walk, decode_walk, encode_walk
 from streams.feeds.hub_watched import HubWatched
 from streams.feeds.ledger import MARGIN, PATIENCE, Ledger
+from streams.feeds.popularity import Popularity
 from streams.identities import Identities
 
 REPOSITORIES: Final = "huggingface:repositories"
@@ -81,13 +83,25 @@ class HubPoller:
             feed: Ledger(context.feeds.open(feed, PLATFORM), _mark(cursors, feed), self._began, _encode, share=share, reached=reached)
             for feed, share, reached in ((REPOSITORIES, None, self._watched.reached), (CHANGES, self._changes.share, None))
         }
-        self._listed = asyncio.Event()
         watched, others = (
             Lookout(HubRepository(self._client, self._activities, self._letters, ledger.health), ledger)
             for ledger in self._ledgers.values()
         )
         self._looking = HubLooking(
             self._watched, watched, self._changes, others, self._states, self._put, clock, self._interval
+        )
+        self._popularity = HubPopularity(watchlist, self._activities, cursors)
+        self._listing = HubListing(
+            self._client,
+            self._activities,
+            self._letters,
+            self._watched,
+            self._popularity,
+            self._ledgers[REPOSITORIES],
+            self._put,
+            self._looking.news.set,
+            clock,
+            EARLY * self._interval,
         )
 
     @property
@@ -96,40 +110,21 @@ class HubPoller:
         return self._watched.dropped
 
     def popularity(self) -> Iterator[Popularity]:
-        """(project, artefact, kind, value): likes, downloads, downloads_all of the watched repositories, as the Hub states them."""
-        return self._watched.popularity()
+        """Likes and downloads of the watched repositories, as the Hub states them."""
+        return self._popularity.get(self._clock.now())
 
     async def run(self) -> None:
         """Poll until cancelled. What servers and networks do ends up in the feeds' health, never in an exception."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._keep_listing())
+            tasks.create_task(self._listing.run())
             for walks, ledger in self._walks:
                 tasks.create_task(self._keep_walking(walks, ledger))
             tasks.create_task(self._looking.run())
             tasks.create_task(self._keep_marks())
 
-    async def _keep_listing(self) -> None:
-        """List the watched owners' repositories, again and again."""
-        ledger = self._ledgers[REPOSITORIES]
-        while True:
-            for owner in self._watched.owners:
-                for artefact in FOLDERS:
-                    try:
-                        letters = await self._watched.list(
-                            owner, artefact, self._client, self._activities, self._letters, ledger.health, self._clock.now()
-                        )
-                        self._looking.news.set()
-                        if letters:
-                            async with ledger.lock:
-                                await self._put(ledger, ledger.find(letters=letters))
-                    except Unreachable:
-                        continue
-            self._listed.set()
-            await self._rest(self._interval * EARLY)
-
     async def _keep_walking(self, walks: HubWalks, ledger: Ledger) -> None:
         # A derivative is known by its base's id, and a change is known to be a watched one's, once those are listed.
-        await self._listed.wait()
+        await self._listing.done.wait()
         failures = 0
         while True:
             try:

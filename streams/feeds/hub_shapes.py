@@ -160,6 +160,7 @@ def is_json(raw: bytes | msgspec.Raw) -> bool:
 
 
 decode_list: Final = msgspec.json.Decoder(Raws).decode
+decode_listed: Final = msgspec.json.Decoder(Listed).decode
 decode_threads: Final = msgspec.json.Decoder(Threads).decode
 decode_details: Final = msgspec.json.Decoder(Details).decode
 read_listed: Final = decoder(Listed)

@@ -1,19 +1,14 @@
-"""The repositories of the watchlist on the Hub: which there are, which is to be looked at next, and how popular they are."""
+"""The repositories of the watchlist on the Hub: which there are, and which is to be looked at next."""
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from streams.activity import DAY, HOUR
-from streams.errors import DeadLetter
-from streams.feeds.health import Health, Popularity
-from streams.feeds.hub_activities import HubActivities, Place
-from streams.feeds.hub_client import HubClient
-from streams.feeds.hub_letters import HubLetters
+from streams.feeds.hub_activities import Place
 from streams.feeds.hub_repository import PARTS
-from streams.feeds.hub_shapes import FOLDERS, Listed, decode_list, read_listed
-from streams.feeds.hub_walk import expand
+from streams.feeds.hub_shapes import FOLDERS, Listed
 from streams.watchlist import Watchlist
 
 # Looks in vain, one after the other, after which nobody waits for a repository any more.
@@ -83,40 +78,22 @@ class HubWatched:
         self._names = names
         self._heap: list[tuple[int, str]] = []
         self._took = 0.0
-        self._listings: dict[tuple[str, str], dict[str, tuple[Place, Listed]]] = {}
+        self._listings: dict[tuple[str, str], set[str]] = {}
         self._times: dict[tuple[str, str], int] = {}
         places = [place for project in watchlist.projects for place in project.huggingface]
         owners = {owner.casefold(): owner for owner in (place.partition("/")[0] for place in places)}
         # A glob of owners cannot be listed: what fits it is met in the walks.
         self.owners = [owner for owner in owners.values() if "*" not in owner and "?" not in owner]
-        self._projects = {
-            project.project: {place.partition("/")[0].casefold() for place in project.huggingface} for project in watchlist.projects
-        }
 
-    async def list(
-        self, owner: str, artefact: str, client: HubClient, activities: HubActivities, letters: HubLetters, health: Health, now: int
-    ) -> list[bytes]:
-        """Take up an owner's repositories of one kind, all of them; the dead letters among them. Raises `Unreachable`."""
-        found: dict[str, tuple[Place, Listed]] = {}
-        written: list[bytes] = []
-        params = [("author", owner), *expand(artefact)]
-        async for page in client.listing(FOLDERS[artefact], decode_list, health, params):
-            for line, raw in enumerate(page.content, 1):
-                try:
-                    listed = read_listed(raw)
-                    place = activities.place(artefact, listed)
-                    if place.repository.project is not None:
-                        found[place.key] = place, listed
-                except DeadLetter as error:
-                    written += letters.write(health.feed, page.address, line, error, raw)
-        for key in self._listings.get((owner, artefact), {}).keys() - found.keys():
+    def take(self, owner: str, artefact: str, found: Mapping[str, tuple[Place, Listed]], now: int) -> None:
+        """Take up an owner's repositories of one kind, all of them by key, as a listing asked for at `now` (µs) shows them."""
+        for key in self._listings.get((owner, artefact), set()) - found.keys():
             if self.by_key.pop(key, None) is not None:
                 self.dropped += 1
-        self._listings[owner, artefact] = found
+        self._listings[owner, artefact] = set(found)
         self._times[owner, artefact] = now
         for place, listed in found.values():
             self.add(place, listed, now)
-        return written
 
     def add(self, place: Place, listed: Listed, now: int) -> None:
         """Watch a repository, or take up its listing asked for at `now` (µs); one that has changed is due."""
@@ -212,28 +189,6 @@ class HubWatched:
         if len(self._times) < len(self.owners) * len(FOLDERS) or any(watch.first for watch in watches):
             return None
         return min([now, *self._times.values(), *(watch.known_to for watch in watches)])
-
-    def popularity(self) -> Iterator[Popularity]:
-        """(project, artefact, kind, value) as the Hub states them, summed; nothing of a project whose listings are not complete yet."""
-        for artefact in FOLDERS:
-            sums: dict[tuple[str, str], int] = {}
-            for (_, kind), found in self._listings.items():
-                if kind != artefact:
-                    continue
-                for place, listed in found.values():
-                    project = place.repository.project
-                    if project is None or not self._is_listed(project, artefact):
-                        continue
-                    stated = (("likes", listed.likes), ("downloads", listed.downloads), ("downloads_all", listed.downloads_all_time))
-                    for name, value in stated:
-                        if value is not None:
-                            sums[project, name] = sums.get((project, name), 0) + value
-            for (project, name), value in sums.items():
-                yield project, artefact, name, value
-
-    def _is_listed(self, project: str, artefact: str) -> bool:
-        owners = {owner.casefold() for owner, kind in self._listings if kind == artefact}
-        return all(owner in owners for owner in self._projects[project] if "*" not in owner and "?" not in owner)
 
 
 def _differ(before: Listed, now: Listed) -> bool:

@@ -149,6 +149,8 @@ class SmallHub:
         if repo is None:
             return web.json_response({"error": "Repository not found"}, status=404)
         match rest[2:]:
+            case []:
+                return web.json_response(repo.listed())
             case ["commits", "main"]:
                 return self.paged(request, repo.commits)
             case ["likers"]:

@@ -1,6 +1,7 @@
 """What an earlier run saved: of this version or one before it is gone on with, of another one is said in one line."""
 
 import asyncio
+import time
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from streams.feeds.health import Feeds
 from streams.feeds.http import open_session
 from streams.feeds.hub import CHANGES, REPOSITORIES, REPOSITORY, HubPoller
 from streams.feeds.hub_limits import LIMITS_FEED as HUB_LIMITS
+from streams.feeds.hub_popularity import POPULARITY_CURSOR as HUB_POPULARITY
 from streams.feeds.hub_state import State, decode_state
 from streams.feeds.hub_walk import WalkCursor, decode_walk
 from streams.watchlist import Project, Watchlist
@@ -27,7 +29,7 @@ from tests.streams.made import KEY
 WATCHLIST = Watchlist([Project("olmo", github=("allenai",), huggingface=("allenai",))])
 OLMO = POPULARITY_CURSOR + "allenai/olmo"
 OF_GITHUB = ["github:/events", "github:/orgs/allenai/events", "github:/users/allenai/events/public", GITHUB_LIMITS, OLMO]
-OF_THE_HUB = ["huggingface:models", "huggingface:datasets", REPOSITORIES, CHANGES, REPOSITORY + "7", HUB_LIMITS]
+OF_THE_HUB = ["huggingface:models", "huggingface:datasets", REPOSITORIES, CHANGES, REPOSITORY + "7", HUB_LIMITS, HUB_POPULARITY + "7"]
 
 
 def started(cursors: dict[str, bytes]) -> tuple[GithubPoller, HubPoller]:
@@ -61,10 +63,15 @@ def test_cursors_that_were_saved_before_are_gone_on_with() -> None:
         HUB_LIMITS: [4_000_000_000.0],
     }
     cursors = {feed: msgspec.msgpack.encode(each) for feed, each in packed.items()}
-    cursors[OLMO] = b'["olmo",5,{"stargazers_count":3,"forks_count":1,"subscribers_count":null}]'
+    hour_ago = round((time.time() - 3_600) * 1e6)
+    cursors[OLMO] = b'["olmo",%d,{"stargazers_count":3,"forks_count":1,"subscribers_count":null}]' % hour_ago
     cursors[COVERAGE_CURSOR + "github:/events"] = b'{"60000000":{"1":6e7},"3600000000":{},"86400000000":{}}'
     github, hub = started(cursors)
-    assert list(github.popularity()) == [("olmo", "software", "stars", 3), ("olmo", "software", "forks", 1)]
+    assert [(row.project, row.kind, row.value) for row in github.popularity()] == [
+        ("olmo", "stars", 3),
+        ("olmo", "forks", 1),
+        ("olmo", "watchers", None),
+    ]
     assert list(hub.popularity()) == []
     assert decode_walk("f", cursors["huggingface:models"]) == WalkCursor(1, 2, {3: 4}, {})
     assert decode_walk("f", None) == WalkCursor()

@@ -412,25 +412,6 @@ def test_what_cannot_be_measured_is_a_dead_letter_once() -> None:
     assert len(kept.of("commit")) == 1
 
 
-def test_popularity_is_what_the_listings_state_and_absent_before() -> None:
-    async def run() -> list[Any]:
-        hub = SmallHub()
-        for number in range(5):
-            hub.repo(f"allenai/m{number}", likers=["a"] * number, downloads=number)
-        hub.repo("HuggingFaceTB/SmolLM", downloads=7)
-        hub.repo("HuggingFaceTB/cosmo", downloads=100)
-        async with station(hub, watchlist=WATCHLIST) as it:
-            assert list(it.poller.popularity()) == []
-            await it.rounds(1)
-            return list(it.poller.popularity())
-
-    assert sorted(work(run())) == [
-        ("olmo", "model", "downloads", 10),
-        ("olmo", "model", "downloads_all", 100),
-        ("olmo", "model", "likes", 10),
-    ]
-
-
 def test_a_mark_never_falls() -> None:
     ledger = Ledger(Health("f", "huggingface"), 50, 100, lambda mark: str(mark).encode())
     assert (ledger.find(mark=40).complete_to, ledger.find(mark=40).cursor) == (50, b"50")

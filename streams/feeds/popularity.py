@@ -1,0 +1,64 @@
+"""How popular a project is, as its platform states it: sums over its repositories that no failed answer makes jump."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from streams.activity import DAY
+
+# How long (µs) the last stated number stands in for an answer that is missing.
+KEPT: Final = DAY
+
+
+class Level(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A number that a platform stated of a repository, and when (µs)."""
+
+    value: int
+    at: int
+
+
+class Repository(NamedTuple):
+    """What is known of a repository: its levels by kind, and when it was last asked (µs), in vain or not."""
+
+    levels: Mapping[str, Level]
+    asked: int
+
+
+class Popularity(NamedTuple):
+    """A project's sum of one kind: over the repositories that answered when last asked and the others' last numbers.
+
+    `answered` is the share (0 to 1) of its repositories that did, `counted` the share of those that are in the sum.
+    `value` is None where nothing is.
+    """
+
+    project: str
+    artefact: str
+    kind: str
+    value: int | None
+    answered: float
+    counted: float
+
+
+def total(
+    project: str, artefact: str, kinds: Sequence[str], repositories: Iterable[Repository], now: int, *, unknown: int = 0
+) -> Iterator[Popularity]:
+    """A row for each kind, none where a project has no repositories; `unknown` are further ones of which nothing is known.
+
+    >>> fresh = Repository({"stars": Level(5, DAY)}, DAY)
+    >>> late = Repository({"stars": Level(2, 1)}, DAY)
+    >>> list(total("olmo", "software", ["stars"], [fresh, late], DAY))
+    [Popularity(project='olmo', artefact='software', kind='stars', value=7, answered=0.5, counted=1.0)]
+    >>> [(row.value, row.counted) for row in total("olmo", "software", ["stars"], [fresh, late], DAY + 2)]
+    [(5, 0.5)]
+    """
+    known = list(repositories)
+    everything = len(known) + unknown
+    if not everything:
+        return
+    for kind in kinds:
+        levels = [(each.levels[kind], each.asked) for each in known if kind in each.levels]
+        counted = [level.value for level, _ in levels if level.at >= now - KEPT]
+        answered = sum(level.at >= max(asked, now - KEPT) for level, asked in levels)
+        value = sum(counted) if counted else None
+        yield Popularity(project, artefact, kind, value, answered / everything, len(counted) / everything)
