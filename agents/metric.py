@@ -19,7 +19,7 @@ LABELS: Final = {
     "feature": "what was done: `contribution`, `accepted`, `exchange`, `preference`, `review`, `adaptation`, `publication`, `upkeep`.",
     "window": "the trailing `1h`, `24h`, `7d` or `30d` of event time, up to the newest event.",
     "actor": "`human` or `bot`. Every other metric is of humans.",
-    "project": "an entry of the watchlist.",
+    "project": "an entry of the watchlist; a repository stays its project's when it is renamed or moves.",
     "artefact": "`software`, `model`, `dataset` or `space`.",
     "repository": "its public name; `_other` stands for all that are not named.",
     "release": "the public name of the repository that was published, or that published a version.",

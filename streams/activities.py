@@ -1,10 +1,12 @@
 """One line of an activities file (`*.activities.ndjson`) becomes the activity that it states, if it is a sound one."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
 from streams.activity import DAY, LATEST, PLATFORMS, Activity
+from streams.assignment import Assignment
 from streams.errors import DeadLetter
 from streams.payloads import UNDECODABLE, Line
 from streams.watchlist import Watchlist
@@ -22,12 +24,15 @@ _decode: Final = msgspec.json.Decoder(Activity).decode
 class ActivityLines:
     """Reads lines of activities files; `now` is the moment of reading in µs: nothing was received later.
 
-    The project is worked out anew unless the line names one of the watchlist. Under the default watchlist a simulated activity keeps its
-    project: that list names real projects only. `platforms` are those met so far.
+    The project is worked out anew, by the `assignments` of each platform, unless the line names one of the watchlist. Under the default
+    watchlist a simulated activity keeps its project: that list names real projects only. `platforms` are those met so far.
     """
 
-    def __init__(self, watchlist: Watchlist, now: int, *, include_bots: bool = False) -> None:
+    def __init__(
+        self, watchlist: Watchlist, now: int, *, include_bots: bool = False, assignments: Mapping[str, Assignment] | None = None
+    ) -> None:
         self._watchlist = watchlist
+        self._assignments = assignments or {platform: Assignment(watchlist, platform) for platform in PLATFORMS}
         self._projects = {project.project for project in watchlist.projects}
         self._now = now
         self._include_bots = include_bots
@@ -45,7 +50,8 @@ class ActivityLines:
         if activity.occurred_at > activity.ingested_at + DAY:
             raise DeadLetter("future")
         if activity.project not in self._projects and not (activity.simulated and activity.project and self._watchlist.is_default):
-            activity.project = self._watchlist.project_of(activity.platform, activity.repo)
+            assignment = self._assignments[activity.platform]
+            activity.project = assignment.project_of(activity.repo_id, activity.repo, activity.artefact)
         if self._include_bots:
             activity.bot = False
         self.platforms.add(activity.platform)

@@ -71,7 +71,7 @@ class GithubEvents:
         repo = event.repo
         repository = self._repositories.get(repo.name)
         if repository is None or repository.native != repo.id:
-            repository = self._identities.repository(repo.id, repo.name)
+            repository = self._identities.repository(repo.id, repo.name, occurred_at)
         activity = Activity(
             id=identifier,
             platform="github",

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from streams.assignment import SOFTWARE, Assignment
 from streams.bots import is_bot
 from streams.errors import DeadLetter
 from streams.watchlist import Watchlist
@@ -39,29 +40,58 @@ class Identities:
 
     LIMIT: Final = 1_000_000
 
-    def __init__(self, actor_key: bytes, watchlist: Watchlist, *, include_bots: bool = False, platform: str = "github") -> None:
+    def __init__(
+        self,
+        actor_key: bytes,
+        watchlist: Watchlist,
+        *,
+        include_bots: bool = False,
+        platform: str = "github",
+        assignment: Assignment | None = None,
+        complete: bool = False,
+    ) -> None:
+        """With a `complete` assignment nothing is learnt from what is met, so that the same input gives the same projects."""
         self.repositories: dict[str, Repository] = {}
         self.accounts: dict[int | str, Account] = {}
+        self.assignment = assignment if assignment is not None else Assignment(watchlist, platform)
+        self._complete = complete
         self._platform = platform
-        self._watchlist = watchlist
         self._include_bots = include_bots
         # A copy of a hash that has taken in the key and the prefix costs half of a new one; the result is that of `activity.hash_name`.
         prefix = f"{platform}:".encode()
         self._repository_hash = hashlib.blake2b(prefix, digest_size=8)
         self._account_hash = hashlib.blake2b(prefix, digest_size=8, key=actor_key)
 
-    def repository(self, native: int | str, name: str) -> Repository:
-        """Work out and remember a repository; a name that is none is a dead letter."""
+    def repository(self, native: int | str, name: str, at: int = 0, artefact: str = SOFTWARE) -> Repository:
+        """Work out and remember a repository, called so at `at` (µs); a name that is none is a dead letter."""
         if not 0 < len(name) <= LONGEST_NAME:
             raise DeadLetter("missing-field")
         if len(self.repositories) >= self.LIMIT:
             self.repositories.clear()
+        digest = self.hash_of(native)
+        if self._complete:
+            project = self.assignment.project_of(digest, name, artefact)
+        else:
+            known = self.assignment.knows(digest)
+            project = self.assignment.meet(digest, native, name, at, artefact)
+            if not known and project is not None:
+                self.repositories.clear()  # it may stand there under another name, as nobody's
+        owner = name.partition("/")[0]
+        met = self.repositories[name] = Repository(native, name, digest, owner, project)
+        return met
+
+    def claim(self, native: int | str, name: str, at: int, place: str, artefact: str = SOFTWARE) -> bool:
+        """Learn that a repository is the one that a place of the watchlist (`owner/name`) names; whether it can be."""
+        digest = self.hash_of(native)
+        if not self.assignment.knows(digest):
+            self.repositories.clear()
+        return self.assignment.claim(digest, native, name, at, place, artefact)
+
+    def hash_of(self, native: int | str) -> int:
+        """The hash of a repository's native id, as activities name it."""
         digest = self._repository_hash.copy()
         digest.update(str(native).encode())
-        owner = name.partition("/")[0]
-        project = self._watchlist.project_of(self._platform, name)
-        known = self.repositories[name] = Repository(native, name, int.from_bytes(digest.digest(), "little"), owner, project)
-        return known
+        return int.from_bytes(digest.digest(), "little")
 
     def account(self, native: int | str, login: str) -> Account:
         """Work out and remember an account."""

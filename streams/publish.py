@@ -15,6 +15,7 @@ from streams.cursors import ARCHIVE, Counts, Cursor, begin, decode_cursor, decod
 from streams.deliver import Delivery, Sent, read_table
 from streams.errors import OtherReplay
 from streams.sections import Breath, Letter, Options, Sections, Send, Step
+from streams.survey import Survey
 from streams.topics import Topics
 
 _AHEAD: Final = 4
@@ -63,7 +64,8 @@ async def publish(
     """
     reading = options.reading(plan, topics.partitions, actor_key)
     first = begin(ARCHIVE, reading, now(), topics.partitions)
-    ahead = _Ahead(Sections(plan, first, actor_key, options))
+    survey = Survey(plan, options.watchlist, options.as_of)
+    ahead = _Ahead(Sections(plan, first, actor_key, options, survey))
     stop = stop or asyncio.Event()
     if ready is not None and not await ahead.read_until(ready, stop):
         return _summary(first)
@@ -80,7 +82,7 @@ async def publish(
             cursor = first
             await _Sender(delivery, topics, cursor).write(cursor)
         else:
-            ahead = _Ahead(Sections(plan, cursor, actor_key, options))
+            ahead = _Ahead(Sections(plan, cursor, actor_key, options, survey))
         return _summary(await _Sender(delivery, topics, cursor).run(ahead, plan.size, progress, stop))
 
 

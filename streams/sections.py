@@ -21,6 +21,7 @@ from streams.identities import Identities
 from streams.letters import Keep, misread
 from streams.minimised import MinimisedEvents
 from streams.payloads import Line, is_bulk_action
+from streams.survey import Survey
 from streams.watchlist import Watchlist
 
 SECTION: Final = 20_000
@@ -84,13 +85,18 @@ class Sections:
     `counts` are those of everything read so far.
     """
 
-    def __init__(self, plan: Plan, cursor: Cursor, actor_key: bytes, options: Options) -> None:
+    def __init__(self, plan: Plan, cursor: Cursor, actor_key: bytes, options: Options, survey: Survey | None = None) -> None:
+        """A `survey` of the plan is gone through first, as far as it has not been yet; without one it is made."""
         self._cursor = _copy(cursor)
         self._plan = plan
         self._options = options
         self._buffers: list[list[Activity]] = [[] for _ in cursor.sequences]
-        identities = Identities(actor_key, options.watchlist, include_bots=options.include_bots)
-        self._activities = ActivityLines(options.watchlist, cursor.now, include_bots=options.include_bots)
+        self._survey = survey or Survey(plan, options.watchlist, options.as_of)
+        known = self._survey.assignments
+        identities = Identities(
+            actor_key, options.watchlist, include_bots=options.include_bots, assignment=known["github"], complete=True
+        )
+        self._activities = ActivityLines(options.watchlist, cursor.now, include_bots=options.include_bots, assignments=known)
         self._readers: dict[str, Reader] = {
             "full": GithubEvents(identities, cursor.now),
             "minimised": MinimisedEvents(identities, cursor.now),
@@ -100,6 +106,9 @@ class Sections:
         self._hours = {index: (hour, indices) for hour, indices in plan.groups for index in indices}
 
     def __iter__(self) -> Iterator[Step]:
+        if self._cursor.file < len(self._plan.files):
+            for _ in self._survey:
+                yield Breath(0)
         while self._cursor.file < len(self._plan.files):
             yield from self._file(self._cursor.file)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 import yaml
 
@@ -70,36 +70,80 @@ class Watchlist:
 
     def project_of(self, platform: str, repo: str) -> str | None:
         """The project of a repository named `owner/name`, in whatever letter case, or None."""
-        name = repo.casefold()
-        if platform == "huggingface" and name.count("/") > 1 and name.startswith(_SPACES):
-            name = name.partition("/")[2]
-        return self._places[platform].project_of(name)
+        found = self.find(platform, repo)
+        return found.project if found is not None else None
+
+    def find(self, platform: str, repo: str, *, named: bool = True) -> "Found | None":
+        """The first place of the watchlist that a repository's name fits; without `named` only owners and globs."""
+        return self._places[platform].find(plain_name(platform, repo), named)
+
+    def projects_by_place(self, platform: str) -> dict[str, str]:
+        """The project of each place as written, case-folded; of a place that stands there twice the first."""
+        places = ((place.casefold(), project.project) for project in self.projects for place in getattr(project, platform))
+        found: dict[str, str] = {}
+        for place, project in places:
+            found.setdefault(place, project)
+        return found
+
+
+class Found(NamedTuple):
+    """The project that a name belongs to, and the place that says so: case-folded, an owner, a repository or a glob."""
+
+    project: str
+    place: str
+
+
+def plain_name(platform: str, repo: str) -> str:
+    """A repository's name as places are compared with it: case-folded `owner/name`.
+
+    >>> plain_name("github", "AllenAI/OLMo"), plain_name("huggingface", "datasets/allenai/Dolma")
+    ('allenai/olmo', 'allenai/dolma')
+    """
+    name = repo.casefold()
+    if platform == "huggingface" and name.count("/") > 1 and name.startswith(_SPACES):
+        name = name.partition("/")[2]
+    return name
 
 
 class _Places:
     """The places of one platform: plain names are looked up, globs are tried one after the other."""
 
     def __init__(self, projects: tuple[Project, ...], platform: str) -> None:
-        self._named: dict[str, tuple[int, str]] = {}
-        self._globs: list[tuple[int, str, re.Pattern[str]]] = []
+        self._named: dict[str, tuple[int, Found]] = {}
+        self._globs: list[tuple[int, Found, re.Pattern[str]]] = []
         for rank, project in enumerate(projects):
             for place in map(str.casefold, getattr(project, platform)):
-                if "*" in place or "?" in place:
-                    self._globs.append((rank, project.project, re.compile(_expression(place if "/" in place else place + "/*"))))
+                found = Found(project.project, place)
+                if is_glob(place):
+                    self._globs.append((rank, found, re.compile(_expression(place if "/" in place else place + "/*"))))
                 else:
-                    self._named.setdefault(place, (rank, project.project))
+                    self._named.setdefault(place, (rank, found))
         self._owners = {place.partition("/")[0] for place in self._named}
 
-    def project_of(self, name: str) -> str | None:
+    def find(self, name: str, named: bool) -> Found | None:
         owner = name.partition("/")[0]
         if owner not in self._owners and not self._globs:
             return None
-        nowhere = (len(self._named) + len(self._globs), "")
-        found = min(self._named.get(name, nowhere), self._named.get(owner, nowhere))
-        for rank, project, pattern in self._globs:
+        nowhere = (len(self._named) + len(self._globs), None)
+        found = min(self._named.get(name, nowhere) if named else nowhere, self._named.get(owner, nowhere), key=lambda each: each[0])
+        for rank, fitting, pattern in self._globs:
             if rank < found[0] and pattern.fullmatch(name):
-                return project
-        return found[1] or None
+                return fitting
+        return found[1]
+
+
+def is_glob(place: str) -> bool:
+    """Whether a place stands for all names that fit it."""
+    return "*" in place or "?" in place
+
+
+def names_one(place: str) -> bool:
+    """Whether a place names one repository: `owner/name`.
+
+    >>> names_one("allenai/OLMo"), names_one("allenai"), names_one("allenai/OLMo*")
+    (True, False, False)
+    """
+    return "/" in place and not is_glob(place)
 
 
 def _expression(glob: str) -> str:

@@ -151,7 +151,7 @@ def test_identities_follow_ids_not_names() -> None:
     lines = [json.dumps(event(repo={"id": 42, "name": name})).encode() for name in ("allenai/OLMo", "someone/renamed", "allenai/OLMo")]
     found = [events.read(line)[0] for line in lines]
     assert len({activity.repo_id for activity in found}) == 1
-    assert [activity.project for activity in found] == ["olmo", None, "olmo"]
+    assert [activity.project for activity in found] == ["olmo", "olmo", "olmo"], "a watched one that is renamed stays watched"
     moved = events.read(json.dumps(event(repo={"id": 43, "name": "allenai/OLMo"})).encode())[0]
     assert moved.repo_id == hash_name("github:43")
 
