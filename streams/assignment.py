@@ -106,6 +106,12 @@ class Assignment:
         moved = (each for each in holders if each.name != place.casefold())
         return next(moved, holders[-1] if holders else None)
 
+    def forget(self, repository: int) -> None:
+        """A repository is gone: its place may mean another one."""
+        known = self._known.pop(repository, None)
+        if known is not None and names_one(known.place):
+            self._holders[known.place, known.artefact].remove(repository)
+
     def knows(self, repository: int) -> bool:
         """Whether a repository is known by its id."""
         return repository in self._known

@@ -8,6 +8,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Final
 from urllib.parse import quote
@@ -15,11 +16,13 @@ from urllib.parse import quote
 import aiohttp
 
 from streams.activity import SECOND
+from streams.assignment import Assignment
 from streams.feeds.context import Context
 from streams.feeds.find import Find, Outlet
 from streams.feeds.github_cursor import GithubCursor, decode_github
 from streams.feeds.github_feed import MISSING, PLATFORM, GithubFeed
 from streams.feeds.github_limits import LIMITS_FEED, GithubLimits
+from streams.feeds.github_named import NamedRepository
 from streams.feeds.github_pace import Pace
 from streams.feeds.github_page import GithubPages
 from streams.feeds.github_popularity import GithubPopularity
@@ -44,13 +47,16 @@ class GithubPoller:
         self._look = min(_LOOK, context.interval_cap)
         limits = GithubLimits(token, clock, cursors.get(LIMITS_FEED), self._save_limits)
         pages = GithubPages(api, token, session, limits, clock)
-        events = GithubEvents(Identities(context.actor_key, watchlist, include_bots=context.include_bots), clock.now())
+        assignment = Assignment(watchlist, PLATFORM, cursors)
+        identities = Identities(context.actor_key, watchlist, include_bots=context.include_bots, assignment=assignment)
+        events = GithubEvents(identities, clock.now())
         pace = Pace(context.interval_cap, budgeted=not token)
-        self._popularity = GithubPopularity(pages, outlet, clock, cursors, watchlist)
+        self._popularity = GithubPopularity(pages, outlet, clock, cursors, watchlist, identities)
         self._popularity.see(_named(watchlist))
         # A budget of 55 requests an hour is the feeds'.
         self._asks_popularity = bool(token)
-        self._noting = _Noting(outlet, self._popularity, context.feeds)
+        self._noting = _Noting(outlet, self._popularity, context.feeds, assignment)
+        self._named = partial(NamedRepository, identities=identities, pages=pages, clock=clock)
         self._cursors, self._health = cursors, context.feeds
         patience = max(PATIENCE, round(3 * context.interval_cap * SECOND))
         keep = context.dead_letters
@@ -70,7 +76,9 @@ class GithubPoller:
     def _open(self, path: str, *, missing: str, sampled: bool = False, of_user: bool = False) -> GithubFeed:
         name = f"{PLATFORM}:{path}"
         cursor, health = self._cursor(path), self._health.open(name, PLATFORM)
-        self._feeds.append(self._feed(quote(path), cursor, health=health, missing=missing, sampled=sampled, of_user=of_user))
+        place = _named_by(path)
+        named = self._named(place, quote(path)) if place is not None else None
+        self._feeds.append(self._feed(quote(path), cursor, health=health, missing=missing, sampled=sampled, of_user=of_user, named=named))
         return self._feeds[-1]
 
     def _cursor(self, path: str) -> GithubCursor:
@@ -117,10 +125,13 @@ class GithubPoller:
 
 
 class _Noting:
-    """Hands finds on, and tells which watched repositories occur in them. A feed that is hidden appears with its first find."""
+    """Hands finds on with what was learnt of whose repositories are, and tells which watched ones occur in them.
 
-    def __init__(self, outlet: Outlet, popularity: GithubPopularity, feeds: Feeds) -> None:
-        self._outlet, self._popularity, self._feeds = outlet, popularity, feeds
+    A feed that is hidden appears with its first find.
+    """
+
+    def __init__(self, outlet: Outlet, popularity: GithubPopularity, feeds: Feeds, assignment: Assignment) -> None:
+        self._outlet, self._popularity, self._feeds, self._assignment = outlet, popularity, feeds, assignment
         self._hidden: dict[str, Health] = {}
 
     def hide(self, feed: str) -> None:
@@ -129,7 +140,9 @@ class _Noting:
     async def put(self, find: Find) -> None:
         if find.feed in self._hidden:
             self._feeds.by_name[find.feed] = self._hidden.pop(find.feed)
-        await self._outlet.put(find)
+        learnt = self._assignment.changes()
+        await self._outlet.put(replace(find, cursors={**find.cursors, **learnt}))
+        self._assignment.saved(learnt)
         self._popularity.see({(each.repo, each.project) for each in find.activities if each.project is not None})
 
 
@@ -158,6 +171,18 @@ def paths(watchlist: Watchlist) -> list[str]:
         path = f"/orgs/{owner}/events" if not name or _is_glob(name) else f"/repos/{owner}/{name}/events"
         found.setdefault(path.casefold(), path)
     return list(found.values())
+
+
+def _named_by(path: str) -> str | None:
+    """The place of the watchlist that a repository's feed is of.
+
+    >>> _named_by("/repos/ggml-org/llama.cpp/events"), _named_by("/orgs/repos/events")
+    ('ggml-org/llama.cpp', None)
+    """
+    match path.split("/"):
+        case ["", "repos", owner, name, "events"]:
+            return f"{owner}/{name}"
+    return None
 
 
 def _user_path(path: str) -> str | None:

@@ -14,6 +14,7 @@ from streams.feeds.find import Find, Gap, Outlet
 from streams.feeds.github_coverage import SampleCoverage
 from streams.feeds.github_cursor import GithubCursor, encode_github
 from streams.feeds.github_look import Look
+from streams.feeds.github_named import NamedRepository
 from streams.feeds.github_pace import GONE_WAIT, LONGEST_WAIT, SHORTEST_WAIT, Due, Pace
 from streams.feeds.github_page import GithubPages, Limited, Page, Shown
 from streams.feeds.health import Health
@@ -38,7 +39,8 @@ _BELIEVED: Final = 6
 
 class GithubFeed:
     """A feed and its task. `sampled` is the feed of everything, which shows more between two polls than it holds; `of_user` is one that
-    shows what an account does, and not what others do in its repositories: whom it covers is not known.
+    shows what an account does, and not what others do in its repositories: whom it covers is not known. `named` is the repository of a feed
+    that the watchlist names.
 
     `patience` (µs) is how long it may not get on before that is a gap; one that was never there has nothing to miss, and `gone` is set.
     """
@@ -59,12 +61,13 @@ class GithubFeed:
         sampled: bool = False,
         of_user: bool = False,
         missing: str = MISSING,
+        named: NamedRepository | None = None,
     ) -> None:
         self.health = health
         self.cursor = cursor
         self.gone = asyncio.Event()
         self._missing, self._of_user = missing, of_user
-        self._path, self._sampled = path, sampled
+        self._path, self._sampled, self._named = path, sampled, named
         self._pages, self._events, self._outlet = pages, events, outlet
         self._clock, self._pace = clock, pace
         self._patience, self._keep = patience, keep
@@ -157,6 +160,10 @@ class GithubFeed:
                 raise
             # What is at hand is published; the next poll finds the rest, for none of this is settled.
             trouble = error
+        if self._named is not None and not await self._named.shows(look, self.health):
+            self._path = self._named.path
+            self._due.wait(0.0)
+            return
         self._doubts = self._doubts + 1 if look.doubtful else 0
         # The same seen twice is no accident of an old page.
         complete = trouble is None and self._doubts != 1

@@ -98,8 +98,15 @@ class GithubPages:
 
     async def repository(self, name: str, health: Health) -> bytes:
         """What GitHub states of a repository. Raises as `get` does."""
+        return await self._stated(f"/repos/{name}", health)
+
+    async def repository_by_id(self, native: int | str, health: Health) -> bytes:
+        """What GitHub states of the repository of an id. Raises as `get` does."""
+        return await self._stated(f"/repositories/{native}", health)
+
+    async def _stated(self, path: str, health: Health) -> bytes:
         async with self.limits.poll():
-            answer = (await self._ask(f"/repos/{name}", None, health, first=True)).answer
+            answer = (await self._ask(path, None, health, first=True)).answer
         if answer.status in (404, 410):
             raise Gone
         if answer.status != 200:

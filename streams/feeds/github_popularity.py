@@ -21,6 +21,7 @@ from streams.feeds.github_page import GithubPages, Limited
 from streams.feeds.health import Health
 from streams.feeds.http import Gone, Unreachable
 from streams.feeds.popularity import Level, Popularity, Repository, total
+from streams.identities import Identities
 from streams.payloads import UNDECODABLE
 from streams.watchlist import Watchlist
 
@@ -91,15 +92,22 @@ class GithubPopularity:
     """Stars, forks and watchers of the watched repositories that are named or have been seen, summed up for each project.
 
     Nothing is shown of a project before each of its repositories has answered, or has failed for some minutes. One that was
-    renamed is known by both names and counts once. One that is gone, or has moved to where nobody is watched, is
-    forgotten, and so is at the start what an earlier run knew that is of no project of the watchlist any more.
+    renamed is known by both names and counts once, for the project that `identities` know it to be of. One that is gone
+    is forgotten, and so is at the start what an earlier run knew that is of no project of the watchlist any more.
     """
 
     def __init__(
-        self, pages: GithubPages, outlet: Outlet, clock: Clock, cursors: Mapping[str, bytes], watchlist: Watchlist
+        self,
+        pages: GithubPages,
+        outlet: Outlet,
+        clock: Clock,
+        cursors: Mapping[str, bytes],
+        watchlist: Watchlist,
+        identities: Identities | None = None,
     ) -> None:
-        self._pages, self._outlet, self._clock, self._watchlist = pages, outlet, clock, watchlist
-        self._known = dict(_still_watched(cursors, watchlist))
+        self._pages, self._outlet, self._clock = pages, outlet, clock
+        self._identities = identities or Identities(b"", watchlist)
+        self._known = dict(self._still_watched(cursors))
         self._shown = {each.project for each in self._known.values()}
         # Not among the feeds: it has no events and no mark that others would wait for.
         self.health = Health("github:repositories", "github")
@@ -113,8 +121,11 @@ class GithubPopularity:
         """The sums of the projects that are known."""
         now = self._clock.now()
         projects: defaultdict[str, dict[int | str, _Watched]] = defaultdict(dict)
+        todays = {known.stated.full_name.casefold() for known in self._known.values() if known.stated is not None}
         # Of the names of one repository the one that answered last.
         for name, known in sorted(self._known.items(), key=lambda item: item[1].answered):
+            if known.stated is None and name in todays:
+                continue  # it answered when it was asked for by an old name
             number = known.stated.id if known.stated is not None else 0
             projects[known.project][number or name] = known
         for project, each_once in sorted(projects.items()):
@@ -152,7 +163,7 @@ class GithubPopularity:
             if not _levels(stated, now):
                 self._fail(known)
                 return
-            project = _project_of(self._watchlist, name, stated)
+            project = self._project_of(name, stated, now)
             if project is None:
                 await self._forget(name)
                 return
@@ -175,38 +186,28 @@ class GithubPopularity:
     async def _save(self, name: str, known: Known) -> None:
         await self._outlet.put(Find(feed=POPULARITY_CURSOR + name, platform="github", cursor=msgspec.json.encode(known)))
 
+    def _still_watched(self, cursors: Mapping[str, bytes]) -> Iterator[tuple[str, _Watched]]:
+        """What cursors say of the repositories that are watched today, each with today's project, by name."""
+        for key, value in cursors.items():
+            name = key.removeprefix(POPULARITY_CURSOR)
+            if name == key:
+                continue
+            known = decoded(key, _decode, value)
+            project = self._project_of(name, known.stated, known.at) if known.stated is not None else None
+            if project is not None and known.stated is not None:
+                levels = dict(known.levels) or _levels(known.stated, known.at)
+                due = known.at + round(_EVERY * SECOND)
+                yield name, _Watched(project, known.stated, levels, answered=known.at, asked=known.at, due=due)
+
+    def _project_of(self, name: str, stated: Stated, at: int) -> str | None:
+        """Whose a repository is that was asked for by a name; `at` (µs) is when."""
+        # An old cursor has no id; then there is nothing to learn.
+        native = stated.id or f"{POPULARITY_CURSOR}{name}"
+        self._identities.claim(native, stated.full_name or name, at, name)
+        return self._identities.repository(native, stated.full_name or name, at).project
+
 
 def _levels(stated: Stated, at: int) -> dict[str, Level]:
     """What is stated, by kind; an answer that lacks a number says nothing of it."""
     found = {kind: getattr(stated, name) for kind, name in _KINDS.items()}
     return {kind: Level(value, at) for kind, value in found.items() if value is not None}
-
-
-def _still_watched(cursors: Mapping[str, bytes], watchlist: Watchlist) -> Iterator[tuple[str, _Watched]]:
-    """What cursors say of the repositories that are watched today, each with today's project, by name."""
-    for key, value in cursors.items():
-        name = key.removeprefix(POPULARITY_CURSOR)
-        if name == key:
-            continue
-        known = decoded(key, _decode, value)
-        project = _project_of(watchlist, name, known.stated) if known.stated is not None else None
-        if project is not None and known.stated is not None:
-            levels = dict(known.levels) or _levels(known.stated, known.at)
-            due = known.at + round(_EVERY * SECOND)
-            yield name, _Watched(project, known.stated, levels, answered=known.at, asked=known.at, due=due)
-
-
-def _project_of(watchlist: Watchlist, name: str, stated: Stated) -> str | None:
-    """Whose a repository is: where it stands today says so. One that is named in the watchlist stays there if it has moved to nobody's.
-
-    >>> from streams.watchlist import Project
-    >>> watchlist = Watchlist([Project("olmo", github=("allenai",)), Project("one", github=("Other/One",))])
-    >>> [_project_of(watchlist, "allenai/a", Stated(0, 0, full_name=name)) for name in ("AllenAI/b", "other/one", "else/b", "")]
-    ['olmo', 'one', None, 'olmo']
-    >>> _project_of(watchlist, "other/one", Stated(0, 0, full_name="else/one"))
-    'one'
-    """
-    project = watchlist.project_of("github", stated.full_name or name)
-    if project is None and any(name == place.casefold() for each in watchlist.projects for place in each.github):
-        return watchlist.project_of("github", name)
-    return project
