@@ -51,8 +51,12 @@ class Assignment:
     ('tool', None, None)
     """
 
-    def __init__(self, watchlist: Watchlist, platform: str, cursors: Mapping[str, bytes] | None = None) -> None:
-        """`cursors` are those of an earlier run. Raises `StreamsError` for one that cannot be read."""
+    def __init__(self, watchlist: Watchlist, platform: str, cursors: Mapping[str, bytes] | None = None, *, asked: bool = False) -> None:
+        """`cursors` are those of an earlier run. Raises `StreamsError` for one that cannot be read.
+
+        Where a platform can be `asked` what became of a repository, another one of its name is not meant before it was: see `forget`.
+        """
+        self._asked = asked
         self._watchlist, self._platform = watchlist, platform
         self._known: dict[int, Assigned] = {}
         # Of each place that names one repository, those that had the name, the first one first. On the Hub a model, a dataset and a space
@@ -138,7 +142,7 @@ class Assignment:
         for each in self._holders.get((place, artefact), ()):
             if each == repository:
                 return False
-            if self._known[each].name != place:
+            if self._asked or self._known[each].name != place:
                 return True
         return False
 

@@ -47,7 +47,7 @@ class GithubPoller:
         self._look = min(_LOOK, context.interval_cap)
         limits = GithubLimits(token, clock, cursors.get(LIMITS_FEED), self._save_limits)
         pages = GithubPages(api, token, session, limits, clock)
-        assignment = Assignment(watchlist, PLATFORM, cursors)
+        assignment = Assignment(watchlist, PLATFORM, cursors, asked=True)
         identities = Identities(context.actor_key, watchlist, include_bots=context.include_bots, assignment=assignment)
         events = GithubEvents(identities, clock.now())
         pace = Pace(context.interval_cap, budgeted=not token)

@@ -115,7 +115,7 @@ class MemoryOutlet:
         await self.hold.wait()
         self.waiting.remove(find)
         self.finds.append(find)
-        self.cursors[find.feed] = find.cursor
+        self.cursors |= {**find.cursors, find.feed: find.cursor}
 
     def of(self, feed: str = FEED) -> list[Find]:
         return [find for find in self.finds if find.feed == feed]
