@@ -1,7 +1,7 @@
 """A watched repository of GitHub that was renamed or transferred stays its project's; what gets its old name is not."""
 
 import asyncio
-from typing import Any
+from collections.abc import Iterable
 
 from aiohttp import web
 
@@ -10,6 +10,7 @@ from streams.feeds.github import GithubPoller
 from streams.feeds.github_popularity import POPULARITY_CURSOR
 from streams.feeds.health import Feeds
 from streams.feeds.http import open_session
+from streams.feeds.popularity import Popularity
 from streams.times import format_time
 from streams.watchlist import Project, Watchlist
 from tests.streams.feeds.github_serving import MemoryOutlet, ScriptedGithub, polling, until
@@ -73,8 +74,8 @@ def projects(outlet: MemoryOutlet) -> dict[str, str | None]:
     return found
 
 
-def stars(run: Any) -> list[tuple[str, float]]:
-    return [(project, value) for project, _, kind, value in run if kind == "stars"]
+def stars(run: Iterable[Popularity]) -> list[tuple[str, float]]:
+    return [(each.project, each.value) for each in run if each.kind == "stars"]
 
 
 def test_a_repository_that_moved_before_the_station_began_is_its_projects() -> None:
