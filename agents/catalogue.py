@@ -140,6 +140,15 @@ _row(
     "only that part counts of which a feed has said whether it saw it, or is late to",
 )
 _row(
+    "covered_since_timestamp_seconds",
+    "scope platform",
+    "seconds",
+    "exact",
+    help="From when on the feeds have seen what happened, or their share of it, without a break of more than ten minutes, as a Unix time. "
+    "A live station says so. What is older was brought by the first look at a feed: it counts, but no coverage contains it.",
+    formula="start of a feed's latest stretch of covered time; of several feeds the median",
+)
+_row(
     "intensity",
     "scope platform feature window stat",
     "activities per repository",

@@ -25,7 +25,7 @@ def test_every_metric_of_activity_and_intensity_has_a_row() -> None:
     assert rows["A"] == {
         "activities_total", "activity", "commits", "active_developers", "active_repositories", "project_activity",
         "top_repository_activity", "repository_popularity", "repository_popularity_share_ratio",
-        "window_coverage_ratio",
+        "window_coverage_ratio", "covered_since_timestamp_seconds",
     }  # fmt: skip
     assert rows["B"] == {
         "intensity", "intensity_gap_ratio", "mann_whitney_u", "mann_whitney_z", "mann_whitney_p", "dominance_ratio", "feature_correlation",

@@ -6,6 +6,7 @@ late; in the longer windows that weighs little, and they go up to now.
 """
 
 from collections.abc import Iterator, Mapping
+from statistics import median_high
 from typing import Final, Self
 
 import msgspec
@@ -24,6 +25,10 @@ _OF_ALL: Final = frozenset({"github:/events", "huggingface:models", "huggingface
 _OF_USERS: Final = "github:/users/"
 # A feed has a cursor of its own: together they would outgrow the largest record.
 COVERAGE_CURSOR: Final = "coverage:"
+
+# Kept as a step of no length: the start of the latest stretch that a feed saw without a break → its end (µs).
+_STRETCH: Final = 0
+_BREAK: Final = 10 * MINUTE
 
 # Step → start of a step in steps → covered µs, weighted by the share that was seen.
 _Steps = dict[int, dict[int, float]]
@@ -63,6 +68,8 @@ class Coverage:
                 covered[number] = covered.get(number, 0.0) + share * whole
             for number in [number for number in covered if (number + 1) * step < end - keep]:
                 del covered[number]
+        if share > 0:
+            _extend(steps.setdefault(_STRETCH, {}), start, end)
 
     def miss(self, feed: str, start: int, end: int) -> None:
         """From start to end (µs) a feed has said that it saw nothing, as far as is known: a later `add` heals it. A user's is left out."""
@@ -78,14 +85,18 @@ class Coverage:
         step, count = _WINDOWS[window]
         begin = now // step + 1 - count
         shares = []
-        for feed, steps in self._feeds.items():
-            if not feed.startswith(platform + ":") or (feed in _OF_ALL) is not (scope == "all"):
-                continue
+        for feed, steps in self._of(platform, scope):
             end = self._settled(steps, now, late_after.get(feed, 0)) if self._settling and step == MINUTE else now
             if end > begin * step:
                 covered = sum(steps[step].get(number, 0.0) for number in range(begin, -(-end // step)))
                 shares.append(min(1.0, covered / (end - begin * step)))
         return sum(shares) / len(shares) if shares else None
+
+    def _of(self, platform: str, scope: str) -> Iterator[tuple[str, _Steps]]:
+        """The feeds of a scope."""
+        for feed, steps in self._feeds.items():
+            if feed.startswith(platform + ":") and (feed in _OF_ALL) is (scope == "all"):
+                yield feed, steps
 
     def _settled(self, steps: _Steps, now: int, late_after: int) -> int:
         """Up to when a feed has said what it saw or missed, or is late to; a whole minute (µs)."""
@@ -93,10 +104,26 @@ class Coverage:
         settled = now - self._settling
         return max(min(said, settled), min(settled, now - late_after)) // MINUTE * MINUTE
 
+    def since(self, platform: str, scope: str) -> int | None:
+        """From when on the feeds of a scope have seen what happened, or their share of it, without a break (µs): the median of the feeds.
+
+        A break is longer than ten minutes. None where no feed has seen anything.
+
+        >>> coverage = Coverage()
+        >>> coverage.add("github:/orgs/a/events", 0, MINUTE)
+        >>> coverage.add("github:/orgs/a/events", HOUR, HOUR + MINUTE)
+        >>> coverage.since("github", "watched") == HOUR
+        True
+        """
+        found = [int(next(iter(stretch))) for _, steps in self._of(platform, scope) if (stretch := steps.get(_STRETCH))]
+        return median_high(found) if found else None
+
     def rows(self, now: int, late_after: Mapping[str, int] = _NO_LATER) -> Iterator[Row]:
-        """`window_coverage_ratio` of every platform, scope and window that is known."""
+        """`window_coverage_ratio` and `covered_since_timestamp_seconds` of every platform, scope and window that is known."""
         for platform in ("github", "huggingface"):
             for scope in ("all", "watched"):
+                if (since := self.since(platform, scope)) is not None:
+                    yield "nomadwatch_covered_since_timestamp_seconds", {"scope": scope, "platform": platform}, since / 1e6
                 for window in _WINDOWS:
                     share = self.share(platform, scope, window, now, late_after)
                     if share is not None:
@@ -128,3 +155,13 @@ class Coverage:
             if key.startswith(COVERAGE_CURSOR):
                 coverage._feeds[key.removeprefix(COVERAGE_CURSOR)] = decoded(key, _decode, value)
         return coverage
+
+
+def _extend(stretch: dict[int, float], start: int, end: int) -> None:
+    """Take a covered interval into the latest stretch: it goes on, reaches further back, or begins anew after a break."""
+    begun, until = next(iter(stretch.items()), (start, end))
+    if end + _BREAK < begun:
+        return
+    begun = start if start > until + _BREAK else min(begun, start)
+    stretch.clear()
+    stretch[begun] = max(until, end)

@@ -97,7 +97,7 @@ def test_a_feed_that_is_asked_rarely_and_is_well_covers_the_hour_at_every_moment
     for now in range(NOW, NOW + 3 * HOUR, 97 * SECOND):
         coverage = asked_every(seconds, now)
         assert coverage.share("github", "watched", "1h", now, late_after) == 1.0
-        shown = {labels["window"]: value for _, labels, value in coverage.rows(now, late_after)}
+        shown = {labels["window"]: value for _, labels, value in coverage.rows(now, late_after) if "window" in labels}
         assert shown["1h"] == 1.0
         assert shown["24h"] < 1.0, "only the hour leaves out what was not asked for yet"
 
@@ -153,3 +153,42 @@ def test_a_gap_counts_although_the_feed_may_be_silent_for_long() -> None:
     coverage.add(FEED, NOW - 2 * HOUR, NOW - 40 * MINUTE)
     coverage.add(FEED, NOW - 37 * MINUTE, NOW)
     assert coverage.share("github", "watched", "1h", NOW, {FEED: 2_850 * SECOND}) == pytest.approx(49 / 52)
+
+
+def test_a_feed_is_seen_since_the_latest_stretch_without_a_break_began() -> None:
+    coverage = Coverage()
+    assert coverage.since("github", "watched") is None
+    coverage.miss(FEED, NOW - 3 * HOUR, NOW - 2 * HOUR)
+    assert coverage.since("github", "watched") is None, "what was missed is not seen"
+    coverage.add(FEED, NOW - 90 * MINUTE, NOW - 80 * MINUTE)
+    coverage.add(FEED, NOW - 70 * MINUTE, NOW - 60 * MINUTE, share=0.04)
+    assert coverage.since("github", "watched") == NOW - 90 * MINUTE, "ten minutes are no break, and a sample is seen"
+    coverage.add(FEED, NOW - 49 * MINUTE, NOW - 40 * MINUTE)
+    assert coverage.since("github", "watched") == NOW - 49 * MINUTE
+    coverage.add(FEED, NOW - 2 * HOUR, NOW - 100 * MINUTE)
+    assert coverage.since("github", "watched") == NOW - 49 * MINUTE, "what is learnt about the time before the break changes nothing"
+    coverage.add(FEED, NOW - 55 * MINUTE, NOW - 49 * MINUTE)
+    assert coverage.since("github", "watched") == NOW - 55 * MINUTE, "a look that reaches further back does"
+
+
+def test_a_scope_is_seen_since_the_median_of_its_feeds_and_that_is_kept() -> None:
+    coverage = Coverage()
+    for number, minutes in enumerate((50, 40, 2)):
+        coverage.add(f"github:/orgs/{number}/events", NOW - minutes * MINUTE, NOW)
+    coverage.add("github:/events", NOW - 30 * MINUTE, NOW, share=0.04)
+    kept = {key: value for key, value in coverage.changes().items() if value is not None}
+    restored = Coverage.restore(kept)
+    for each in (coverage, restored):
+        assert each.since("github", "watched") == NOW - 40 * MINUTE
+        assert each.since("github", "all") == NOW - 30 * MINUTE
+        assert each.since("huggingface", "watched") is None
+        rows = {labels["scope"]: value for name, labels, value in each.rows(NOW) if name == "nomadwatch_covered_since_timestamp_seconds"}
+        assert rows == {"watched": (NOW - 40 * MINUTE) / 1e6, "all": (NOW - 30 * MINUTE) / 1e6}
+
+
+def test_coverage_that_was_kept_before_stretches_were_goes_on() -> None:
+    kept = {COVERAGE_CURSOR + FEED: b'{"60000000":{"59970":60000000.0},"3600000000":{"999":60000000.0},"86400000000":{"41":60000000.0}}'}
+    coverage = Coverage.restore(kept)
+    assert coverage.since("github", "watched") is None
+    coverage.add(FEED, NOW - MINUTE, NOW)
+    assert coverage.since("github", "watched") == NOW - MINUTE
