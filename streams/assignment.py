@@ -79,6 +79,11 @@ class Assignment:
         known = self._known.get(repository)
         return known.project if known is not None else None
 
+    def by_name(self, name: str) -> str | None:
+        """The project of a repository of which nothing but the name is known, or None."""
+        found = self._watchlist.find(self._platform, name)
+        return found.project if found is not None else None
+
     def meet(self, repository: int, native: int | str, name: str, at: int, artefact: str = SOFTWARE) -> str | None:
         """Learn from a name that a repository had at `at` (µs), and say whose it is."""
         found = self._find(repository, name, artefact)

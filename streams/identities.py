@@ -76,6 +76,13 @@ class Identities:
             project = self.assignment.meet(digest, native, name, at, artefact)
             if not known and project is not None:
                 self.repositories.clear()  # it may stand there under another name, as nobody's
+        return self._remember(native, name, digest, project)
+
+    def named(self, native: str, name: str) -> Repository:
+        """A repository whose id is not known, by its name alone; `native` is what stands for the id."""
+        return self._remember(native, name, self.hash_of(native), self.assignment.by_name(name))
+
+    def _remember(self, native: int | str, name: str, digest: int, project: str | None) -> Repository:
         owner = name.partition("/")[0]
         met = self.repositories[name] = Repository(native, name, digest, owner, project)
         return met

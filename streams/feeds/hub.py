@@ -14,6 +14,7 @@ import aiohttp
 import msgspec
 
 from streams.activity import HOUR, SECOND
+from streams.assignment import Assignment
 from streams.cursors import decoded
 from streams.feeds.context import Context
 from streams.feeds.find import Find, Gap
@@ -25,6 +26,7 @@ from streams.feeds.hub_letters import HubLetters
 from streams.feeds.hub_limits import LIMITS_FEED, HubLimits
 from streams.feeds.hub_listing import HubListing
 from streams.feeds.hub_looking import EARLY, REPOSITORY, HubLooking, Lookout
+from streams.feeds.hub_places import HubPlaces
 from streams.feeds.hub_popularity import HubPopularity
 from streams.feeds.hub_repository import HubRepository
 from streams.feeds.hub_shapes import FOLDERS
@@ -62,7 +64,14 @@ class HubPoller:
         self._began = clock.now()
         self._limits = HubLimits(clock.wall, cursors.get(LIMITS_FEED))
         self._client = HubClient(endpoint, token, session, self._limits, outlet, clock)
-        identities = Identities(context.actor_key, watchlist, include_bots=context.include_bots, platform=PLATFORM)
+        self._assignment = Assignment(watchlist, PLATFORM, cursors, asked=True)
+        identities = Identities(
+            context.actor_key,
+            watchlist,
+            include_bots=context.include_bots,
+            platform=PLATFORM,
+            assignment=self._assignment,
+        )
         self._activities = HubActivities(identities, context.actor_key)
         self._letters = HubLetters(context.dead_letters)
         names: dict[str, str] = {}
@@ -96,6 +105,7 @@ class HubPoller:
             self._activities,
             self._letters,
             self._watched,
+            HubPlaces(watchlist, self._client, self._activities, identities, self._watched, clock),
             self._popularity,
             self._ledgers[REPOSITORIES],
             self._put,
@@ -210,8 +220,10 @@ class HubPoller:
 
     async def _put(self, ledger: Ledger, find: Find) -> None:
         """Hand a find over; only when the broker has it, it is counted and the mark moves."""
-        find = replace(find, letters=self._letters.once(find.letters))
+        learnt = self._assignment.changes()
+        find = replace(find, letters=self._letters.once(find.letters), cursors={**find.cursors, **learnt})
         await self._outlet.put(find)
+        self._assignment.saved(learnt)
         self._letters.note(find.letters)
         ledger.note(find, self._clock.now())
 

@@ -44,7 +44,9 @@ class HubActivities:
         folder = FOLDERS[artefact]
         # The Hub itself leaves out `models/` where it has to tell a model from a dataset of the same name.
         key = listed.native or (listed.id if artefact == "model" else f"{folder}/{listed.id}")
-        return Place(artefact, f"{folder}/{listed.id}", key, self._identities.repository(key, listed.id))
+        known = listed.native is not None
+        repository = self._identities.repository(key, listed.id, 0, artefact) if known else self._identities.named(key, listed.id)
+        return Place(artefact, f"{folder}/{listed.id}", key, repository)
 
     def account(self, login: str | None, activity: str) -> Account:
         """The account of a login; of a deleted one that of this activity alone."""

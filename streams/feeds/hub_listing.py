@@ -12,6 +12,7 @@ from streams.feeds.hub_activities import HubActivities, Place
 from streams.feeds.hub_client import HubClient
 from streams.feeds.hub_letters import HubLetters
 from streams.feeds.hub_looking import Put
+from streams.feeds.hub_places import HubPlaces
 from streams.feeds.hub_popularity import HubPopularity
 from streams.feeds.hub_refusals import Refused
 from streams.feeds.hub_shapes import FOLDERS, Listed, decode_list, decode_listed, read_listed
@@ -24,10 +25,11 @@ _LIMIT: Final = "limit"
 
 @dataclass(slots=True)
 class Listing:
-    """An owner's repositories of one kind that are watched, by key, and the dead letters of the others."""
+    """An owner's repositories of one kind that are watched, by key, the names (case-folded) of all, and the dead letters."""
 
     found: dict[str, tuple[Place, Listed]] = field(default_factory=dict)
     letters: list[bytes] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
 
 
 class HubListing:
@@ -42,6 +44,7 @@ class HubListing:
         activities: HubActivities,
         letters: HubLetters,
         watched: HubWatched,
+        places: HubPlaces,
         popularity: HubPopularity,
         ledger: Ledger,
         put: Put,
@@ -51,7 +54,7 @@ class HubListing:
     ) -> None:
         self.done = asyncio.Event()
         self._client, self._activities, self._letters = client, activities, letters
-        self._watched, self._popularity = watched, popularity
+        self._watched, self._places, self._popularity = watched, places, popularity
         self._ledger, self._put, self._news = ledger, put, news
         self._clock, self._every = clock, every
 
@@ -67,11 +70,15 @@ class HubListing:
                         self._popularity.fail(owner, artefact, now)
                         continue
                     self._watched.take(owner, artefact, listing.found, now)
+                    self._places.list(owner, artefact, listing.names)
                     self._news()
                     missing = self._popularity.take(owner, artefact, listing.found, now)
                     await self._save(listing.letters)
                     for place in missing:
                         await self._ask(place)
+            await self._places.look(self._ledger.health)
+            self._tell()
+            self._news()
             self.done.set()
             await asyncio.sleep(self._clock.wait(self._every))
 
@@ -86,11 +93,19 @@ class HubListing:
                 try:
                     listed = read_listed(raw)
                     place = self._activities.place(artefact, listed)
+                    listing.names.add(listed.id.casefold())
                     if place.repository.project is not None:
                         listing.found[place.key] = place, listed
                 except DeadLetter as error:
                     listing.letters += self._letters.write(health.feed, page.address, line, error, raw)
         return listing
+
+    def _tell(self) -> None:
+        health = self._ledger.health
+        if self._watched.absent:
+            health.state = health.well = self._watched.trouble or "ok"
+        elif not self._watched.by_key and health.state == health.well:
+            health.state = health.well = "ok"
 
     async def _ask(self, place: Place) -> None:
         """Ask about a repository that is missing in a listing: it may be gone, or the listing may have left it out."""

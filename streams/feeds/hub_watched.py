@@ -74,6 +74,8 @@ class HubWatched:
 
     def __init__(self, watchlist: Watchlist, names: dict[str, str]) -> None:
         self.dropped = 0
+        # Places of the watchlist that the Hub does not have.
+        self.absent: list[str] = []
         self.by_key: dict[str, Watch] = {}
         self._names = names
         self._heap: list[tuple[int, str]] = []
@@ -140,6 +142,8 @@ class HubWatched:
         """A state in words where some cannot be looked at, or not all of them that others see."""
         failing = sum(watch.failures >= GIVEN_UP for watch in self.by_key.values())
         said = [f"failing: {failing} of {len(self.by_key)} repositories"] if failing else []
+        if self.absent:
+            said.append(f"not listed: {_some(self.absent)}; correct the name in the watchlist")
         reasons: dict[str, list[str]] = {}
         for watch in self.by_key.values():
             if watch.failures < GIVEN_UP and (reason := watch.trouble) is not None:
@@ -148,8 +152,12 @@ class HubWatched:
         return "; ".join(said) or None
 
     def reached(self) -> float:
-        """The share (0 to 1) of them that can be looked at; one that refuses some of its parts counts by the others."""
-        return 1.0 - sum(watch.missed for watch in self.by_key.values()) / len(self.by_key) if self.by_key else 1.0
+        """The share (0 to 1) of them that can be looked at; one that refuses some of its parts counts by the others.
+
+        A place of the watchlist that the Hub does not have counts as one that cannot.
+        """
+        missed = len(self.absent) + sum(watch.missed for watch in self.by_key.values())
+        return 1.0 - missed / (len(self.absent) + len(self.by_key)) if missed else 1.0
 
     def drop(self, watch: Watch, listed: Listed, now: int, reason: str | None = None) -> None:
         """A look that went by a listing gave nothing: leave it alone for a while, unless the listing has changed since."""
