@@ -5,10 +5,12 @@ from typing import Final
 
 import msgspec
 
-from streams.activity import DAY, LATEST, PLATFORMS, Activity
+from streams.activity import DAY, LATEST, PLATFORMS, Activity, hash_name
 from streams.assignment import Assignment
 from streams.errors import DeadLetter
+from streams.identities import DELETED
 from streams.payloads import UNDECODABLE, Line
+from streams.values import clean
 from streams.watchlist import Watchlist
 
 ARTEFACTS: Final = ("software", "model", "dataset", "space")
@@ -18,6 +20,9 @@ _LONGEST_TEXT: Final = 5_000
 _LONGEST_LABELS: Final = 100
 _HASHES: Final = 1 << 64
 
+# What only describes an activity; the rest says what was done, to what and when.
+_DESCRIPTIONS: Final = ("thread", "affiliation", "project", "commits", "family", "relation", "labels", "text")
+_DESCRIBING: Final = [(field.name, field.type) for field in msgspec.structs.fields(Activity) if field.name in _DESCRIPTIONS]
 _decode: Final = msgspec.json.Decoder(Activity).decode
 
 
@@ -43,7 +48,7 @@ class ActivityLines:
         try:
             activity = _decode(line)
         except UNDECODABLE:
-            activity = _without_receipt(line, received)
+            activity = _by_hand(clean(line), received)
         if not _is_sound(activity):
             raise DeadLetter("bad-activity")
         activity.ingested_at = min(activity.ingested_at, self._now)
@@ -58,18 +63,26 @@ class ActivityLines:
         return [activity]
 
 
-def _without_receipt(line: Line, received: int | None) -> Activity:
-    """The activity of a line that may lack `ingested_at` and nothing else."""
+def _by_hand(text: bytes, received: int | None) -> Activity:
+    """The activity of a cleaned text that may lack its receipt and its actor, and of which what only describes may be of any type."""
     try:
-        value = msgspec.json.decode(line)
+        value = msgspec.json.decode(text)
     except UNDECODABLE:
         raise DeadLetter("json") from None
     if not isinstance(value, dict):
         raise DeadLetter("not-an-event")
-    if "ingested_at" in value or not isinstance(value.get("occurred_at"), int):
-        raise DeadLetter("bad-activity")
+    if "ingested_at" not in value:
+        value["ingested_at"] = value.get("occurred_at") if received is None else received
+    if value.get("actor") is None:
+        # A person nobody knows: one of its own for each activity.
+        value["actor"] = hash_name(f"{DELETED}:{value.get('id')}")
+    for name, kind in _DESCRIBING:
+        try:
+            msgspec.convert(value.get(name), kind)
+        except msgspec.ValidationError:
+            del value[name]
     try:
-        return msgspec.convert({**value, "ingested_at": value["occurred_at"] if received is None else received}, Activity)
+        return msgspec.convert(value, Activity)
     except msgspec.ValidationError:
         raise DeadLetter("bad-activity") from None
 

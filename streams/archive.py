@@ -5,7 +5,7 @@ import hashlib
 import itertools
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -18,7 +18,9 @@ from streams.content import Content
 from streams.errors import DeadLetter, InputMissing, MixedIdentities
 from streams.minimised import decode_deed
 from streams.payloads import UNDECODABLE, Line, decode_event
+from streams.timeline import read_by_hand
 from streams.times import parse_time
+from streams.values import clean, is_whole, values
 
 FORMS: Final = tuple(name + packing for name in (".json", ".ndjson") for packing in ("", ".gz", ".zst"))
 ACTIVITIES: Final = tuple(".activities.ndjson" + packing for packing in ("", ".gz", ".zst"))
@@ -160,7 +162,7 @@ def _look_at(path: str) -> File:
             pass
     except OSError as error:
         raise InputMissing(f"{path}: cannot be read ({error.strerror})") from None
-    lines = itertools.islice(itertools.chain.from_iterable(content), _LOOKED_AT)
+    lines = itertools.islice(_values(content), _LOOKED_AT)
     read = _activity if name.endswith(ACTIVITIES) else _event
     dialect, first = next(filter(None, map(read, lines)), ("full", None))
     return File(path, name, content.size, "activities" if read is _activity else dialect, hour_in(name), first)
@@ -169,19 +171,33 @@ def _look_at(path: str) -> File:
 def _oldest(file: File) -> int | None:
     """The time of the oldest readable event of a file, which is read to its end."""
     read = _activity if file.dialect == "activities" else _event
-    return min((found[1] for found in map(read, itertools.chain.from_iterable(Content(file.path))) if found), default=None)
+    return min((found[1] for found in map(read, _values(Content(file.path))) if found), default=None)
+
+
+def _values(content: Content) -> Iterator[Line]:
+    """The lines of a file, and the values of those that hold several."""
+    for line in itertools.chain.from_iterable(content):
+        if is_whole(line):
+            yield line
+        else:
+            yield from values(line)
+
+
+_DIALECTS: Final[tuple[tuple[str, Callable[[Line], str]], ...]] = (
+    ("full", lambda line: decode_event(line).created_at),
+    ("minimised", lambda line: decode_deed(line).dt),
+    ("full", lambda line: read_by_hand(clean(line)).created_at),
+)
 
 
 def _event(line: Line) -> tuple[str, int] | None:
     """Dialect and time of a line, if it is an event."""
-    try:
-        return "full", parse_time(decode_event(line).created_at)
-    except (*UNDECODABLE, DeadLetter):
-        pass
-    try:
-        return "minimised", parse_time(decode_deed(line).dt)
-    except (*UNDECODABLE, DeadLetter):
-        return None
+    for dialect, read in _DIALECTS:
+        try:
+            return dialect, parse_time(read(line))
+        except (*UNDECODABLE, DeadLetter):
+            continue
+    return None
 
 
 class _Stub(msgspec.Struct):

@@ -5,16 +5,21 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from streams.doubts import Doubt, HourRead
 from streams.errors import StreamsError
 from streams.payloads import UNDECODABLE
 
 ARCHIVE: Final = "archive"
+MOST_DOUBTS: Final = 1_000
 
 T = TypeVar("T")
 
 
 class Counts(msgspec.Struct, kw_only=True):
-    """What a reading has met so far. `skipped` are blank lines and the action lines of bulk files; `dead_letters` is by reason."""
+    """What a reading has met so far. `skipped` are blank lines and the action lines of bulk files; `dead_letters` is by reason.
+
+    `doubtful` are the first `MOST_DOUBTS` hours with far fewer events than their neighbours; the ledger has all.
+    """
 
     files: int = 0
     lines: int = 0
@@ -22,6 +27,7 @@ class Counts(msgspec.Struct, kw_only=True):
     after_as_of: int = 0
     skipped: int = 0
     dead_letters: dict[str, int] = {}
+    doubtful: list[Doubt] = []
 
 
 class Cursor(msgspec.Struct, kw_only=True):
@@ -30,7 +36,8 @@ class Cursor(msgspec.Struct, kw_only=True):
     `reading` is the digest of what is read and how, `now` the moment (µs) at which it began: what was sent before and after an interruption
     must be the same bytes. `sequences` are the next batch numbers and `offsets` the ends of the partitions of `activity` as this reading
     left them. `newest` and `received` are the newest event time and receipt (µs, 0 = none), `platforms` and `intact` say of the hour being
-    read which platforms occurred and whether its files could be read whole so far.
+    read which platforms occurred and whether its files could be read whole so far, `events` how many it holds; `hours` are the ones before
+    it, as far as they are needed to judge it and each other.
     """
 
     feed: str
@@ -44,6 +51,8 @@ class Cursor(msgspec.Struct, kw_only=True):
     received: int = 0
     platforms: list[str] = []
     intact: bool = True
+    events: int = 0
+    hours: list[HourRead] = []
     counts: Counts = msgspec.field(default_factory=Counts)
     done: bool = False
 

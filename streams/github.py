@@ -13,15 +13,17 @@ from streams.payloads import (
     NOTHING,
     SHAPES,
     UNDECODABLE,
+    Event,
     EventAccount,
     Line,
     decode_event,
     decode_merged,
     decode_opened,
-    reason_of,
 )
 from streams.texts import public_text
+from streams.timeline import read_by_hand
 from streams.times import Times
+from streams.values import clean
 
 
 class GithubEvents:
@@ -44,9 +46,16 @@ class GithubEvents:
         Raises `DeadLetter` with the reason why the line cannot be measured.
         """
         try:
-            event = decode_event(line)
+            return self._activities(decode_event(line), line, received)
         except UNDECODABLE:
-            raise DeadLetter(reason_of(line)) from None
+            pass
+        except DeadLetter as letter:
+            if letter.reason != "missing-field":
+                raise
+        text = clean(line)
+        return self._activities(read_by_hand(text), text, received)
+
+    def _activities(self, event: Event, line: Line, received: int | None) -> list[Activity]:
         name = event.type
         payload = event.payload or NOTHING
         if name == "PushEvent":
@@ -64,10 +73,12 @@ class GithubEvents:
         ingested_at = received if received is not None else min(occurred_at, self._now)
         if occurred_at > ingested_at + DAY:
             raise DeadLetter("future")
-        native, login = event.actor.id, event.actor.login
-        account = self._accounts.get(native)
-        if account is None or account.login != login:
-            account = self._identities.account(native, login)
+        actor = event.actor
+        if actor is None:
+            account = self._identities.nobody(identifier)
+        else:
+            known = self._accounts.get(actor.id)
+            account = known if known is not None and known.login == actor.login else self._identities.account(actor.id, actor.login)
         repo = event.repo
         repository = self._repositories.get(repo.name)
         if repository is None or repository.native != repo.id:
@@ -92,12 +103,12 @@ class GithubEvents:
         if (kind == "issue" and action == "opened") or (kind == "discussion" and action == "created"):
             activity.text = _text(line)
         elif action == "merged":
-            opener = self._opener(line, event.actor)
+            opener = self._opener(line, actor)
             if opener is not None:
                 return [activity, _accepted(activity, opener)]
         return [activity]
 
-    def _opener(self, line: Line, actor: EventAccount) -> Account | None:
+    def _opener(self, line: Line, actor: EventAccount | None) -> Account | None:
         """Who opened the pull request that an event merges, as far as the event says so.
 
         Old payloads state it. Today's only name the repository that the commits came from: its owner is the opener where the same
@@ -111,7 +122,7 @@ class GithubEvents:
             return self._identities.account(request.user.id, request.user.login)
         fork = request.head and request.head.repo
         owner = _owner_in(fork.url) if fork and fork.url else None
-        if owner is not None and owner.casefold() == actor.login.casefold():
+        if owner is not None and actor is not None and owner.casefold() == actor.login.casefold():
             return self._identities.account(actor.id, actor.login)
         return None
 
@@ -129,6 +140,8 @@ def _owner_in(url: str) -> str | None:
 def _text(line: Line) -> str | None:
     try:
         payload = decode_opened(line).payload
+    except UnicodeDecodeError:
+        return _text(clean(line))
     except UNDECODABLE:
         return None
     opened = payload.issue or payload.discussion

@@ -11,6 +11,8 @@ from streams.errors import DeadLetter
 from streams.watchlist import Watchlist
 
 LONGEST_NAME: Final = 300
+# What stands in the place of the login of an account that is gone.
+DELETED: Final = "deleted"
 
 
 class Repository(msgspec.Struct, gc=False):
@@ -64,7 +66,7 @@ class Identities:
 
     def repository(self, native: int | str, name: str, at: int = 0, artefact: str = SOFTWARE) -> Repository:
         """Work out and remember a repository, called so at `at` (µs); a name that is none is a dead letter."""
-        if not 0 < len(name) <= LONGEST_NAME:
+        if not 0 < len(name) <= LONGEST_NAME or name == "/":
             raise DeadLetter("missing-field")
         if len(self.repositories) >= self.LIMIT:
             self.repositories.clear()
@@ -109,3 +111,9 @@ class Identities:
         bot = not self._include_bots and is_bot(login, self._platform)
         known = self.accounts[native] = Account(login, int.from_bytes(digest.digest(), "little"), bot)
         return known
+
+    def nobody(self, activity: str) -> Account:
+        """An account that is not said, or deleted: one of its own for each activity, whose id is given, so that it is counted."""
+        digest = self._account_hash.copy()
+        digest.update(f"{DELETED}:{activity}".encode())
+        return Account(DELETED, int.from_bytes(digest.digest(), "little"), False)

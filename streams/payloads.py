@@ -28,23 +28,25 @@ class EventRepository(msgspec.Struct, gc=False):
     name: str
 
 
-class _PullLink(msgspec.Struct, gc=False):
+class PullLink(msgspec.Struct, gc=False):
     """What makes an issue a pull request. In 2013 every issue had one, whose addresses were null where it was none."""
 
     html_url: str | None = ""
 
 
-class _Issue(msgspec.Struct, gc=False):
+class Issue(msgspec.Struct, gc=False):
     number: Count | None = None
-    pull_request: _PullLink | None = None
+    pull_request: PullLink | None = None
 
 
-class _PullRequest(msgspec.Struct, gc=False):
+class PullRequest(msgspec.Struct, gc=False):
     number: Count | None = None
     merged: bool | None = None
 
 
-class _Discussion(msgspec.Struct, gc=False):
+class Thread(msgspec.Struct, gc=False):
+    """A discussion."""
+
     number: Count | None = None
 
 
@@ -52,19 +54,22 @@ class Payload(msgspec.Struct, gc=False):
     action: str | None = None
     size: Count | None = None
     ref_type: str | None = None
-    issue: _Issue | None = None
-    pull_request: _PullRequest | None = None
-    discussion: _Discussion | None = None
+    issue: Issue | None = None
+    pull_request: PullRequest | None = None
+    discussion: Thread | None = None
 
 
 class Event(msgspec.Struct, gc=False):
-    """What every event of GitHub has, and of its payload what tells activities apart. `simulated` is true in generated events only."""
+    """What every event of GitHub has, and of its payload what tells activities apart.
+
+    `actor` is None where nobody is said; `simulated` is true in generated events only.
+    """
 
     id: str | int
     type: str
-    actor: EventAccount
     repo: EventRepository
     created_at: str
+    actor: EventAccount | None = None
     payload: Payload | None = None
     simulated: Any = False
 
@@ -118,7 +123,7 @@ def _needed(action: str | None) -> str:
     return action
 
 
-def _number(thread: _Issue | _Discussion | _PullRequest | None) -> int | None:
+def _number(thread: Issue | Thread | PullRequest | None) -> int | None:
     return thread.number if thread is not None else None
 
 
@@ -192,26 +197,17 @@ SHAPES: Final[dict[str, Callable[[Payload], _Shape]]] = {
 _BULK_ACTIONS: Final = ("index", "create", "update", "delete")
 
 
-def reason_of(line: Line) -> str:
-    """Why a line is no event that can be decoded: one of `errors.REASONS`.
-
-    >>> reason_of(b"{"), reason_of(b"null"), reason_of(b'{"id":"1","type":"StrikeEvent"}'), reason_of(b'{"id":"1","type":"ForkEvent"}')
-    ('json', 'not-an-event', 'unknown-type', 'missing-field')
-    """
-    try:
-        value = msgspec.json.decode(line)
-    except UNDECODABLE:
-        return "json"
-    if not is_event(value):
-        return "not-an-event"
-    if "dt" in value and isinstance(value.get("repo"), str):
-        return "mixed-identity"
-    return "missing-field" if value["type"] in SHAPES else "unknown-type"
-
-
 def is_event(value: Any) -> bool:
-    """Whether JSON is at least an object with an id and a type."""
-    return isinstance(value, dict) and type(value.get("id")) in (str, int) and isinstance(value.get("type"), str)
+    """Whether JSON is at least an object with a type and an id, or the time that stood for one before 2013."""
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+        return False
+    identifier = value.get("id")
+    return type(identifier) in (str, int) or (identifier is None and isinstance(value.get("created_at"), str))
+
+
+def is_minimised(value: dict[str, Any]) -> bool:
+    """Whether an event is one of a minimised archive, which names repositories only."""
+    return "dt" in value and isinstance(value.get("repo"), str)
 
 
 def is_bulk_action(line: Line) -> bool:

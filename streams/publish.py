@@ -14,7 +14,7 @@ from streams.archive import Plan
 from streams.cursors import ARCHIVE, Counts, Cursor, begin, decode_cursor, decoded, encode_cursor
 from streams.deliver import Delivery, Sent, read_table
 from streams.errors import OtherReplay
-from streams.sections import Breath, Letter, Options, Sections, Send, Step
+from streams.sections import Breath, Doubtful, Letter, Options, Sections, Send, Step
 from streams.survey import Survey
 from streams.topics import Topics
 
@@ -170,6 +170,8 @@ class _Sender:
                     sent.append(await self._delivery.send(self._topics.activity, partition, value))
                 case Letter(key, value):
                     sent.append(await self._delivery.send(self._topics.dead_letters, 0, value, key))
+                case Doubtful(value):
+                    sent.append(await self._delivery.send(self._topics.gaps, 0, value, ARCHIVE.encode()))
                 case Cursor():
                     await self._sections.put((sent, step))
                     sent = []

@@ -6,27 +6,33 @@ with the same numbers and content, and whoever reads the topic passes over numbe
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
 from streams.activities import ActivityLines
-from streams.activity import HOUR, MINUTE, Activity, Batch, Cover, encode_batch
+from streams.activity import HOUR, LATEST, MINUTE, Activity, Batch, Cover, encode_batch
 from streams.archive import File, Plan
 from streams.content import Content, TooLong
-from streams.cursors import ARCHIVE, Cursor, decode_cursor, encode_cursor
+from streams.cursors import ARCHIVE, MOST_DOUBTS, Cursor, decode_cursor, encode_cursor
+from streams.doubts import REASON, HourRead, judge
 from streams.errors import DeadLetter
+from streams.feeds.find import Gap, encode_gap
 from streams.github import GithubEvents
 from streams.identities import Identities
 from streams.letters import Keep, misread
 from streams.minimised import MinimisedEvents
 from streams.payloads import Line, is_bulk_action
 from streams.survey import Survey
+from streams.values import BETWEEN, clean, values
 from streams.watchlist import Watchlist
 
 SECTION: Final = 20_000
 BATCH: Final = 500
 LARGEST: Final = 4 << 20
+
+
+Read: TypeAlias = Callable[[Line, int | None], list[Activity]]
 
 
 class Reader(Protocol):
@@ -54,13 +60,20 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubtful:
+    """A record for the topic `gaps`: an hour that has far fewer events than its neighbours."""
+
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Breath:
     """A chunk of lines was read: others may have their turn. `position` is in compressed bytes of the whole plan."""
 
     position: int
 
 
-Step: TypeAlias = Send | Letter | Breath | Cursor
+Step: TypeAlias = Send | Letter | Doubtful | Breath | Cursor
 
 
 @dataclass(frozen=True)
@@ -116,7 +129,7 @@ class Sections:
         cursor = self._cursor
         hour, group = self._hours[index]
         if index == group.start and cursor.line == 0:
-            cursor.platforms, cursor.intact = [], True
+            cursor.platforms, cursor.intact, cursor.events = [], True, 0
             self._activities.platforms.clear()
             if hour is not None:
                 yield from self._mark(self._bounded(hour, index))
@@ -125,6 +138,10 @@ class Sections:
         cursor.counts.files += 1
         last = cursor.done = index + 1 == len(self._plan.files)
         ends = hour is not None and index + 1 == group.stop
+        if ends and hour is not None and cursor.events:
+            cursor.hours.append(HourRead(hour, cursor.events))
+        if ends or last:
+            yield from self._doubts(LATEST if last else hour or 0)
         covered = self._covered(hour) if ends and hour is not None else []
         if last:
             yield from self._mark(self._final(), covered, closed=True)
@@ -155,7 +172,7 @@ class Sections:
             yield Breath(before + content.position)
         if content.damage is not None:
             yield self._letter(content.damage, content.remains, number + 1, file)
-        if content.damage is not None or number == 0:
+        if content.damage is not None or number == content.blank:
             cursor.intact = False
 
     def _take(self, lines: list[Line], first: int, file: File, reader: Reader, received: int | None) -> Iterator[Step]:
@@ -167,8 +184,7 @@ class Sections:
             try:
                 found = read(line, received)
             except DeadLetter as letter:
-                yield from self._misread(letter.reason, line, number, file)
-                continue
+                found = yield from self._apart(letter.reason, line, number, file, read, received)
             for activity in found:
                 if as_of is not None and activity.occurred_at > as_of:
                     cursor.counts.after_as_of += 1
@@ -186,8 +202,27 @@ class Sections:
         cursor.newest, cursor.received = newest, latest
         cursor.counts.activities += published
         cursor.counts.lines += len(lines)
+        if file.dialect != "activities":  # which are no hour of everything, but what somebody has counted
+            cursor.events += len(lines)
         if published and not reader.platforms.issubset(cursor.platforms):
             cursor.platforms = sorted(reader.platforms.union(cursor.platforms))
+
+    def _apart(
+        self, reason: str, line: Line, number: int, file: File, read: Read, received: int | None
+    ) -> Generator[Step, None, list[Activity]]:
+        """What a line holds that is no single event: perhaps several. What cannot be measured of it is put aside."""
+        parts = values(line) if reason == "json" and not isinstance(line, TooLong) else []
+        if len(parts) < 2:
+            yield from self._misread(reason, line, number, file)
+            return []
+        found: list[Activity] = []
+        self._cursor.events += len(parts) - 1
+        for part in parts:
+            try:
+                found += read(part, received)
+            except DeadLetter as letter:
+                yield from self._misread(letter.reason, part, number, file)
+        return found
 
     def _batch(
         self, partition: int, complete_to: int | None = None, covered: list[Cover] | None = None, *, closed: bool = False
@@ -250,11 +285,20 @@ class Sections:
         end = self._bounded(hour + HOUR, len(self._plan.files))
         return [Cover(platform, hour, end) for platform in self._cursor.platforms if self._cursor.intact and end > hour]
 
+    def _doubts(self, until: int) -> Iterator[Doubtful]:
+        """Judge the hours whose neighbours have been read, as far as they are asked for; what is doubted goes to the ledger."""
+        counts, as_of = self._cursor.counts, self._options.as_of
+        for found in judge(self._cursor.hours, until):
+            if as_of is None or found.hour <= as_of:
+                counts.doubtful = [*counts.doubtful, found][:MOST_DOUBTS]
+                yield Doubtful(encode_gap(Gap(feed=ARCHIVE, start=found.hour, end=found.hour + HOUR, reason=REASON)))
+
     def _misread(self, reason: str, line: Line, number: int, file: File) -> Iterator[Step]:
         if isinstance(line, TooLong):
             reason = "too-long"
-        elif not bytes(line).strip() or (reason == "not-an-event" and is_bulk_action(line)):
+        elif not clean(line).strip(BETWEEN) or (reason == "not-an-event" and is_bulk_action(line)):
             self._cursor.counts.skipped += 1
+            self._cursor.events -= 1
             return
         yield self._letter(reason, bytes(line), number, file)
 

@@ -6,6 +6,7 @@ project in one reading, the ids have to be known first. This unpacks every file 
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -15,8 +16,10 @@ from streams.archive import File, Plan
 from streams.assignment import Assignment
 from streams.content import Content
 from streams.errors import DeadLetter
-from streams.payloads import UNDECODABLE, EventRepository, Line
+from streams.payloads import UNDECODABLE, Event, EventRepository, Line
+from streams.timeline import read_by_hand
 from streams.times import Times
+from streams.values import values
 from streams.watchlist import Watchlist
 
 _MOST_NAMES: Final = 1_000_000
@@ -89,28 +92,46 @@ class Survey:
                 continue
             try:
                 event = _decode_event(line)
-                at = self._times[event.created_at]
-            except (*UNDECODABLE, DeadLetter):
+            except UNDECODABLE:
+                self._by_hand(line)
                 continue
-            native, name = event.repo.id, event.repo.name
-            if at > self._until:
-                continue
-            project = self.assignments["github"].meet(hash_name(f"github:{native}"), native, name, at)
-            if begin is not None and project is None:
+            if self._is_nobodys(event) and begin is not None:
                 if len(nobodys) >= _MOST_NAMES:
                     nobodys.clear()
                 nobodys.add(begin[1])
 
+    def _by_hand(self, line: Line) -> None:
+        """What the reading will find in a line that is no event as they usually are, or several."""
+        for value in values(line):
+            try:
+                self._is_nobodys(_decode_event(value))
+            except UNDECODABLE:
+                with suppress(DeadLetter):
+                    self._is_nobodys(read_by_hand(value))
+
+    def _is_nobodys(self, event: _Event | Event) -> bool:
+        """Learn from an event; whether its repository under its name is no project's."""
+        try:
+            at = self._times[event.created_at]
+        except DeadLetter:
+            return False
+        native, name = event.repo.id, event.repo.name
+        return at <= self._until and self.assignments["github"].meet(hash_name(f"github:{native}"), native, name, at) is None
+
     def _activities(self, lines: Iterable[Line]) -> None:
         for line in lines:
             try:
-                activity = _decode_activity(line)
+                self._activity(_decode_activity(line))
             except UNDECODABLE:
-                continue
-            assignment = self.assignments.get(activity.platform)
-            if assignment is None or activity.occurred_at > self._until:
-                continue
-            if activity.project in self._projects:
-                assignment.accept(activity.repo_id, activity.repo, activity.occurred_at, activity.project, activity.artefact)
-            else:
-                assignment.meet(activity.repo_id, "", activity.repo, activity.occurred_at, activity.artefact)
+                for value in values(line):
+                    with suppress(*UNDECODABLE):
+                        self._activity(_decode_activity(value))
+
+    def _activity(self, activity: _Activity) -> None:
+        assignment = self.assignments.get(activity.platform)
+        if assignment is None or activity.occurred_at > self._until:
+            return
+        if activity.project in self._projects:
+            assignment.accept(activity.repo_id, activity.repo, activity.occurred_at, activity.project, activity.artefact)
+        else:
+            assignment.meet(activity.repo_id, "", activity.repo, activity.occurred_at, activity.artefact)

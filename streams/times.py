@@ -6,6 +6,7 @@ from typing import Final
 from streams.errors import DeadLetter
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_TIMELINE: Final = "%Y/%m/%d %H:%M:%S %z"
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
@@ -14,11 +15,13 @@ def parse_time(text: str) -> int:
 
     >>> parse_time("2015-02-22T22:00:00Z"), parse_time("2012-03-10T22:00:00-08:00")
     (1424642400000000, 1331445600000000)
+    >>> parse_time("2012/03/10 22:00:00 -0800")  # as the timeline wrote it
+    1331445600000000
     >>> parse_time("2015-02-01T00:00:00.00001Z") - parse_time("2015-02-01T00:00:00+00:00")
     10
     """
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.strptime(text, _TIMELINE) if text[4:5] == "/" else datetime.fromisoformat(text)
     except ValueError:
         raise DeadLetter("bad-time") from None
     if moment.tzinfo is None or moment < _EPOCH:

@@ -17,12 +17,16 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `reason`: `overflow` (more happened between two polls than a feed holds), `stale` (it showed old pages), `limited` (the server's ban or
     a spent quota), `failed` (it did not answer), `down` (the station did not run), `quota` (the budget was too small to look in time).
+    The feed `archive` of a replay has one reason of its own: `hour_doubtful` (far fewer events than in the hours around it).
     """
 
     feed: str
     start: int
     end: int
     reason: str
+
+
+encode_gap: Final = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

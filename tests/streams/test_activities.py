@@ -64,6 +64,18 @@ def test_under_the_default_watchlist_a_simulated_activity_keeps_its_project() ->
     assert project(WATCHLIST, simulated=True) is None, "a list of one's own says all that is watched"
 
 
+def test_a_line_without_an_actor_was_done_by_a_person_nobody_knows() -> None:
+    one, same, other = read(line(without=("actor",))), read(line(actor=None)), read(line(actor=None, id="another"))
+    assert one == same
+    assert len({one.actor, other.actor, LIKE.actor}) == 3
+
+
+def test_what_only_describes_may_be_of_any_type_and_is_unknown_then() -> None:
+    odd = read(line(text=5, labels="bug", thread="7", commits="two", family=[], project={}, affiliation=3, extra=[{}]))
+    assert odd == read(line(without=("project",)))
+    assert read(line(text="?").replace(b'"?"', b'"half a pair \\ud83d"')).text == "half a pair \ufffd"
+
+
 def test_bots_become_people_when_asked() -> None:
     assert read(line(), include_bots=True).bot is False
 
@@ -81,7 +93,7 @@ def test_platforms_that_occurred_are_remembered() -> None:
         (b"{", "json"),
         (b'"text"', "not-an-event"),
         (b"{}", "bad-activity"),
-        (line(without=("actor",)), "bad-activity"),
+        (line(without=("kind",)), "bad-activity"),
         (line(platform="sourcehut"), "bad-activity"),
         (line(artefact="cake"), "bad-activity"),
         (line(affiliation="friend"), "bad-activity"),

@@ -9,7 +9,8 @@ from streams.activity import Activity, feature_of, hash_name
 from streams.errors import DeadLetter
 from streams.github import GithubEvents
 from streams.identities import Identities
-from streams.payloads import reason_of
+from streams.payloads import decode_event
+from streams.timeline import read_by_hand
 from tests.simulator.recorded import recorded_events
 from tests.streams.made import KEY, NOW, WATCHLIST, event
 
@@ -199,7 +200,7 @@ def test_a_null_or_absent_payload_is_enough_where_nothing_is_needed_of_it() -> N
     [
         (b"\x00\x01garbage", "json"),
         (b'{"id":"1"', "json"),
-        (b'{"id":"\xff"}', "json"),
+        (b'{"id":"\xff"}', "not-an-event"),
         (b"[" * 100_000, "json"),
         (None, "not-an-event"),
         ([], "not-an-event"),
@@ -212,10 +213,9 @@ def test_a_null_or_absent_payload_is_enough_where_nothing_is_needed_of_it() -> N
         (event("StrikeEvent"), "unknown-type"),
         ({"id": "1", "type": "TeamAddEvent"}, "unknown-type"),
         ({"id": "1", "type": "PushEvent"}, "missing-field"),
-        (event(actor=None), "missing-field"),
-        (event(actor={"id": 1}), "missing-field"),
         (event(repo={"id": 1, "name": ""}), "missing-field"),
-        (event(payload={"size": -1}), "missing-field"),
+        (event(repo={"id": 1, "name": "/"}), "missing-field"),
+        (event(created_at=1_714_557_600), "missing-field"),
         (event("IssuesEvent", payload={"issue": ISSUE}), "missing-field"),
         (event("IssueCommentEvent", payload={"action": "created"}), "missing-field"),
         (event("CreateEvent", payload={"ref_type": "moon"}), "missing-field"),
@@ -228,6 +228,139 @@ def test_a_null_or_absent_payload_is_enough_where_nothing_is_needed_of_it() -> N
 )
 def test_what_cannot_be_measured_says_why(value: Any, expected: str) -> None:
     assert reason(value) == expected
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"payload": {"size": "three"}},
+        {"payload": {"size": -1}},
+        {"payload": [1, 2]},
+        {"payload": {"issue": "none", "pull_request": 7, "ref_type": {}}},
+        {"public": "yes", "org": [], "extra": {"deep": [None]}},
+        {"actor": {"id": 7, "login": None}},
+        {"actor": {"id": 7}},
+        {"actor": {"id": 7, "login": ["ada"]}},
+    ],
+)
+def test_a_field_that_does_not_say_what_was_done_may_be_anything(odd: dict[str, Any]) -> None:
+    assert read({**event(), **odd}) == read(event())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"\\ud83d alone"',
+        '"the low half \\ude00"',
+        '"\\\\ud83d \\ud83d\\ude00 \\ud83d\\ud83d"',
+        '"not UTF-8 \udcff\udc80"',
+        '"a zero \0 and a bell \a"',
+        '"a tab \t"',
+    ],
+)
+@pytest.mark.parametrize("place", ["comment", "title", "login"])
+def test_a_character_that_is_none_costs_itself(text: str, place: str) -> None:
+    def line(odd: str) -> bytes:
+        issue = f'{{"number":5,"title":{odd if place == "title" else chr(34) * 2},"body":""}}'
+        payload = f'{{"action":"opened","issue":{issue},"comment":{{"body":{odd if place == "comment" else 0}}}}}'
+        whole = json.dumps(event("IssuesEvent", payload="?", actor={"id": 7, "login": "!"})).replace('"?"', payload)
+        return whole.replace('"!"', odd if place == "login" else '"ada"').encode(errors="surrogateescape")
+
+    [odd], [plain] = read(line(text)), read(line('""'))
+    odd.text = plain.text = None
+    assert odd == plain
+
+
+@pytest.mark.parametrize("actor", [None, ..., {}, {"id": None, "login": None}, {"login": ""}, [], 3])
+def test_without_an_actor_it_was_done_by_a_person_nobody_knows(actor: Any) -> None:
+    def without(number: int) -> dict[str, Any]:
+        return {name: value for name, value in event(number=number, actor=actor).items() if value is not ...}
+
+    [one], [other] = read(without(1)), read(without(2))
+    assert one.actor == hash_name("github:deleted:github:PushEvent:1", KEY)
+    assert (one.bot, one.repo, one.kind) == (False, "allenai/OLMo", "push")
+    assert other.actor not in (one.actor, read(event())[0].actor)
+
+
+def test_who_has_no_id_is_known_by_login_whatever_its_letter_case() -> None:
+    [one], [same] = read(event(actor={"login": "Ada"})), read(event(actor="ada", actor_attributes={"login": "ada", "type": "User"}))
+    assert one.actor == same.actor == hash_name("github:@ada", KEY)
+    [robot] = read(event(actor={"login": "dependabot[bot]"}))
+    assert robot.bot is True
+
+
+def test_a_merge_by_nobody_is_a_merge() -> None:
+    fork = {"repo": {"url": "https://api.github.com/repos/ada/OLMo"}}
+    merge = event("PullRequestEvent", payload={"action": "merged", "pull_request": {"number": 6, "head": fork}}, actor=None)
+    assert [activity.action for activity in read(merge)] == ["merged"]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"repo": {"id": 42, "name": "/"}, "payload": {"repo": "allenai/OLMo"}},
+        {"repo": {"id": 42, "name": "", "url": "https://api.github.com/repos/allenai/OLMo"}},
+        {"repo": None, "repository": {"id": 42, "name": "OLMo", "owner": "allenai", "organization": "allenai"}},
+        {"repo": ..., "repository": {"id": 42, "name": "OLMo", "owner": {"login": "allenai"}}},
+        {"repo": ..., "repository": {"id": 42, "url": "https://github.com/allenai/OLMo"}},
+        {"repo": ..., "repository": {"id": 42}, "url": "https://github.com/allenai/OLMo/compare/a...b"},
+    ],
+)
+def test_a_repository_is_found_wherever_its_name_stands(place: dict[str, Any]) -> None:
+    plain = {name: value for name, value in {**event(), **place}.items() if value is not ...}
+    assert read(plain) == read(event())
+
+
+def test_a_repository_without_an_id_is_known_by_its_name_whatever_its_letter_case() -> None:
+    [one], [same] = read(event(repo={"name": "allenai/OLMo"})), read(event(repo={"name": "AllenAI/olmo"}))
+    assert one.repo_id == same.repo_id == hash_name("github:allenai/olmo")
+    assert (one.repo, one.project) == ("allenai/OLMo", "olmo")
+
+
+def test_an_event_without_an_id_is_the_same_as_itself_and_as_no_other() -> None:
+    def ids(**changes: Any) -> str:
+        fields = event(**changes)
+        del fields["id"]
+        return read(dict(reversed(fields.items())))[0].id
+
+    assert ids() == ids()
+    assert len({ids(), ids(payload={"size": 1}), ids(created_at="2024-05-01T10:00:01Z"), ids(actor={"id": 8, "login": "b"})}) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "more", "kind", "action", "thread"),
+    [
+        ("IssuesEvent", {"number": 12, "issue": 959, "action": "opened"}, {}, "issue", "opened", 12),
+        ("IssuesEvent", {"issue": 959, "action": "closed"}, {"url": "https://github.com/o/r/issues/12"}, "issue", "closed", 12),
+        ("IssueCommentEvent", {"issue_id": 959, "comment_id": 77}, {}, "issue_comment", "created", None),
+        ("IssueCommentEvent", {"issue": 959}, {"url": "https://github.com/o/r/issues/12#issuecomment-77"}, "issue_comment", "created", 12),
+        ("IssueCommentEvent", {"comment_id": 7}, {"url": "https://github.com/o/r/pull/6#c7"}, "pull_request_comment", "created", 6),
+        ("CommitCommentEvent", {"comment_id": 5}, {}, "commit_comment", "created", None),
+        ("PullRequestReviewCommentEvent", {"comment": {"id": 5}}, {}, "review_comment", "created", None),
+        ("PullRequestEvent", {"number": 1, "action": "opened", "pull_request": 2}, {}, "pull_request", "opened", 1),
+        ("PullRequestEvent", {"number": 1, "action": "closed", "pull_request": {"merged": True}}, {}, "pull_request", "merged", 1),
+        ("CreateEvent", {"name": "r", "object": "branch", "object_name": "master"}, {}, "branch", "created", None),
+        ("CreateEvent", {"name": "r", "object": "repository", "object_name": None}, {}, "repository", "created", None),
+        ("DeleteEvent", {"object": "tag"}, {}, "tag", "deleted", None),
+        ("WatchEvent", {"action": "started"}, {}, "star", "started", None),
+        ("ForkEvent", {"fork": "ada/r", "forkee": 55}, {}, "fork", "forked", None),
+        ("GollumEvent", {"title": "Home", "action": "created"}, {}, "wiki", None, None),
+        ("PushEvent", {"shas": [["a" * 40, "m@example.org", "text", "name"]], "size": 1}, {}, "push", None, None),
+    ],
+)
+def test_payloads_of_the_timeline_mean_what_they_mean_today(
+    name: str, payload: Any, more: dict[str, Any], kind: str, action: str | None, thread: int | None
+) -> None:
+    shape = {"repository": {"id": 42, "name": "OLMo", "owner": "allenai"}, "actor": "ada", "actor_attributes": {"login": "ada"}, **more}
+    line = {"type": name, "payload": payload, "public": True, "created_at": "2013-08-05T20:02:01-07:00", **shape}
+    [activity] = read(line)
+    assert (activity.kind, activity.action, activity.thread) == (kind, action, thread)
+    assert (activity.repo, activity.occurred_at) == ("allenai/OLMo", 1_375_758_121_000_000)
+
+
+def test_the_first_years_write_times_with_slashes() -> None:
+    assert read(event(created_at="2012/03/10 22:00:00 -0800"))[0].occurred_at == 1_331_445_600_000_000
+    assert reason(event(created_at="2012/03/10 22:00:00")) == "bad-time"
 
 
 def test_ancient_stamps_are_measured_and_the_last_moment_of_tomorrow_too() -> None:
@@ -263,6 +396,13 @@ RECORDED = {
 
 
 @pytest.mark.parametrize("name", RECORDED)
+def test_what_is_read_by_hand_is_what_the_typed_decoder_reads(name: str) -> None:
+    for row in recorded_events(name):
+        text = json.dumps(row).encode()
+        assert reader()._activities(read_by_hand(text), text, None) == reader()._activities(decode_event(text), text, None)
+
+
+@pytest.mark.parametrize("name", RECORDED)
 def test_every_recorded_event_of_every_era_is_measured(name: str) -> None:
     rows = recorded_events(name)
     found = [activity for row in rows for activity in read(row, received=None)]
@@ -294,4 +434,4 @@ def test_todays_recorded_events_read_as_they_should() -> None:
 
 
 def test_recorded_pages_of_issues_are_no_events() -> None:
-    assert reason_of(b'{"id": 388089021, "number": 71, "title": "Timestamp"}') == "not-an-event"
+    assert reason(b'{"id": 388089021, "number": 71, "title": "Timestamp"}') == "not-an-event"

@@ -54,6 +54,16 @@ def test_the_two_recorded_hours_mean_what_a_plain_count_of_their_lines_says() ->
     assert len({activity.actor for activity in found}) == len({json.loads(line)["actor"].casefold() for line in lines})
 
 
+def test_a_person_nobody_knows_and_an_odd_number_of_commits_cost_no_activity() -> None:
+    [one], [other] = read(deed(actor=None)), read({name: value for name, value in deed(id="2").items() if name != "actor"})
+    assert one.actor == hash_name("github:deleted:github:PushEvent:1", KEY)
+    assert one.actor != other.actor
+    assert read(deed(actor=5)) == read(deed(actor=None))
+    [odd] = read(deed(commits="many", note=[1]))
+    assert (odd.kind, odd.commits) == ("push", None)
+    assert read(json.dumps(deed(note="?")).replace('"?"', '"\\ud83d"').encode()) == read(deed())
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [

@@ -15,7 +15,7 @@ from streams.activity import HOUR, MINUTE, Cover, partition_of
 from streams.archive import plan
 from streams.cursors import Cursor, begin, decode_cursor, encode_cursor
 from streams.errors import REASONS
-from streams.sections import Breath, Letter, Sections, Send, Step
+from streams.sections import Breath, Doubtful, Letter, Sections, Send, Step
 from tests.simulator.recorded import recorded
 from tests.streams.made import (
     KEY,
@@ -291,6 +291,107 @@ def test_blank_lines_and_the_actions_of_bulk_files_are_passed_over_and_counted(t
     write(tmp_path / "a.json", [b'{"index":{"_index":"x"}}', event(), b"", b" \r", b'{"create":{}}', event(number=2)])
     counts = last_cursor(read_all([tmp_path])).counts
     assert (counts.lines, counts.activities, counts.skipped, counts.dead_letters) == (6, 2, 4, {})
+
+
+def test_events_without_a_line_break_between_them_are_measured_each(tmp_path: Path) -> None:
+    rows = [json.dumps(row).encode() for row in pushes(40)]
+    (tmp_path / "2024-05-01-10.json").write_bytes(b"".join(rows[:20]) + b"\n" + rows[20] + rows[21] + b"\n" + b"".join(rows[22:]))
+    (tmp_path / "2024-05-01-11.json.gz").write_bytes(gzip.compress(b"".join(json.dumps(row).encode() for row in pushes(30, first=50))))
+    steps = read_all([tmp_path])
+    assert len({activity.id for activity in activities(steps)}) == len(activities(steps)) == 70
+    assert letters(steps) == []
+    assert {cover.start for _, batch in batches(steps) for cover in batch.covered} == {TEN, ELEVEN}
+
+
+def test_what_is_bad_between_events_of_one_line_costs_itself(tmp_path: Path) -> None:
+    first, second, third = (json.dumps(row).encode() for row in pushes(3))
+    write(tmp_path / "2024-05-01-10.json", [b"", first + b"nonsense" + second + b'{"id":"9"}' + third])
+    steps = read_all([tmp_path])
+    assert len(activities(steps)) == 3
+    found = [(letter["line"], letter["reason"], base64.b64decode(letter["raw"])) for letter in letters(steps)]
+    assert found == [(2, "json", b"nonsense"), (2, "not-an-event", b'{"id":"9"}')]
+
+
+@pytest.mark.parametrize("separator", [b"", b"\n"])
+@pytest.mark.parametrize("name", ["2024-05-01-10.json", "2024-05-01-10.json.gz"])
+def test_a_text_that_ends_in_the_middle_of_its_last_event_is_torn_packed_or_not(tmp_path: Path, separator: bytes, name: str) -> None:
+    text = separator.join(json.dumps(row).encode() for row in pushes(500))[:-60]
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else text)
+    steps = read_all([tmp_path])
+    assert (len(activities(steps)), [letter["reason"] for letter in letters(steps)]) == (499, ["truncated"])
+    assert all(not batch.covered for _, batch in batches(steps))
+
+
+@pytest.mark.parametrize("content", [b"\n\n \n", bytes(5_000), b"[]", b"\xef\xbb\xbf\n", gzip.compress(bytes(100_000))])
+def test_an_hour_in_which_nothing_stands_is_not_covered_and_holds_nothing_bad(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "2024-05-01-10.json").write_bytes(content)
+    steps = read_all([tmp_path])
+    assert letters(steps) == activities(steps) == []
+    assert all(not batch.covered for _, batch in batches(steps))
+
+
+def hours(folder: Path, counts: dict[int, int]) -> Path:
+    """Archive hours of a day with so many pushes each."""
+    for hour, count in counts.items():
+        write(folder / f"2024-05-01-{hour}.json.gz", pushes(count, first=10_000 * hour, hour=f"2024-05-01T{hour:02}"))
+    return folder
+
+
+def doubts(steps: list[Step]) -> list[tuple[int, int, int]]:
+    """Hour of the day, events, and what is usual, of each doubt; the ledger must say the same."""
+    found = last_cursor(steps).counts.doubtful
+    rows = [json.loads(step.value) for step in steps if isinstance(step, Doubtful)]
+    assert rows == [{"feed": "archive", "start": one.hour, "end": one.hour + HOUR, "reason": "hour_doubtful"} for one in found]
+    return [((one.hour - NINE) // HOUR + 9, one.events, one.usual) for one in found]
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ({9: 400, 10: 100, 11: 420}, [(10, 100, 410)]),
+        ({9: 400, 10: 410, 11: 390, 12: 405, 13: 39}, [(13, 39, 405)]),
+        ({9: 40, 10: 400, 11: 420}, [(9, 40, 410)]),
+        ({9: 400, 10: 40, 11: 41, 12: 400, 13: 410}, [(10, 40, 400), (11, 41, 400)]),
+        ({9: 400, 10: 200, 11: 420, 12: 300}, []),
+        ({9: 12, 10: 3, 11: 11}, []),
+        ({9: 400, 16: 4}, []),
+        ({9: 4}, []),
+        ({}, []),
+    ],
+)
+def test_an_hour_with_far_fewer_events_than_its_neighbours_is_doubted(
+    tmp_path: Path, counts: dict[int, int], expected: list[tuple[int, int, int]]
+) -> None:
+    write(tmp_path / "something.json", [event()])
+    steps = read_all([hours(tmp_path, counts)])
+    assert doubts(steps) == expected
+
+
+def test_a_doubt_counts_events_however_they_are_separated_and_the_parts_of_an_hour_together(tmp_path: Path) -> None:
+    hours(tmp_path, {9: 400, 11: 400})
+    (tmp_path / "2024-05-01-10.json").write_bytes(b"".join(json.dumps(row).encode() for row in pushes(250)) + b"\n" * 300)
+    write(tmp_path / "2024-05-01-10.part2.json", pushes(50, first=300))
+    write(tmp_path / "2024-05-01-10.activities.ndjson", [LIKE])
+    assert doubts(read_all([tmp_path])) == []
+    (tmp_path / "2024-05-01-10.json").write_bytes(b"\n" * 300)
+    assert doubts(read_all([tmp_path])) == [(10, 50, 400)]
+
+
+def test_a_reading_that_goes_on_doubts_the_same_hours(tmp_path: Path) -> None:
+    reading = start([hours(tmp_path, {9: 300, 10: 31, 11: 320, 12: 310, 13: 12, 14: 333})])
+    whole = records(list(reading))
+    planned = plan([str(tmp_path)])
+    for place in [place for place, step in enumerate(whole) if isinstance(step, Cursor)]:
+        cursor = whole[place]
+        assert isinstance(cursor, Cursor)
+        assert records(list(Sections(planned, decode_cursor(encode_cursor(cursor)), KEY, OPTIONS))) == whole[place + 1 :]
+    assert doubts(whole) == [(10, 31, 305), (13, 12, 315)]
+    assert len(last_cursor(whole).hours) <= 7
+
+
+def test_hours_behind_the_asked_end_are_not_doubted(tmp_path: Path) -> None:
+    folder = hours(tmp_path, {9: 400, 10: 100, 11: 420, 12: 100, 13: 400})
+    assert [hour for hour, *_ in doubts(read_all([folder], replace(OPTIONS, as_of=ELEVEN)))] == [10]
 
 
 def test_bots_are_people_when_asked(tmp_path: Path) -> None:

@@ -99,3 +99,17 @@ def test_a_survey_is_gone_through_once(tmp_path: Path) -> None:
     survey = Survey(plan([str(path)]), Watchlist([Project("tool", github=("new-org/tool",))]))
     assert len(list(survey)) >= 1
     assert list(survey) == []
+
+
+def test_a_move_is_found_in_events_without_a_line_break_between_them_and_in_those_of_the_timeline(tmp_path: Path) -> None:
+    def together(*rows: dict[str, Any]) -> bytes:
+        return b"".join(json.dumps(row).encode() for row in rows)
+
+    assert watched(tmp_path, [together(*MOVED)], "third/name") == [("1", "old-org/tool"), ("3", "new-org/tool"), ("4", "Third/Name")]
+    old = push(1, 77, "tool")
+    old["repository"] = {**old.pop("repo"), "owner": "old-org"}
+    assert watched(tmp_path, [old, together(*MOVED[1:])], "third/name") == [
+        ("1", "old-org/tool"),
+        ("3", "new-org/tool"),
+        ("4", "Third/Name"),
+    ]
