@@ -1,5 +1,6 @@
 """Opening compressed batches, bounded: a small request must not become a large one."""
 
+import struct
 import zlib
 from typing import Final
 
@@ -7,36 +8,75 @@ from broker.bulk import Buffer
 from broker.errors import Code, Refused
 
 CODECS: Final = {0: "none", 1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
+_XERIAL: Final = b"\x82SNAPPY\0"
+_XERIAL_HEAD: Final = 16
+_SMALLEST_LIMIT: Final = 1 << 16
 
-# lz4 and snappy cannot be stopped half-way; they expand 255 times at most, in practice below 16.
-_UNSTOPPABLE: Final = 16
 
-
-def decompress(codec: int, data: Buffer, limit: int) -> bytes:
-    """At most `limit` bytes; raises Refused for what is longer or cannot be read."""
+def decompress(codec: int, data: Buffer, limit: int) -> Buffer:
+    """At most `limit` bytes. Raises Refused for what is longer or cannot be read."""
     name = CODECS[codec]
     try:
-        if name == "gzip":
-            return _gunzip(data, limit)
-        if name == "zstd":
-            import zstandard
-
-            with zstandard.ZstdDecompressor().stream_reader(data) as reader:
-                return reader.read(limit)
-        if len(data) <= limit // _UNSTOPPABLE:
-            from aiokafka.codec import lz4_decode, snappy_decode
-
-            return bytes((snappy_decode if name == "snappy" else lz4_decode)(bytes(data)))
+        return {"gzip": _gunzip, "zstd": _unzstd, "lz4": _unlz4, "snappy": _unsnappy}[name](data, limit)
     except Refused:
         raise
     except Exception as error:  # noqa: BLE001 - each codec has its own errors; all mean that the bytes are not in this format
-        raise Refused(Code.INVALID_RECORD, f"cannot decompress: {error}") from None
-    raise Refused(Code.MESSAGE_TOO_LARGE, f"a batch in {name} is too large for a compacted topic")
+        raise Refused(Code.CORRUPT_MESSAGE, f"the records of a batch are no {name}: {error}") from None
 
 
-def _gunzip(data: Buffer, limit: int) -> bytes:
+def _too_long(limit: int) -> Refused:
+    return Refused(Code.MESSAGE_TOO_LARGE, f"a batch decompresses to more than {limit} bytes")
+
+
+def _gunzip(data: Buffer, limit: int) -> Buffer:
     decompressor = zlib.decompressobj(31)
     opened = decompressor.decompress(data, limit)
     if decompressor.unconsumed_tail:
-        raise Refused(Code.MESSAGE_TOO_LARGE, f"decompresses to more than {limit} bytes")
+        raise _too_long(limit)
+    if not decompressor.eof or decompressor.unused_data:
+        raise ValueError("it does not end where the batch ends")
     return opened
+
+
+def _unzstd(data: Buffer, limit: int) -> Buffer:
+    import zstandard
+
+    with zstandard.ZstdDecompressor(max_window_size=max(limit, _SMALLEST_LIMIT)).stream_reader(data) as reader:
+        opened = reader.read(limit + 1)
+    if len(opened) > limit:
+        raise _too_long(limit)
+    return opened
+
+
+def _unlz4(data: Buffer, limit: int) -> Buffer:
+    import cramjam
+
+    opened = bytearray(limit)
+    try:
+        size = cramjam.lz4.decompress_into(data, opened)
+    except cramjam.DecompressionError as error:
+        if "whole buffer" in str(error):
+            raise _too_long(limit) from None
+        raise
+    return memoryview(opened)[:size]
+
+
+def _unsnappy(data: Buffer, limit: int) -> Buffer:
+    """Raw, or in the blocks of xerial's library: a head of 16 bytes, then length int32 and raw snappy again and again."""
+    import cramjam
+
+    if bytes(data[: len(_XERIAL)]) != _XERIAL:
+        blocks = [data]
+    else:
+        blocks, position = [], _XERIAL_HEAD
+        while position < len(data):
+            (length,) = struct.unpack_from(">i", data, position)
+            position += 4
+            if not 0 < length <= len(data) - position:
+                raise ValueError("a block is cut short")
+            blocks.append(data[position : position + length])
+            position += length
+    # Snappy says its length at its start.
+    if sum(cramjam.snappy.decompress_raw_len(block) for block in blocks) > limit:
+        raise _too_long(limit)
+    return b"".join([bytes(cramjam.snappy.decompress_raw(block)) for block in blocks])

@@ -1,5 +1,6 @@
 """The settings of a topic: Kafka's names, defaults and units, of those that our clients set."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
@@ -8,37 +9,63 @@ from broker.errors import Code, Refused
 DAY_MS: Final = 86_400_000
 
 
+LONGEST: Final = (1 << 63) - 1
+MOST_PARTITIONS: Final = 1000
+MOST_PRODUCE_BYTES: Final = 32 << 20
+_LARGEST_INT: Final = (1 << 31) - 1
+
+
 class Setting(NamedTuple):
-    """Its default, and what a value must be (ValueError counts as no)."""
+    """Its default, which values it can have, and these in words."""
 
     default: str
     valid: Callable[[str], bool]
+    values: str
 
 
-def _at_least(least: int) -> Callable[[str], bool]:
-    return lambda value: int(value) >= least
+def _whole(least: int, most: int = LONGEST) -> tuple[Callable[[str], bool], str]:
+    """A whole number in plain decimal digits, as Kafka reads it; what is larger would not fit into the log's columns."""
+
+    def valid(value: str) -> bool:
+        return re.fullmatch(r"-?[0-9]{1,19}", value) is not None and least <= int(value) <= most
+
+    return valid, f"a whole number from {least} to {most}"
 
 
-def _only(expected: str) -> Callable[[str], bool]:
-    return lambda value: value == expected
+def _only(expected: str) -> tuple[Callable[[str], bool], str]:
+    return (lambda value: value == expected), f"{expected} only"
+
+
+def _share(value: str) -> bool:
+    return re.fullmatch(r"[0-9]{0,3}\.?[0-9]{1,19}", value) is not None and 0 <= float(value) <= 1
 
 
 SETTINGS: Final[dict[str, Setting]] = {
-    "cleanup.policy": Setting("delete", lambda value: set(value.split(",")) <= {"compact", "delete"}),
-    "retention.ms": Setting(str(7 * DAY_MS), _at_least(-1)),
-    "retention.bytes": Setting("-1", _at_least(-1)),
-    "min.compaction.lag.ms": Setting("0", _at_least(0)),
-    "delete.retention.ms": Setting(str(DAY_MS), _at_least(0)),
-    "max.message.bytes": Setting("1048588", _at_least(0)),
+    "cleanup.policy": Setting("delete", lambda value: set(value.split(",")) <= {"compact", "delete"}, "compact, delete, or both"),
+    "retention.ms": Setting(str(7 * DAY_MS), *_whole(-1)),
+    "retention.bytes": Setting("-1", *_whole(-1)),
+    "min.compaction.lag.ms": Setting("0", *_whole(0)),
+    "delete.retention.ms": Setting(str(DAY_MS), *_whole(0)),
+    # A Produce request is no longer than this: a larger batch could never arrive.
+    "max.message.bytes": Setting("1048588", *_whole(0, MOST_PRODUCE_BYTES)),
     # These are taken so that one set of topics fits both brokers; without segments and replicas they change nothing here.
-    "message.timestamp.type": Setting("CreateTime", _only("CreateTime")),
-    "compression.type": Setting("producer", _only("producer")),
-    "min.insync.replicas": Setting("1", _only("1")),
-    "segment.ms": Setting(str(7 * DAY_MS), _at_least(1)),
-    "segment.bytes": Setting(str(1 << 30), _at_least(1)),
-    "max.compaction.lag.ms": Setting(str((1 << 63) - 1), _at_least(1)),
-    "min.cleanable.dirty.ratio": Setting("0.5", lambda value: 0 <= float(value) <= 1),
+    "message.timestamp.type": Setting("CreateTime", *_only("CreateTime")),
+    "compression.type": Setting("producer", *_only("producer")),
+    "min.insync.replicas": Setting("1", *_only("1")),
+    "segment.ms": Setting(str(7 * DAY_MS), *_whole(1)),
+    "segment.bytes": Setting(str(1 << 30), *_whole(14, _LARGEST_INT)),
+    "max.compaction.lag.ms": Setting(str(LONGEST), *_whole(1)),
+    "min.cleanable.dirty.ratio": Setting("0.5", _share, "a number from 0 to 1"),
 }
+
+
+def number(value: str) -> int:
+    """A setting as a number that fits into the log's columns, also one that an earlier version took without a look.
+
+    >>> number("1" + "0" * 30) == LONGEST, number("-5"), number("7")
+    (True, -1, 7)
+    """
+    return max(-1, min(int(value), LONGEST))
 
 
 def check_settings(settings: Mapping[str, str | None]) -> None:
@@ -46,9 +73,5 @@ def check_settings(settings: Mapping[str, str | None]) -> None:
     for name, value in settings.items():
         if name not in SETTINGS:
             raise Refused(Code.INVALID_CONFIG, f"{name}: this broker does not know this setting")
-        try:
-            valid = value is not None and SETTINGS[name].valid(value)
-        except ValueError:
-            valid = False
-        if not valid:
-            raise Refused(Code.INVALID_CONFIG, f"{name}={value}: not a value that this broker takes")
+        if value is None or not SETTINGS[name].valid(value):
+            raise Refused(Code.INVALID_CONFIG, f"{name}={value}: must be {SETTINGS[name].values}")

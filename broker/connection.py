@@ -7,6 +7,7 @@ import struct
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
+from broker.configs import MOST_PRODUCE_BYTES
 from broker.errors import Malformed
 from broker.handlers import HANDLERS
 from broker.wire import FETCH, JOIN_GROUP, PRODUCE, SYNC_GROUP, decode_request, encode_response
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 _CHUNK_BYTES: Final = 1 << 16
 _FIRST_BYTES: Final = 1 << 18
 _SMALL_BYTES: Final = 1 << 20
-_PRODUCE_BYTES: Final = 32 << 20
 _MOST_QUEUED: Final = 8
 _LEAST_FRAME: Final = 8
 PATIENCE_SECONDS: Final = 30.0
@@ -87,7 +87,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _checked_length(self) -> int:
         (length,) = struct.unpack_from(">i", self._buffer)
-        if not _LEAST_FRAME <= length <= _PRODUCE_BYTES:
+        if not _LEAST_FRAME <= length <= MOST_PRODUCE_BYTES:
             raise Malformed(f"a frame of {length} bytes")
         return int(length)
 

@@ -7,12 +7,15 @@ from collections.abc import Iterable
 from typing import Final
 
 from broker.configs import DAY_MS
-from broker.log import Log
+from broker.errors import Refused
+from broker.log import PENDING, Log
+from broker.notices import warn
+from broker.records import checksum, key_of
 from broker.topic import OFFSETS, SHIFT, Partition, Topic
 
 _SLICE_ROWS: Final = 500
 _SLICE_BYTES: Final = 2 << 20
-_PENDING: Final = -1
+_CHECKED: Final = "records.stamp, records.tail, records.key, records.checksum"
 
 
 async def keep_house(log: Log) -> bool:
@@ -20,7 +23,10 @@ async def keep_house(log: Log) -> bool:
     more = await log.store.write(lambda: _remove_dropped(log))
     for name in list(log.topics):
         for number in range(len(log.topics[name].partitions) if name in log.topics else 0):
-            more |= await log.store.write(lambda name=name, number=number: _tidy(log, name, number))  # type: ignore[misc]
+            try:
+                more |= await log.store.write(lambda name=name, number=number: _tidy(log, name, number))  # type: ignore[misc]
+            except Refused as refusal:  # the others must not wait for this one
+                warn(f"housekeeping {name}-{number}", f"housekeeping of {name}-{number}: {refusal}")
     await log.store.write(lambda: _forget_producers(log))
     return more
 
@@ -105,29 +111,54 @@ def _compact(log: Log, topic: Topic, partition: Partition) -> bool:
     """
     now = log.clock()
     settled = now - topic.number("min.compaction.lag.ms")
-    query = "SELECT id, taken FROM records WHERE id > ? AND id < ? ORDER BY id LIMIT ?"
+    query = f"SELECT id, taken, {_CHECKED} FROM records WHERE id > ? AND id < ? ORDER BY id LIMIT ?"
     span = (partition.row(0) + partition.cleaned, partition.row(partition.stable), _SLICE_ROWS)
-    newer = [id for id, taken in log.store.execute(query, span).fetchall() if taken <= settled]
+    newer: list[int] = []
+    size = 0
+    for id, taken, *checked in log.store.execute(query, span).fetchall():
+        if taken > settled:
+            continue
+        if not _sound(log, partition, id, *checked):
+            return False
+        newer.append(id)
+        size += len(checked[1])
+        if size > _SLICE_BYTES:
+            break
     if newer:
         stretch = (newer[0], newer[-1])
         superseded = log.store.execute(
-            "SELECT DISTINCT old.id, length(old.tail) FROM records new JOIN records old"
+            f"SELECT DISTINCT old.id, {_CHECKED.replace('records.', 'old.')} FROM records new JOIN records old"
             " ON old.part = new.part AND old.key = new.key AND old.id < new.id WHERE new.id BETWEEN ? AND ?",
             stretch,
         ).fetchall()
-        ids = _slice(superseded)
+        ids = _slice((id, len(tail)) for id, _, tail, *_ in superseded)
+        if not all(_sound(log, partition, id, *checked) for id, *checked in superseded[: len(ids)]):
+            return False
         _remove(log, "records", ids)
         if len(ids) < len(superseded):
             return True
-        log.store.execute(f"UPDATE records SET horizon = ? WHERE id BETWEEN ? AND ? AND horizon = {_PENDING}", (now, *stretch))
+        log.store.execute(f"UPDATE records SET horizon = ? WHERE id BETWEEN ? AND ? AND horizon = {PENDING}", (now, *stretch))
         partition.cleaned = newer[-1] & OFFSETS
         log.touched.add(partition)
     expired = log.store.execute(
-        "SELECT id FROM records WHERE part = ? AND horizon BETWEEN 0 AND ? AND id < ? LIMIT ?",
+        f"SELECT id, {_CHECKED} FROM records WHERE part = ? AND horizon BETWEEN 0 AND ? AND id < ? LIMIT ?",
         (partition.id, now - topic.number("delete.retention.ms"), partition.row(partition.end) - 1, _SLICE_ROWS),
     ).fetchall()
-    _remove(log, "records", [id for (id,) in expired])
-    return len(newer) == _SLICE_ROWS or len(expired) == _SLICE_ROWS
+    if not all(_sound(log, partition, id, *checked) and key_of(checked[1])[1] for id, *checked in expired):
+        return False
+    _remove(log, "records", [id for id, *_ in expired])
+    return len(newer) == _SLICE_ROWS or size > _SLICE_BYTES or len(expired) == _SLICE_ROWS
+
+
+def _sound(log: Log, partition: Partition, id: int, stamp: int, tail: bytes, key: bytes | None, kept: int | None) -> bool:
+    """Whether a record and the key beside it are what came in; damage would remove another record. Said if not."""
+    try:
+        sound = kept is None or (checksum(id, stamp, tail) == kept and key_of(tail)[0] == key)
+    except (IndexError, TypeError, ValueError):
+        sound = False
+    if not sound:
+        log.damaged(partition, id & OFFSETS)
+    return sound
 
 
 def _forget_producers(log: Log) -> None:

@@ -6,6 +6,7 @@ DELETE.
 
 import asyncio
 import json
+import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,14 +15,23 @@ from pathlib import Path
 from typing import Final
 
 from broker.bulk import Buffer
-from broker.errors import Code, Refused
-from broker.records import Batch, Record, StoredRecord, build, empty_control_batch, first_since
+from broker.errors import Code, LogUnusable, Refused
+from broker.file import unusable
+from broker.notices import warn
+from broker.records import HEAD_BYTES, Batch, Record, StoredRecord, build, checksum, empty_control_batch
 from broker.store import Store
-from broker.topic import OFFSETS, REMEMBERED, Partition, Producer, Topic
+from broker.topic import OFFSETS, REMEMBERED, SHIFT, Partition, Producer, Topic
 from broker.transactions import Transactions
 
 _OPENED_BYTES: Final = 16 << 20
+# Of a batch for a compacted topic, which keeps a row a record; clients' own limits are below. More would hold up the others.
+_MOST_RECORDS: Final = 20_000
+_COST_BYTES: Final = 10_000
+_MOST_PARTITIONS: Final = 10_000
+_LAST_PARTITION: Final = 1 << (63 - SHIFT)
 NEWEST_STAMP: Final = -3
+# The horizon of a tombstone that compaction has not reached yet.
+PENDING: Final = -1
 
 
 def wall_clock() -> int:
@@ -42,7 +52,14 @@ class Log:
         self.touched: set[Partition] = set()
         self.transactions = Transactions(self)
         self._waiting: dict[tuple[str, int], set[asyncio.Event]] = {}
-        self.load()
+        try:
+            self.load()
+        except sqlite3.Error as error:
+            self.store.abandon()
+            raise unusable(path, error) from None
+        except (ValueError, TypeError, KeyError) as error:  # JSON or numbers that are none
+            self.store.abandon()
+            raise LogUnusable(f"{path} is damaged ({error!r}): bring back a copy of it, or remove it to begin anew") from None
 
     def close(self) -> None:
         self.store.close()
@@ -109,6 +126,11 @@ class Log:
         def job() -> None:
             if name in self.topics:
                 raise Refused(Code.TOPIC_ALREADY_EXISTS, f"Topic '{name}' already exists.")
+            if len(self.by_id) + partitions > _MOST_PARTITIONS:
+                raise Refused(Code.POLICY_VIOLATION, f"this broker keeps {_MOST_PARTITIONS} partitions, not more: delete topics")
+            (last,) = self.store.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'partitions'").fetchone()
+            if last + partitions >= _LAST_PARTITION:
+                raise Refused(Code.POLICY_VIOLATION, "no number is left for a partition: begin a new log")
             self.store.execute("INSERT INTO topics VALUES(?, ?)", (name, json.dumps(settings)))
             topic = Topic(name, settings, [])
             for number in range(partitions):
@@ -169,24 +191,34 @@ class Log:
 
     # Appending.
 
-    def append(self, name: str, number: int, data: Buffer, transaction: str | None = None) -> "asyncio.Future[tuple[int, int]]":
-        """The future's result: (offset of the batch's first record, the log's start).
+    async def append(self, name: str, number: int, data: Buffer, transaction: str | None = None) -> tuple[int, int]:
+        """(offset of the batch's first record, the log's start), once it is committed. Raises Refused."""
+        return await (await self.take(name, number, data, transaction))
 
-        Raises Refused at once for a batch that cannot be taken.
+    async def take(self, name: str, number: int, data: Buffer, transaction: str | None = None) -> "asyncio.Future[tuple[int, int]]":
+        """Check a batch as Kafka does, and put it into the next commit; the future's result is that of `append`.
+
+        Raises Refused for a batch that cannot be taken. Each record is looked at, compressed ones too.
         """
         topic, _ = self.find(name, number)
         limit = topic.number("max.message.bytes")
         if len(data) > limit:
             raise Refused(Code.MESSAGE_TOO_LARGE, f"the batch has {len(data)} bytes, {name} takes {limit}")
         batch = Batch(data)
+        batch.check_produced()
         if bool(transaction) != batch.transactional:
             raise Refused(Code.INVALID_RECORD, "a transactional batch needs a transactional id, and the other way round")
+        if topic.compacted and batch.count > _MOST_RECORDS:
+            raise Refused(Code.MESSAGE_TOO_LARGE, f"{batch.count} records in a batch, a compacted topic takes {_MOST_RECORDS}")
+        await batch.open(max(2 * limit, _OPENED_BYTES))
+        await batch.check_records()
         records = None
         if topic.compacted:
-            records = batch.explode(max(16 * limit, _OPENED_BYTES))
+            records = await batch.explode()
             if any(record.key is None for record in records):
                 raise Refused(Code.INVALID_RECORD, "a compacted topic's records need a key")
-        return self.store.write(lambda: self._append(name, number, batch, records, transaction))
+        cost = len(data) // _COST_BYTES + (len(records) if records is not None else 1)
+        return self.store.write(lambda: self._append(name, number, batch, records, transaction), cost)
 
     def _append(self, name: str, number: int, batch: Batch, records: list[Record] | None, transaction: str | None) -> tuple[int, int]:
         topic, partition = self.find(name, number)
@@ -199,6 +231,8 @@ class Log:
             if repeated is not None:
                 return repeated, partition.first
         base = partition.end
+        if base + batch.count > OFFSETS:
+            raise Refused(Code.POLICY_VIOLATION, f"{name}-{number} is at its last offset: make another topic")
         partition.taken = max(partition.taken, self.clock())
         if records is None:
             data = batch.placed(base)
@@ -207,11 +241,12 @@ class Log:
             )
             partition.size += len(data)
         else:
+            part, taken, first = partition.id, partition.taken, partition.row(base)
             self.store.executemany(
-                "INSERT INTO records VALUES(?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO records VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
                 [
-                    (partition.row(base + i), partition.id, r.stamp, partition.taken, -1 if r.tombstone else None, r.key, r.tail)
-                    for i, r in enumerate(records)
+                    (row, part, r.stamp, taken, PENDING if r.tombstone else None, r.key, r.tail, checksum(row, r.stamp, r.tail))
+                    for row, r in enumerate(records, first)
                 ],
             )
         partition.end = base + batch.count
@@ -248,21 +283,27 @@ class Log:
         A gap at the end of what may be read is told by an empty control batch, which is not stored: readers wait for an offset, not for a
         record.
         """
-        columns = "id, tail, stamp" if topic.compacted else "id, data, stamp"
+        columns = "id, tail, stamp, checksum" if topic.compacted else "id, data, stamp, 0"
         table, _ = topic.table
+        sound = _sound_record if topic.compacted else _sound_batch
         rows: list[tuple[int, bytes, int]] = []
         size = 0
+        complete = True
         # A cursor left half-read would keep the write-ahead log from being reset.
         query = f"SELECT {columns} FROM {table} WHERE id >= ? AND id < ? ORDER BY id"
         with closing(self.store.execute(query, (partition.row(offset), partition.row(upto)))) as cursor:
-            for row in cursor:
-                size += len(row[1])
+            for id, data, stamp, kept in cursor:
+                size += len(data)
                 if rows and size > limit:
                     complete = False
                     break
-                rows.append(row)
-            else:
-                complete = True
+                if not sound(id, data, stamp, kept):
+                    self.damaged(partition, id & OFFSETS)
+                    if not rows:
+                        raise Refused(Code.CORRUPT_MESSAGE, "a stored record is damaged")
+                    complete = False
+                    break
+                rows.append((id, data, stamp))
         found: list[Buffer] = [row[1] for row in rows]
         if topic.compacted and rows:
             found = [build([StoredRecord(row & OFFSETS, stamp, tail) for row, tail, stamp in rows])]
@@ -270,7 +311,16 @@ class Log:
             found.append(empty_control_batch(upto - 1))
         return found
 
-    def since(self, topic: Topic, partition: Partition, stamp: int, upto: int) -> tuple[int, int]:
+    def damaged(self, partition: Partition, offset: int) -> None:
+        """Say that a stored record is not what came in."""
+        name = f"{partition.topic}-{partition.number}"
+        warn(
+            f"damaged {name}",
+            f"{self.store.path} is damaged: the record at offset {offset} of {name} fails its checksum. Its readers stop there: "
+            "delete the topic, or bring back a copy of the file",
+        )
+
+    async def since(self, topic: Topic, partition: Partition, stamp: int, upto: int) -> tuple[int, int]:
         """(offset, stamp) of the first record at or after `stamp` ms; (-1, -1) if there is none. NEWEST_STAMP asks for the newest."""
         table, column = topic.table
         span = (partition.row(partition.first), partition.row(upto))
@@ -285,7 +335,9 @@ class Log:
             return -1, -1
         if topic.compacted:
             return row[0] & OFFSETS, row[1]
-        offset, found = first_since(row[2], stamp, _OPENED_BYTES * 4)
+        batch = Batch(row[2], check=False)
+        await batch.open(max(2 * topic.number("max.message.bytes"), _OPENED_BYTES))
+        offset, found = await batch.first_since(stamp)
         return max(offset, partition.first), found
 
     # Offsets of groups.
@@ -331,3 +383,16 @@ def _offset_if_repeated(partition: Partition, batch: Batch) -> int | None:
     if batch.sequence != expected:
         raise Refused(Code.OUT_OF_ORDER_SEQUENCE_NUMBER, f"expected sequence {expected}, got {batch.sequence}")
     return None
+
+
+def _sound_record(id: int, tail: Buffer, stamp: int, kept: int | None) -> bool:
+    """Whether a record is what came in; those of an earlier version have no checksum."""
+    return kept is None or checksum(id, stamp, tail) == kept
+
+
+def _sound_batch(id: int, data: Buffer, stamp: int, kept: int) -> bool:
+    """Whether a batch's head belongs to its row. Its records have the producer's checksum, which readers look at."""
+    if len(data) < HEAD_BYTES:
+        return False
+    batch = Batch(data, check=False)
+    return bool(batch.sound_length and batch.base + batch.delta == id & OFFSETS)

@@ -7,10 +7,14 @@ numbers are zig-zag varints.
 Source: https://kafka.apache.org/documentation/#recordbatch
 """
 
+import asyncio
+import itertools
+import operator
 import struct
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from aiokafka.record.default_records import DefaultRecordBatch  # C, as is the checksum
 from aiokafka.record.util import calc_crc32c  # C; kafka-python's own is pure Python and 200 times slower
 
 from broker.bulk import Buffer
@@ -19,11 +23,19 @@ from broker.errors import Code, Refused
 
 _HEAD: Final = struct.Struct(">qiibIhiqqqhii")
 _BODY_HEAD: Final = struct.Struct(">hiqqqhii")
+HEAD_BYTES: Final = _HEAD.size
 _CRC_FROM: Final = 21
 _LENGTH_FROM: Final = 12
+_CODEC_AT: Final = 22
 TRANSACTIONAL: Final = 0x10
 _CONTROL: Final = 0x20
+_APPEND_TIME: Final = 0x08
 _NO_STAMP: Final = -1
+LAST_STAMP: Final = 253_402_300_799_999  # the end of the year 9999, where calendars end
+_SLICE: Final = 2000
+_THREAD_BYTES: Final = 16 << 10
+_SLACK: Final = bytes(32)
+_PLACE: Final = operator.attrgetter("offset", "timestamp")
 
 
 class Record(NamedTuple):
@@ -44,7 +56,7 @@ class StoredRecord(NamedTuple):
 
 
 class Batch:
-    """One batch as a producer sent it; raises Refused where a broker has to refuse it. The records stay packed."""
+    """One batch as a producer sent it. Raises Refused where a broker has to refuse it. The records stay packed."""
 
     def __init__(self, data: Buffer, *, check: bool = True) -> None:
         if len(data) < _HEAD.size:
@@ -65,20 +77,31 @@ class Batch:
             self.sequence,
             self.count,
         ) = _HEAD.unpack_from(data)
+        self.sound_length = magic == 2 and length + _LENGTH_FROM == len(data)
         if not check:
             return
         if magic != 2:
             raise Refused(Code.INVALID_RECORD, "only record batches of format 2 are taken")
-        if length + _LENGTH_FROM != len(data):
+        if not self.sound_length:
             raise Refused(Code.INVALID_RECORD, "a partition's data must be exactly one record batch")
         if calc_crc32c(memoryview(data)[_CRC_FROM:]) != crc:
             raise Refused(Code.CORRUPT_MESSAGE, "a record batch fails its checksum")
+
+    def check_produced(self) -> None:
+        """Raises Refused for a header that no producer may send."""
         if self.attributes & _CONTROL:
             raise Refused(Code.INVALID_RECORD, "control batches are the broker's")
+        if self.attributes & _APPEND_TIME:
+            raise Refused(Code.INVALID_TIMESTAMP, "the time of appending is the broker's to say")
+        if self.base != 0:
+            raise Refused(Code.INVALID_RECORD, f"a producer's batch begins at offset 0, not {self.base}")
         if self.count < 1 or self.delta != self.count - 1:
-            raise Refused(Code.INVALID_RECORD, "offset deltas do not match the number of records")
+            raise Refused(Code.INVALID_RECORD, f"{self.count} records and a last offset delta of {self.delta}")
         if self.attributes & 7 not in CODECS:
             raise Refused(Code.UNSUPPORTED_COMPRESSION_TYPE, "unknown compression")
+        known = self.producer_id >= 0
+        if self.producer_id < -1 or (known and (self.epoch < 0 or self.sequence < 0)) or (self.transactional and not known):
+            raise Refused(Code.INVALID_RECORD, f"producer {self.producer_id}, epoch {self.epoch}, sequence {self.sequence}")
 
     @property
     def transactional(self) -> bool:
@@ -95,33 +118,99 @@ class Batch:
         struct.pack_into(">qii", data, 0, offset, len(data) - _LENGTH_FROM, 0)
         return data
 
-    def explode(self, limit: int) -> list[Record]:
-        """The single records, opened to at most `limit` bytes."""
+    async def open(self, limit: int) -> None:
+        """Decompress the records, to at most `limit` bytes, beside the event loop if that may take long. Raises Refused."""
+        codec = self.attributes & 7
         packed = memoryview(self.data)[_HEAD.size :]
-        body = decompress(self.attributes & 7, packed, limit) if self.attributes & 7 else packed
-        records: list[Record] = []
-        position = 0
+        if not codec:
+            self._body: Buffer = packed
+        elif len(packed) > _THREAD_BYTES:
+            self._body = await asyncio.to_thread(decompress, codec, packed, limit)
+        else:
+            self._body = decompress(codec, packed, limit)
+
+    async def check_records(self) -> None:
+        """Each opened record against the header, as Kafka does: how many there are, their offsets, lengths and stamps.
+
+        Sets `newest_stamp` to what it is, whatever the header says. Others have their turn between slices. Raises Refused.
+        """
         try:
-            for expected in range(self.count):
-                length, position = read_varint(body, position)
-                end = position + length
-                stamp_delta, at = read_varint(body, position + 1)
-                delta, at = read_varint(body, at)
-                key_length, key_at = read_varint(body, at)
-                value_at = key_at + max(key_length, 0)
-                value_length, _ = read_varint(body, value_at)
-                stamp = self.first_stamp + stamp_delta
-                sound = length >= 6 and end <= len(body) and value_at + max(value_length, 0) <= end
-                if not sound or delta != expected or not _NO_STAMP <= stamp < 1 << 62:
-                    raise ValueError
-                key = bytes(body[key_at:value_at]) if key_length >= 0 else None
-                records.append(Record(stamp, key, value_length < 0, body[at:end]))
-                position = end
-        except (IndexError, ValueError):
-            raise Refused(Code.INVALID_RECORD, "the records of a batch cannot be read") from None
-        if position != len(body):
-            raise Refused(Code.INVALID_RECORD, "bytes after the last record")
+            records = map(_PLACE, self._readable())
+            newest = _NO_STAMP
+            for done in range(0, self.count + 1, _SLICE):  # the last step finds the end, or bytes after it
+                part = list(itertools.islice(records, _SLICE))
+                if [offset for offset, _ in part] != list(range(done, min(done + _SLICE, self.count))):
+                    raise ValueError("their offsets do not count from 0")
+                newest = max(newest, _newest([stamp for _, stamp in part]))
+                if self.count > done + _SLICE:
+                    await asyncio.sleep(0)
+        except Refused:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a parser says about bytes from outside
+            raise Refused(Code.INVALID_RECORD, f"the {self.count} records of a batch cannot be read: {error}") from None
+        self.newest_stamp = newest
+
+    def _readable(self) -> DefaultRecordBatch:
+        """The batch for aiokafka's parser: not compressed, at offset 0, with slack after it, because the parser looks ahead."""
+        head = bytearray(self.data[: _HEAD.size])
+        struct.pack_into(">q", head, 0, 0)
+        head[_CODEC_AT] &= 0xF8
+        whole = b"".join((head, self._body, _SLACK))
+        return DefaultRecordBatch(memoryview(whole)[: -len(_SLACK)])
+
+    async def explode(self) -> list[Record]:
+        """The single opened records, after `check_records`. Others have their turn between slices."""
+        records: list[Record] = []
+        body = self._body if isinstance(self._body, bytes) else bytes(self._body)
+        position = 0
+        for number in range(self.count):
+            length, position = read_varint(body, position)
+            end = position + length
+            stamp_delta, at = read_varint(body, position + 1)
+            _, at = read_varint(body, at)
+            key_length, key_at = read_varint(body, at)
+            value_at = key_at + max(key_length, 0)
+            value_length, _ = read_varint(body, value_at)
+            key = body[key_at:value_at] if key_length >= 0 else None
+            records.append(Record(self.first_stamp + stamp_delta, key, value_length < 0, body[at:end]))
+            position = end
+            if number % _SLICE == _SLICE - 1:
+                await asyncio.sleep(0)
         return records
+
+    async def first_since(self, stamp: int) -> tuple[int, int]:
+        """(offset, stamp in ms) of the first opened record at or after `stamp`; one such record exists."""
+        for number, record in enumerate(self._readable()):
+            if record.timestamp is not None and record.timestamp >= stamp:
+                return self.base + number, record.timestamp
+            if number % _SLICE == _SLICE - 1:
+                await asyncio.sleep(0)
+        return self.base + self.delta, self.newest_stamp
+
+
+def _newest(stamps: list[int | None]) -> int:
+    """Raises Refused for a stamp that is no time."""
+    known = [stamp for stamp in stamps if stamp is not None]
+    if known and not 0 <= min(known) <= max(known) <= LAST_STAMP:
+        raise Refused(Code.INVALID_TIMESTAMP, f"stamps from {min(known)} to {max(known)} ms since 1970")
+    return max(known, default=_NO_STAMP)
+
+
+def checksum(row: int, stamp: int, tail: Buffer) -> int:
+    """What is kept beside a record of a compacted topic, made when it came: its CRC-32C with its place and its stamp."""
+    return int(calc_crc32c(b"".join((struct.pack(">qq", row, stamp), tail))))
+
+
+def key_of(tail: Buffer) -> tuple[bytes | None, bool]:
+    """The key in a record's tail, and whether the record is a tombstone. Raises IndexError or ValueError for a damaged tail.
+
+    >>> key_of(b"\\x02k\\x02v\\x00"), key_of(b"\\x02k\\x01\\x00")
+    ((b'k', False), (b'k', True))
+    """
+    length, at = read_varint(tail, 0)
+    end = at + max(length, 0)
+    value_length, _ = read_varint(tail, end)
+    return (bytes(tail[at:end]) if length >= 0 else None), value_length < 0
 
 
 def read_varint(data: Buffer, position: int) -> tuple[int, int]:
@@ -189,17 +278,3 @@ def _sealed(base: int, body_head: bytes, pieces: list[Buffer]) -> bytearray:
     crc = calc_crc32c(memoryview(data)[_CRC_FROM:])
     struct.pack_into(">qiibI", data, 0, base, len(data) - _LENGTH_FROM, 0, 2, crc)
     return data
-
-
-def first_since(data: bytes, stamp: int, limit: int) -> tuple[int, int]:
-    """(offset, stamp in ms) of a batch's first record at or after `stamp`; one such record exists.
-
-    Batches in lz4 or snappy are not opened: their first record is a safe, earlier answer.
-    """
-    batch = Batch(data, check=False)
-    if CODECS[batch.attributes & 7] in ("lz4", "snappy"):
-        return batch.base, batch.first_stamp
-    for number, record in enumerate(batch.explode(limit)):
-        if record.stamp >= stamp:
-            return batch.base + number, record.stamp
-    return batch.base + batch.delta, batch.newest_stamp

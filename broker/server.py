@@ -11,8 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from broker.configs import MOST_PARTITIONS
 from broker.connection import Connection
-from broker.errors import Malformed, PortTaken, Refused
+from broker.errors import BrokerError, Malformed, PortTaken, Refused
 from broker.groups import Groups
 from broker.housekeeping import keep_house
 from broker.log import Log
@@ -22,6 +23,9 @@ LOOPBACK: Final = "127.0.0.1"
 _BACKLOG: Final = 512
 _TICK_SECONDS: Final = 0.25
 _BREATH_SECONDS: Final = 0.005
+_LAST_PORT: Final = 65_535
+_LEAST_PAUSE: Final = 0.01
+_LONGEST_PAUSE: Final = 86_400.0
 
 
 class Broker:
@@ -43,7 +47,8 @@ class Broker:
         initial_rebalance_delay: float = 0.0,
         synchronous: str = "NORMAL",
     ) -> None:
-        """Opens the log. Raises LogInUse or LogUnusable."""
+        """Opens the log. Raises LogInUse or LogUnusable, and BrokerError for an option that cannot be."""
+        _check_options(port, partitions, housekeeping)
         # Without authentication it must not be heard beyond this machine.
         self.host = LOOPBACK
         self.port = port
@@ -116,6 +121,15 @@ class Broker:
             if expired is not None:
                 with suppress(Refused):  # a full disk: tried again at the next tick
                     await expired
+
+
+def _check_options(port: int, partitions: int, housekeeping: float) -> None:
+    if not 0 <= port <= _LAST_PORT:
+        raise BrokerError(f"port {port} does not exist: choose one from 1 to {_LAST_PORT}, or 0 for a free one")
+    if not 1 <= partitions <= MOST_PARTITIONS:
+        raise BrokerError(f"{partitions} partitions: a topic has 1 to {MOST_PARTITIONS}")
+    if not _LEAST_PAUSE <= housekeeping <= _LONGEST_PAUSE:
+        raise BrokerError(f"housekeeping every {housekeeping:g} seconds: choose {_LEAST_PAUSE:g} to {_LONGEST_PAUSE:g} seconds")
 
 
 def _port_taken(host: str, port: int, error: OSError) -> PortTaken:

@@ -1,49 +1,32 @@
-"""The SQLite file under the log: opened for one broker alone, written by group commit.
-
-Write-ahead logging with synchronous=NORMAL: what was answered survives the death of the process; a power cut may take the newest commits,
-as a whole.
-"""
+"""Writing by group commit: what was answered survives the death of the process; a power cut may take the newest commits, as a whole."""
 
 import asyncio
 import logging
+import os
 import sqlite3
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
-from broker.errors import BrokerError, Code, LogInUse, LogUnusable, Refused
+from broker.errors import BrokerError, Code, Refused
+from broker.file import Mark, open_file, unusable
+from broker.notices import warn
 
 T = TypeVar("T")
 
 SYNCHRONOUS: Final = ("NORMAL", "FULL")
-_APPLICATION_ID: Final = 0x6B6C6F67
-_PAGE_BYTES: Final = 8192
-_CACHE_KIB: Final = 16_384
-_WAL_LIMIT_BYTES: Final = 64 << 20
-_BUSY_SECONDS: Final = 0.5
+# A job's cost is its rows. Small jobs share a transaction; of the large ones a transaction has a few, so that nobody waits long.
+_SMALL: Final = 100
+_MOST_LARGE: Final = 2_000
 
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS counters(name TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS topics(name TEXT PRIMARY KEY, settings TEXT) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS partitions(
-    id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT, number INTEGER,
-    first INTEGER, end INTEGER, cleaned INTEGER, size INTEGER, taken INTEGER);
-CREATE TABLE IF NOT EXISTS batches(id INTEGER PRIMARY KEY, stamp INTEGER, taken INTEGER, data BLOB);
-CREATE TABLE IF NOT EXISTS records(
-    id INTEGER PRIMARY KEY, part INTEGER, stamp INTEGER, taken INTEGER, horizon INTEGER, key BLOB, tail BLOB);
-CREATE INDEX IF NOT EXISTS records_by_key ON records(part, key);
-CREATE INDEX IF NOT EXISTS tombstones ON records(part, horizon) WHERE horizon IS NOT NULL;
-CREATE TABLE IF NOT EXISTS producers(
-    part INTEGER, id INTEGER, epoch INTEGER, recent TEXT, seen INTEGER, PRIMARY KEY(part, id)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS offsets(
-    member_group TEXT, topic TEXT, number INTEGER, offset INTEGER, note TEXT, PRIMARY KEY(member_group, topic, number)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS transactions(
-    id TEXT PRIMARY KEY, producer INTEGER, epoch INTEGER, fenced_epoch INTEGER, timeout INTEGER, since INTEGER,
-    state TEXT, parts TEXT) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS open_ranges(
-    part INTEGER, first INTEGER, last INTEGER, transaction_id TEXT, PRIMARY KEY(part, first)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS dropped(part INTEGER PRIMARY KEY);
-"""
+
+class Job(NamedTuple):
+    """Something to do in a transaction, and the future of its result."""
+
+    call: Callable[[], Any]
+    future: "asyncio.Future[Any]"
+    cost: int
 
 
 class State(Protocol):
@@ -67,70 +50,143 @@ class Store:
         if synchronous not in SYNCHRONOUS:
             raise BrokerError(f"synchronous is {synchronous!r}: choose {' or '.join(SYNCHRONOUS)}")
         self.path = path
-        self.database = _open(path, synchronous)
+        self.database = open_file(path, synchronous)
         self.execute = self.database.execute
         self.executemany = self.database.executemany
         self.state: State | None = None
         self.stale = False
-        self._jobs: list[tuple[Callable[[], Any], asyncio.Future[Any]]] = []
+        self._small: deque[Job] = deque()
+        self._large: deque[Job] = deque()
+        self._scheduled = False
+        try:
+            self._mark = Mark(path)
+            self._begin_count()
+        except sqlite3.Error as error:
+            self.database.close()
+            raise unusable(path, error) from None
+        except BrokerError:
+            self.database.close()
+            raise
+        self._identity = _identity(path)
 
-    def write(self, job: Callable[[], T]) -> "asyncio.Future[T]":
-        """Run `job` in the next transaction. A job checks before it changes anything: raising Refused leaves the others' work in place."""
-        loop = asyncio.get_running_loop()
-        if not self._jobs:
-            loop.call_soon(self.flush)
-        future: asyncio.Future[T] = loop.create_future()
-        self._jobs.append((job, future))
+    def _begin_count(self) -> None:
+        row = self.execute("SELECT value FROM counters WHERE name = 'commits'").fetchone()
+        self._commits = row[0] if row else 0
+        if self._mark.number > self._commits:
+            warn(
+                f"mark {self.path}",
+                f"{self.path} has lost its newest {self._mark.number - self._commits} commits: {self.path.name}-wal was removed or cut "
+                "after the broker died, an older copy was put back, or the machine lost its power. Consumers may stand beyond the end",
+            )
+        self._commits = max(self._commits, self._mark.number)
+
+    def present(self) -> bool:
+        """Whether the file is still at its path: one that was removed or replaced takes what is written to it along."""
+        return _identity(self.path) == self._identity
+
+    def write(self, call: Callable[[], T], cost: int = 1) -> "asyncio.Future[T]":
+        """Run `call` in one of the next transactions; `cost` is about how many rows it writes.
+
+        It checks before it changes anything: raising Refused leaves the others' work in place. It may be called again if another one in
+        its transaction fails.
+        """
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        (self._small if cost <= _SMALL else self._large).append(Job(call, future, cost))
+        self._schedule()
         return future
 
-    def flush(self) -> None:
-        """One transaction of all jobs that wait.
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._flush_and_go_on)
 
-        If it fails (full disk, I/O error) nothing of it happened, and each job is answered with a code after which clients try again.
+    def _flush_and_go_on(self) -> None:
+        self._scheduled = False
+        self.flush()
+        if self._large:
+            self._schedule()
+
+    def flush(self) -> None:
+        """One transaction of the small jobs that wait, and of at least one large job.
+
+        If it fails (full disk, I/O error) nothing of it happened, and each job is answered with a code after which clients try again. If
+        one job is at fault, the others are done without it.
         """
-        jobs, self._jobs = self._jobs, []
-        if not jobs:
-            return
-        outcomes: list[tuple[asyncio.Future[Any], Any, Refused | None]] = []
+        jobs = list(self._small)
+        self._small.clear()
+        cost = 0
+        while self._large and (not cost or cost + self._large[0].cost <= _MOST_LARGE):
+            cost += self._large[0].cost
+            jobs.append(self._large.popleft())
+        if jobs:
+            self._answer(self._outcomes(jobs))
+
+    def _outcomes(self, jobs: list[Job]) -> list[tuple[Job, Any, Refused | None]]:
+        outcomes: list[tuple[Job, Any, Refused | None]] = []
         try:
             self._transact(jobs, outcomes)
-        except sqlite3.Error as error:
-            outcomes = self._failed(jobs, error)
-        except Exception as error:  # a mistake of ours in one job: the file and the others must not suffer from it
-            logging.getLogger(__name__).exception("a write failed")
-            outcomes = self._failed(jobs, error)
-        for future, result, refusal in outcomes:
-            if future.done():
+            return outcomes
+        except (sqlite3.OperationalError, sqlite3.InternalError, OSError) as error:  # the file's fault
+            return self._failed(jobs, error, Code.KAFKA_STORAGE_ERROR)
+        except sqlite3.DatabaseError as error:
+            if type(error) is sqlite3.DatabaseError:  # damaged
+                return self._failed(jobs, error, Code.KAFKA_STORAGE_ERROR)
+            alone = self._failed(jobs, error, Code.UNKNOWN_SERVER_ERROR)
+        except Exception as error:
+            if len(jobs) == 1 and warn(f"job {type(error).__name__}", f"a write failed: {type(error).__name__}: {error}"):
+                logging.getLogger(__name__).debug("where it failed", exc_info=True)
+            alone = self._failed(jobs, error, Code.UNKNOWN_SERVER_ERROR)
+        if len(jobs) == 1:
+            return alone
+        return [outcome for job in jobs for outcome in self._outcomes([job])]
+
+    @staticmethod
+    def _answer(outcomes: list[tuple[Job, Any, Refused | None]]) -> None:
+        for job, result, refusal in outcomes:
+            if job.future.done():
                 continue
             if refusal is None:
-                future.set_result(result)
+                job.future.set_result(result)
             else:
-                future.set_exception(refusal)
+                job.future.set_exception(refusal)
 
-    def _transact(self, jobs: list[tuple[Callable[[], Any], asyncio.Future[Any]]], outcomes: list[Any]) -> None:
+    def _transact(self, jobs: list[Job], outcomes: list[tuple[Job, Any, Refused | None]]) -> None:
         assert self.state is not None
         if self.stale:
             self._reload()
         self.execute("BEGIN IMMEDIATE")
-        for job, future in jobs:
+        for job in jobs:
             try:
-                outcomes.append((future, job(), None))
+                outcomes.append((job, job.call(), None))
             except Refused as refusal:
-                outcomes.append((future, None, refusal))
+                outcomes.append((job, None, refusal))
         self.state.save()
+        self._commits += 1
+        self.execute("INSERT OR REPLACE INTO counters VALUES('commits', ?)", (self._commits,))
         self.execute("COMMIT")
+        self._set_mark()
         self.state.publish()
 
-    def _failed(self, jobs: list[tuple[Callable[[], Any], asyncio.Future[Any]]], error: Exception) -> list[Any]:
+    def _set_mark(self) -> None:
+        try:
+            self._mark.set(self._commits)
+        except OSError as error:  # what is committed is committed
+            warn("mark", f"{self._mark.path} cannot be written ({error.strerror})")
+
+    def _failed(self, jobs: list[Job], error: Exception, code: Code) -> list[tuple[Job, Any, Refused | None]]:
         self.stale = True
+        text = f"{type(error).__name__}: {error}"
+        if isinstance(error, sqlite3.Error):
+            text = str(unusable(self.path, error))
+        if code == Code.KAFKA_STORAGE_ERROR:
+            warn(f"write {text}", text)
         try:
             if self.database.in_transaction:
                 self.execute("ROLLBACK")
             self._reload()
-        except sqlite3.Error:  # not even readable now: tried again before the next transaction
-            logging.getLogger(__name__).warning("the log cannot be read: %s", error)
-        text = f"{type(error).__name__}: {error}"
-        return [(future, None, Refused(Code.KAFKA_STORAGE_ERROR, text)) for _, future in jobs]
+        except sqlite3.Error as unreadable:  # tried again before the next transaction
+            warn(f"read {unreadable}", str(unusable(self.path, unreadable)))
+        return [(job, None, Refused(code, text)) for job in jobs]
 
     def _reload(self) -> None:
         assert self.state is not None
@@ -138,54 +194,20 @@ class Store:
         self.stale = False
 
     def close(self) -> None:
-        self.flush()
+        """Does what still waits, and closes the file."""
+        while self._small or self._large:
+            self.flush()
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Closes the file as it is."""
         self.database.close()
+        self._mark.close()
 
 
-def _open(path: Path, synchronous: str) -> sqlite3.Connection:
+def _identity(path: Path) -> tuple[int, int] | None:
     try:
-        database = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS)
-    except sqlite3.Error as error:
-        raise LogUnusable(f"{path} cannot be opened ({error}): choose a file in a folder that exists and can be written") from None
-    try:
-        _prepare(database, synchronous, path)
-    except sqlite3.Error as error:
-        database.close()
-        raise _unusable(path, error) from None
-    except BrokerError:
-        database.close()
-        raise
-    return database
-
-
-def _prepare(database: sqlite3.Connection, synchronous: str, path: Path) -> None:
-    execute = database.execute
-    execute(f"PRAGMA page_size={_PAGE_BYTES}")
-    # Exclusive before the first access: a second broker fails here, and SQLite needs no shared-memory file.
-    execute("PRAGMA locking_mode=EXCLUSIVE")
-    (application,) = execute("PRAGMA application_id").fetchone()
-    (objects,) = execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if objects and application != _APPLICATION_ID:
-        raise LogUnusable(f"{path} is a database of another program: choose another file")
-    execute("PRAGMA journal_mode=WAL")
-    execute(f"PRAGMA synchronous={synchronous}")
-    execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
-    execute(f"PRAGMA journal_size_limit={_WAL_LIMIT_BYTES}")
-    # Freed pages are not overwritten with zeros: deletion would cost as much as writing.
-    execute("PRAGMA secure_delete=OFF")
-    execute("BEGIN EXCLUSIVE")
-    for statement in _SCHEMA.split(";"):
-        execute(statement)
-    execute(f"PRAGMA application_id={_APPLICATION_ID}")
-    execute("COMMIT")
-
-
-def _unusable(path: Path, error: sqlite3.Error) -> BrokerError:
-    text = str(error)
-    if "locked" in text:
-        return LogInUse(f"{path} is in use by another broker: stop that one, or choose another file")
-    if "full" in text or "disk I/O" in text:
-        return LogUnusable(f"{path} cannot be written ({text}): make room on its disk")
-    if "not a database" in text or "malformed" in text:
-        return LogUnusable(f"{path} is no log of this broker ({text}): choose another file, or remove it to begin anew")
-    return LogUnusable(f"{path} cannot be used ({text}): choose a file in a folder that exists and can be written")
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

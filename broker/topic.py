@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from broker.configs import SETTINGS
+from broker.configs import SETTINGS, number
 
 SHIFT: Final = 40
 OFFSETS: Final = (1 << SHIFT) - 1
@@ -66,7 +66,7 @@ class Topic:
         return self.settings.get(name, SETTINGS[name].default)
 
     def number(self, name: str) -> int:
-        return int(self.setting(name))
+        return number(self.setting(name))
 
     @property
     def compacted(self) -> bool:

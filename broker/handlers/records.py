@@ -26,7 +26,7 @@ _LATEST: Final = -1
 async def produce(broker: "Broker", request: Request) -> Any:
     """All partitions of a request go into one commit; each has its own answer."""
     body: ProduceRequest = request.body
-    appended = [_append(broker, body, batch) for batch in body.batches]
+    appended = [await _append(broker, body, batch) for batch in body.batches]
     partitions: list[tuple[str, Any]] = []
     for batch, outcome in zip(body.batches, appended, strict=True):
         answer = ProduceResponse.TopicProduceResponse.PartitionProduceResponse(
@@ -54,11 +54,11 @@ async def produce(broker: "Broker", request: Request) -> Any:
     return ProduceResponse(responses=topics, throttle_time_ms=0)
 
 
-def _append(broker: "Broker", body: ProduceRequest, batch: ProducedBatch) -> "asyncio.Future[tuple[int, int]] | Refused":
+async def _append(broker: "Broker", body: ProduceRequest, batch: ProducedBatch) -> "asyncio.Future[tuple[int, int]] | Refused":
     try:
         if body.acks not in (-1, 0, 1):
             raise Refused(Code.INVALID_REQUIRED_ACKS, "acks must be -1, 0 or 1")
-        return broker.log.append(batch.topic, batch.partition, batch.records, body.transactional_id)
+        return await broker.log.take(batch.topic, batch.partition, batch.records, body.transactional_id)
     except Refused as refusal:
         return refusal
 
@@ -122,7 +122,7 @@ async def list_offsets(broker: "Broker", request: Request) -> Any:
                 partition_index=wanted.partition_index, error_code=0, timestamp=-1, offset=-1, leader_epoch=0
             )
             try:
-                answer.offset, answer.timestamp = _offset_at(broker, topic.name, wanted, committed=committed)
+                answer.offset, answer.timestamp = await _offset_at(broker, topic.name, wanted, committed=committed)
             except Refused as refusal:
                 answer.error_code = int(refusal.code)
             partitions.append(answer)
@@ -130,7 +130,7 @@ async def list_offsets(broker: "Broker", request: Request) -> Any:
     return ListOffsetsResponse(throttle_time_ms=0, topics=topics)
 
 
-def _offset_at(broker: "Broker", name: str, wanted: Any, *, committed: bool) -> tuple[int, int]:
+async def _offset_at(broker: "Broker", name: str, wanted: Any, *, committed: bool) -> tuple[int, int]:
     topic, partition = broker.log.find(name, wanted.partition_index)
     upto = partition.stable if committed else partition.end
     if wanted.timestamp == _LATEST:
@@ -139,7 +139,7 @@ def _offset_at(broker: "Broker", name: str, wanted: Any, *, committed: bool) -> 
         return partition.first, -1
     if wanted.timestamp < 0 and wanted.timestamp != NEWEST_STAMP:
         raise Refused(Code.UNSUPPORTED_VERSION)
-    return broker.log.since(topic, partition, wanted.timestamp, upto)
+    return await broker.log.since(topic, partition, wanted.timestamp, upto)
 
 
 async def delete_records(broker: "Broker", request: Request) -> Any:

@@ -13,14 +13,13 @@ from kafka.protocol.admin import (
     IncrementalAlterConfigsResponse,
 )
 
-from broker.configs import SETTINGS, check_settings
+from broker.configs import MOST_PARTITIONS, SETTINGS, check_settings
 from broker.errors import Code, Refused
 from broker.wire import Request
 
 if TYPE_CHECKING:
     from broker.server import Broker
 
-_MOST_PARTITIONS: Final = 1000
 _LONGEST_NAME: Final = 249
 _TOPIC: Final = 2
 _BROKER: Final = 4
@@ -69,8 +68,8 @@ def _checked(broker: "Broker", topic: Any) -> tuple[int, dict[str, str]]:
     if topic.assignments:
         raise Refused(Code.INVALID_REQUEST, "replica assignments mean nothing on one machine")
     partitions = broker.partitions if topic.num_partitions == -1 else topic.num_partitions
-    if not 1 <= partitions <= _MOST_PARTITIONS:
-        raise Refused(Code.INVALID_PARTITIONS, f"partitions must be 1 to {_MOST_PARTITIONS}")
+    if not 1 <= partitions <= MOST_PARTITIONS:
+        raise Refused(Code.INVALID_PARTITIONS, f"partitions must be 1 to {MOST_PARTITIONS}")
     if topic.replication_factor not in (-1, 1):
         raise Refused(Code.INVALID_REPLICATION_FACTOR, "there is one broker: the replication factor is 1")
     settings = {each.name: each.value for each in topic.configs}

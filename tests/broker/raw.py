@@ -4,8 +4,9 @@ import socket
 import struct
 from typing import Any, Self
 
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.util import calc_crc32c
 from kafka.protocol import admin, consumer, metadata, producer
-from kafka.record.default_records import DefaultRecordBatchBuilder
 
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 
@@ -33,6 +34,32 @@ def batch(
     for number, value in enumerate(values):
         builder.append(number, stamp + number, key, value, [])
     return bytes(builder.build())
+
+
+# Where a field of a batch's header stands, and its format.
+_FIELDS = {
+    "base": (0, ">q"),
+    "attributes": (21, ">h"),
+    "delta": (23, ">i"),
+    "first_stamp": (27, ">q"),
+    "newest_stamp": (35, ">q"),
+    "producer_id": (43, ">q"),
+    "epoch": (51, ">h"),
+    "sequence": (53, ">i"),
+    "count": (57, ">i"),
+}
+HEAD_BYTES = 61
+
+
+def altered(data: bytes, records: bytes | None = None, **fields: int) -> bytes:
+    """A batch with other header fields, or other packed records, and with a length and a checksum that hold."""
+    changed = bytearray(data if records is None else data[:HEAD_BYTES] + records)
+    struct.pack_into(">i", changed, 8, len(changed) - 12)
+    for name, value in fields.items():
+        position, form = _FIELDS[name]
+        struct.pack_into(form, changed, position, value)
+    struct.pack_into(">I", changed, 17, calc_crc32c(memoryview(bytes(changed))[21:]))
+    return bytes(changed)
 
 
 class Raw:

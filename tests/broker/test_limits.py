@@ -1,6 +1,7 @@
 """What the embedded broker does when something is wrong: the disk, the port, the file, the bytes that come in."""
 
 import asyncio
+import os
 import random
 import resource
 import signal
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from broker.errors import LogInUse, LogUnusable, PortTaken
+from broker.file import unusable
 from broker.server import Broker, serve
 from tests.broker.clients import eventually, read, soon, unique
 from tests.broker.embedded import EmbeddedBroker
@@ -109,6 +111,33 @@ def test_a_file_that_is_no_log_is_left_alone(tmp_path: Path) -> None:
     before = other.read_bytes()
     assert "a database of another program" in _fails(str(other), "--port", "0")
     assert other.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--port", "99999"], "port 99999 does not exist: choose one from 1 to 65535, or 0 for a free one"),
+        (["--port", "-1"], "port -1 does not exist: choose one from 1 to 65535, or 0 for a free one"),
+        (["--port", "0", "--housekeeping", "-1"], "housekeeping every -1 seconds: choose 0.01 to 86400 seconds"),
+        (["--port", "0", "--housekeeping", "nan"], "housekeeping every nan seconds: choose 0.01 to 86400 seconds"),
+        (["--port", "0", "--housekeeping", "inf"], "housekeeping every inf seconds: choose 0.01 to 86400 seconds"),
+        (["--port", "0", "--partitions", "0"], "0 partitions: a topic has 1 to 1000"),
+        (["--port", "0", "--partitions", "1000000000"], "1000000000 partitions: a topic has 1 to 1000"),
+    ],
+)
+def test_an_option_that_cannot_be_is_one_line_that_says_what_can(log_file: Path, options: list[str], words: str) -> None:
+    assert _fails(str(log_file), *options) == f"broker: {words}"
+    assert not log_file.exists()
+
+
+def test_a_read_only_file_system_is_not_told_to_make_room(log_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a mount that was made read-only looks to SQLite and to the broker."""
+    read_only = os.statvfs_result((4096, 4096, 100, 50, 50, 100, 50, 50, os.ST_RDONLY, 255))
+    monkeypatch.setattr(os, "statvfs", lambda _: read_only)
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+    assert "mounted read-only" in str(unusable(log_file, error))
+    assert "make room" not in str(unusable(log_file, error))
 
 
 @linux_only

@@ -8,7 +8,7 @@ from kafka.admin import ConfigResource, NewTopic
 
 from tests.broker.clients import eventually, unique
 from tests.broker.embedded import EmbeddedBroker
-from tests.broker.raw import batch, message
+from tests.broker.raw import Raw, batch, message
 
 
 def test_creating_a_topic_wrongly_says_what_is_wrong(raw: Any, make_topic: Any) -> None:
@@ -20,6 +20,49 @@ def test_creating_a_topic_wrongly_says_what_is_wrong(raw: Any, make_topic: Any) 
     assert raw.create(unique(), no_such_setting=1) == 40
     assert raw.create(unique(), cleanup_policy="burn") == 40
     assert raw.create(unique(), retention_ms="soon") == 40
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("retention_ms", "-2"),
+        ("retention_ms", "1" + "0" * 30),
+        ("retention_ms", "1_000"),
+        ("retention_ms", "1e3"),
+        ("retention_ms", ""),
+        ("delete_retention_ms", "9223372036854775808"),
+        ("min_compaction_lag_ms", "-1"),
+        ("max_compaction_lag_ms", "0"),
+        ("max_message_bytes", "2147483648"),
+        ("segment_bytes", "0"),
+        ("segment_ms", "0"),
+        ("min_cleanable_dirty_ratio", "2"),
+        ("min_cleanable_dirty_ratio", "nan"),
+        ("cleanup_policy", "shred"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_where_it_is_set(raw: Any, make_topic: Any, setting: str, value: str) -> None:
+    name = unique()
+    assert raw.create(name, **{setting: value}) == 40
+    assert raw.metadata(name).error_code == 3
+    wanted = message("IncrementalAlterConfigsRequest.AlterConfigsResource", resource_type=2, resource_name=make_topic(), configs=[
+        message(
+            "IncrementalAlterConfigsRequest.AlterConfigsResource.AlterableConfig",
+            name=setting.replace("_", "."), config_operation=0, value=value,
+        )
+    ])  # fmt: skip
+    assert raw.call("IncrementalAlterConfigs", 0, resources=[wanted], validate_only=False).responses[0].error_code == 40
+
+
+@pytest.mark.parametrize("value", ["-1", "9223372036854775807"])
+def test_the_longest_retention_and_none_are_taken(raw: Any, value: str) -> None:
+    assert raw.create(unique(), retention_ms=value) == 0
+
+
+@pytest.mark.parametrize(("count", "code"), [(10**9, 37), (-5, 37), (1001, 37)])
+def test_a_number_of_partitions_out_of_range_is_refused(embedded: EmbeddedBroker, count: int, code: int) -> None:
+    with Raw(embedded.address) as raw:
+        assert raw.create(unique(), count) == code
 
 
 def test_a_topic_that_is_only_validated_is_not_made(raw: Any) -> None:
