@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import time
+from collections.abc import Iterable
 from typing import Any, Final, NoReturn
 
 import faust
@@ -18,6 +19,7 @@ from faust.types import TP
 
 from agents.checkpoint import RECEIVED, Checkpoints, Outgoing, read_back
 from agents.config import Config
+from agents.memory import Trimmer
 from agents.operators.partition import Partition
 from agents.service import run_app
 from streams.activity import Batch, NoBatch, decode_batch
@@ -32,7 +34,11 @@ _FAUST: Final = logging.getLogger("faust")
 REST: Final = 10
 FETCH_WAIT_MS: Final = 100
 _FULL: Final = 1.0
-COMMIT_TIMEOUT: Final = 30.0
+# Seconds for which a checkpoint may make no progress before it has failed, and after which one that does is told.
+STUCK: Final = 60.0
+SLOW: Final = 10.0
+# Seconds of records after which the agent lets others have the loop: where the next record is there, waiting for it does not.
+_TURN: Final = 0.05
 
 
 class _NoTables(TableManager):
@@ -87,6 +93,7 @@ class Aggregate:
         self.holes: dict[int, int] = {}
         # When (s) the oldest record arrived that is not in a checkpoint yet.
         self.received: dict[int, float] = {}
+        self.trim = Trimmer()
         self.lock = asyncio.Lock()
         self.urgent = asyncio.Event()
         self.app = self._app()
@@ -106,7 +113,8 @@ class Aggregate:
             consumer_metadata_max_age_ms=5000,
             broker_session_timeout=config.session_timeout,
             broker_heartbeat_interval=config.session_timeout / 4,
-            broker_rebalance_timeout=20,
+            # A member that is alive may first have to finish a slow checkpoint.
+            broker_rebalance_timeout=60,
             stream_buffer_maxsize=256,
             # Offsets and acknowledgements are ours: a record counts when its checkpoint is committed.
             stream_wait_empty=False,
@@ -147,19 +155,20 @@ class Aggregate:
         await self.checkpoints.open(numbers)
         if not numbers:
             return
-        tables = await read_back(self.config, self.panes, numbers)
         earliest = await self.app.consumer.earliest_offsets(*places)
-        for place in places:
-            partition = Partition.restore(place.partition, tables[place.partition].items())
+        async for number, table in read_back(self.config, self.panes, numbers):
+            place = TP(self.source, number)
+            partition = Partition.restore(number, table.items())
             # Before what is lost is counted, so that the next checkpoint says so even if nothing else comes.
-            self.written[place.partition] = partition.progress.offset
+            self.written[number] = partition.progress.offset
             if earliest[place] > partition.progress.offset + 1:
                 lost = earliest[place] - partition.progress.offset - 1
-                logger.warning("partition %d: %d records were deleted before they were aggregated", place.partition, lost)
+                logger.warning("partition %d: %d records were deleted before they were aggregated", number, lost)
                 partition.progress.missing += lost
                 partition.progress.offset = earliest[place] - 1
-            self.partitions[place.partition] = partition
+            self.partitions[number] = partition
             await self.app.consumer.seek(place, partition.progress.offset + 1)
+        self.trim()
         logger.info("owns partitions %s after %.2f s", numbers, time.monotonic() - started)
 
     def _drop(self) -> None:
@@ -169,7 +178,11 @@ class Aggregate:
     # Aggregation.
 
     async def _aggregate(self, stream: Any) -> None:
+        turn = time.monotonic()
         async for event in stream.noack().events():
+            if time.monotonic() - turn > _TURN:
+                await asyncio.sleep(0)
+                turn = time.monotonic()
             if self.lock.locked():
                 # A busy agent would starve a checkpoint that waits for the loop.
                 async with self.lock:
@@ -233,6 +246,7 @@ class Aggregate:
             async with self.lock:
                 await self._checkpoint()
             await self._fill_holes()
+            self.trim()
             rest = max(self.config.checkpoint_interval, REST * (time.monotonic() - started))
 
     async def _checkpoint(self) -> None:
@@ -242,20 +256,37 @@ class Aggregate:
         if not due:
             return
         try:
-            async with asyncio.timeout(COMMIT_TIMEOUT):
-                writing = []
-                for n, partition in due.items():
-                    writing.append(asyncio.ensure_future(self.checkpoints.write(n, self._outgoing(n, partition))))
-                    # The broker takes one partition's records while the next one's are packed.
-                    await asyncio.sleep(0)
-                await asyncio.gather(*writing)
-        except BaseException as error:  # noqa: BLE001 - fenced, refused, timed out, cancelled: nothing here may be used again
+            writing = []
+            for n, partition in due.items():
+                writing.append(asyncio.ensure_future(self.checkpoints.write(n, self._outgoing(n, partition))))
+                # The broker takes one partition's records while the next one's are packed.
+                await asyncio.sleep(0)
+            await self._written(writing)
+        except BaseException as error:  # noqa: BLE001 - fenced, refused, stuck, cancelled: nothing here may be used again
             self._die("a checkpoint failed", error)
         for number, partition in due.items():
             partition.committed()
             self.written[number] = partition.progress.offset
         # Only so that the group's lag can be seen; nothing is read from these offsets.
         await self.app.consumer._commit({TP(self.source, n): self.written[n] + 1 for n in due})
+
+    async def _written(self, writing: Iterable[asyncio.Future[None]]) -> None:
+        """Wait until everything is committed. On a busy machine that may take long: only a checkpoint without progress has failed."""
+        started = moved = time.monotonic()
+        told, taken = False, self.checkpoints.taken
+        unfinished = set(writing)
+        while unfinished:
+            finished, unfinished = await asyncio.wait(unfinished, timeout=STUCK / 10, return_when=asyncio.FIRST_EXCEPTION)
+            for each in finished:
+                each.result()
+            now = time.monotonic()
+            if self.checkpoints.taken != taken:
+                taken, moved = self.checkpoints.taken, now
+            elif now - moved > STUCK:
+                raise TimeoutError(f"the broker has taken nothing for {STUCK:.0f} s")
+            if not told and unfinished and now - started > SLOW:
+                told = True
+                logger.warning("a checkpoint has been under way for %.0f s: the machine, its disk or the broker is busy", now - started)
 
     def _outgoing(self, number: int, partition: Partition) -> list[Outgoing]:
         changed = [Outgoing(self.panes, number, key, value) for key, value in partition.checkpoint()]

@@ -5,16 +5,20 @@ may be used again: the worker ends, and whoever takes the partition over starts 
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from itertools import groupby
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from agents.config import Config
 from streams.consume import stop
 
-TRANSACTION_TIMEOUT: Final = 30.0
+# Seconds after which the broker ends a transaction that nobody ends. Whoever takes a partition over ends it at once; this only has to be
+# longer than a checkpoint can take on a busy machine.
+TRANSACTION_TIMEOUT: Final = 600.0
+# Seconds until a request that was not answered has failed.
+_REQUEST_TIMEOUT: Final = 120.0
 MAX_REQUEST_BYTES: Final = 8 << 20
 # A header of a partition's progress: when (ms, the wall's) the oldest record arrived that the checkpoint adds. Not in the progress itself,
 # for the same input shall give the same panes.
@@ -37,6 +41,8 @@ class Checkpoints:
     def __init__(self, config: Config, name: str) -> None:
         self._config, self._name = config, name
         self._producers: dict[int, AIOKafkaProducer] = {}
+        # Batches that the broker has taken, of all partitions: while this number grows a slow checkpoint is under way.
+        self.taken = 0
 
     async def open(self, partitions: Iterable[int]) -> None:
         """Stop the producers of an earlier assignment and start new ones: only then are the previous owners' transactions over."""
@@ -50,6 +56,7 @@ class Checkpoints:
             client_id=f"{self._config.prefix}{self._name}-{number}",
             transactional_id=f"{self._config.prefix}{self._name}-{number}",
             transaction_timeout_ms=int(TRANSACTION_TIMEOUT * 1000),
+            request_timeout_ms=int(_REQUEST_TIMEOUT * 1000),
             acks="all",
             enable_idempotence=True,
             max_batch_size=1 << 20,
@@ -70,12 +77,21 @@ class Checkpoints:
             batch = producer.create_batch()
             for record in own:
                 if batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers)) is None:
-                    sent.append(await producer.send_batch(batch, topic, partition=partition))
+                    sent.append(await self._send(producer, batch, topic, partition))
                     batch = producer.create_batch()
                     batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers))
-            sent.append(await producer.send_batch(batch, topic, partition=partition))
+            sent.append(await self._send(producer, batch, topic, partition))
         await asyncio.gather(*sent)
         await producer.commit_transaction()
+        self.taken += 1
+
+    async def _send(self, producer: AIOKafkaProducer, batch: Any, topic: str, partition: int) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = await producer.send_batch(batch, topic, partition=partition)
+        future.add_done_callback(self._count)
+        return future
+
+    def _count(self, _: object) -> None:
+        self.taken += 1
 
     async def close(self) -> None:
         """Stop the producers; one that was fenced fails to stop, and that is of no interest any more."""
@@ -95,26 +111,26 @@ def committed_consumer(config: Config) -> AIOKafkaConsumer:
     )
 
 
-async def read_back(config: Config, topic: str, partitions: Iterable[int]) -> dict[int, dict[bytes, bytes]]:
-    """The last value of each key of the partitions, up to their committed ends; tombstoned keys are left out."""
+async def read_back(config: Config, topic: str, partitions: Iterable[int]) -> AsyncIterator[tuple[int, dict[bytes, bytes]]]:
+    """Each partition with the last value of each of its keys, up to its committed end; tombstoned keys are left out.
+
+    One partition after the other, so that only one is held here.
+    """
     consumer = committed_consumer(config)
     try:
         await consumer.start()
-        places = [TopicPartition(topic, number) for number in partitions]
-        consumer.assign(places)
-        ends = await consumer.end_offsets(places)
-        await consumer.seek_to_beginning(*places)
-        tables: dict[int, dict[bytes, bytes]] = {place.partition: {} for place in places}
-        unread = {place for place in places if await consumer.position(place) < ends[place]}
-        while unread:
-            for place, records in (await consumer.getmany(*unread, timeout_ms=200)).items():
-                table = tables[place.partition]
-                for record in records:
+        for number in partitions:
+            place = TopicPartition(topic, number)
+            consumer.assign([place])
+            end = (await consumer.end_offsets([place]))[place]
+            await consumer.seek_to_beginning(place)
+            table: dict[bytes, bytes] = {}
+            while await consumer.position(place) < end:
+                for record in (await consumer.getmany(place, timeout_ms=200)).get(place, ()):
                     if record.value is None:
                         table.pop(record.key, None)
                     else:
                         table[record.key] = record.value
-            unread = {place for place in unread if await consumer.position(place) < ends[place]}
-        return tables
+            yield number, table
     finally:
         await stop(consumer)

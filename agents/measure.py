@@ -9,6 +9,7 @@ import logging
 import os
 import time
 from collections import Counter
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import faust
@@ -17,18 +18,20 @@ from faust.app.base import BootStrategy
 
 from agents.checkpoint import RECEIVED, Checkpoints, Outgoing, committed_consumer, read_back
 from agents.config import Config
-from agents.measurements import EVALUATION, Evaluation, Histogram, encode, is_health, series
+from agents.measurements import EVALUATION, Evaluation, Histogram, Measurement, encode, is_health, series
+from agents.memory import Trimmer
 from agents.operators.pane import RecordKey
 from agents.operators.progress import decode_progress
-from agents.operators.window import Windows
+from agents.operators.window import WINDOWS, Windows
+from agents.pace import Pace
 from agents.service import run_app
 from streams.consume import stop
 from streams.topics import Topics
 
 logger = logging.getLogger("nomadwatch.measure")
 
-# An evaluation may take a tenth of the time at most.
-REST: Final = 10
+# Seconds of waiting for records while no evaluation is due.
+IDLE: Final = 0.2
 
 
 class _WithoutKafka(BootStrategy):
@@ -50,10 +53,14 @@ class Measure:
         topics = Topics(prefix=config.prefix, partitions=config.partitions)
         self.activity, self.panes, self.measurements = topics.activity, topics.panes, topics.measurements
         self.windows = Windows(config.partitions)
+        # What stands in the topic, and what each window (and the totals, under "") gave when it was last evaluated.
         self.published: dict[bytes, bytes] = {}
+        self.values: dict[str, dict[bytes, bytes]] = {}
+        self.fronts: dict[str, int] = {}
+        self.pace = Pace(list(WINDOWS), config.refresh_interval)
+        self.trim = Trimmer()
         # One transactional id: of two that run by mistake the later one fences the earlier.
         self.output = Checkpoints(config, "measure")
-        self.dirty = False
         self.latencies = {stage: Histogram() for stage in ("folded", "measured")}
         # When (ms) the checkpoints were made that no evaluation shows yet.
         self.folded: list[int] = []
@@ -85,15 +92,15 @@ class Measure:
             ends = await consumer.end_offsets(places)
             await consumer.seek_to_beginning(*places)
             await self.output.open([0])
-            table = (await read_back(self.config, self.measurements, [0]))[0]
+            table = {key: value async for _, own in read_back(self.config, self.measurements, [0]) for key, value in own.items()}
             # The health of others stands in the topic too, and is not ours to withdraw.
-            self.published = {key: value for key, value in table.items() if not is_health(key)}
+            self.published = {key: value for key, value in table.items() if not is_health(key) and key != EVALUATION}
             caught_up = False
-            due = time.monotonic() + self.config.refresh_interval
             silent_until = time.monotonic() + self.config.silence
             while not self.app.should_stop:
-                wait = max(0.0, due - time.monotonic()) if self.dirty and caught_up else 0.2
-                fetched = await consumer.getmany(timeout_ms=int(1000 * wait))
+                # Only a wait lets the fetcher run: while the rest of a checkpoint is to come there must always be one.
+                idle = not self.pace.waiting() or not caught_up or self.windows.pending
+                fetched = await consumer.getmany(timeout_ms=int(1000 * (IDLE if idle else self.pace.wait(time.monotonic()))))
                 for place, records in fetched.items():
                     for record in records:
                         self._put(place.partition, record.key, record.value)
@@ -105,16 +112,15 @@ class Measure:
                         logger.info("has read %s to the end after %.2f s", self.panes, time.monotonic() - started)
                 if not caught_up or self.windows.pending:
                     continue
-                before = time.monotonic()
                 complete = all(progress is not None and progress.closed for progress in self.windows.progress)
-                due_now = self.dirty and (complete or before >= due)
-                if not due_now and before >= silent_until:
-                    # Where nothing happens the last figures are still true, and whoever said nothing would be taken for dead.
-                    due_now = await self._is_current(consumer)
-                    silent_until = time.monotonic() + self.config.silence
-                if due_now:
-                    await self._publish(complete)
-                    due = time.monotonic() + max(self.config.refresh_interval, REST * (time.monotonic() - before))
+                now = time.monotonic()
+                chosen = [*self.pace.waiting()] if complete else self.pace.due(now)
+                if not chosen and now >= silent_until:
+                    # Where nothing happens the last figures are still true, and a worker that says nothing looks dead.
+                    silent_until = now + self.config.silence
+                    chosen = list(WINDOWS) if await self._is_current(consumer) else []
+                if chosen:
+                    await self._publish(chosen, complete)
                     silent_until = time.monotonic() + self.config.silence
         finally:
             await stop(consumer)
@@ -132,7 +138,7 @@ class Measure:
             return
         if key.startswith(b"progress/"):
             self.windows.commit(partition, decode_progress(value))
-            self.dirty = True
+            self.pace.changed()
         else:
             self.windows.put(partition, RecordKey.parse(key), value)
 
@@ -143,16 +149,40 @@ class Measure:
             self.latencies["folded"].observe((at - int(received)) / 1e3)
             self.folded.append(at)
 
-    async def _publish(self, complete: bool) -> None:
-        """Bring the windows to the front and publish what changed, in one transaction that ends with the evaluation."""
-        self.dirty = False
-        self.windows.refresh()
-        values = {series(m.name, m.labels): encode(m) for m in self.windows.evaluate(final=complete)}
-        changed: dict[bytes, bytes | None] = {key: value for key, value in values.items() if self.published.get(key) != value}
-        gone = {key: None for key in self.published if key not in values and key != EVALUATION}
-        records = [*changed.items(), *gone.items(), (EVALUATION, encode(self._evaluation(complete)))]
-        await self.output.write(0, [Outgoing(self.measurements, 0, key, value) for key, value in records])
-        self.published = values
+    async def _publish(self, chosen: Collection[str], complete: bool) -> None:
+        """Bring these windows to the front and publish what changed, in one transaction that ends with the evaluation."""
+        records: dict[bytes, bytes | None] = {}
+        for window in chosen:
+            before = time.monotonic()
+            self.windows.refresh([window])
+            records.update(self._changes(window, self.windows.measure(window, final=complete)))
+            if self.windows.front is not None:
+                self.fronts[window] = self.windows.front
+            now = time.monotonic()
+            self.pace.evaluated(window, now, now - before)
+        records.update(self._changes("", self.windows.totals()))
+        if self.values.keys() >= WINDOWS.keys():
+            # What an earlier run published and this one does not know.
+            own = set().union(*self.values.values())
+            records.update(dict.fromkeys(self.published.keys() - own))
+        await self.output.write(0, [Outgoing(self.measurements, 0, key, value) for key, value in records.items()] + [self._end(complete)])
+        for key, value in records.items():
+            if value is None:
+                self.published.pop(key, None)
+            else:
+                self.published[key] = value
+        self.trim()
+
+    def _changes(self, window: str, measurements: Iterable[Measurement]) -> dict[bytes, bytes | None]:
+        """What the topic does not say yet of a window."""
+        values = {series(m.name, m.labels): encode(m) for m in measurements}
+        gone = self.values.get(window, {}).keys() - values.keys()
+        self.values[window] = values
+        changed = {key: value for key, value in values.items() if self.published.get(key) != value}
+        return {**changed, **dict.fromkeys(gone)}
+
+    def _end(self, complete: bool) -> Outgoing:
+        return Outgoing(self.measurements, 0, EVALUATION, encode(self._evaluation(complete)))
 
     def _evaluation(self, complete: bool) -> Evaluation:
         known = {number: progress for number, progress in enumerate(self.windows.progress) if progress is not None}
@@ -176,6 +206,8 @@ class Measure:
             closed=complete,
             latencies=self.latencies,
             simulated=any(progress.simulated for progress in known.values()),
+            # A window that says nothing here stands at the front.
+            behind={window: front for window, front in self.fronts.items() if front != self.windows.front},
         )
 
 

@@ -66,7 +66,8 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
 
     `front` is None until something has arrived. `missing` records were gone before they could be aggregated. `closed`: the feeds of every
     partition have ended. `latencies`: by stage, how long what has arrived took, as far as the evaluating process saw it. `simulated`: some
-    of the activities come from a simulated world.
+    of the activities come from a simulated world. `behind`: windows that were last evaluated at an earlier front than `front`, with that
+    front (µs); they follow within seconds.
     """
 
     evaluated_at: int
@@ -81,6 +82,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     closed: bool
     latencies: dict[str, Histogram] = {}
     simulated: bool = False
+    behind: dict[str, int] = {}
 
 
 class HealthReport(msgspec.Struct, frozen=True, kw_only=True):

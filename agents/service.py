@@ -11,11 +11,14 @@ from typing import NoReturn
 import faust
 from aiokafka.errors import KafkaConnectionError
 
+from agents.memory import one_arena
+
 logger = logging.getLogger("nomadwatch.agents")
 
 
 def run_app(make: Callable[[], faust.App]) -> None:
     """Run the app until SIGTERM or SIGINT; exits with 1 if it crashed."""
+    one_arena()
     threading.excepthook = _note
     asyncio.run(_run(make))
 

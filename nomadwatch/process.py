@@ -14,6 +14,7 @@ from multiprocessing import connection, parent_process
 from multiprocessing.connection import Connection
 from typing import Any, Final, Protocol
 
+from agents.memory import one_arena
 from nomadwatch.failures import explain
 from nomadwatch.line import Mouth
 
@@ -35,6 +36,7 @@ def enter(target: Callable[..., None], arguments: tuple[Any, ...], line: Connect
 
     What it says last of a failure is `failed` (exit code, line): ending for good, or `crashed` (line, traceback): worth another try.
     """
+    one_arena()
     die_with_parent()
     show_as(target.__name__.removeprefix("run_"))
     say = _teller(line)

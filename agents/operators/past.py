@@ -4,7 +4,7 @@ What happened before a moment counts there, what happened later does not: the fi
 recomputation over all activities up to then, which `nomadwatch replay --as-of` makes too.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final, NamedTuple
 
 from agents.measurements import Measurement
@@ -43,8 +43,8 @@ class _Versions(PaneVersions):
     def names(self) -> Iterator[Names]:
         return iter(self._by_day.values())
 
-    def forget(self, before: dict[str, int]) -> None:
-        super().forget(before)
+    def forget(self, before: dict[str, int], needed: Callable[[Piece], bool] = lambda piece: False) -> None:
+        super().forget(before, needed)
         for day in [day for day in self._by_day if day < before["day"]]:
             del self._by_day[day]
 
@@ -83,11 +83,13 @@ class Past(Windows):
         self.refresh()
         return self.evaluate(final=True)
 
-    def refresh(self) -> None:
-        """Bring every window to the front, which ends an hour: all steps are whole hours or days."""
+    def refresh(self, windows: Collection[str] = WINDOWS) -> None:
+        """Bring the windows to the front, which ends an hour: all steps are whole hours or days."""
         front = self.front
         assert front is not None
         for (scope, window), total in self._sums.items():
+            if window not in windows:
+                continue
             begin, _ = bounds(window, front)
             step = "day" if WINDOWS[window][0] == "day" else "hour"
             total.refresh(self._panes[scope], [_pieces(versions, step, begin) for versions in self._panes[scope]])

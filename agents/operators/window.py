@@ -3,7 +3,8 @@
 The windows `1h`, `24h`, `7d` and `30d` are n steps of event time that end with the step of the front, the current partial one included.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 from agents.measurements import Measurement
@@ -100,11 +101,17 @@ class PaneVersions:
             if begin <= start < end and _counts(own, start, grain, watermark):
                 yield piece
 
-    def forget(self, before: dict[str, int]) -> None:
-        """Drop what starts earlier than its grain's bound."""
-        for piece in [p for p in self.records if p[1] < before[p[0]]]:
+    def forget(self, before: dict[str, int], needed: Callable[[Piece], bool] = lambda piece: False) -> None:
+        """Drop the panes that start earlier than their grain's bound, except those that are still needed."""
+        for piece in [p for p in self.records if p[1] < before[p[0]] and not needed(p)]:
             del self.records[piece], self.versions[piece]
             self._contents.pop(piece, None)
+
+
+def _in_open_hour(piece: Piece, watermark: int | None) -> bool:
+    """Whether the piece is a minute whose hour is not closed."""
+    grain, start = piece
+    return grain == "minute" and not is_closed("hour", floor(start, "hour"), watermark)
 
 
 def _counts(grain: str, start: int, step: str, watermark: int | None) -> bool:
@@ -209,12 +216,14 @@ class Windows:
         marks = [p.watermark if p is not None else None for p in self.progress]
         return None if None in marks else min((mark for mark in marks if mark is not None), default=None)
 
-    def refresh(self) -> None:
-        """Bring every window to the front."""
+    def refresh(self, windows: Collection[str] = WINDOWS) -> None:
+        """Bring the windows of these names to the front."""
         front = self.front
         if front is None:
             return
         for (scope, window), total in self._sums.items():
+            if window not in windows:
+                continue
             begin, end = bounds(window, front)
             grain = WINDOWS[window][0]
             panes = self._panes[scope]
@@ -227,61 +236,59 @@ class Windows:
             self._forget(min(front, self.watermark))
 
     def _forget(self, oldest: int) -> None:
-        """Drop panes that no window can ask for any more (while a partition has no watermark, nothing of it is closed: none)."""
+        """Drop panes that no window will count again. Before every partition has a watermark nothing is closed, and nothing is dropped."""
         bound = {grain: bounds(window, oldest)[0] for grain, window in (("minute", "1h"), ("hour", "7d"), ("day", "30d"))}
-        # An hour that is not closed counts by its minutes in longer windows too.
-        bound["minute"] = floor(oldest, "day") - STEP["day"]
         for panes in self._panes.values():
-            for versions in panes:
-                versions.forget(bound)
+            for versions, progress in zip(panes, self.progress, strict=True):
+                # The longer windows count an hour by its minutes until it is closed.
+                versions.forget(bound, partial(_in_open_hour, watermark=progress.watermark if progress else None))
 
     def evaluate(self, *, final: bool = False) -> list[Measurement]:
-        """Every measurement at the front; windows that did not change are not evaluated again.
+        """Every measurement, each window as it was last brought to the front."""
+        return [m for window in WINDOWS for m in self.measure(window, final=final)] + self.totals()
 
-        `final`: nothing more will come, and the busiest repositories are the busiest, whatever the way there was: without hysteresis.
+    def measure(self, window: str, *, final: bool = False) -> list[Measurement]:
+        """The measurements of one window, as it was last brought to the front. Sums that did not change are not evaluated again.
+
+        `final`: no more activities will come, so the busiest repositories are ranked without hysteresis.
         """
         if final != self._final:
             self._final = final
             for place, total in self._sums.items():
                 total.changed = True
                 self._tops[place].hold = 0 if final else HOLD
-        measurements: list[Measurement] = []
-        finders = {scope: _NameFinder(panes) for scope, panes in self._panes.items()}
-        for (scope, window), total in self._sums.items():
+        for scope, panes in self._panes.items():
+            total = self._sums[scope, window]
             if total.changed:
                 total.changed = False
-                self._evaluated[scope, window] = evaluate(
-                    scope,
-                    window,
-                    total.counts.get(),
-                    total.repositories.get(),
-                    total.people.get(),
-                    finders[scope],
-                    self._tops[scope, window],
-                )
-            measurements += self._evaluated.get((scope, window), [])
+                sums = total.counts.get(), total.repositories.get(), total.people.get()
+                self._evaluated[scope, window] = evaluate(scope, window, *sums, _NameFinder(panes), self._tops[scope, window])
+        own = [m for scope in SCOPES for m in self._evaluated.get((scope, window), [])]
+        return own + list(self._coverage(window))
+
+    def totals(self) -> list[Measurement]:
+        """What was counted since the beginning."""
+        measurements: list[Measurement] = []
         for scope in SCOPES:
             counts = Counts()
             for progress in self.progress:
                 for key, n in (progress.totals[scope] if progress else {}).items():
                     counts.add(key, n)
             measurements += totals(scope, counts.get())
-        return measurements + list(self._coverage())
+        return measurements
 
-    def _coverage(self) -> Iterator[Measurement]:
-        """Shares of the windows that the feeds covered; what covers the repositories of everyone covers the watched ones too."""
+    def _coverage(self, window: str) -> Iterator[Measurement]:
+        """Shares of a window that the feeds covered; what covers the repositories of everyone covers the watched ones too."""
         front = self.front
         if front is None:
             return
         for platform in PLATFORMS:
-            covers = [_covered(progress, platform) for progress in self.progress]
-            for window in WINDOWS:
-                shares = [cover.share(*bounds(window, front)) for cover in covers]
-                known = [share for share in shares if share is not None]
-                if known and len(known) == len(shares):
-                    for scope in SCOPES:
-                        labels = {"scope": scope, "platform": platform, "window": window}
-                        yield Measurement("nomadwatch_window_coverage_ratio", labels, min(known))
+            shares = [_covered(progress, platform).share(*bounds(window, front)) for progress in self.progress]
+            known = [share for share in shares if share is not None]
+            if known and len(known) == len(shares):
+                for scope in SCOPES:
+                    labels = {"scope": scope, "platform": platform, "window": window}
+                    yield Measurement("nomadwatch_window_coverage_ratio", labels, min(known))
 
 
 def _covered(progress: Progress | None, platform: str) -> Coverage:
@@ -292,7 +299,7 @@ def _covered(progress: Progress | None, platform: str) -> Coverage:
 
 
 class _NameFinder:
-    """Names of repositories by key: the newest that any pane still held knows. Remembers what it found for the other windows."""
+    """Names of repositories by key: the newest that any pane still held knows."""
 
     def __init__(self, panes: list[PaneVersions]) -> None:
         self._panes = panes

@@ -146,6 +146,55 @@ def test_without_a_watermark_nothing_is_closed_and_nothing_is_forgotten() -> Non
         assert found["nomadwatch_activity", frozenset(week.items())] == day + 1
 
 
+def test_minutes_are_dropped_as_soon_as_their_hour_counts_in_their_place_and_no_figure_changes() -> None:
+    windows, partition = Windows(1), Partition(0)
+    for minute in range(0, 5 * 60, 5):
+        at = NOW + minute * MINUTE
+        feed(partition, Batch(feed="f", activities=[activity(minute, at)], complete_to=at))
+        take(windows, 0, partition)
+        windows.refresh()
+    kept = sorted(piece for versions in windows._panes["all"] for piece in versions.records)
+    front = NOW + 295 * MINUTE
+    assert partition.progress.watermark == front
+    # The hour's window, and the hour before it, which is not closed yet.
+    assert [start for grain, start in kept if grain == "minute"] == [NOW + minute * MINUTE for minute in range(240, 300, 5)]
+    assert [start for grain, start in kept if grain == "hour"] == [NOW + hour * HOUR for hour in range(4)]
+    found = by_series(windows.evaluate())
+    labels = {"scope": "all", "platform": "github", "feature": "contribution"}
+    counted = {window: found["nomadwatch_activity", frozenset((labels | {"window": window}).items())] for window in WINDOWS}
+    assert counted == {"1h": 12, "24h": 60, "7d": 60, "30d": 60}
+
+
+def test_an_hour_that_is_not_closed_keeps_its_minutes_however_old_they_are() -> None:
+    windows = Windows(2)
+    ahead, behind = Partition(0), Partition(1)
+    feed(behind, Batch(feed="f", activities=[activity(1, NOW)], complete_to=NOW))
+    feed(ahead, Batch(feed="f", activities=[activity(2, NOW + 9 * HOUR)], complete_to=NOW + 9 * HOUR))
+    for number, partition in enumerate((ahead, behind)):
+        take(windows, number, partition)
+    windows.refresh()
+    windows.refresh()
+    found = by_series(windows.evaluate())
+    labels = {"scope": "all", "platform": "github", "feature": "contribution", "window": "24h"}
+    assert found["nomadwatch_activity", frozenset(labels.items())] == 2
+
+
+def test_one_window_can_be_brought_to_the_front_before_the_others() -> None:
+    windows, partition = Windows(1), Partition(0)
+
+    def activities(window: str) -> float | None:
+        labels = {"scope": "all", "platform": "github", "feature": "contribution", "window": window}
+        return by_series(windows.measure(window)).get(("nomadwatch_activity", frozenset(labels.items())))
+
+    for number in range(2):
+        feed(partition, Batch(feed="f", activities=[activity(number, NOW + number * MINUTE)], complete_to=NOW + number * MINUTE))
+        take(windows, 0, partition)
+        windows.refresh(["1h"])
+        assert (activities("1h"), activities("24h")) == (number + 1, None)
+    windows.refresh(["24h"])
+    assert (activities("1h"), activities("24h")) == (2, 2)
+
+
 def test_records_of_fewer_shards_are_replaced_as_a_whole() -> None:
     tally = Tally()
     tally.update([0x100, 0x200, 0x300])

@@ -28,11 +28,12 @@ from agents.measurements import (
     health_key,
     is_health,
 )
+from agents.operators.partition import Partition
 from streams import admin
 from streams.activity import Batch, Cover, encode_batch
 from streams.letters import KEPT
 from streams.topics import Topics
-from tests.agents.test_partition import NOW, activity
+from tests.agents.test_partition import NOW, activity, feed
 from tests.broker.clients import eventually
 from tests.chaos.conftest import Embedded
 from tests.chaos.test_exactness import read_topic
@@ -42,11 +43,17 @@ TOPICS = Topics(prefix="workers-", partitions=1)
 
 
 @contextmanager
-def workers(bootstrap: str, folder: Path, silence: float = 3600.0, roles: tuple[str, ...] = ("aggregate", "measure")) -> Iterator[None]:
+def workers(
+    bootstrap: str,
+    folder: Path,
+    silence: float = 3600.0,
+    roles: tuple[str, ...] = ("aggregate", "measure"),
+    partitions: int = 1,
+) -> Iterator[None]:
     config = Config(
         bootstrap=bootstrap,
         prefix=TOPICS.prefix,
-        partitions=1,
+        partitions=partitions,
         data_dir=str(folder),
         checkpoint_interval=0.1,
         refresh_interval=0.1,
@@ -94,6 +101,35 @@ def evaluated(bootstrap: str, upto: int) -> Evaluation:
 
     assert eventually(reached, 30)
     return found[0]
+
+
+def test_measure_waits_for_the_rest_of_a_checkpoint_although_an_evaluation_is_overdue(tmp_path: Path) -> None:
+    broker = Embedded(tmp_path)
+    topics = Topics(prefix=TOPICS.prefix, partitions=2)
+
+    def checkpoint(number: int) -> list[tuple[bytes, bytes]]:
+        partition = Partition(number)
+        feed(partition, Batch(feed="test", activities=[activity(number, NOW)], complete_to=NOW))
+        return [(key, value) for key, value in partition.checkpoint() if value is not None]
+
+    async def produce(records: list[tuple[int, bytes, bytes]]) -> None:
+        async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap, linger_ms=50) as producer:
+            await asyncio.gather(*[await producer.send(topics.panes, value, key=key, partition=n) for n, key, value in records])
+
+    try:
+        admin.create(broker.bootstrap, topics)
+        whole, parted = checkpoint(0), checkpoint(1)
+        with workers(broker.bootstrap, tmp_path, roles=("measure",), partitions=2):
+            asyncio.run(produce([(0, *record) for record in whole]))
+            assert evaluated(broker.bootstrap, upto=1).activities == 1
+            # Of the second partition's checkpoint the last record is to come; the first one's makes an evaluation due meanwhile.
+            for record in parted[:-1]:
+                asyncio.run(produce([(1, *record)]))
+            asyncio.run(produce([(0, *record) for record in whole]))
+            asyncio.run(produce([(1, *parted[-1])]))
+            assert eventually(lambda: evaluated(broker.bootstrap, upto=1).activities == 2, 30)
+    finally:
+        broker.stop()
 
 
 def batch(*numbers: int) -> bytes:

@@ -78,10 +78,10 @@ def arm() -> None:
             yield step
 
     async def striking_read_back(*args: Any) -> Any:
-        reading = asyncio.ensure_future(read_back(*args))
-        await asyncio.sleep(DICE.random() / 20)
-        strike("recovering")
-        return await reading
+        async for read in read_back(*args):
+            await asyncio.sleep(DICE.random() / 20)
+            strike("recovering")
+            yield read
 
     AIOKafkaProducer.send_batch, AIOKafkaProducer.commit_transaction = striking_send, striking_commit
     Partition.close = striking_close  # type: ignore[method-assign]
