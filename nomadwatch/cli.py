@@ -356,15 +356,23 @@ def watch_list(form: str, **flags: Any) -> None:
 
 
 @watch.command("check")
-@click.argument("file", metavar="FILE")
-def watch_check(file: str) -> None:
-    """Look whether a file can be the watchlist.
+@click.argument("file", metavar="[FILE]", required=False)
+@_option("--online", is_flag=True, help="Ask GitHub and the Hub for every name in it, too.")
+def watch_check(file: str | None, online: bool) -> None:
+    """Look whether a file can be the watchlist (by default the one that is set).
 
-    Exit code 2, and the line and what to do, where it cannot.
+    Exit code 2, and the line and what to do, where it cannot. With --online exit code 1 where a platform does not list an owner or a
+    repository; what is called otherwise today is told.
     """
-    from nomadwatch.watch import check
+    from nomadwatch.settings import load
+    from nomadwatch.watch import check, check_online
 
-    check(file)
+    settings = load({}).settings
+    path = settings.watchlist if file is None else file
+    if online:
+        check_online(path, settings)
+    else:
+        check(path)
 
 
 @nomadwatch.group()

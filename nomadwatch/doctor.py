@@ -21,6 +21,7 @@ from nomadwatch.errors import Failure, Misuse
 from nomadwatch.settings import Known, Settings, unknown_variables
 from nomadwatch.state import LEAST_ROOM, State, default_folder, read_kept
 from nomadwatch.topics import check_topics
+from streams.activity import PLATFORMS
 from streams.errors import BrokerAway
 
 ENOUGH_ROOM: Final = 2 << 30
@@ -140,7 +141,7 @@ async def _platforms(settings: Settings) -> list[Finding]:
     ]
     found = []
     async with open_session(f"nomadwatch/{__version__}") as session:
-        for name, url, token, variable, address in asked:
+        for platform, (name, url, token, variable, address) in zip(PLATFORMS, asked, strict=True):
             headers = {"Authorization": f"Bearer {token}"} if token else {}
             try:
                 async with asyncio.timeout(_PLATFORM_WAIT):
@@ -150,9 +151,29 @@ async def _platforms(settings: Settings) -> list[Finding]:
                 found.append(Finding("note", f"{name} does not answer ({why}): a live station needs it; check the network, or {address}"))
                 continue
             found.append(_platform(name, answer.status, bool(token), variable))
+            if answer.status == 200:
+                found += await _places(settings, platform, name)
             if (skew := _skew(answer.headers.get("Date"), time.time())) is not None and abs(skew) > _MOST_SKEW:
                 found.append(Finding("note", f"this machine's clock is {skew:+.0f} s off {name}'s; set it by NTP"))
     return found
+
+
+async def _places(settings: Settings, platform: str, name: str) -> list[Finding]:
+    """Whether a platform lists what the watchlist names; where that would use up the requests of an hour it is not asked."""
+    from nomadwatch.online import look
+    from streams.errors import WatchlistError
+    from streams.watchlist import Watchlist
+
+    try:
+        watchlist = Watchlist.load(settings.watchlist or None)
+    except WatchlistError:
+        return []  # told elsewhere
+    if platform == "github" and not settings.github_token:
+        what = f"{name} was not asked for the names in the watchlist: set GITHUB_TOKEN, or run nomadwatch watch check --online"
+        return [Finding("note", what)]
+    places = await look(settings, watchlist, (platform,))
+    told = [Finding("note", f"watchlist: {place}") for place in places if place.verdict != "known"]
+    return told or [Finding("good", f"{name} lists what the watchlist names")]
 
 
 def _hub_path(settings: Settings) -> str:

@@ -1,6 +1,10 @@
 """The commands about the watchlist: what is watched, and whether a list is as it must be."""
 
+import asyncio
+
 from nomadwatch.console import console, print_json, table
+from nomadwatch.errors import Failure
+from nomadwatch.settings import Settings
 from streams.watchlist import Project, Watchlist
 
 
@@ -20,11 +24,30 @@ def show(path: str, form: str) -> None:
 
 
 def check(path: str) -> None:
-    """The command `watch check`: a line with what stands in a file. Raises WatchlistError with the line that is wrong."""
-    projects = Watchlist.load(path).projects
+    """The command `watch check`: a line with what stands in a file, or (empty) in the list that comes along.
+
+    Raises WatchlistError with the line that is wrong.
+    """
+    projects = Watchlist.load(path or None).projects
     github = sum(len(project.github) for project in projects)
     hub = sum(len(project.huggingface) for project in projects)
-    print(f"{path} is as it must be: {_count(len(projects), 'project')}, {_count(github, 'place')} on GitHub, {hub} on Hugging Face")
+    counts = f"{_count(len(projects), 'project')}, {_count(github, 'place')} on GitHub, {hub} on Hugging Face"
+    print(f"{path or 'the list that comes along'} is as it must be: {counts}")
+
+
+def check_online(path: str, settings: Settings) -> None:
+    """The same, and a line for each place that a platform does not list. Raises Failure where there is one."""
+    from nomadwatch.online import look
+
+    check(path)
+    found = asyncio.run(look(settings, Watchlist.load(path or None)))
+    told = [place for place in found if place.verdict != "known"]
+    for place in told:
+        print(place)
+    print(f"listed under the names in the watchlist: {len(found) - len(told)} of {_count(len(found), 'place')}")
+    absent = sum(place.verdict == "absent" for place in told)
+    if absent:
+        raise Failure(f"{_count(absent, 'place')} {'is' if absent == 1 else 'are'} not listed; correct the watchlist")
 
 
 def _count(number: int, thing: str) -> str:
