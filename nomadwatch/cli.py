@@ -444,4 +444,4 @@ def doctor(**flags: Any) -> None:
     from nomadwatch.show import quiet_libraries
 
     quiet_libraries(verbose=False)
-    examine(load(flags))
+    examine(load(flags, warn=False))

@@ -6,6 +6,7 @@ import time
 from typing import Final
 
 from nomadwatch.errors import Failure, Misuse
+from streams.errors import in_words
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -65,7 +66,7 @@ async def await_broker(broker: str, seconds: float) -> None:
             return
         except (KafkaError, OSError, TimeoutError) as error:
             if time.monotonic() >= deadline:
-                said = f"{type(error).__name__}" if not str(error) else str(error).splitlines()[0]
+                said = in_words(error) if not str(error) else str(error).splitlines()[0]
                 raise Failure(f"no Kafka broker answers at {broker} (waited {seconds:g} s: {said}); start it or correct --broker") from None
         finally:
             await client.close()

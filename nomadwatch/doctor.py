@@ -18,11 +18,11 @@ import click
 from nomadwatch import __version__
 from nomadwatch.connect import await_broker, is_free
 from nomadwatch.errors import Failure, Misuse
-from nomadwatch.settings import Known, Settings, unknown_variables
+from nomadwatch.settings import Known, Settings, warnings
 from nomadwatch.state import LEAST_ROOM, State, default_folder, read_kept
 from nomadwatch.topics import check_topics
 from streams.activity import PLATFORMS
-from streams.errors import BrokerAway
+from streams.errors import BrokerAway, in_words
 
 ENOUGH_ROOM: Final = 2 << 30
 # No clock of today is before this program was written (2025-01-01) or long after its time.
@@ -65,8 +65,8 @@ def findings(settings: Settings) -> Iterator[Finding]:
     yield from _watchlist(settings.watchlist)
     yield from asyncio.run(_platforms(settings))
     yield from _broker(settings)
-    for name, near in unknown_variables():
-        yield Finding("note", f"{name} is no setting" + (f"; did you mean {near}?" if near else ""))
+    for line in warnings():
+        yield Finding("note", line)
 
 
 def _python() -> Finding:
@@ -147,7 +147,7 @@ async def _platforms(settings: Settings) -> list[Finding]:
                 async with asyncio.timeout(_PLATFORM_WAIT):
                     answer = await fetch(session, url, headers=headers)
             except (Unreachable, TimeoutError, ValueError) as error:
-                why = str(error) or type(error).__name__
+                why = str(error) or in_words(error)
                 found.append(Finding("note", f"{name} does not answer ({why}): a live station needs it; check the network, or {address}"))
                 continue
             found.append(_platform(name, answer.status, bool(token), variable))

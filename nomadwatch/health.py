@@ -12,6 +12,7 @@ from nomadwatch.feeds import span
 from nomadwatch.settings import Settings
 from nomadwatch.sinks_role import Address
 from sinks.board import STALE_AFTER, Board, wall_clock
+from streams.errors import in_words
 
 ROLES: Final = ("aggregate", "measure", "sinks", "streams")
 # Seconds in which whoever is asked must answer: a supervisor waits for this command.
@@ -35,7 +36,7 @@ def show(role: str, settings: Settings) -> None:
     try:
         print(asyncio.run(_workers(settings) if role == "aggregate" else _spoken(role, settings)))
     except (KafkaError, RefusedByAdmin) as error:
-        raise Failure(f"the broker at {settings.broker} does not answer as it should ({type(error).__name__}); is it running?") from None
+        raise Failure(f"the broker at {settings.broker} does not answer as it should ({in_words(error)}); is it running?") from None
 
 
 def _answer(address: Address) -> str:
@@ -45,7 +46,7 @@ def _answer(address: Address) -> str:
         connection.request("GET", "/healthz")
         status = connection.getresponse().status
     except (OSError, HTTPException) as error:
-        raise Failure(f"sinks does not answer on port {port} ({type(error).__name__}); start it, or name its --port") from None
+        raise Failure(f"sinks does not answer on port {port} ({in_words(error)}); start it, or name its --port") from None
     finally:
         connection.close()
     if status != 200:

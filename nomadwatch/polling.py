@@ -59,7 +59,7 @@ def polling_of(settings: "Settings", kept: "Kept", bootstrap: str, actor_key: by
         hf_token=settings.hf_token,
         interval_cap=settings.interval_cap,
         time_scale=settings.time_scale,
-        time_origin=settings.time_origin,
+        time_origin=time.time() if settings.time_origin is None else settings.time_origin,
     )
 
 

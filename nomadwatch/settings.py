@@ -1,6 +1,8 @@
 """The settings: defaults < `nomadwatch.toml` < `NOMADWATCH_*` < flags, each value with where it came from."""
 
 import os
+import sys
+import time
 import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -11,11 +13,16 @@ import msgspec
 from msgspec import Meta
 
 from nomadwatch.errors import Misuse
+from nomadwatch.values import clean_address, clean_token
+from streams.errors import in_words
 
 FILE: Final = "nomadwatch.toml"
 PREFIX: Final = "NOMADWATCH_"
 # Variables of ours that are no settings: where the settings are, the processes' own, the tests' data.
 _OTHERS: Final = ("NOMADWATCH_CONFIG", "NOMADWATCH_MAIN_PROCESS", "NOMADWATCH_SHARED_DATA")
+
+# No station's clock shows a time before 2000 or after 2199 (s since 1970).
+_EARLIEST, _LATEST = 946_684_800, 7_258_118_400
 
 Seconds = Annotated[float, Meta(gt=0)]
 
@@ -43,7 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     `github_api` and `hf_endpoint` are where the platforms are asked, with the tokens (secret; empty: without). `interval_cap` is the
     longest time between two looks at a feed (s). The station's own waits are shorter by `time_scale`, and its time of day runs as much
-    faster since `time_origin` (s since 1970): for simulated worlds.
+    faster since `time_origin` (s since 1970; None: since its start): for simulated worlds.
 
     `host` and `port` are where the page and `/metrics` are served. Requests must name loopback, `host` or one of `allow_host`: host names
     with commas between them.
@@ -63,7 +70,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     hf_token: str = ""
     interval_cap: Seconds = 300.0
     time_scale: Seconds = 1.0
-    time_origin: float = 0.0
+    time_origin: float | None = None
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 9108
     allow_host: str = ""
@@ -86,7 +93,7 @@ class Known(msgspec.Struct, frozen=True):
         """Name, value, origin of each setting; of a secret only whether it is set."""
         for name in names():
             value = _get(self.settings, name)
-            shown = ("set" if value else "not set") if name in SECRETS else str(value) if value != "" else "–"
+            shown = ("set" if value else "not set") if name in SECRETS else str(value) if value not in ("", None) else "–"
             yield name, shown, self.origins[name]
 
 
@@ -114,8 +121,13 @@ def variable(name: str) -> str:
     return _VARIABLES.get(name) or PREFIX + name.replace(".", "_").upper()
 
 
-def load(flags: Mapping[str, Any], environment: Mapping[str, str] = os.environ, folder: Path | None = None) -> Known:
-    """Settings from the file, the environment and the flags (dotted names; None: not given). Raises Misuse with where and what."""
+def load(
+    flags: Mapping[str, Any], environment: Mapping[str, str] = os.environ, folder: Path | None = None, *, warn: bool = True
+) -> Known:
+    """Settings from the file, the environment and the flags (dotted names; None: not given). Raises Misuse with where and what.
+
+    Tokens and addresses are taken as they were meant, or refused. A variable that looks like a setting and is none is told on stderr.
+    """
     tree: dict[str, Any] = {}
     origins = dict.fromkeys(names(), "default")
     path = _file(environment, folder or Path.cwd())
@@ -130,14 +142,33 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str] = os.environ, 
     for name, value in flags.items():
         if value is not None:
             _put(tree, origins, name, value, "--" + name.replace("_", "-"))
-    return Known(settings=_converted(tree, origins), origins=origins)
+    settings = _clean(_converted(tree, origins), origins)
+    if warn:
+        for line in warnings(environment):
+            print(f"nomadwatch: {line}", file=sys.stderr)
+    return Known(settings=settings, origins=origins)
+
+
+def _clean(settings: Settings, origins: Mapping[str, str]) -> Settings:
+    """The settings with tokens and addresses as they were meant, and a clock that can be. Raises Misuse."""
+    tokens = {name: clean_token(getattr(settings, name), origins[name]) for name in ("github_token", "hf_token")}
+    default = Settings()
+    addresses = {
+        name: clean_address(getattr(settings, name), origins[name], getattr(default, name)) for name in ("github_api", "hf_endpoint")
+    }
+    origin, scale = settings.time_origin, settings.time_scale
+    now = time.time()
+    if origin is not None and scale != 1 and not _EARLIEST < origin + (now - origin) * scale < _LATEST:
+        start = f"its value at the start of the world (now: {now:.0f}), or unset it"
+        raise Misuse(f"{origins['time_origin']}: with time_scale {scale:g} the clock would show a time that cannot be; set {start}")
+    return msgspec.structs.replace(settings, **tokens, **addresses)
 
 
 def _secret(path: Path, name: str) -> str:
     try:
         return path.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise Misuse(f"{name}_FILE names {path}, which cannot be read ({type(error).__name__}); correct or unset it") from None
+        raise Misuse(f"{name}_FILE names {path}, which cannot be read ({in_words(error)}); correct or unset it") from None
 
 
 def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[tuple[str, str]]:
@@ -145,7 +176,13 @@ def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[tuple
     known = [variable(name) for name in names()]
     known += [variable(name) + "_FILE" for name in SECRETS]
     strange = [name for name in sorted(environment) if name.startswith(PREFIX) and name not in known and name not in _OTHERS]
-    return [(name, "".join(get_close_matches(name, known, n=1))) for name in strange]
+    by_rest = {name.removeprefix(PREFIX): name for name in known}
+    return [(name, by_rest.get("".join(get_close_matches(name.removeprefix(PREFIX), by_rest, n=1)), "")) for name in strange]
+
+
+def warnings(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """A line for each variable that looks like a setting but is none."""
+    return [f"{name} is no setting" + (f"; did you mean {near}?" if near else "") for name, near in unknown_variables(environment)]
 
 
 def _file(environment: Mapping[str, str], folder: Path) -> Path | None:

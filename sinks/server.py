@@ -22,6 +22,7 @@ from sinks.prometheus import BoardCollector, registry_of
 from sinks.report import rfc3339
 from sinks.topic import TopicReader
 from sinks.visitors import HEAD_WITHIN, Visitors, most_connections
+from streams.errors import in_words
 from streams.topics import Topics
 
 logger = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ class Sink:
                         self._take(records)
                         records = await reader.read()
             except (KafkaError, OSError) as error:
-                logger.info("%s cannot be read (%s); trying again", self._topic, type(error).__name__)
+                logger.info("%s cannot be read (%s); trying again", self._topic, in_words(error))
             await asyncio.sleep(_AGAIN_AFTER)
 
     def _take(self, records: list[tuple[bytes, bytes | None]]) -> None:

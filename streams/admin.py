@@ -13,7 +13,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 from kafka.structs import TopicPartition
 
-from streams.errors import BrokerAway
+from streams.errors import BrokerAway, in_words
 from streams.topics import Topics
 
 _TIMEOUT: Final = 10_000
@@ -97,7 +97,7 @@ def _admin(bootstrap: str) -> Iterator[Any]:
         )
         yield admin
     except KafkaError as error:
-        raise BrokerAway(f"the broker at {bootstrap} does not answer as it should ({type(error).__name__}): is it running?") from error
+        raise BrokerAway(f"the broker at {bootstrap} does not answer as it should ({in_words(error)}): is it running?") from error
     finally:
         if admin is not None:
             admin.close()

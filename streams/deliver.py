@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartitionError
 
 from streams.consume import stop
-from streams.errors import BrokerAway, TopicMismatch
+from streams.errors import BrokerAway, TopicMismatch, in_words
 from streams.topics import Topics
 
 _LOG: Final = logging.getLogger("nomadwatch.streams")
@@ -159,7 +159,7 @@ async def read_table(bootstrap: str, topics: Topics, topic: str) -> dict[bytes, 
 
 def away(bootstrap: str, error: BaseException) -> BrokerAway:
     """What to raise for a broker that does not do what is asked of it."""
-    return BrokerAway(f"the broker at {bootstrap} does not answer as it should ({type(error).__name__}): is it running?")
+    return BrokerAway(f"the broker at {bootstrap} does not answer as it should ({in_words(error)}): is it running?")
 
 
 def missing(topics: Topics) -> TopicMismatch:

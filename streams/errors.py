@@ -11,6 +11,8 @@ StreamsError                the message is one line that says what to do
 DeadLetter                  put the line aside, count it, go on
 """
 
+import os
+import re
 from typing import Final
 
 REASONS: Final = (
@@ -58,6 +60,21 @@ class TopicMismatch(StreamsError):
 
 class BrokerAway(StreamsError):
     """No answer from the broker; trying again later may help."""
+
+
+def in_words(error: BaseException) -> str:
+    """What went wrong, for a person: never the name of a class.
+
+    >>> in_words(ConnectionRefusedError(111, "Connection refused")), in_words(TimeoutError()), in_words(KeyError("x"))
+    ('connection refused', 'no answer in time', 'key')
+    """
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        said = os.strerror(error.errno)
+        return said[:1].lower() + said[1:]
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", type(error).__name__)
+    return " ".join(word.lower() for word in words if word not in ("Error", "Exception")) or "an unexpected error"
 
 
 class DeadLetter(Exception):

@@ -10,6 +10,7 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from streams.errors import StreamsError
+from streams.feeds.trouble import trouble
 
 LARGEST_BODY: Final = 32 << 20
 _BLOCK: Final = 256 << 10
@@ -62,7 +63,7 @@ async def fetch(session: aiohttp.ClientSession, url: str, *, headers: dict[str, 
             return Answer(response.status, response.headers, b"".join(blocks), _moved_to(response))
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
         # A ValueError is an address's that no request can be made of, as a redirect may name one.
-        raise Unreachable(type(error).__name__) from error
+        raise Unreachable(trouble(error)) from error
 
 
 def growing(failures: int, shortest: float, longest: float) -> float:

@@ -1,11 +1,15 @@
 """Settings: which value wins, where it came from, and what is said of a wrong one."""
 
+import time
 from pathlib import Path
 
 import pytest
 
 from nomadwatch.errors import Misuse
+from nomadwatch.polling import polling_of
 from nomadwatch.settings import load, names, unknown_variables, variable
+from nomadwatch.state import Kept
+from streams.feeds.clock import Clock
 
 
 def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(tmp_path: Path) -> None:
@@ -31,7 +35,8 @@ def test_the_environment_can_name_the_file(tmp_path: Path) -> None:
 
 
 def test_every_setting_can_be_set_from_the_environment(tmp_path: Path) -> None:
-    text = {"broker": "b:1", "data_dir": "d", "prefix": "p", "watchlist": "w", "actor_key": "k", "dead_letters": "digest"}
+    text = {"broker": "b:1", "data_dir": "d", "prefix": "p", "watchlist": "w", "actor_key": "k" * 16, "dead_letters": "digest"}
+    text |= {"github_api": "http://localhost:7", "hf_endpoint": "http://localhost:7", "time_scale": "1"}
     environment = {variable(name): text.get(name, "7") for name in names()}
     known = load({}, environment, tmp_path)
     assert set(known.origins.values()) == set(environment)
@@ -76,3 +81,66 @@ def test_a_secret_is_shown_as_set_and_never_itself(tmp_path: Path) -> None:
 def test_a_variable_that_is_no_setting_is_found_with_the_one_that_was_meant() -> None:
     found = unknown_variables({"NOMADWATCH_PARTITION": "1", "NOMADWATCH_CONFIG": "x", "HOME": "/"})
     assert found == [("NOMADWATCH_PARTITION", "NOMADWATCH_PARTITIONS")]
+
+
+@pytest.mark.parametrize("variable", ["GITHUB_TOKEN", "HF_TOKEN"])
+def test_a_token_is_taken_without_what_surrounds_it_or_refused_with_the_name_of_its_variable(variable: str, tmp_path: Path) -> None:
+    def token(text: str) -> str:
+        settings = load({}, {variable: text}, tmp_path).settings
+        return settings.github_token or settings.hf_token
+
+    for text in ("made-up\r", "made-up\n", "\ufeffmade-up", "  made-up\t\r\n", "made-up\u200b", "made-up\0"):
+        assert token(text) == "made-up"
+    assert token("") == token(" \r\n") == ""
+    for text in ("made up", "made\r\nup", '"made-up"', "'made-up", "Bearer made-up", "made-üp", "made\x1bup", "“made-up”"):
+        with pytest.raises(Misuse) as raised:
+            token(text)
+        assert str(raised.value).startswith(f"{variable}: the token ")
+        assert "made" not in str(raised.value).removeprefix(variable)
+
+
+def test_a_token_of_a_settings_file_is_checked_with_the_files_name(tmp_path: Path) -> None:
+    file = tmp_path / "nomadwatch.toml"
+    file.write_text('github_token = "made up"')
+    with pytest.raises(Misuse, match=r"nomadwatch\.toml: the token has a blank"):
+        load({}, {}, tmp_path)
+
+
+def test_an_address_is_taken_without_what_surrounds_it_or_refused_with_the_name_of_its_variable(tmp_path: Path) -> None:
+    def addresses(text: str) -> tuple[str, str]:
+        settings = load({}, {"NOMADWATCH_GITHUB_API": text, "HF_ENDPOINT": text}, tmp_path).settings
+        return settings.github_api, settings.hf_endpoint
+
+    for text in ("http://localhost:7", " http://localhost:7/ ", "http://localhost:7//\r\n"):
+        assert addresses(text) == ("http://localhost:7",) * 2
+    assert addresses("https://ghe.example/api/v3/")[0] == "https://ghe.example/api/v3"
+    assert addresses("") == ("https://api.github.com", "https://huggingface.co"), "empty means not set"
+    for text in ("localhost:7", "ftp://x", "http://", "http://a b", "http://x:99999", '"http://x"', "https:/x", "http://x/?q=1", "x"):
+        with pytest.raises(Misuse, match=r"^NOMADWATCH_GITHUB_API: "):
+            addresses(text)
+    with pytest.raises(Misuse) as raised:
+        addresses("https://name:secret@host")
+    assert "secret" not in str(raised.value)
+
+
+def test_a_faster_clock_begins_at_the_start_unless_its_origin_is_set(tmp_path: Path) -> None:
+    def clock(**environment: str) -> float:
+        settings = load({}, environment, tmp_path).settings
+        polling = polling_of(settings, Kept(partitions=1), "b:1", b"k" * 16)
+        return Clock(polling.time_scale, polling.time_origin).now() / 1e6
+
+    assert abs(clock(NOMADWATCH_TIME_SCALE="60") - time.time()) < 600
+    assert abs(clock() - time.time()) < 10
+    origin = time.time() - 1_000
+    shown = clock(NOMADWATCH_TIME_SCALE="60", NOMADWATCH_TIME_ORIGIN=str(origin))
+    assert abs(shown - (origin + 60_000)) < 600
+    with pytest.raises(Misuse, match=r"^NOMADWATCH_TIME_ORIGIN: with time_scale 60 the clock would show a time that cannot be"):
+        clock(NOMADWATCH_TIME_SCALE="60", NOMADWATCH_TIME_ORIGIN="0")
+
+
+def test_a_variable_that_is_no_setting_is_told_on_stderr(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    load({}, {"NOMADWATCH_INTERVALL_CAP": "1", "NOMADWATCH_GITHUB_TOKEN": "t", "NOMADWATCH_CONFIG": ""}, tmp_path)
+    assert capfd.readouterr().err == (
+        "nomadwatch: NOMADWATCH_GITHUB_TOKEN is no setting; did you mean GITHUB_TOKEN?\n"
+        "nomadwatch: NOMADWATCH_INTERVALL_CAP is no setting; did you mean NOMADWATCH_INTERVAL_CAP?\n"
+    )

@@ -392,7 +392,7 @@ def test_a_server_that_is_away_is_waited_for() -> None:
             address, server.address = server.address, "http://127.0.0.1:9"
             async with polling(server, MemoryOutlet()) as run:
                 await until(lambda: run.feeds.by_name[FEED].polls["failed"] > 1)
-                assert run.feeds.by_name[FEED].state == "failing: ClientConnectorError"
+                assert run.feeds.by_name[FEED].state == "failing: no connection (connection refused)"
             assert run.outlet.ids() == []
             server.address = address
 
