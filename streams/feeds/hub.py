@@ -25,14 +25,14 @@ from streams.feeds.hub_client import PLATFORM, HubClient
 from streams.feeds.hub_letters import HubLetters
 from streams.feeds.hub_limits import LIMITS_FEED, HubLimits
 from streams.feeds.hub_listing import HubListing
-from streams.feeds.hub_looking import EARLY, REPOSITORY, HubLooking, Lookout
+from streams.feeds.hub_looking import LOOKERS, REPOSITORY, HubLooking, Lookout
 from streams.feeds.hub_places import HubPlaces
 from streams.feeds.hub_popularity import HubPopularity
 from streams.feeds.hub_repository import HubRepository
 from streams.feeds.hub_shapes import FOLDERS
 from streams.feeds.hub_state import decode_state
 from streams.feeds.hub_walk import OVERLAP, HubWalks, Walk, decode_walk, encode_walk
-from streams.feeds.hub_watched import HubWatched
+from streams.feeds.hub_watched import EARLY, HubWatched
 from streams.feeds.ledger import MARGIN, PATIENCE, Ledger
 from streams.feeds.popularity import Popularity
 from streams.identities import Identities
@@ -75,7 +75,7 @@ class HubPoller:
         self._activities = HubActivities(identities, context.actor_key)
         self._letters = HubLetters(context.dead_letters)
         names: dict[str, str] = {}
-        self._watched = HubWatched(watchlist, names)
+        self._watched = HubWatched(watchlist, names, self._interval, LOOKERS)
         self._states = {key: value for key, value in cursors.items() if key.startswith(REPOSITORY)}
         # What cannot be read is said before anything is asked, in one line: a task's exception is none.
         for key, state in self._states.items():
@@ -96,9 +96,7 @@ class HubPoller:
             Lookout(HubRepository(self._client, self._activities, self._letters, ledger.health), ledger)
             for ledger in self._ledgers.values()
         )
-        self._looking = HubLooking(
-            self._watched, watched, self._changes, others, self._states, self._put, clock, self._interval
-        )
+        self._looking = HubLooking(self._watched, watched, self._changes, others, self._states, self._put, clock)
         self._popularity = HubPopularity(watchlist, self._activities, cursors)
         self._listing = HubListing(
             self._client,

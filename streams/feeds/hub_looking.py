@@ -1,4 +1,4 @@
-"""Looks at repositories of the Hub one after the other: at the watched ones that are due, else at others that have changed."""
+"""Looks at repositories of the Hub: at the watched ones that are due, and at others that have changed while none is due."""
 
 import asyncio
 import logging
@@ -21,8 +21,12 @@ from streams.feeds.ledger import PATIENCE, Ledger
 _LOG: Final = logging.getLogger(__name__)
 # The key of a watched repository's cursor, before its id.
 REPOSITORY: Final = "huggingface:repo:"
-# Of the interval that must be kept, the part after which a look is due: the rest is for the queue.
-EARLY: Final = 0.8
+# How many watched repositories are looked at side by side. Requests go out one at a time all the same; while one look waits
+# to try again after a failure, the others go on.
+LOOKERS: Final = 2
+# The station's seconds until it is asked again whether a watched repository is due.
+_GLANCE: Final = 1.0
+_LONGEST_REST: Final = 60.0
 # The station's seconds until others that have changed are looked at again after the token was refused.
 _AFTER_REFUSED_TOKEN: Final = 60.0
 
@@ -37,7 +41,7 @@ class Lookout(NamedTuple):
 
 
 class HubLooking:
-    """The task that looks; `put` hands a find over, `states` are the cursors of watched repositories, `interval` is in seconds.
+    """The tasks that look; `put` hands a find over, `states` are the cursors of watched repositories.
 
     Set `news` when something else may be due than what is waited for.
     """
@@ -51,38 +55,55 @@ class HubLooking:
         states: dict[str, bytes],
         put: Put,
         clock: Clock,
-        interval: float,
     ) -> None:
         self.news = asyncio.Event()
         self._watched, self._changes = watched, changes
         self._watched_looker, self._watched_ledger = watched_lookout
         self._changes_looker, self._changes_ledger = changes_lookout
         self._states, self._put = states, put
-        self._clock, self._interval = clock, interval
+        self._clock = clock
 
     async def run(self) -> None:
         """Look until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(LOOKERS):
+                tasks.create_task(self._keep_looking_at_watched())
+            tasks.create_task(self._keep_looking_at_changes())
+
+    async def _keep_looking_at_watched(self) -> None:
         while True:
             self.news.clear()
-            watch = self._watched.next()
-            now = self._clock.now()
+            watch, now = self._watched.next(), self._clock.now()
             if watch is not None and watch.due <= now:
-                await self._look_at_watched(watch, now)
-            elif (waiting := self._changes.next()) is not None:
+                with self._watched.busy(watch):
+                    await self._look_at_watched(watch, now)
+            else:
+                await self._await_news(_LONGEST_REST if watch is None else (watch.due - now) / SECOND)
+
+    async def _keep_looking_at_changes(self) -> None:
+        """One look at a time, begun while no watched repository is due."""
+        while True:
+            self.news.clear()
+            watch, now = self._watched.next(), self._clock.now()
+            waiting = None if watch is not None and watch.due <= now else self._changes.next()
+            if waiting is not None:
                 await self._look_at_change(*waiting, now)
             else:
-                seconds = self._interval if watch is None else min(self._interval, (watch.due - now) / SECOND)
-                try:
-                    async with asyncio.timeout(max(0.001, self._clock.wait(seconds))):
-                        await self.news.wait()
-                except TimeoutError:
-                    pass
+                await self._await_news(_GLANCE)
+
+    async def _await_news(self, seconds: float) -> None:
+        """Wait for news, at most for so many of the station's seconds."""
+        try:
+            async with asyncio.timeout(max(0.001, self._clock.wait(min(seconds, _LONGEST_REST)))):
+                await self.news.wait()
+        except TimeoutError:
+            pass
 
     async def _look_at_watched(self, watch: Watch, now: int) -> None:
         ledger, name = self._watched_ledger, watch.place.repository.name
         key = REPOSITORY + watch.place.key
-        # Whatever becomes of this look, the next one is planned: a repository that fails always must not hold up the others.
-        self._watched.schedule(watch, now + round(self._interval * EARLY * SECOND))
+        # Whatever becomes of this look, the next one is planned: a repository that always fails must not hold up others.
+        self._watched.schedule(watch, now + self._watched.pause(watch, now))
         before = self._states.get(key)
         listed, known_to = watch.listed, min(now, watch.listed_at)
         try:
@@ -118,6 +139,8 @@ class HubLooking:
                     ledger.find(activities=look.activities, letters=look.letters, gaps=look.gaps, cursors={key: after}),
                 )
             self._states[key] = after
+        if any(activity.thread is not None for activity in look.activities):
+            watch.talked_at = now
         self._watched.settle(watch, known_to, self._clock.now() - now)
         self._tell()
 
@@ -139,9 +162,9 @@ class HubLooking:
             _LOG.info(
                 "%s: a watched repository cannot be looked at: %s", ledger.health.feed, watch.place.repository.name
             )
-        longest = self._interval * EARLY if watch.failures < GIVEN_UP else PATIENCE / SECOND
-        seconds = min(longest, 2.0 ** min(watch.failures, 20))
-        self._watched.schedule(watch, self._clock.now() + round(seconds * SECOND))
+        longest = self._watched.longest if watch.failures < GIVEN_UP else PATIENCE
+        wait = min(longest, SECOND << min(watch.failures, 20))
+        self._watched.schedule(watch, self._clock.now() + wait)
         ledger.health.well = self._watched.trouble or "ok"
         # Where the token is refused all repositories fail, and that is what helps to know.
         ledger.health.state = str(error) if isinstance(error, TokenRefused) else self._watched.trouble or str(error)

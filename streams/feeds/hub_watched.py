@@ -1,11 +1,12 @@
 """The repositories of the watchlist on the Hub: which there are, and which is to be looked at next."""
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from streams.activity import DAY, HOUR
+from streams.activity import DAY, HOUR, MINUTE, SECOND
 from streams.feeds.hub_activities import Place
 from streams.feeds.hub_repository import PARTS
 from streams.feeds.hub_shapes import FOLDERS, Listed
@@ -18,6 +19,14 @@ _AHEAD: Final = 365 * DAY
 # What is refused is asked for again after an hour: its terms may have been accepted meanwhile.
 REFUSED_WAIT: Final = HOUR
 _GONE: Final = "listed, but gone or private"
+# Of the interval that must be kept, the part after which a look is due: the rest is for the queue.
+EARLY: Final = 0.8
+# A repository is looked at again after a minute at the earliest, and so rarely that all of them together take no more than
+# this part of the looking. One in whose threads something happened in the last day is looked at so many times as often.
+_SHORTEST_PAUSE: Final = MINUTE
+_PART: Final = 0.5
+_TALKATIVE: Final = 3
+_TALKED: Final = DAY
 # The weight of the newest look in the mean time of one.
 _NEWEST: Final = 0.1
 
@@ -30,7 +39,7 @@ class Watch:
     What a listing does not show as changed is not asked for, so a look is worth no more than the listing it went by.
     One that is `gone` gave nothing at the last look, `gone_at` (µs): it is looked at again after `REFUSED_WAIT`, or when
     its listing changes. `refused` says which parts are not for us, why, and when they are asked for again (µs).
-    `told_to` is up to when the ledger tells of failures.
+    `told_to` is up to when the ledger tells of failures, `talked_at` when a look last found something in its threads (µs).
     """
 
     place: Place
@@ -44,6 +53,7 @@ class Watch:
     gone_at: int = 0
     refused: dict[str, tuple[str, int]] = field(default_factory=dict)
     first: bool = True
+    talked_at: int = 0
 
     def waiting(self, now: int) -> set[str]:
         """The parts that are not asked for now, because they were refused lately."""
@@ -70,15 +80,21 @@ class Watch:
 
 
 class HubWatched:
-    """The watched repositories by key. `dropped` counts those that are gone."""
+    """The watched repositories by key. `dropped` counts those that are gone; each is to be looked at once in an `interval`
+    (the station's seconds), and is more often where there is time for it; `lookers` look side by side.
+    """
 
-    def __init__(self, watchlist: Watchlist, names: dict[str, str]) -> None:
+    def __init__(self, watchlist: Watchlist, names: dict[str, str], interval: float, lookers: int = 1) -> None:
+        self.longest = round(EARLY * interval * SECOND)
+        self._lookers = lookers
         self.dropped = 0
         # Places of the watchlist that the Hub does not have.
         self.absent: list[str] = []
         self.by_key: dict[str, Watch] = {}
         self._names = names
         self._heap: list[tuple[int, str]] = []
+        # Keys of those that are looked at just now.
+        self._busy: set[str] = set()
         self._took = 0.0
         self._listings: dict[tuple[str, str], set[str]] = {}
         self._times: dict[tuple[str, str], int] = {}
@@ -122,6 +138,18 @@ class HubWatched:
         watch.due = due
         heapq.heappush(self._heap, (due, watch.place.key))
 
+    def pause(self, watch: Watch, now: int) -> int:
+        """How long (µs) after a look the next one is due.
+
+        Threads change without a trace in any listing: how soon that is seen is how often the repository is looked at.
+        """
+        talkative = sum(each.talked_at > now - _TALKED for each in self.by_key.values())
+        shares = len(self.by_key) + (_TALKATIVE - 1) * talkative
+        pause = shares * self._took / self._lookers / _PART
+        if watch.talked_at > now - _TALKED:
+            pause /= _TALKATIVE
+        return min(self.longest, max(_SHORTEST_PAUSE, round(pause)))
+
     def settle(self, watch: Watch, known_to: int, took: int) -> None:
         """A look has succeeded, in so many µs: everything up to a moment is known."""
         watch.known_to, watch.failures, watch.first = known_to, 0, False
@@ -135,7 +163,7 @@ class HubWatched:
     @property
     def round(self) -> float:
         """About how long it takes to look at all of them, one after the other (µs)."""
-        return len(self.by_key) * self._took
+        return len(self.by_key) * self._took / self._lookers
 
     @property
     def trouble(self) -> str | None:
@@ -178,12 +206,24 @@ class HubWatched:
         watch.refused.update((part, (reason, now + REFUSED_WAIT)) for part, reason in refused.items())
         return set(refused.values()) - before
 
+    @contextmanager
+    def busy(self, watch: Watch) -> Iterator[None]:
+        """While a repository is looked at nobody else does; what is scheduled meanwhile stands afterwards."""
+        key = watch.place.key
+        self._busy.add(key)
+        try:
+            yield
+        finally:
+            self._busy.discard(key)
+            if (now_watched := self.by_key.get(key)) is not None:
+                self.schedule(now_watched, now_watched.due)
+
     def next(self) -> Watch | None:
-        """The one that is due first, without removing it."""
+        """The one that is due first and not looked at already, without removing it."""
         while self._heap:
             due, key = self._heap[0]
             watch = self.by_key.get(key)
-            if watch is not None and watch.due == due:
+            if watch is not None and watch.due == due and key not in self._busy:
                 return watch
             heapq.heappop(self._heap)
         return None

@@ -303,7 +303,7 @@ def test_discussions_that_are_switched_off_do_not_hide_commits() -> None:
 def test_a_repository_that_changed_while_it_was_looked_at_in_vain_is_looked_at_again() -> None:
     activities = HubActivities(Identities(KEY, WATCHLIST, platform="huggingface"), KEY)
     before, after = (read_listed(msgspec.Raw(msgspec.json.encode(Repo("allenai/OLMo").listed() | {"sha": sha(n)}))) for n in (1, 2))
-    watched = HubWatched(WATCHLIST, {})
+    watched = HubWatched(WATCHLIST, {}, 300.0)
     watched.add(activities.place("model", before), before, 1)
     watch = watched.next()
     assert watch is not None
