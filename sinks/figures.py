@@ -1,7 +1,7 @@
 """What the live page shows: the board, sorted by where it stands on the page. Unknown is absent."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
 import msgspec
@@ -9,11 +9,13 @@ import msgspec
 from agents.catalogue import CATALOGUE, by_name
 from agents.measurements import Measurement
 from agents.metric import PREFIX
-from sinks.board import Board
+from sinks.board import Board, World
+from sinks.enough import Windows
 from streams.activity import FEATURES, PLATFORMS
 
 SCOPES: Final = ("watched", "all")
 WINDOWS: Final = ("1h", "24h", "7d", "30d")
+_PLACES: Final = tuple((scope, platform, window) for scope in SCOPES for platform in PLATFORMS for window in WINDOWS)
 # What stands in a cell, and the metric that it comes from; intensity is the mean.
 MEASURES: Final = {
     "activity": "activity",
@@ -45,11 +47,13 @@ class Figures(msgspec.Struct, kw_only=True):
 
     The dictionaries are keyed from the outside in: `coverage` by scope, platform, window; `cells` by scope, platform, window, feature and
     measure; `gap` (GitHub ÷ Hub) by scope, window, feature; `busiest` by platform, window, feature, watched repositories by falling
-    activity; `releases` by platform and window, by falling engagement. `reserved` are those (scope, platform, window) whose sample is too
-    thin for what is invalid under sampling: that is left out.
+    activity; `releases` by platform and window, by falling engagement. `since` (scope, platform, window) has the windows that are covered
+    too little for their figures to be shown, with the time from which on they are covered (None: unknown). `reserved` are those
+    (scope, platform, window) whose sample is too thin for what is invalid under sampling. Both are left out of the figures.
     """
 
     status: Status
+    world: World
     evaluated_at: int | None = None
     front: int | None = None
     feeds: list[Feed] = []
@@ -58,6 +62,7 @@ class Figures(msgspec.Struct, kw_only=True):
     gap: dict[str, dict[str, dict[str, float]]] = {}
     busiest: dict[str, dict[str, dict[str, list[tuple[str, float]]]]] = {}
     releases: dict[str, dict[str, list[tuple[str, float]]]] = {}
+    since: dict[str, dict[str, dict[str, int | None]]] = {}
     reserved: list[tuple[str, str, str]] = []
 
 
@@ -79,39 +84,50 @@ def figures_of(board: Board) -> Figures:
     rows = _by_name(board)
     seen = board.evaluation
     coverage = {_place(row): row.value for row in rows["window_coverage_ratio"]}
-    sampled = _Sampled(coverage)
+    front = seen.front if seen else None
+    windows = Windows((*rows["window_coverage_ratio"], *rows["covered_since_timestamp_seconds"]), front)
+    sampled = _Sampled(coverage, windows)
     figures = Figures(
+        world=board.world,
         status="starting" if seen is None else "stale" if board.is_stale else "ok",
         evaluated_at=seen.evaluated_at if seen else None,
-        front=seen.front if seen else None,
+        front=front,
         feeds=_feeds(board, rows),
         reserved=sampled.thin,
     )
     for (scope, platform, window), value in coverage.items():
         figures.coverage.setdefault(scope, {}).setdefault(platform, {})[window] = value
+    for scope, platform, window in _PLACES:
+        if not windows.enough(scope, platform, window):
+            figures.since.setdefault(scope, {}).setdefault(platform, {})[window] = windows.since(scope, platform, window)
     for measure, name in MEASURES.items():
         for row in rows[name]:
             scope, platform, window = place = _place(row)
             if row.labels.get("stat", "mean") == "mean" and sampled.allows(name, place):
-                windows = figures.cells.setdefault(scope, {}).setdefault(platform, {})
-                windows.setdefault(window, {}).setdefault(row.labels["feature"], {})[measure] = row.value
+                cells = figures.cells.setdefault(scope, {}).setdefault(platform, {})
+                cells.setdefault(window, {}).setdefault(row.labels["feature"], {})[measure] = row.value
     for row in rows["intensity_gap_ratio"]:
         scope, window = row.labels["scope"], row.labels["window"]
         if all(sampled.allows("intensity_gap_ratio", (scope, platform, window)) for platform in PLATFORMS):
             figures.gap.setdefault(scope, {}).setdefault(window, {})[row.labels["feature"]] = row.value
-    figures.busiest = _busiest(rows["top_repository_activity"])
-    figures.releases = _releases(rows["release_engagement"])
+    # Both are of watched repositories.
+    shown = {(platform, window) for scope, platform, window in _PLACES if scope == "watched" and windows.enough(scope, platform, window)}
+    figures.busiest = _busiest(row for row in rows["top_repository_activity"] if (row.labels["platform"], row.labels["window"]) in shown)
+    figures.releases = _releases(row for row in rows["release_engagement"] if (row.labels["platform"], row.labels["window"]) in shown)
     return figures
 
 
 class _Sampled:
-    """Which figures a thin sample leaves valid."""
+    """Which figures are shown: those of windows that are covered enough, and of a thin sample those that it leaves valid."""
 
-    def __init__(self, coverage: dict[tuple[str, str, str], float]) -> None:
-        everything = [("all", platform, window) for platform in PLATFORMS for window in WINDOWS]
+    def __init__(self, coverage: dict[tuple[str, str, str], float], windows: Windows) -> None:
+        self._windows = windows
+        everything = [place for place in _PLACES if place[0] == "all" and windows.enough(*place)]
         self.thin = [place for place in everything if coverage.get(place, 0.0) < COMPLETE]
 
     def allows(self, name: str, place: tuple[str, str, str]) -> bool:
+        if not self._windows.enough(*place):
+            return False
         return place not in self.thin or by_name(PREFIX + name).under_sampling != "invalid"
 
 
@@ -137,7 +153,7 @@ def _feeds(board: Board, rows: dict[str, list[Measurement]]) -> list[Feed]:
     return sorted(found, key=lambda each: (each.state == "ok", each.feed))
 
 
-def _busiest(rows: list[Measurement]) -> dict[str, dict[str, dict[str, list[tuple[str, float]]]]]:
+def _busiest(rows: Iterable[Measurement]) -> dict[str, dict[str, dict[str, list[tuple[str, float]]]]]:
     ranked: dict[str, dict[str, dict[str, list[tuple[str, float]]]]] = {}
     for row in rows:
         if row.labels["scope"] == "watched" and row.labels["repository"] != _REST and row.value > 0:
@@ -150,7 +166,7 @@ def _busiest(rows: list[Measurement]) -> dict[str, dict[str, dict[str, list[tupl
     return ranked
 
 
-def _releases(rows: list[Measurement]) -> dict[str, dict[str, list[tuple[str, float]]]]:
+def _releases(rows: Iterable[Measurement]) -> dict[str, dict[str, list[tuple[str, float]]]]:
     found: dict[str, dict[str, list[tuple[str, float]]]] = {}
     for row in rows:
         windows = found.setdefault(row.labels["platform"], {})

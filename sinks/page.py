@@ -11,8 +11,11 @@ from aiohttp import web
 
 from sinks.board import Board, wall_clock
 from sinks.events import MOST, Hub
-from sinks.figures import figures_of
+from sinks.figures import SCOPES, WINDOWS, Figures, figures_of
 from sinks.history import History
+from sinks.report import rfc3339
+from sinks.sheet import figures_csv, history_csv
+from streams.activity import FEATURES
 
 STATIC: Final = Path(__file__).parent / "static"
 # Where a file is served, and what it is.
@@ -20,6 +23,7 @@ FILES: Final = {
     "/": ("index.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
+    "/choices.js": ("choices.js", "text/javascript"),
     "/favicon.svg": ("favicon.svg", "image/svg+xml"),
     "/vendor/uplot/uPlot.esm.js": ("vendor/uplot/uPlot.esm.js", "text/javascript"),
     "/vendor/uplot/uPlot.min.css": ("vendor/uplot/uPlot.min.css", "text/css"),
@@ -55,6 +59,8 @@ class LivePage:
             app.router.add_get(path, file.answer)
         app.router.add_get("/live/events", self.hub.listen)
         app.router.add_get("/live/history", self._past)
+        app.router.add_get("/live/history.csv", self._past_as_csv)
+        app.router.add_get("/live/figures.csv", self._figures_as_csv)
         app.on_response_prepare.append(_harden)
         app.on_shutdown.append(self._shut_down)
 
@@ -77,16 +83,43 @@ class LivePage:
         self.hub.publish(msgspec.json.encode(figures))
 
     async def _past(self, request: web.Request) -> web.Response:
-        asked = request.query
-        try:
-            past = self.history.past(asked["scope"], asked["window"], asked["feature"])
-        except KeyError:
-            raise web.HTTPBadRequest(text="ask with ?scope=watched&window=24h&feature=contribution, or others of their kind\n") from None
-        body = msgspec.json.encode(past)
+        body = msgspec.json.encode(self.history.past(*_choice(request)))
         return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})
+
+    async def _figures_as_csv(self, request: web.Request) -> web.Response:
+        scope, window, feature = _choice(request)
+        figures, world = figures_of(self._board), self._board.world
+        return self._csv(figures_csv(figures, scope, window, feature, world), figures, "figures", scope, window, feature)
+
+    async def _past_as_csv(self, request: web.Request) -> web.Response:
+        scope, window, feature = _choice(request)
+        past, figures = self.history.past(scope, window, feature), figures_of(self._board)
+        span = request.query.get("span", "seconds")
+        if span not in ("seconds", "minutes"):
+            raise web.HTTPBadRequest(text="span is seconds or minutes\n")
+        coverage = {platform: known[window] for platform, known in figures.coverage.get(scope, {}).items() if window in known}
+        text = history_csv(getattr(past, span), coverage, scope, window, feature, self._board.world)
+        return self._csv(text, figures, "lines", scope, window, feature)
+
+    def _csv(self, text: str, figures: Figures, *words: str) -> web.Response:
+        """A file to keep; its name says what is in it, and the world where that is not the real one."""
+        moment = (rfc3339(figures.front) or "nothing")[:19].replace(":", "")
+        world = [] if self._board.world == "real" else [self._board.world]
+        name = "-".join(["nomadwatch", *world, *words, moment]) + ".csv"
+        headers = {"Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="{name}"'}
+        return web.Response(text=text, content_type="text/csv", charset="utf-8", headers=headers)
 
     async def _shut_down(self, app: web.Application) -> None:
         self.hub.close()
+
+
+def _choice(request: web.Request) -> tuple[str, str, str]:
+    """The scope, window and feature that are asked for; 400 for what is none."""
+    asked = tuple(request.query.get(name, "") for name in ("scope", "window", "feature"))
+    if any(value not in known for value, known in zip(asked, (SCOPES, WINDOWS, FEATURES), strict=True)):
+        raise web.HTTPBadRequest(text="ask with ?scope=watched&window=24h&feature=contribution, or others of their kind\n")
+    scope, window, feature = asked
+    return scope, window, feature
 
 
 class _File:

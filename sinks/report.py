@@ -11,6 +11,7 @@ import msgspec
 from agents.measurements import Evaluation, Measurement
 from agents.metric import PREFIX
 from sinks.board import World
+from sinks.cells import row_of
 from streams.activity import PLATFORMS
 
 _COVERAGE: Final = PREFIX + "window_coverage_ratio"
@@ -114,14 +115,9 @@ def as_csv(report: Report) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["name", *labels, "value", "coverage", "as_of", "watermark", "world"])
     for each in report.measurements:
-        own = [each.labels.get(label, "") for label in labels]
-        figures = _number(each.value), _number(coverage.of(each))
-        writer.writerow([each.name, *own, *figures, report.as_of, report.watermark, report.world])
+        own = [each.labels.get(label) for label in labels]
+        writer.writerow(row_of([each.name, *own, each.value, coverage.of(each), report.as_of, report.watermark, report.world]))
     return text.getvalue()
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else repr(value).removesuffix(".0")
 
 
 class Coverages:

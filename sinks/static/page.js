@@ -1,8 +1,11 @@
 // The live page. One stream brings the newest state; the past of the lines is fetched once and goes on from there.
 import uPlot from "/vendor/uplot/uPlot.esm.js";
+import { begin as beginChoices, chosen, openWindow } from "/choices.js";
 
 const PLATFORMS = { github: "GitHub", huggingface: "Hugging Face" };
 const WINDOWS = ["1h", "24h", "7d", "30d"];
+// Where a repository's page is. Of the Hub it goes by what the repository holds.
+const SITES = { github: "https://github.com/", huggingface: "https://huggingface.co/" };
 const LOW = 0.95; // below it figures that a thin sample makes invalid are not to be trusted
 const SILENT_AFTER = 15; // s without a sign of life; the server gives one every 5 s
 const AGAIN_AFTER = 2000; // ms
@@ -16,43 +19,26 @@ const one = (selector, inside = document) => inside.querySelector(selector);
 const all = (selector, inside = document) => inside.querySelectorAll(selector);
 const monotonic = () => performance.now() / 1000;
 
-// ---- choices: kept in the browser, where it allows that
+// ---- choices
 
-const stored = (() => {
-  try { return JSON.parse(localStorage.getItem("nomadwatch") ?? "{}") ?? {}; } catch { return {}; }
-})();
-const chosen = { window: "24h", scope: "watched", feature: "contribution", span: "seconds", theme: "auto" };
-
-function choose(name, value) {
-  chosen[name] = value;
-  try { localStorage.setItem("nomadwatch", JSON.stringify(chosen)); } catch { /* then not */ }
-}
-
-function controlsOf(name) { return all(`input[name="${name}"], select[name="${name}"]`); }
-
-function restoreChoices() {
-  for (const name of Object.keys(chosen)) {
-    for (const control of controlsOf(name)) {
-      const offered = control.type === "radio" ? control.value === stored[name] : [...control.options].some((each) => each.value === stored[name]);
-      if (offered) {
-        chosen[name] = stored[name];
-        if (control.type === "radio") control.checked = true; else control.value = stored[name];
-      }
-      control.addEventListener("change", () => { choose(name, control.value); changed(name); });
-    }
-  }
-  document.documentElement.dataset.theme = chosen.theme;
-}
-
-function changed(name) {
-  if (name === "theme") {
-    document.documentElement.dataset.theme = chosen.theme;
-    return drawCharts(true);
-  }
+function chose(name) {
+  if (name === "theme") return takeTheme();
   show();
   if (name === "span") return drawCharts(true);
   past = null; // of another choice: nothing more is added to it
   loadPast();
+}
+
+function takeTheme() {
+  document.documentElement.dataset.theme = chosen.theme;
+  drawCharts(true);
+}
+
+// The longest window that is covered, on every platform or else on one; undefined while there is none.
+function longestCovered() {
+  const platforms = Object.keys(PLATFORMS);
+  const longest = (test) => WINDOWS.findLast((window) => platforms[test]((platform) => isCovered(platform, chosen.scope, window)));
+  return longest("every") ?? longest("some");
 }
 
 // ---- words
@@ -67,6 +53,14 @@ const share = (value) => (!known(value) ? "–" : value < 1 && value > 0.999 ? "
 const time = (seconds) => new Date(seconds * 1000).toISOString().slice(11, 19);
 const moment = (us) => (known(us) ? new Date(us / 1000).toISOString().slice(0, 19).replace("T", " ") + " UTC" : "–");
 
+// From when on a window is covered, with the date where that is another day.
+function since(us) {
+  if (!known(us)) return "not covered yet";
+  const text = new Date(us / 1000).toISOString();
+  const today = known(state?.front) && new Date(state.front / 1000).toISOString().slice(0, 10) === text.slice(0, 10);
+  return `since ${today ? "" : `${text.slice(0, 10)} `}${text.slice(11, 16)}`;
+}
+
 function ago(seconds) {
   if (seconds < 90) return `${Math.max(0, Math.round(seconds))} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
@@ -75,7 +69,7 @@ function ago(seconds) {
 
 // ---- writing into the page: only what changed, so that a selection and a screen reader are left alone
 
-function write(node, text) { if (node.textContent !== text) node.textContent = text; }
+function write(node, text) { if (node.textContent !== text || node.firstElementChild) node.textContent = text; }
 
 function mark(node, name, value) {
   if (value === null || value === undefined || value === false) node.removeAttribute(name);
@@ -93,7 +87,7 @@ function fill(body, rows, empty) {
     row ??= body.insertRow();
     mark(row, "aria-current", cells.current);
     cells.forEach((cell, column) => {
-      const { text, ...attributes } = typeof cell === "object" ? cell : { text: cell };
+      const { text, href, ...attributes } = typeof cell === "object" ? cell : { text: cell };
       let node = row.cells[column];
       if (!node) {
         node = document.createElement(column === 0 && rows.length ? "th" : "td");
@@ -104,9 +98,20 @@ function fill(body, rows, empty) {
         if (attribute.name !== "scope" && !(attribute.name in attributes)) node.removeAttribute(attribute.name);
       }
       for (const [name, value] of Object.entries(attributes)) mark(node, name, value);
-      write(node, text);
+      if (href) link(node, text, href); else write(node, text);
     });
   });
+}
+
+function link(node, text, href) {
+  let anchor = node.firstElementChild;
+  if (!anchor) {
+    node.replaceChildren();
+    anchor = node.appendChild(document.createElement("a"));
+    anchor.rel = "noopener noreferrer";
+  }
+  write(anchor, text);
+  mark(anchor, "href", href);
 }
 
 // ---- the state
@@ -119,18 +124,28 @@ let clock = null; // {at: s of the server, here: monotonic s}
 const serverNow = () => (clock ? clock.at + monotonic() - clock.here : null);
 const coverageOf = (platform, scope = chosen.scope, window = chosen.window) => state?.coverage?.[scope]?.[platform]?.[window];
 const cellOf = (platform, feature = chosen.feature) => state?.cells?.[chosen.scope]?.[platform]?.[chosen.window]?.[feature] ?? {};
+const isCovered = (platform, scope, window) => state?.status === "ok" && state.since?.[scope]?.[platform]?.[window] === undefined;
+// Before there are figures, and after they have gone stale, nothing is withheld.
+const isShown = (platform, scope = chosen.scope, window = chosen.window) => state?.status !== "ok" || isCovered(platform, scope, window);
+const sinceOf = (platform, scope = chosen.scope, window = chosen.window) => state?.since?.[scope]?.[platform]?.[window];
 const isReserved = (platform) => (state?.reserved ?? []).some((place) => place.join() === [chosen.scope, platform, chosen.window].join());
 
 function show() {
+  if (openWindow()) { past = null; loadPast(); }
   showStatus();
   for (const node of all('[data-text="window"]')) write(node, chosen.window);
   for (const node of all('[data-text="feature"]')) write(node, chosen.feature);
   for (const node of all("[data-coverage]")) {
     const value = coverageOf(node.dataset.coverage, node.dataset.scope);
-    write(node, known(value) ? `coverage ${share(value)}` : "coverage unknown");
+    const begun = isShown(node.dataset.coverage, node.dataset.scope) ? "" : `${since(sinceOf(node.dataset.coverage, node.dataset.scope))}, `;
+    write(node, begun + (known(value) ? `coverage ${share(value)}` : "coverage unknown"));
     mark(node, "data-level", !known(value) || value < LOW ? "low" : null);
   }
   for (const platform of Object.keys(PLATFORMS)) showPlatform(platform, one(`.card[data-platform="${platform}"]`));
+  showUncovered();
+  const query = new URLSearchParams({ scope: chosen.scope, window: chosen.window, feature: chosen.feature });
+  mark(one("#figures-csv"), "href", `/live/figures.csv?${query}`);
+  mark(one("#lines-csv"), "href", `/live/history.csv?${query}&span=${chosen.span}`);
   const reserved = Object.keys(PLATFORMS).filter((platform) => state?.status === "ok" && isReserved(platform)).map((platform) => PLATFORMS[platform]);
   one("#reserved").hidden = !reserved.length;
   write(one("#reserved"), `Of ${reserved.join(" and ")} less than ${percent.format(LOW).replace(".0", "")} of all events of this window were seen. `
@@ -140,10 +155,20 @@ function show() {
   showFeeds();
 }
 
+// Until a window is covered by half, its figures are no level of it: the first look at a feed brings what is older than its covered time.
+function showUncovered() {
+  const lacking = Object.keys(PLATFORMS).filter((platform) => !isShown(platform));
+  one("#uncovered").hidden = !lacking.length;
+  const said = lacking.map((platform) => `${PLATFORMS[platform]}: ${since(sinceOf(platform))}, coverage ${share(coverageOf(platform))}.`);
+  write(one("#uncovered"), `${said.join(" ")} Less than half of this window (${chosen.window}) was seen: its figures are not shown, for they are `
+    + "no measure of it. Choose a window that is covered, or come back later.");
+}
+
 function showPlatform(platform, card) {
   const total = cellOf(platform).activity;
-  write(one('[data-figure="headline"]', card), number(total));
-  write(one('[data-text="headline"]', card), `${chosen.feature} activities in ${chosen.window}, coverage ${share(coverageOf(platform))}`);
+  const about = `coverage ${share(coverageOf(platform))}`;
+  write(one('[data-figure="headline"]', card), isShown(platform) ? number(total) : since(sinceOf(platform)));
+  write(one('[data-text="headline"]', card), isShown(platform) ? `${chosen.feature} activities in ${chosen.window}, ${about}` : `of ${chosen.window}, ${about}`);
   const coverages = WINDOWS.map((window) => coverageOf(platform, chosen.scope, window));
   fill(one('[data-table="coverage"]', card), [["Coverage", ...coverages.map((value, place) => ({
     text: share(value), "data-level": known(value) && value < LOW ? "low" : null, "data-chosen": WINDOWS[place] === chosen.window ? "" : null,
@@ -156,11 +181,20 @@ function showPlatform(platform, card) {
     return row;
   }));
   const busiest = state?.busiest?.[platform]?.[chosen.window]?.[chosen.feature] ?? [];
-  const rows = busiest.map(([repository, value]) => [repository, number(value)]);
-  fill(one(`table[data-platform="${platform}"] [data-table="busiest"]`), rows, "None known in this window.");
+  const rows = busiest.map(([repository, value]) => [named(platform, repository), number(value)]);
+  const lacking = isShown(platform, "watched") ? null : `Covered too little: ${since(sinceOf(platform, "watched"))}.`;
+  fill(one(`table[data-platform="${platform}"] [data-table="busiest"]`), rows, lacking ?? "None known in this window.");
   const releases = state?.releases?.[platform]?.[chosen.window] ?? [];
-  fill(one(`table[data-platform="${platform}"] [data-table="releases"]`), releases.map(([release, value]) => [release, number(value)]),
-    "Nothing was published in this window.");
+  fill(one(`table[data-platform="${platform}"] [data-table="releases"]`), releases.map(([release, value]) => [named(platform, release), number(value)]),
+    lacking ?? "Nothing was published in this window.");
+}
+
+// A repository's name, as a link to its platform. Names of a simulated world lead nowhere, or to somebody else.
+function named(platform, repository) {
+  const [owner, name, more] = repository.split("/");
+  const kind = { dataset: "datasets/", space: "spaces/" }[state?.artefacts?.[repository]] ?? "";
+  if (state?.world !== "real" || !owner || !name || more !== undefined) return repository;
+  return { text: repository, href: SITES[platform] + (platform === "huggingface" ? kind : "") + [owner, name].map(encodeURIComponent).join("/") };
 }
 
 function showFeeds() {
@@ -376,7 +410,8 @@ function fillLines(line, span) {
 
 // ---- begin
 
-restoreChoices();
+beginChoices(chose, longestCovered);
+takeTheme();
 show();
 drawn.sizes = new ResizeObserver((entries) => {
   for (const { target, contentRect } of entries) {

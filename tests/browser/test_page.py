@@ -1,11 +1,13 @@
 """The live page in a real browser, on a real sink over a real broker."""
 
 import asyncio
+import csv
 import os
 import re
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from sinks.server import serve
 from streams.activity import FEATURES, SECOND
 from streams.admin import create
 from streams.topics import Topics
-from tests.sinks.made import evaluation_record, measurement, record
+from tests.sinks.made import NOON, evaluation_record, measurement, record
 from tests.sinks.publishing import health_record, publish
 from tests.sinks.test_live_board import Clock
 from tests.streams.brokers import Process, broker
@@ -160,6 +162,8 @@ FIGURES = [
     of("intensity", 17.25, stat="mean"),
     of("window_coverage_ratio", 0.796),
     of("window_coverage_ratio", 0.9996, window="1h"),
+    of("window_coverage_ratio", 0.9, window="7d"),
+    of("window_coverage_ratio", 1.0, "huggingface"),
     of("activity", 88.0, "huggingface"),
     of("activity", 4321.0, window="7d"),
     of("activity", 99.0, feature="exchange"),
@@ -191,10 +195,10 @@ def test_figures_appear_and_change_without_a_reload(run: Callable[..., None]) ->
         await expect(row(page, "exchange")).to_have_text(["99", "–", "–", "–"])
         await expect(row(page, "review")).to_have_text(["–"] * 4)
         coverage = page.locator('.card[data-platform="github"] [data-table="coverage"] td')
-        await expect(coverage).to_have_text([">99.9%", "79.6%", "–", "–"])
+        await expect(coverage).to_have_text([">99.9%", "79.6%", "90.0%", "–"])
         beside = page.locator('[data-coverage="github"]')
         assert await beside.all_inner_texts() == ["coverage 79.6%"] * 5
-        assert set(await page.locator('[data-coverage="huggingface"]').all_inner_texts()) == {"coverage unknown"}
+        assert set(await page.locator('[data-coverage="huggingface"]').all_inner_texts()) == {"coverage 100.0%"}
         await expect(page.locator('table[data-platform="github"] tbody th').first).to_have_text("huggingface/transformers")
         releases = '[data-table="releases"]'
         published = page.locator(f'table[data-platform="huggingface"] {releases}')
@@ -254,9 +258,189 @@ def test_a_sample_too_thin_says_so_and_shows_what_scales(run: Callable[..., None
         await page.get_by_label("All seen").check(force=True)
         await expect(headline(page)).to_have_text("1,234")
         await expect(row(page)).to_have_text(["1,234", "–", "–", "–"])
-        await expect(page.locator("#reserved")).to_contain_text("Of GitHub and Hugging Face less than 95% of all events")
+        await expect(page.locator("#reserved")).to_contain_text("Of GitHub less than 95% of all events")
         await page.get_by_label("1h", exact=True).check(force=True)
-        await expect(page.locator("#reserved")).to_contain_text("Of Hugging Face less than 95% of all events")
+        await expect(page.locator("#reserved")).to_be_hidden()
+
+    run(test)
+
+
+COVERED_FOR_18_MINUTES = [
+    of("window_coverage_ratio", share, platform, scope=scope, window=window)
+    for scope in ("watched", "all")
+    for platform in ("github", "huggingface")
+    for window, share in {"1h": 0.6, "24h": 0.0125, "7d": 0.0018, "30d": 0.0004}.items()
+]
+
+
+def begun(platform: str) -> Measurement:
+    return measurement("covered_since_timestamp_seconds", NOON / 1e6 - 18 * 60, scope="watched", platform=platform)
+
+
+def test_after_a_first_start_the_page_opens_on_the_hour_and_longer_windows_say_since_when(run: Callable[..., None]) -> None:
+    async def test(world: World) -> None:
+        page = await world.visit()
+        figures = [each for each in FIGURES if each.name != "nomadwatch_window_coverage_ratio"]
+        hour = [of("activity", 60.0, window="1h"), of("activity", 6.0, "huggingface", window="1h")]
+        await world.measured(*figures, *hour, *COVERED_FOR_18_MINUTES, begun("github"), begun("huggingface"))
+        await expect(headline(page)).to_have_text("60")
+        assert await page.get_by_label("1h", exact=True).is_checked()
+        assert page.url == world.address + "/", "what the page chose is not in the address"
+        await expect(page.locator("#uncovered")).to_be_hidden()
+        await page.get_by_label("24h", exact=True).check(force=True)
+        await expect(headline(page)).to_have_text("since 11:42")
+        await expect(page.locator('.card[data-platform="github"] [data-text="headline"]')).to_have_text("of 24h, coverage 1.3%")
+        await expect(row(page)).to_have_text(["–"] * 4)
+        await expect(page.locator("#uncovered")).to_contain_text(
+            "GitHub: since 11:42, coverage 1.3%. Hugging Face: since 11:42, coverage 1.3%."
+        )
+        assert set(await page.locator('[data-coverage="github"]').all_inner_texts()) == {"since 11:42, coverage 1.3%"}
+        for table in ("busiest", "releases"):
+            await expect(page.locator(f'table[data-platform="github"] [data-table="{table}"]')).to_have_text(
+                "Covered too little: since 11:42."
+            )
+        await expect(page.locator('[data-chart="github"] .plot')).to_have_attribute("aria-label", "GitHub: nothing known")
+        # The coverage comes to be enough while the page is open.
+        enough = [of("window_coverage_ratio", 0.5, platform) for platform in ("github", "huggingface")]
+        await world.measured(*enough)
+        await expect(headline(page)).to_have_text("1,234")
+        await expect(page.locator("#uncovered")).to_be_hidden()
+        assert world.complaints == []
+
+    run(test)
+
+
+def test_a_page_that_is_open_before_anything_is_covered_opens_its_window_when_one_is(run: Callable[..., None]) -> None:
+    async def test(world: World) -> None:
+        page = await world.visit()
+        await world.measured(of("activity", 5.0, window="1h"), of("activity", 9.0, window="7d"))
+        await expect(headline(page)).to_have_text("not covered yet")
+        await expect(page.locator("#uncovered")).to_contain_text("GitHub: not covered yet, coverage –.")
+        await world.measured(of("window_coverage_ratio", 0.5, window="7d"))
+        await expect(headline(page)).to_have_text("9")
+        await expect(headline(page, "huggingface")).to_have_text("not covered yet")
+        await world.measured(of("window_coverage_ratio", 1.0, window="30d"))
+        await expect(page.locator('[data-table="coverage"]').first.locator("td").last).to_have_text("100.0%")
+        await expect(headline(page)).to_have_text("9")
+
+    run(test)
+
+
+def test_the_choice_stands_in_the_address_and_is_gone_back_to(run: Callable[..., None]) -> None:
+    async def test(world: World) -> None:
+        page = await world.visit()
+        await world.measured(*FIGURES, of("activity", 777.0, feature="exchange", window="7d"))
+        await expect(headline(page)).to_have_text("1,234")
+        await page.get_by_label("7d").check(force=True)
+        await expect(headline(page)).to_have_text("4,321")
+        assert page.url == f"{world.address}/?window=7d&scope=watched&feature=contribution&span=seconds"
+        await page.get_by_label("Feature").select_option("exchange")
+        await expect(headline(page)).to_have_text("777")
+        await page.get_by_label("24 h", exact=True).check(force=True)
+        link = page.url
+        assert link == f"{world.address}/?window=7d&scope=watched&feature=exchange&span=minutes"
+        await page.go_back()
+        await page.go_back()
+        await expect(headline(page)).to_have_text("4,321")
+        assert await page.get_by_label("Feature").input_value() == "contribution"
+        await page.go_back()
+        await expect(headline(page)).to_have_text("1,234")
+        assert page.url == world.address + "/"
+        await page.go_forward()
+        await expect(headline(page)).to_have_text("4,321")
+        other = await world.page()
+        await other.goto(link)
+        await expect(headline(other)).to_have_text("777")
+        assert await other.get_by_label("24 h", exact=True).is_checked()
+        await expect(other.locator('[data-chart="github"] .plot')).to_have_attribute("aria-label", re.compile("now 777"))
+        assert world.complaints == []
+
+    run(test)
+
+
+HOSTILE = [
+    "?window=2h&scope=everything&feature=<img src=x onerror=alert(1)>&span=__proto__",
+    "?window=24h&window=7d&feature=%22%3E%3Cscript%3Ewindow.foreign=1%3C/script%3E",
+    "?window=&scope=&feature=&span=",
+    "?window=constructor&scope=__proto__&feature=toString",
+    "?%E0%A4%A&window=%FF#<script>",
+    "?" + "x" * 3000,
+]
+
+
+@pytest.mark.parametrize("query", HOSTILE)
+def test_an_address_that_says_what_the_page_does_not_offer_is_as_if_it_were_not_there(run: Callable[..., None], query: str) -> None:
+    async def test(world: World) -> None:
+        page = await world.page()
+        await page.goto(f"{world.address}/{query}")
+        await world.measured(*FIGURES)
+        await expect(headline(page)).to_have_text("1,234")
+        await expect(page.locator("#lines-title")).to_have_text("Lines: contribution, 24h window")
+        assert await page.evaluate("window.foreign ?? 0") == 0
+        assert "onerror" not in await page.content()
+        assert world.complaints == []
+
+    run(test)
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
+    return list(csv.DictReader(path.read_text("utf-8").splitlines()))
+
+
+def test_what_is_shown_comes_as_csv(run: Callable[..., None]) -> None:
+    async def test(world: World) -> None:
+        page = await world.visit()
+        await world.measured(*FIGURES)
+        await expect(headline(page)).to_have_text("1,234")
+        await page.get_by_label("7d").check(force=True)
+        await expect(headline(page)).to_have_text("4,321")
+        found = {}
+        for name in ("Download as CSV", "Lines as CSV"):
+            async with page.expect_download() as waiting:
+                await page.get_by_role("link", name=name).click()
+            download = await waiting.value
+            rows = await asyncio.to_thread(table, await download.path())
+            found[name] = download.suggested_filename, rows
+        filename, rows = found["Download as CSV"]
+        assert filename == "nomadwatch-figures-watched-7d-contribution-2015-01-01T120001.csv"
+        wanted = {"metric": "activity", "platform": "github", "window": "7d", "feature": "contribution"}
+        assert [(row["value"], row["coverage"], row["as_of"]) for row in rows if wanted.items() <= row.items()] == [
+            ("4321", "0.9", "2015-01-01T12:00:01Z")
+        ]
+        filename, rows = found["Lines as CSV"]
+        assert filename == "nomadwatch-lines-watched-7d-contribution-2015-01-01T120001.csv"
+        assert [(row["time"], row["github_activity"], row["huggingface_activity"]) for row in rows] == [
+            ("2015-01-01T12:00:01Z", "4321", "")
+        ]
+
+    run(test)
+
+
+def test_names_of_repositories_lead_to_their_platforms(run: Callable[..., None]) -> None:
+    async def test(world: World) -> None:
+        page = await world.visit()
+        hostile = "evil/<img src=x>?q=#a b"
+        await world.measured(
+            *FIGURES, of("top_repository_activity", 2.0, repository=hostile), of("top_repository_activity", 1.0, repository="odd")
+        )
+        busiest = page.locator('table[data-platform="github"] [data-table="busiest"] th')
+        await expect(busiest).to_have_count(4)
+        links = page.locator('table[data-platform="github"] [data-table="busiest"] th a')
+        assert await links.evaluate_all("nodes => nodes.map((node) => node.href)") == [
+            "https://github.com/huggingface/transformers",
+            "https://github.com/an-organisation-of-a-long-name/" + "a-repository-of-a-long-name" * 3,
+            "https://github.com/evil/%3Cimg%20src%3Dx%3E%3Fq%3D%23a%20b",
+        ]
+        await expect(busiest.nth(2)).to_have_text(hostile)
+        await expect(busiest.nth(3)).to_have_text("odd")
+        released = page.locator('table[data-platform="huggingface"] [data-table="releases"] a')
+        await expect(released).to_have_attribute("href", "https://huggingface.co/allenai/OLMo-next")
+        await expect(released).to_have_attribute("rel", "noopener noreferrer")
+        # Choosing what has no busiest repositories takes the links away.
+        await page.get_by_label("Feature").select_option("review")
+        await expect(page.locator('table[data-platform="github"] [data-table="busiest"]')).to_have_text("None known in this window.")
+        await expect(links).to_have_count(0)
 
     run(test)
 
@@ -437,7 +621,7 @@ def test_everything_can_be_reached_with_the_keyboard(run: Callable[..., None]) -
         for _ in range(6):
             await page.keyboard.press("Tab")
             reached.append(await focused("node.name || node.tagName.toLowerCase()"))
-        assert reached[:4] == ["scope", "feature", "span", "summary"]
+        assert reached[:6] == ["scope", "feature", "a", "span", "a", "summary"]
         assert await page.locator("[data-table='feeds']").evaluate("node => node.closest('[tabindex=\"0\"]') !== null")
 
     run(test)

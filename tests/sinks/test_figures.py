@@ -4,7 +4,8 @@ import pytest
 
 from agents.measurements import Measurement
 from sinks.board import STALE_AFTER, Board
-from sinks.figures import BUSIEST, Feed, Figures, figures_of
+from sinks.figures import BUSIEST, SCOPES, WINDOWS, Feed, Figures, figures_of
+from streams.activity import PLATFORMS
 from tests.sinks.made import NOON, evaluation_record, measurement, record
 from tests.sinks.publishing import health_record, polled
 from tests.sinks.test_live_board import Clock
@@ -13,13 +14,20 @@ PLACE = {"platform": "github", "window": "1h", "feature": "contribution"}
 
 
 def shown(*rows: Measurement, clock: Clock | None = None) -> Figures:
+    """The figures of these rows; every window is covered unless they say otherwise."""
+    whole = [coverage(1.0, scope, platform, window) for scope in SCOPES for platform in PLATFORMS for window in WINDOWS]
+    return told(*whole, *rows, clock=clock)
+
+
+def told(*rows: Measurement, clock: Clock | None = None) -> Figures:
+    """The figures of these rows alone."""
     board = Board(live=True, now=clock or Clock())
     board.take([*(record(row) for row in rows), evaluation_record()])
     return figures_of(board)
 
 
-def coverage(value: float, scope: str, platform: str = "github") -> Measurement:
-    return measurement("window_coverage_ratio", value, scope=scope, platform=platform, window="1h")
+def coverage(value: float, scope: str, platform: str = "github", window: str = "1h") -> Measurement:
+    return measurement("window_coverage_ratio", value, scope=scope, platform=platform, window=window)
 
 
 def cell(figures: Figures, scope: str = "watched") -> dict[str, float]:
@@ -38,14 +46,14 @@ def test_a_cell_has_what_is_known_and_of_intensity_the_mean() -> None:
     assert (figures.status, figures.evaluated_at, figures.front) == ("ok", NOON, NOON - 1)
 
 
-@pytest.mark.parametrize(("covered", "valid"), [(0.95, True), (0.9499, False), (None, False)])
-def test_a_thin_sample_of_everything_shows_only_what_scales(covered: float | None, valid: bool) -> None:
+@pytest.mark.parametrize(("covered", "valid"), [(0.95, True), (0.9499, False), (0.5, False)])
+def test_a_thin_sample_of_everything_shows_only_what_scales(covered: float, valid: bool) -> None:
     rows = [
         measurement("activity", 7.0, scope="all", **PLACE),
         measurement("active_developers", 3.0, scope="all", **PLACE),
         measurement("active_repositories", 2.0, scope="all", **PLACE),
         measurement("intensity", 3.5, scope="all", stat="mean", **PLACE),
-        *([] if covered is None else [coverage(covered, "all")]),
+        coverage(covered, "all"),
     ]
     figures = shown(*rows)
     everything = {"activity": 7.0, "developers": 3.0, "repositories": 2.0, "intensity": 3.5}
@@ -53,20 +61,61 @@ def test_a_thin_sample_of_everything_shows_only_what_scales(covered: float | Non
     assert (("all", "github", "1h") in figures.reserved) is not valid
 
 
-def test_watched_repositories_are_shown_whatever_their_coverage() -> None:
-    figures = shown(measurement("intensity", 2.5, scope="watched", stat="mean", **PLACE), coverage(0.01, "watched"))
-    assert cell(figures) == {"intensity": 2.5}
-    assert figures.coverage == {"watched": {"github": {"1h": 0.01}}}
+ROWS = [
+    measurement("activity", 7.0, scope="watched", **PLACE),
+    measurement("active_developers", 3.0, scope="watched", **PLACE),
+    measurement("intensity", 2.5, scope="watched", stat="mean", **PLACE),
+    measurement("intensity_gap_ratio", 4.0, scope="watched", window="1h", feature="contribution"),
+    measurement("top_repository_activity", 7.0, scope="watched", repository="a/b", **PLACE),
+    measurement("release_engagement", 3.0, platform="github", window="1h", release="a/b"),
+]
+
+
+@pytest.mark.parametrize("covered", [0.5, 0.4999, 0.0, None])
+def test_a_window_that_is_not_covered_by_half_has_no_level_and_no_rate_and_says_since_when(covered: float | None) -> None:
+    begun = measurement("covered_since_timestamp_seconds", NOON / 1e6 - 600, scope="watched", platform="github")
+    others = [coverage(1.0, "watched", "huggingface")]
+    figures = told(*ROWS, *others, begun, *([] if covered is None else [coverage(covered, "watched")]))
+    if covered == 0.5:
+        assert cell(figures) == {"activity": 7.0, "developers": 3.0, "intensity": 2.5}
+        assert figures.gap["watched"]["1h"] == {"contribution": 4.0}
+        assert figures.busiest["github"]["1h"] == {"contribution": [("a/b", 7.0)]}
+        assert figures.releases["github"]["1h"] == [("a/b", 3.0)]
+        assert "1h" not in figures.since["watched"]["github"]
+    else:
+        assert (cell(figures), figures.gap, figures.busiest, figures.releases) == ({}, {}, {}, {})
+        assert figures.since["watched"]["github"]["1h"] == NOON - 600_000_000
+        assert figures.coverage["watched"].get("github", {}).get("1h") == covered, "the coverage itself is shown"
+    assert "1h" not in figures.since["watched"]["huggingface"]
+    assert set(figures.since["watched"]["huggingface"]) == {"24h", "7d", "30d"}, "what is unknown is not covered"
+
+
+def test_a_station_that_does_not_say_since_when_is_counted_back_from_the_end() -> None:
+    since = told(coverage(0.25, "watched"), coverage(0.25 / 24, "watched", window="24h")).since["watched"]["github"]
+    assert since == {"1h": NOON - 1 - 900_000_000, "24h": NOON - 1 - 900_000_000, "7d": None, "30d": None}
+
+
+def test_a_window_that_is_covered_too_little_is_not_called_a_thin_sample() -> None:
+    figures = shown(coverage(0.04, "all"), coverage(0.6, "all", "huggingface"))
+    assert figures.reserved == [("all", "huggingface", "1h")]
+    assert figures.since["all"] == {"github": {"1h": NOON - 1 - 144_000_000}}
+
+
+def test_a_figure_is_shown_however_thin_the_other_windows_are() -> None:
+    figures = told(*ROWS, coverage(0.9, "watched"), coverage(0.03, "watched", window="24h"))
+    assert cell(figures) == {"activity": 7.0, "developers": 3.0, "intensity": 2.5}
+    assert set(figures.since["watched"]["github"]) == {"24h", "7d", "30d"}
 
 
 def test_the_gap_of_everything_needs_both_samples_to_be_complete() -> None:
     def gap(scope: str, hub: float) -> Measurement | object:
         row = measurement("intensity_gap_ratio", 4.0, scope=scope, window="1h", feature="contribution")
-        return shown(row, coverage(1.0, "all"), coverage(hub, "all", "huggingface")).gap
+        return shown(row, coverage(1.0, "all"), coverage(hub, scope, "huggingface")).gap
 
     assert gap("all", 1.0) == {"all": {"1h": {"contribution": 4.0}}}
-    assert gap("all", 0.5) == {}
+    assert gap("all", 0.9) == {}
     assert gap("watched", 0.5) == {"watched": {"1h": {"contribution": 4.0}}}
+    assert gap("watched", 0.4) == {}
 
 
 def test_the_busiest_are_watched_ranked_few_and_neither_the_rest_nor_the_silent() -> None:

@@ -26,6 +26,8 @@ from tests.streams.brokers import ROOT, TOPICS, Process, broker
 VENDORED = STATIC / "vendor" / "uplot"
 ACTIVITY = measurement("activity", 5.0, scope="watched", platform="github", window="24h", feature="exchange")
 
+COVERED = measurement("window_coverage_ratio", 1.0, scope="watched", platform="github", window="24h")
+
 
 @pytest.fixture
 def process(tmp_path: Path) -> Iterator[Process]:
@@ -80,8 +82,10 @@ def test_the_policy_allows_nothing_inline_and_nothing_from_elsewhere() -> None:
 
 
 def test_the_own_files_name_no_other_address() -> None:
-    for name in ("index.html", "page.css", "page.js"):
-        assert not re.search(r"(?:https?:)?//[a-z0-9]+\.", (STATIC / name).read_text()), name
+    for name in ("index.html", "page.css", "page.js", "choices.js"):
+        named = re.findall(r"(?:https?:)?//[a-z0-9]+\.[a-z./]*", (STATIC / name).read_text())
+        # Names of repositories link there; nothing is fetched.
+        assert named == (["https://github.com/", "https://huggingface.co/"] if name == "page.js" else [])
 
 
 def test_every_file_that_the_page_names_is_served() -> None:
@@ -90,7 +94,8 @@ def test_every_file_that_the_page_names_is_served() -> None:
         for tag, attributes in Elements((STATIC / "index.html").read_text()).found
         if tag in ("link", "script")
     }
-    named |= set(re.findall(r'from "([^"]+)"', (STATIC / "page.js").read_text()))
+    for script in ("page.js", "choices.js"):
+        named |= set(re.findall(r'from "([^"]+)"', (STATIC / script).read_text()))
     assert named <= set(FILES)
 
 
@@ -121,7 +126,7 @@ def test_the_past_goes_on_with_each_evaluation(process: Process) -> None:
                 return (await past())[1]["seconds"]["values"]["github"]["activity"] == list(values)
 
             assert await has()
-            await publish(process.bootstrap, TOPICS, [record(ACTIVITY), evaluation_record()])
+            await publish(process.bootstrap, TOPICS, [record(COVERED), record(ACTIVITY), evaluation_record()])
             await until(lambda: has(5.0))
             after = measurement("activity", 6.0, **ACTIVITY.labels)
             await publish(process.bootstrap, TOPICS, [record(after), evaluation_record(evaluated_at=NOON + 1_000_000)])
@@ -131,6 +136,22 @@ def test_the_past_goes_on_with_each_evaluation(process: Process) -> None:
             assert found["minutes"]["values"]["github"]["activity"] == [6.0]
             assert found["seconds"]["values"]["huggingface"]["activity"] == [None, None]
             assert (await past(window="2h"))[0] == 400
+            for name, first in (("figures", "metric,scope,"), ("history", "time,github_activity,")):
+                query = {"scope": "watched", "window": "24h", "feature": "exchange"}
+                async with session.get(f"{page.address}/live/{name}.csv", params=query) as answer:
+                    assert (answer.status, answer.content_type, answer.charset) == (200, "text/csv", "utf-8")
+                    assert (await answer.text()).startswith(first)
+                    named = {"figures": "figures", "history": "lines"}[name]
+                    kept = f'attachment; filename="nomadwatch-{named}-watched-24h-exchange-2015-01-01T115959.csv"'
+                    assert answer.headers["Content-Disposition"] == kept
+                for wrong in (
+                    {"window": "2h"},
+                    {"scope": '"\r\nX: y'},
+                    {"feature": "=1"},
+                    {"span": "years"} if name == "history" else {"scope": ""},
+                ):
+                    async with session.get(f"{page.address}/live/{name}.csv", params={**query, **wrong}) as answer:
+                        assert (answer.status, answer.headers.get("Content-Disposition")) == (400, None)
             assert (await past(feature="<script>"))[1].startswith("ask with ?scope=")
 
     asyncio.run(main())

@@ -1,0 +1,73 @@
+"""Whether a window is covered enough for its figures to be shown, and from when on it is covered where it is not.
+
+The first look at a feed brings activities that are older than the time it covers: a day that is covered for an hour may hold those of
+three. Divided by its coverage such a figure is far too high, and by itself it is no level of that day.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Final
+
+from agents.measurements import Measurement
+from agents.metric import PREFIX
+from streams.activity import DAY, HOUR, PLATFORMS
+
+ENOUGH: Final = 0.5
+LENGTHS: Final = {"1h": HOUR, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY}
+_COVERAGE: Final = PREFIX + "window_coverage_ratio"
+_SINCE: Final = PREFIX + "covered_since_timestamp_seconds"
+
+
+def is_enough(coverage: float | None) -> bool:
+    """Whether figures of a window that is covered so far are shown as a level or a rate; what is unknown is not enough.
+
+    >>> [is_enough(coverage) for coverage in (0.5, 0.4999, None)]
+    [True, False, False]
+    """
+    return coverage is not None and coverage >= ENOUGH
+
+
+class Windows:
+    """What the rows say of each scope, platform and window; `front` (µs UTC) is where the windows end."""
+
+    def __init__(self, rows: Iterable[Measurement], front: int | None) -> None:
+        self._front = front
+        self._coverage: dict[tuple[str, str, str], float] = {}
+        self._begun: dict[tuple[str, str], int] = {}
+        for row in rows:
+            if row.name == _COVERAGE:
+                self._coverage[row.labels["scope"], row.labels["platform"], row.labels["window"]] = row.value
+            elif row.name == _SINCE:
+                self._begun[row.labels["scope"], row.labels["platform"]] = int(row.value * 1e6)
+
+    def enough(self, scope: str, platform: str, window: str) -> bool:
+        """Whether its figures are shown."""
+        return is_enough(self._coverage.get((scope, platform, window)))
+
+    def since(self, scope: str, platform: str, window: str) -> int | None:
+        """From when on it is covered (µs UTC): as the station says, else counted back from its end; None where it is not known."""
+        begun, coverage = self._begun.get((scope, platform)), self._coverage.get((scope, platform, window))
+        if begun is not None or coverage is None or self._front is None:
+            return begun
+        return self._front - round(coverage * LENGTHS[window])
+
+    def longest(self, scope: str) -> str | None:
+        """The longest window that is covered enough on every platform, else on one; None where there is none."""
+        for enough in all, any:
+            for window in reversed(LENGTHS):
+                if enough(self.enough(scope, platform, window) for platform in PLATFORMS):
+                    return window
+        return None
+
+
+def since_words(since: int | None, front: int | None) -> str:
+    """In words, with the date where it is another day than the front's (both µs UTC).
+
+    >>> noon = 1_420_113_600_000_000
+    >>> since_words(noon - HOUR, noon), since_words(noon - DAY, noon), since_words(None, noon)
+    ('since 11:00', 'since 31 Dec 12:00', 'not covered yet')
+    """
+    if since is None:
+        return "not covered yet"
+    begun, end = (datetime.fromtimestamp(time // 1_000_000, UTC) for time in (since, since if front is None else front))
+    return f"since {begun:%H:%M}" if begun.date() == end.date() else f"since {begun.day} {begun:%b %H:%M}"

@@ -1,0 +1,72 @@
+"""What the page shows, as CSV for spreadsheets: the figures of one scope, window and feature, and the lines of their recent past."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from sinks.board import World
+from sinks.cells import Cell, row_of
+from sinks.figures import MEASURES, WINDOWS, Figures
+from sinks.history import Line
+from sinks.report import rfc3339
+from streams.activity import FEATURES, PLATFORMS
+
+_COLUMNS: Final = ("metric", "scope", "platform", "window", "feature", "repository", "feed", "value", "state", "coverage", "covered_since")
+
+
+def figures_csv(figures: Figures, scope: str, window: str, feature: str, world: World) -> str:
+    """A row a figure. What is unknown, or not shown because its window is covered too little, has no value.
+
+    `coverage` (0 to 1) is that of the figure's own scope, platform and window; `covered_since` says from when on a window is covered that
+    is covered too little. Times are RFC 3339.
+    """
+    ends = rfc3339(figures.front), rfc3339(figures.evaluated_at), world
+    rows = ([*row, *ends] for row in _rows(figures, scope, window, feature))
+    return _table([*_COLUMNS, "as_of", "evaluated_at", "world"], rows)
+
+
+def history_csv(line: Line, coverage: dict[str, float], scope: str, window: str, feature: str, world: World) -> str:
+    """A row a moment (RFC 3339): the activity and the intensity of both platforms. `coverage` is that of now, by platform."""
+    names = [(platform, measure) for measure in ("activity", "intensity") for platform in PLATFORMS]
+    columns = [line.values[platform][measure] for platform, measure in names]
+    told: list[Cell] = [scope, window, feature, *(coverage.get(platform) for platform in PLATFORMS), world]
+    head = ["time", *(f"{platform}_{measure}" for platform, measure in names), "scope", "window", "feature"]
+    head += [*(f"{platform}_coverage_now" for platform in PLATFORMS), "world"]
+    moments = zip(line.times, *columns, strict=True)
+    return _table(head, ([rfc3339(round(at * 1e6)), *values, *told] for at, *values in moments))
+
+
+def _rows(figures: Figures, scope: str, window: str, feature: str) -> Iterator[list[Cell]]:
+    def seen(platform: str, scope: str, window: str) -> tuple[Cell, Cell]:
+        coverage = figures.coverage.get(scope, {}).get(platform, {}).get(window)
+        return coverage, rfc3339(figures.since.get(scope, {}).get(platform, {}).get(window))
+
+    for platform in PLATFORMS:
+        for each in WINDOWS:
+            share, since = seen(platform, scope, each)
+            yield ["window_coverage_ratio", scope, platform, each, None, None, None, share, None, share, since]
+        cells = figures.cells.get(scope, {}).get(platform, {}).get(window, {})
+        for each in FEATURES:
+            for measure, name in MEASURES.items():
+                value = cells.get(each, {}).get(measure)
+                yield [name, scope, platform, window, each, None, None, value, None, *seen(platform, scope, window)]
+    for each, value in figures.gap.get(scope, {}).get(window, {}).items():
+        yield ["intensity_gap_ratio", scope, None, window, each, None, None, value, None, None, None]
+    for platform in PLATFORMS:
+        told = seen(platform, "watched", window)
+        for repository, value in figures.busiest.get(platform, {}).get(window, {}).get(feature, []):
+            yield ["top_repository_activity", "watched", platform, window, feature, repository, None, value, None, *told]
+        for repository, value in figures.releases.get(platform, {}).get(window, []):
+            yield ["release_engagement", "watched", platform, window, None, repository, None, value, None, *told]
+    for feed in figures.feeds:
+        yield ["feed_coverage_ratio", None, None, None, None, None, feed.feed, feed.coverage, feed.state, None, None]
+        yield ["feed_lag_seconds", None, None, None, None, None, feed.feed, feed.lag, feed.state, None, None]
+
+
+def _table(head: list[str], rows: Iterable[list[Cell]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(head)
+    writer.writerows(row_of(row) for row in rows)
+    return text.getvalue()
