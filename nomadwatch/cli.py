@@ -8,6 +8,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from nomadwatch import __version__
+from nomadwatch.console import guard, tell
 from nomadwatch.errors import Failure, Interrupted, Misuse
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -20,6 +21,7 @@ _STDOUT = "-"
 
 def main() -> NoReturn:
     """The program: exit code 0 done, 1 failed, 2 wrong usage; every error is one line on stderr."""
+    guard()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -31,10 +33,10 @@ def run(arguments: list[str]) -> int:
         print(help_wanted.format_message())
         return Misuse.exit_code
     except click.ClickException as error:
-        _complain(_usage(error))
+        tell(_usage(error))
         return Misuse.exit_code
     except (KeyboardInterrupt, click.Abort):
-        _complain("interrupted before anything was done")
+        tell("interrupted before anything was done")
         return Interrupted.exit_code
     except BrokenPipeError:
         # Who read our output has gone (`| head`); nothing more can be said, not even at the interpreter's end.
@@ -46,12 +48,8 @@ def run(arguments: list[str]) -> int:
         failure = explain(error, retry=False)
         if failure is None:
             raise  # a fault of the program: whoever mends it wants to see where
-        _complain(str(failure))
+        tell(str(failure))
         return failure.exit_code
-
-
-def _complain(line: str) -> None:
-    print(f"nomadwatch: {line}", file=sys.stderr)
 
 
 def _usage(error: click.ClickException) -> str:
@@ -121,7 +119,7 @@ def replay(
         report = run_replay(request, settings, show)
     write_report(report, target, form)
     if history is not None:
-        click.echo(f"nomadwatch: {next_step(history)}", err=True)
+        tell(next_step(history))
 
 
 _port = _option("--port", metavar="N", help="The port of the page and /metrics; 0 takes a free one.  [default: 9108; NOMADWATCH_PORT]")

@@ -1,20 +1,107 @@
-"""Where a command prints tables: the terminal as wide as it is, or a pipe or file, wide enough for the tables."""
+"""Everything that this program shows goes through here: what others have written cannot act on a terminal or forge a line of a log.
 
+Standard output to a terminal and standard error are guarded as a whole. Tables add escape sequences of their own, for colours: their
+texts are cleaned before.
+"""
+
+import codecs
+import io
 import sys
+from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
+
+from streams.plain import one_line, plain
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 WIDTH: Final = 120
 
 
-def console() -> "Console":
-    """On stdout, without colours where nobody watches."""
-    from rich.console import Console
+class Guarded:
+    """A text stream that passes on nothing that a terminal would act on; `raw` is the stream itself."""
 
-    return Console(highlight=False) if sys.stdout.isatty() else Console(width=WIDTH, highlight=False)
+    def __init__(self, raw: Any) -> None:
+        self.raw = raw
+
+    def write(self, text: str) -> int:
+        self.raw.write(plain(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    @property
+    def buffer(self) -> "_GuardedBytes":
+        return _GuardedBytes(self.raw)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.raw, name)
+
+
+class _GuardedBytes(io.RawIOBase):
+    """The bytes behind it, as text in UTF-8."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._raw.write(plain(self._decoder.decode(bytes(data))))
+        return len(data)
+
+    def flush(self) -> None:
+        self._raw.flush()
+
+
+def guard() -> None:
+    """Guard this process's standard error, and its standard output where a terminal shows it: a file or a pipe gets what there is."""
+    sys.stderr = Guarded(sys.stderr)
+    if sys.stdout.isatty():
+        sys.stdout = Guarded(sys.stdout)
+
+
+def tell(line: str) -> None:
+    """A line on stderr."""
+    print(f"nomadwatch: {one_line(line)}", file=sys.stderr, flush=True)
+
+
+def console(*, stderr: bool = False, width: int | None = None, file: Any = None) -> "Console":
+    """A console on stdout, stderr or a file, without colours where nobody watches; then WIDTH columns wide, unless told otherwise."""
+    stream = file if file is not None else sys.stderr if stderr else sys.stdout
+    raw = stream.raw if isinstance(stream, Guarded) else stream
+    wide = width if width is not None else None if raw.isatty() else WIDTH
+    made: Console = _kind()(file=raw, width=wide, highlight=False)
+    return made
+
+
+@cache
+def _kind() -> Any:
+    from rich.console import Console
+    from rich.segment import Segment
+
+    class Plain(Console):
+        """Cleans what is shown before colours are added."""
+
+        def render(self, renderable: Any, options: Any = None) -> Iterator[Segment]:
+            for segment in super().render(renderable, options):
+                yield segment if segment.control else Segment(plain(segment.text), segment.style)
+
+    return Plain
+
+
+def cell(text: str, style: str = "") -> "Text":
+    """A text of others in a table: one line."""
+    from rich.text import Text
+
+    return Text(one_line(text), style=style)
 
 
 def table(*columns: str, numbers: tuple[str, ...] = ()) -> "Table":

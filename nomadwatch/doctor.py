@@ -13,16 +13,16 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-import click
-
 from nomadwatch import __version__
 from nomadwatch.connect import await_broker, is_free
+from nomadwatch.console import console
 from nomadwatch.errors import Failure, Misuse
 from nomadwatch.settings import Known, Settings, warnings
 from nomadwatch.state import LEAST_ROOM, State, default_folder, read_kept
 from nomadwatch.topics import check_topics
 from streams.activity import PLATFORMS
 from streams.errors import BrokerAway, in_words
+from streams.plain import one_line
 
 ENOUGH_ROOM: Final = 2 << 30
 # No clock of today is before this program was written (2025-01-01) or long after its time.
@@ -41,16 +41,19 @@ class Finding(NamedTuple):
 
 def examine(known: Known) -> None:
     """Print every finding and every setting; raises Failure if a run would fail."""
+    from rich.text import Text
+
+    out = console()
     bad = 0
     for finding in findings(known.settings):
         mark, colour = _MARKS[finding.verdict]
-        click.echo(f"{click.style(f'{mark:>4}', fg=colour)}  {finding.what}")
+        out.print(Text.assemble((f"{mark:>4}", colour), f"  {one_line(finding.what)}"), soft_wrap=True)
         bad += finding.verdict == "bad"
-    click.echo("\nSettings")
+    out.print("\nSettings")
     rows = list(known.table())
     wide = [max(len(row[column]) for row in rows) for column in (0, 1)]
     for name, value, origin in rows:
-        click.echo(f"  {name:<{wide[0]}}  {value:<{wide[1]}}  {origin}")
+        out.print(Text(one_line(f"  {name:<{wide[0]}}  {value:<{wide[1]}}  {origin}")), soft_wrap=True)
     if bad:
         raise Failure(f"{bad} of these would make a run fail; do what they say")
 

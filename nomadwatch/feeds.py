@@ -10,7 +10,7 @@ import msgspec
 
 from agents.measurements import HealthReport
 from nomadwatch.connect import await_broker
-from nomadwatch.console import console, print_json, table
+from nomadwatch.console import cell, console, print_json, table
 from nomadwatch.embedded import embedded
 from nomadwatch.errors import Failure, Misuse
 from nomadwatch.settings import Settings
@@ -18,6 +18,7 @@ from nomadwatch.state import Kept, State, read_kept
 from sinks.board import STALE_AFTER, Board, wall_clock
 from sinks.report import rfc3339
 from sinks.topic import TopicReader
+from streams.plain import one_line
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -156,18 +157,18 @@ def _cells(feed: Feed) -> list["Text"]:
     def known(value: float | None, text: str) -> Text:
         return Text("–", style="dim") if value is None else Text(text)
 
-    state = Text(feed.state or "–", style="" if feed.state in ("ok", None) else "yellow")
+    state = cell(feed.state or "–", "" if feed.state in ("ok", None) else "yellow")
     bad = [f"{feed.polls[outcome]:,} {outcome}" for outcome in ("limited", "failed") if feed.polls.get(outcome)]
     polls = "\n".join([f"{sum(feed.polls.values()):,}", *bad])
     gaps = [f"{gap.count:,} {reason} ({span(gap.seconds)})" for reason, gap in feed.gaps.items()]
     return [
-        Text(feed.feed),
+        cell(feed.feed),
         state,
         known(feed.coverage, f"{100 * (feed.coverage or 0):.4g} %"),
         known(feed.lag_seconds, span(feed.lag_seconds or 0)),
         known(feed.remaining, f"{feed.remaining or 0:,}"),
         Text(polls) if feed.polls else Text("–", style="dim"),
-        Text("\n".join(gaps) or "none"),
+        Text("\n".join(map(one_line, gaps)) or "none"),
     ]
 
 

@@ -1,7 +1,6 @@
 """The settings: defaults < `nomadwatch.toml` < `NOMADWATCH_*` < flags, each value with where it came from."""
 
 import os
-import sys
 import time
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from typing import Annotated, Any, Final, Literal, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from nomadwatch.console import tell
 from nomadwatch.errors import Misuse
 from nomadwatch.values import clean_address, clean_token
 from streams.errors import in_words
@@ -145,7 +145,7 @@ def load(
     settings = _clean(_converted(tree, origins), origins)
     if warn:
         for line in warnings(environment):
-            print(f"nomadwatch: {line}", file=sys.stderr)
+            tell(line)
     return Known(settings=settings, origins=origins)
 
 

@@ -5,8 +5,10 @@ import sys
 import time
 from typing import Any, Protocol, Self
 
+from nomadwatch.console import console, tell
 from nomadwatch.process import OWN_LOGGERS
 from nomadwatch.roles import Advance
+from streams.plain import one_line
 
 
 class Show(Protocol):
@@ -31,7 +33,7 @@ class Quiet:
 
     def notice(self, line: str) -> None:
         """A line on stderr."""
-        print(f"nomadwatch: {line}", file=sys.stderr, flush=True)
+        tell(line)
 
     def advance(self, advance: Advance) -> None:
         """Nothing: nobody watches."""
@@ -47,7 +49,6 @@ class Bar:
     """For terminals; it goes away at the end."""
 
     def __init__(self) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
         self._progress: Any = Progress(
@@ -56,7 +57,7 @@ class Bar:
             TaskProgressColumn(),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=console(stderr=True),
             transient=True,
         )
         self._task = self._progress.add_task("starting", total=None, rate="")
@@ -71,7 +72,7 @@ class Bar:
 
     def notice(self, line: str) -> None:
         """A line above the bar."""
-        self._progress.console.print(f"nomadwatch: {line}", markup=False, highlight=False)
+        self._progress.console.print(f"nomadwatch: {one_line(line)}", markup=False, highlight=False)
 
     def advance(self, advance: Advance) -> None:
         """The rate is of this run: what an earlier one had read does not count."""
@@ -94,7 +95,7 @@ class Bar:
 
 class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        print(f"nomadwatch: {record.getMessage()}", file=sys.stderr, flush=True)
+        tell(record.getMessage())
 
 
 def quiet_libraries(verbose: bool) -> None:

@@ -4,7 +4,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
+from nomadwatch.console import cell, console, tell
 from sinks.board import Board
+from streams.plain import one_line
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,7 +40,7 @@ class Lines:
 
     def notice(self, line: str) -> None:
         """A line on stderr."""
-        print(f"nomadwatch: {line}", file=sys.stderr, flush=True)
+        tell(line)
 
     def serving(self, url: str) -> None:
         """The address, once."""
@@ -50,7 +52,7 @@ class Lines:
         if time.monotonic() < self._next or all(state == "starting" for _, state, *_ in feeds):
             return
         self._next = time.monotonic() + _LINE_EVERY
-        print("; ".join(_sentences(board)), flush=True)
+        print(one_line("; ".join(_sentences(board))), flush=True)
 
 
 def _sentences(board: Board) -> list[str]:
@@ -107,10 +109,9 @@ class Screen:
     """For terminals: rewritten every second, gone at the end."""
 
     def __init__(self) -> None:
-        from rich.console import Console
         from rich.live import Live
 
-        self._console = Console()
+        self._console = console()
         self._url = ""
         self._live: Any = Live("starting …", console=self._console, refresh_per_second=2, transient=True)
 
@@ -123,7 +124,7 @@ class Screen:
 
     def notice(self, line: str) -> None:
         """A line above the table."""
-        self._live.console.print(f"nomadwatch: {line}", markup=False, highlight=False)
+        self._live.console.print(f"nomadwatch: {one_line(line)}", markup=False, highlight=False)
 
     def serving(self, url: str) -> None:
         """The address stands above the table."""
@@ -146,7 +147,7 @@ class Screen:
             parts += [Text(), _feed_table(feeds, max(4, self._console.height - 16))]
         if busiest := figures.busiest():
             parts += [Text(), Text("busiest watched repositories, 24h", style="dim")]
-            parts += [Text(f"{value:>8,}  {repository}  ({platform})") for repository, platform, value in busiest]
+            parts += [cell(f"{value:>8,}  {repository}  ({platform})") for repository, platform, value in busiest]
         self._live.update(Group(*parts))
 
 
@@ -161,7 +162,7 @@ def _feed_table(feeds: list[tuple[str, str, float | None, float | None]], room: 
     ranked = sorted(feeds, key=lambda row: row[1] == "ok")
     for feed, state, coverage, lag in ranked[:room]:
         style = "" if state == "ok" else "yellow"
-        shown.add_row(Text(feed), Text(state, style=style), _percent(coverage), "–" if lag is None else span(lag))
+        shown.add_row(cell(feed), cell(state, style), _percent(coverage), "–" if lag is None else span(lag))
     if len(ranked) > room:
         shown.add_row(Text(f"and {len(ranked) - room} more: nomadwatch feeds", style="dim"))
     return shown

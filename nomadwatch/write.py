@@ -82,15 +82,13 @@ def _table(report: Report, window: str, to_stdout: bool) -> str | None:
     """The table as text; None when it went to stdout, with colours if a terminal is there."""
     import io
 
-    from rich.console import Console
-
+    from nomadwatch.console import console
     from sinks.table import render
 
     if to_stdout:
-        console = Console() if sys.stdout.isatty() else Console(width=_WIDTH)
-        console.print(render(report, window))
+        console(width=None if sys.stdout.isatty() else _WIDTH).print(render(report, window))
         sys.stdout.flush()
         return None
     file = io.StringIO()
-    Console(file=file, width=_WIDTH).print(render(report, window))
+    console(file=file, width=_WIDTH).print(render(report, window))
     return file.getvalue()

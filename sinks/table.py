@@ -11,6 +11,7 @@ from rich.text import Text
 from agents.measurements import Measurement
 from sinks.report import Report
 from streams.activity import FEATURES, PLATFORMS
+from streams.plain import one_line
 
 WINDOWS: Final = ("1h", "24h", "7d", "30d")
 STATS: Final = ("mean", "median", "p90", "p99", "max", "gini")
@@ -174,7 +175,7 @@ def _busiest(index: _Index, platform: str, window: str) -> _Headed:
     for feature, repositories in found.items():
         name = feature
         for repository, value in repositories:
-            table.add_row(name, _number(value), Text(repository))
+            table.add_row(name, _number(value), Text(one_line(repository)))
             name = ""
     return table
 
@@ -185,7 +186,7 @@ def _releases(index: _Index, window: str) -> _Headed:
     for platform in PLATFORMS:
         title = TITLES[platform]
         for release, value in index.ranked("release_engagement", "release", platform=platform, window=window)[:_BUSIEST]:
-            table.add_row(title, _number(value), Text(release))
+            table.add_row(title, _number(value), Text(one_line(release)))
             title = ""
     return table
 
