@@ -46,6 +46,8 @@ class PaneStore:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = path
         self._remove()
+        # For its owner only: it stands beside the keys of people's hashes.
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
         self._file = sqlite3.connect(path, isolation_level=None)
         self._file.execute("PRAGMA journal_mode=OFF")
         self._file.execute("PRAGMA synchronous=OFF")

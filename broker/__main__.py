@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import sys
 
 from broker.errors import BrokerError
@@ -22,6 +23,9 @@ def main() -> int:
     parser.add_argument("--synchronous", choices=SYNCHRONOUS, default="NORMAL", help="FULL waits for the disk at each commit")
     options = parser.parse_args()
     from broker.server import serve
+
+    # What is in the topics is for its owner only.
+    os.umask(0o077)
 
     def ready(port: int) -> None:
         print(f"Kafka protocol for this machine only, one broker, no replicas: 127.0.0.1:{port}", flush=True)

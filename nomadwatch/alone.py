@@ -5,6 +5,7 @@ from pathlib import Path
 
 from nomadwatch.connect import await_broker
 from nomadwatch.errors import Misuse
+from nomadwatch.private import FOLDER_MODE, keep_private
 from nomadwatch.replay import worker_config
 from nomadwatch.settings import Settings
 from nomadwatch.show import quiet_libraries
@@ -25,8 +26,9 @@ def run_worker(name: str, settings: Settings, verbose: bool) -> None:
     check_topics(settings.broker, Topics(prefix=settings.prefix, partitions=settings.partitions))
     # Workers of one machine may share the folder: what they keep there is a cache.
     folder = Path(settings.data_dir or f".nomadwatch-{name}").absolute()
+    keep_private()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     except OSError as error:
         raise Misuse(f"the data folder {folder} cannot be used ({error.strerror}); name another with --data-dir") from None
     config = worker_config(settings, Kept(prefix=settings.prefix, partitions=settings.partitions), settings.broker, folder)
@@ -60,6 +62,7 @@ def run_broker(port: int, settings: Settings, verbose: bool) -> None:
     quiet_libraries(verbose)
     from broker.server import serve
 
+    keep_private()
     with State(settings.data_dir) as state:
         state.check_room()
         asyncio.run(serve(log_of(state.path), port, ready=lambda taken: print(f"127.0.0.1:{taken}", flush=True)))

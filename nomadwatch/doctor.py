@@ -17,6 +17,7 @@ from nomadwatch import __version__
 from nomadwatch.connect import await_broker, is_free
 from nomadwatch.console import console
 from nomadwatch.errors import Failure, Misuse
+from nomadwatch.private import exposure
 from nomadwatch.settings import Known, Settings, warnings
 from nomadwatch.state import LEAST_ROOM, State, default_folder, read_kept
 from nomadwatch.topics import check_topics
@@ -100,7 +101,9 @@ def _folder(data_dir: str) -> Iterator[Finding]:
         yield Finding("good", f"the {whose} {path} will be made")
     else:
         try:
-            with State(str(path)):
+            if (exposed := exposure(path)) is not None:
+                yield Finding("note", exposed)
+            with State(str(path), tell=False):
                 content = "a state" if read_kept(path) else "no state yet"
                 yield Finding("good", f"the {whose} {path} is writable and holds {content}")
         except Misuse as misuse:

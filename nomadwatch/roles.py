@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 
 from agents.config import Config
+from nomadwatch.private import keep_private
 from nomadwatch.process import Say
 from nomadwatch.state import log_of
 
@@ -60,6 +61,7 @@ def run_broker(say: Say, folder: str, port: int) -> None:
     """The embedded broker on a port of loopback (0: a free one); says `ready` with the port."""
     from broker.server import serve
 
+    keep_private()
     asyncio.run(serve(log_of(folder), port, ready=lambda taken: say("ready", taken)))
 
 
@@ -175,6 +177,7 @@ def run_aggregate(say: Say, config: Config) -> None:
     """The worker that makes panes."""
     from agents.aggregate import run
 
+    keep_private()
     run(config)
 
 
@@ -182,4 +185,5 @@ def run_measure(say: Say, config: Config) -> None:
     """The worker that makes measurements."""
     from agents.measure import run
 
+    keep_private()
     run(config)

@@ -1,6 +1,7 @@
 """The folder that holds a replay's state: one process at a time, a key for actors, and what later runs must find again."""
 
 import fcntl
+import logging
 import os
 import secrets
 import shutil
@@ -17,8 +18,12 @@ import msgspec
 from nomadwatch.connect import LOOPBACK, reserve
 from nomadwatch.errors import Failure, Misuse
 from nomadwatch.failures import no_room
+from nomadwatch.private import FILE_MODE, FOLDER_MODE, exposure, tighten
 
+_LOG: Final = logging.getLogger(__name__)
 KEY_BYTES: Final = 32
+_LEAST_KEY: Final = 16
+_MOST_KEY: Final = 64
 # Below this much free disk SQLite and the checkpoints can no longer be relied on to write.
 LEAST_ROOM: Final = 16 << 20
 Kind: TypeAlias = Literal["replay", "live station", "demonstration"]
@@ -51,12 +56,13 @@ class State:
     Raises Misuse for a folder that cannot be used, Failure for one that is in use.
     """
 
-    def __init__(self, path: str = "") -> None:
+    def __init__(self, path: str = "", *, tell: bool = True) -> None:
+        """With `tell` it is logged where other users of the machine may look into the folder."""
         self.temporary = not path
         self.path = Path(tempfile.mkdtemp(prefix="nomadwatch-")) if self.temporary else Path(path).absolute()
         try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self.path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         except OSError as error:
             raise Misuse(f"the data folder {self.path} cannot be used ({error.strerror}); name another with --data-dir") from None
         try:
@@ -64,6 +70,9 @@ class State:
         except OSError:
             os.close(self._lock)
             raise Failure(f"the data folder {self.path} is in use by another process; wait for its end or name another") from None
+        tighten(self.path)
+        if tell and (exposed := exposure(self.path)) is not None:
+            _LOG.warning("%s", exposed)
         self.kept = read_kept(self.path)
         self._held: list[socket.socket] = []
 
@@ -114,17 +123,24 @@ class State:
     def actor_key(self, given: str) -> bytes:
         """The key of the actors' hashes: the given text, else the one kept here, made at random the first time.
 
-        At most 64 bytes, as BLAKE2b takes them.
+        Of 16 to 64 bytes: a shorter one can be guessed, and BLAKE2b takes no longer one. Raises Misuse for another.
         """
         if given:
-            if len(given.encode()) > 64:
-                raise Misuse("the actor key is longer than 64 bytes; set NOMADWATCH_ACTOR_KEY to a shorter one")
+            if not _LEAST_KEY <= len(given.encode()) <= _MOST_KEY:
+                what = "shorter than 16 bytes and can be guessed" if len(given.encode()) < _LEAST_KEY else "longer than 64 bytes"
+                raise Misuse(f"the actor key is {what}; set NOMADWATCH_ACTOR_KEY to the output of openssl rand -hex 32, or unset it")
             return given.encode()
         path = self.path / "actor.key"
         with suppress(FileNotFoundError):
-            return bytes.fromhex(path.read_text("ascii"))
+            try:
+                kept = bytes.fromhex(path.read_text("ascii"))
+            except ValueError:
+                kept = b""
+            if not _LEAST_KEY <= len(kept) <= _MOST_KEY:
+                raise Misuse(f"{path} holds no key; restore it from a backup, or begin anew with another --data-dir")
+            return kept
         key = secrets.token_bytes(KEY_BYTES)
-        self._write("actor.key", key.hex().encode(), mode=0o600)
+        self._write("actor.key", key.hex().encode())
         return key
 
     def room(self) -> int:
@@ -136,11 +152,11 @@ class State:
         if self.room() < LEAST_ROOM:
             raise no_room(str(self.path))
 
-    def _write(self, name: str, content: bytes, mode: int = 0o644) -> None:
+    def _write(self, name: str, content: bytes) -> None:
         """Whole or not at all."""
         partial = self.path / f"{name}.partial"
         try:
-            with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+            with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE), "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

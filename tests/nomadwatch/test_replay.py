@@ -23,6 +23,7 @@ from nomadwatch.state import State
 from sinks.compare import differences
 from tests.nomadwatch.commands import PROGRAM, command, generate, started
 from tests.nomadwatch.waiting import children_of, gone, roles_of, until
+from tests.streams.made import pushes, write
 
 # Nobody listens there.
 NOWHERE = "http://127.0.0.1:9"
@@ -317,7 +318,7 @@ def test_workers_of_their_own_end_politely(broker: str, tmp_path: Path) -> None:
 
 
 def test_the_doctor_finds_this_machine_well_and_names_what_is_wrong(broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NOMADWATCH_ACTOR_KEY", "hush")
+    monkeypatch.setenv("NOMADWATCH_ACTOR_KEY", "hush-hush-hush-hush")
     monkeypatch.setenv("NOMADWATCH_GITHUB_API", NOWHERE)
     monkeypatch.setenv("HF_ENDPOINT", NOWHERE)
     well: Any = command("doctor", "--broker", broker, "--data-dir", tmp_path / "new")
@@ -328,3 +329,27 @@ def test_the_doctor_finds_this_machine_well_and_names_what_is_wrong(broker: str,
     ill = command("doctor", "--data-dir", tmp_path / "file" / "inside")
     assert ill.code == 1
     assert " bad  the data folder" in ill.output
+
+
+def test_everything_in_a_data_folder_is_for_its_owner_only(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    write(tmp_path / "2024-05-01-10.json.gz", pushes(50))
+    before = os.umask(0o022)
+    try:
+        done = command("replay", tmp_path / "2024-05-01-10.json.gz", "--data-dir", state, "--report", tmp_path / "report.json")
+    finally:
+        os.umask(before)
+    assert (done.code, done.complaint) == (0, "")
+    found = [state, *state.rglob("*")]
+    assert {path.name for path in found} >= {"broker.db", "actor.key", "state.json", "lock"}
+    assert [path for path in found if path.stat().st_mode & 0o077] == []
+    assert (tmp_path / "report.json").stat().st_mode & 0o777 == 0o644, "a report is as any other file"
+
+
+def test_a_short_actor_key_ends_a_command_before_anything_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "2024-05-01-10.json.gz", pushes(5))
+    monkeypatch.setenv("NOMADWATCH_ACTOR_KEY", "hush")
+    done = command("replay", tmp_path / "2024-05-01-10.json.gz")
+    assert done.code == 2
+    assert "shorter than 16 bytes" in done.complaint
+    assert "hush" not in done.complaint

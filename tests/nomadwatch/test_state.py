@@ -53,10 +53,40 @@ def test_the_actor_key_is_random_and_readable_by_its_owner_only(tmp_path: Path) 
 
 def test_a_given_actor_key_is_used_and_not_written_down(tmp_path: Path) -> None:
     with State(str(tmp_path)) as folder:
-        assert folder.actor_key("given") == b"given"
+        assert folder.actor_key("0123456789abcdef") == b"0123456789abcdef"
         assert not (tmp_path / "actor.key").exists()
         with pytest.raises(Misuse, match="longer than 64 bytes"):
             folder.actor_key("x" * 65)
+        for short in ("x", "x" * 15, "é" * 7):
+            with pytest.raises(Misuse, match="shorter than 16 bytes"):
+                folder.actor_key(short)
+
+
+@pytest.mark.parametrize("content", ["", "no hexadecimal digits", "ab" * 15, "ab" * 65, "\xff"])
+def test_a_key_file_that_holds_no_key_is_told(content: str, tmp_path: Path) -> None:
+    (tmp_path / "actor.key").write_bytes(content.encode("latin-1"))
+    with State(str(tmp_path)) as folder, pytest.raises(Misuse, match=r"actor\.key holds no key; restore it from a backup"):
+        folder.actor_key("")
+
+
+def test_a_folder_that_others_may_look_into_is_told_and_its_files_are_closed_to_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "faust" / "v1").mkdir(parents=True)
+    ours = [tmp_path / name for name in ("broker.db", "broker.db-wal", "state.json", "faust/v1/table")]
+    theirs = tmp_path / "notes.txt"
+    for path in (*ours, theirs):
+        path.write_text("{}" if path.suffix != ".json" else '{"partitions": 1}')
+        path.chmod(0o644)
+    tmp_path.chmod(0o755)
+    with State(str(tmp_path)):
+        assert [stat.S_IMODE(path.stat().st_mode) for path in ours] == [0o600] * 4
+    assert stat.S_IMODE(theirs.stat().st_mode) == 0o644, "what is not this program's is left alone"
+    assert f"the data folder {tmp_path} is open to other users of this machine (mode 0755): chmod 700 {tmp_path}" in caplog.text
+    caplog.clear()
+    tmp_path.chmod(0o700)
+    with State(str(tmp_path)):
+        assert caplog.text == ""
 
 
 def test_a_full_disk_is_told_with_the_folder_and_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
