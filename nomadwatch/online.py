@@ -77,7 +77,7 @@ class _Platform:
         """The answer where a place is today, redirects of the same server followed."""
         address = self._address + path
         for _ in range(_MOST_MOVES):
-            answer = await fetch(self._session, address, headers=self._headers, follow=False)
+            answer = await fetch(self._session, address, headers=self._headers)
             if answer.moved_to is None:
                 return answer
             address = answer.moved_to

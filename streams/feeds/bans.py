@@ -1,6 +1,10 @@
-"""What the limits of both platforms have in common: bans, the seconds that headers state, and sleeping by a clock that may be set."""
+"""What the limits of both platforms have in common: bans, the seconds that headers state, and sleeping by a clock that may be set.
+
+Every number of a server is capped at what can be true. What was capped is told, in the log and in a feed's state.
+"""
 
 import asyncio
+import logging
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -11,21 +15,32 @@ from typing import Final
 SHARE: Final = 0.8
 # A server's seconds may be rounded down, and a clock that differs by less is not wrong: dates have whole seconds.
 MARGIN: Final = 0.25
+# The longest ban, and the longest poll interval or window of a quota, in seconds.
+LONGEST_BAN: Final = 86_400.0
+LONGEST_INTERVAL: Final = 3_600.0
+# More requests than either platform grants anybody in a window.
+LARGEST_QUOTA: Final = 1_000_000.0
+# A feed that waits longer than this (the wall's seconds) for a quota says so.
+_LONG: Final = 60.0
 _SKEW: Final = 2.0
-_LONGEST: Final = 86_400.0
 # How often a sleeper looks at the clock, which may have been set.
 _LOOK: Final = 60.0
+_LOG: Final = logging.getLogger("nomadwatch.streams")
 
 Wall = Callable[[], float]
 
 
 class Hold:
-    """Up to when (the wall's s since 1970) something has to wait: at most a day, and no longer than told where the clock is set back."""
+    """Up to when (the wall's s since 1970) something has to wait: at most `longest` seconds, and no longer than told where the clock is set
+    back. `shortened` says that an earlier run's `until` could not be true: it has to be saved anew, or each run would wait for as long.
+    """
 
-    def __init__(self, wall: Wall, until: float = 0.0) -> None:
+    def __init__(self, wall: Wall, until: float = 0.0, longest: float = LONGEST_BAN) -> None:
         self._wall = wall
-        self._until = until
-        self._longest = _LONGEST
+        self._cap = self._longest = longest
+        # A comparison with NaN is false.
+        self.shortened = not until <= wall() + longest
+        self._until = min(wall() + longest, until)
 
     @property
     def until(self) -> float:
@@ -40,23 +55,62 @@ class Hold:
 
     def set(self, seconds: float) -> None:
         """Wait for so many of the wall's seconds from now on, whatever it was before."""
-        self._longest = min(seconds, _LONGEST)
+        self._longest = min(seconds, self._cap)
         self._until = self._wall() + self._longest
 
 
 class Ban(Hold):
     """Up to when nothing may be asked of a server. It is never shortened."""
 
+    _stated = 0.0
+
     def extend(self, seconds: float) -> None:
         """A refusal tells to wait for so many of the wall's seconds from now on."""
-        seconds = min(seconds + MARGIN, _LONGEST)
-        if self._wall() + seconds > self.until:
-            self.set(seconds)
+        capped = min(seconds + MARGIN, LONGEST_BAN)
+        if self._wall() + capped > self.until:
+            self._stated = seconds
+            self.set(capped)
 
     @property
     def state(self) -> str:
         """For a person."""
-        return f"limited until {time.strftime('%H:%M:%S', time.gmtime(self.until))}"
+        told = f", not for the {self._stated:,.0f} s that the server said" if self._stated > LONGEST_BAN else ""
+        return f"limited until {moment(self.until, self._wall())}{told}"
+
+
+class Caps:
+    """Takes the numbers that one platform states, none above what can be true; logs each name once for as long as it is not believed."""
+
+    def __init__(self, platform: str) -> None:
+        self._platform = platform
+        self._told: set[str] = set()
+
+    def take(self, name: str, value: float | None, largest: float) -> float | None:
+        """The value, at most the largest one; None stays None."""
+        if value is None:
+            return None
+        if value <= largest:
+            self._told.discard(name)
+            return value
+        if name not in self._told:
+            self._told.add(name)
+            _LOG.warning("%s: %s says %s, which cannot be true; %s is taken", self._platform, name, f"{value:,.0f}", f"{largest:,.0f}")
+        return largest
+
+
+def quota_state(until: float, now: float) -> str | None:
+    """The state of a feed that waits for a quota until a time of the wall's (s since 1970), or None if that is not for long."""
+    return f"quota used up, waits until {moment(until, now)}" if until - now > _LONG else None
+
+
+def moment(time_: float, now: float) -> str:
+    """A time of the wall's (s since 1970) for a person, UTC; with its date if that is not today's.
+
+    >>> moment(86_399.0, 0.0), moment(86_400.0, 0.0)
+    ('23:59:59', '1970-01-02 00:00:00')
+    """
+    at, today = time.gmtime(time_), time.gmtime(now)
+    return time.strftime("%H:%M:%S" if at[:3] == today[:3] else "%Y-%m-%d %H:%M:%S", at)
 
 
 def number(value: str | None) -> float | None:
@@ -65,7 +119,7 @@ def number(value: str | None) -> float | None:
     >>> number("2.5"), number(" 7 "), number("-5"), number("1e99"), number(None)
     (2.5, 7.0, None, None, None)
     """
-    return float(value) if value is not None and re.fullmatch(r"\s*[0-9]{1,15}(\.[0-9]+)?\s*", value) else None
+    return float(value) if value is not None and re.fullmatch(r"\s*[0-9]{1,300}(\.[0-9]{0,300})?\s*", value) else None
 
 
 def date(value: str | None) -> float | None:
@@ -76,14 +130,14 @@ def date(value: str | None) -> float | None:
     """
     try:
         return parsedate_to_datetime(value).timestamp() if value is not None else None
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, OSError):
         return None
 
 
 def server_now(headers: Mapping[str, str], now: float) -> float:
     """From when on (s since 1970) a server's times are to be counted: now, or its own `Date`, if that is another and earlier time.
 
-    A date may be wrong, and whoever waits too long breaks no ban: what would shorten a wait is not believed.
+    A date may be wrong, and waiting too long breaks no ban: what would shorten a wait is not believed.
 
     >>> [server_now({"date": "Thu, 01 Jan 1970 00:01:40 GMT"}, now) for now in (40.0, 99.0, 101.0, 700.0)]
     [40.0, 99.0, 101.0, 100.0]

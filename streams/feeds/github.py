@@ -45,7 +45,7 @@ class GithubPoller:
         self._clock = clock
         self._outlet = outlet
         self._look = min(_LOOK, context.interval_cap)
-        limits = GithubLimits(token, clock, cursors.get(LIMITS_FEED), self._save_limits)
+        limits = self._limits = GithubLimits(token, clock, cursors.get(LIMITS_FEED), self._save_limits)
         pages = GithubPages(api, token, session, limits, clock)
         assignment = Assignment(watchlist, PLATFORM, cursors, asked=True)
         identities = Identities(context.actor_key, watchlist, include_bots=context.include_bots, assignment=assignment)
@@ -87,6 +87,7 @@ class GithubPoller:
 
     async def run(self) -> None:
         """Poll until cancelled. What servers and networks do ends up in the feeds' health, never in an exception."""
+        await self._limits.correct()
         async with asyncio.TaskGroup() as tasks:
             for feed in self._feeds:
                 tasks.create_task(feed.run())

@@ -5,8 +5,10 @@ from collections.abc import Iterable
 from typing import Final, Self
 
 import msgspec
+from msgspec.structs import replace
 
 from streams.cursors import decoded
+from streams.feeds.bans import LONGEST_INTERVAL
 from streams.feeds.github_coverage import Poll
 
 
@@ -94,5 +96,14 @@ _decode: Final = msgspec.msgpack.Decoder(GithubCursor).decode
 
 
 def decode_github(feed: str, data: bytes | None) -> GithubCursor:
-    """The cursor of an earlier run, or a new one. Raises `StreamsError` for what is none."""
-    return GithubCursor() if data is None else decoded(feed, _decode, data)
+    """The cursor of an earlier run, or a new one. Raises `StreamsError` for what is none.
+
+    A poll interval that cannot be true is not believed, nor what was planned by it: the feed is asked at once.
+    """
+    if data is None:
+        return GithubCursor()
+    cursor = decoded(feed, _decode, data)
+    # A comparison with NaN is false.
+    if cursor.poll_interval is None or 0 <= cursor.poll_interval <= LONGEST_INTERVAL:
+        return cursor
+    return replace(cursor, poll_interval=None, interval=0.0, due_at=0.0)

@@ -7,6 +7,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from streams.activity import HOUR, SECOND, Activity, Cover
+from streams.elements import LARGEST_ELEMENT
 from streams.errors import DeadLetter
 from streams.feeds.bans import sleep_until
 from streams.feeds.clock import Clock
@@ -17,8 +18,9 @@ from streams.feeds.github_look import Look
 from streams.feeds.github_named import NamedRepository
 from streams.feeds.github_pace import GONE_WAIT, LONGEST_WAIT, SHORTEST_WAIT, Due, Pace
 from streams.feeds.github_page import GithubPages, Limited, Page, Shown
+from streams.feeds.github_refusal import FeedRefused
 from streams.feeds.health import Health
-from streams.feeds.http import Gone, Unreachable, growing
+from streams.feeds.http import Gone, Oversized, Unreachable, growing, off_loop
 from streams.feeds.ledger import MARGIN, Ledger
 from streams.github import GithubEvents
 from streams.letters import Keep, misread
@@ -74,14 +76,16 @@ class GithubFeed:
         self._sample = SampleCoverage(cursor.polls)
         share = (lambda now: self._sample.get()) if sampled else None
         self._ledger = Ledger(health, cursor.mark, clock.now(), lambda mark: encode_github(replace(self.cursor, mark=mark)), share=share)
-        self._due = Due(clock, cursor, pages.limits.ban.until)
+        self._due = Due(clock, cursor, pages.limits.ban.until, patience / SECOND)
         self._fresh = True
         self._failures = self._absences = self._doubts = 0
         self._stale_since: int | None = None
         self._put_at = 0
+        self._oversized = b""
         self._trouble: str | None = None
         self._told = ""
         health.newest = cursor.newest
+        health.state = self._due.slowed or health.state
         pace.note(health.feed, cursor.rate)
         health.late_after = self._late_after
 
@@ -103,11 +107,14 @@ class GithubFeed:
                     self.gone.set()
                     self._pace.forget(self.health.feed)
                 self._due.wait(growing(self._absences, SHORTEST_WAIT, GONE_WAIT) if worked else GONE_WAIT)
-            except Unreachable:
+            except Unreachable as error:
                 self._trouble = "failed"
                 self._failures += 1
                 self._absences = 0
-                self._due.wait(growing(self._failures, SHORTEST_WAIT, LONGEST_WAIT))
+                shortest, longest = (LONGEST_WAIT, GONE_WAIT) if isinstance(error, FeedRefused) else (SHORTEST_WAIT, LONGEST_WAIT)
+                self._due.wait(growing(self._failures, shortest, longest))
+                if isinstance(error, Oversized):
+                    await self._put_aside(error)
             else:
                 self._failures = 0
             self._tell()
@@ -116,8 +123,8 @@ class GithubFeed:
         """Open a gap, and let the mark go on, where the feed has not got on for longer than its patience; `now` in µs."""
         limits = self._pages.limits
         self.health.late_after = self._late_after
-        if limits.ban.holds and self._due.at <= self._clock.wall():
-            self.health.state = limits.ban.state
+        if self._due.at <= self._clock.wall():
+            self.health.state = limits.state or self.health.state
         async with self._ledger.lock:
             cursor = self.cursor
             mark = max(now - MARGIN, cursor.mark or 0)
@@ -130,7 +137,7 @@ class GithubFeed:
             late = cursor.gap_end is not None and cursor.gap_end == cursor.mark
             if now - since < (self._patience if late else max(self._patience, self._late_after)):
                 return
-            reason = "limited" if limits.held else self._trouble or ("quota" if limits.budgeted else "failed")
+            reason = "limited" if limits.held or self._due.slowed else self._trouble or ("quota" if limits.budgeted else "failed")
             gaps = self._ledger.overdue(mark, reason, least=MARGIN)
             cursor = replace(cursor, mark=mark, gap_end=mark)
             await self._put(cursor, self._ledger.find(cursor=encode_github(cursor), gaps=gaps, mark=mark))
@@ -143,8 +150,10 @@ class GithubFeed:
     @property
     def _late_after(self) -> int:
         """How long (µs) after a poll the next one is late: whoever may only ask rarely is not."""
-        next_one = self._pace.interval(self.health.feed, self.cursor, 0, self._due.least, sampled=self._sampled)
-        return round(_LATE * SECOND * max(2 * self._due.least, self.cursor.interval, next_one))
+        expected = self._due.expected
+        next_one = self._pace.interval(self.health.feed, self.cursor, 0, expected, sampled=self._sampled)
+        planned = self.cursor.interval if self._due.slowed is None else 0.0
+        return round(_LATE * SECOND * max(2 * expected, planned, next_one))
 
     async def _poll(self) -> None:
         look = Look(self.cursor.seen, first=self.cursor.complete_at is None)
@@ -170,7 +179,7 @@ class GithubFeed:
         await self._publish(look, complete)
         if trouble is not None:
             raise trouble
-        self.health.state = "ok"
+        self.health.state = self._due.slowed or "ok"
         if complete:
             self._trouble = None
             self._fresh = False
@@ -207,7 +216,7 @@ class GithubFeed:
             cursor = self.cursor
             earlier = cursor.seen.unsettled
             elapsed = 0 if cursor.complete_at is None else first.asked - cursor.complete_at
-            activities, letters = self._read(new)
+            activities, letters = await off_loop(sum(len(each.raw) for each in new), self._read, new)
             rate = look.rate(cursor.rate, elapsed / SECOND)
             self._pace.note(self.health.feed, rate)
             seen = cursor.seen if unchanged else cursor.seen.known((each.hash for each in reversed(look.shown)), settle=complete)
@@ -264,6 +273,8 @@ class GithubFeed:
         letters = []
         for each in reversed(new):
             try:
+                if len(each.raw) > LARGEST_ELEMENT:
+                    raise DeadLetter("too-long")
                 activities += self._events.read(each.raw, each.received)
             except DeadLetter as letter:
                 place = f"{self._path}?page={each.page}"
@@ -301,9 +312,19 @@ class GithubFeed:
             # Nobody knows of what it would be a share.
             self.health.coverage = None
 
+    async def _put_aside(self, answer: Oversized) -> None:
+        """Keep what exceeds an answer's limits as a dead letter, once for as long as it is the same."""
+        if answer.raw == self._oversized:
+            return
+        letter = misread(self.health.feed, f"{self._path}: {answer.address}", 0, "too-long", answer.raw, self._keep)
+        async with self._ledger.lock:
+            await self._put(self.cursor, self._ledger.find(cursor=encode_github(self.cursor), letters=[letter]))
+        self._oversized = answer.raw
+
     def _tell(self) -> None:
-        """Log a change of state, once; a ban is that of all feeds and not told by each."""
+        """Log a change of state, once; what holds up all feeds is not told by each."""
         state = self.health.state
-        if state != self._told and not state.startswith("limited") and (self._told or state != "ok"):
+        of_all = state.startswith(("limited", "quota"))
+        if state != self._told and not of_all and (self._told or state != "ok"):
             _LOG.info("%s: %s", self.health.feed, state)
-        self._told = self._told if state.startswith("limited") else state
+        self._told = self._told if of_all else state

@@ -11,10 +11,23 @@ import msgspec
 
 from streams.activity import HOUR, hash_name
 from streams.cursors import decoded
-from streams.feeds.bans import MARGIN, SHARE, Ban, Hold, number, retry_after, server_now, sleep_until
+from streams.feeds.bans import (
+    LARGEST_QUOTA,
+    LONGEST_INTERVAL,
+    MARGIN,
+    SHARE,
+    Ban,
+    Caps,
+    Hold,
+    number,
+    quota_state,
+    retry_after,
+    server_now,
+    sleep_until,
+)
 from streams.feeds.clock import Clock
+from streams.feeds.github_refusal import message_of
 from streams.feeds.http import Answer
-from streams.payloads import UNDECODABLE
 
 LIMITS_FEED: Final = "github:limits"
 # Requests in any hour without a token, of the 60 that GitHub grants an address; after the first of them they come evenly.
@@ -25,7 +38,11 @@ _EASY: Final = 0.5
 # A refusal that says nothing: at least a minute of the wall's, then twice as long, …
 _SHORTEST_BAN: Final = 60.0
 _LONGEST_SILENT_BAN: Final = 900.0
-_OF_LIMITS: Final = re.compile(rb"limit|abuse|throttl|too many|quota|slow down", re.IGNORECASE)
+# What GitHub documents as the message of a limit, at its beginning: an organisation's name or policy may hold any of the words.
+_OF_LIMITS: Final = re.compile(
+    r"(API rate limit (already )?exceeded|You have exceeded a( secondary)? rate limit|You have triggered an abuse detection mechanism)",
+    re.IGNORECASE,
+)
 
 
 class _Memory(msgspec.Struct, array_like=True):
@@ -60,12 +77,23 @@ class GithubLimits:
         self._strikes = memory.strikes
         self._requests = deque(memory.requests, maxlen=BUDGET)
         # Up to when what is left of our share of the quota has to wait.
-        self._spared = Hold(clock.wall)
+        self._spared = Hold(clock.wall, longest=LONGEST_INTERVAL)
+        self._caps = Caps("github")
 
     @property
     def held(self) -> bool:
         """Whether nothing may be asked now, by a ban or because our share of the quota is spent."""
         return self.ban.holds or self._spared.holds
+
+    @property
+    def state(self) -> str | None:
+        """What holds up all feeds for longer than a minute, for a person."""
+        return self.ban.state if self.ban.holds else quota_state(self._spared.until, self._clock.wall())
+
+    async def correct(self) -> None:
+        """Save anew what an earlier run has saved and cannot be true."""
+        if self.ban.shortened:
+            await self._save(self._cursor())
 
     @asynccontextmanager
     async def poll(self) -> AsyncIterator[None]:
@@ -85,13 +113,17 @@ class GithubLimits:
     def note(self, answer: Answer) -> None:
         """Take up what an answer says of the quota."""
         headers = answer.headers
-        left, quota = number(headers.get("x-ratelimit-remaining")), number(headers.get("x-ratelimit-limit"))
+        left, quota = (
+            self._caps.take(name, number(headers.get(name)), LARGEST_QUOTA) for name in ("x-ratelimit-remaining", "x-ratelimit-limit")
+        )
         reset_at = number(headers.get("x-ratelimit-reset"))
         if left is not None:
             self.remaining = int(left)
         if left is None or quota is None or reset_at is None:
             return
         seconds = max(0.0, reset_at - server_now(headers, self._clock.wall()))
+        # Where two clocks differ an hour may look longer; the hold ends after an hour in any case.
+        seconds = self._caps.take("x-ratelimit-reset (in seconds from now)", seconds, 2 * LONGEST_INTERVAL) or 0.0
         # Without a token the budget is our share, and the address may have others behind it.
         free = left if self.budgeted else left - (1 - SHARE) * quota
         if free < 1:
@@ -136,23 +168,21 @@ class GithubLimits:
         return msgspec.msgpack.encode(_Memory(self._holder, self.ban.until, self._strikes, list(self._requests)))
 
 
+def poll_interval(answer: Answer) -> float | None:
+    """The seconds of `X-Poll-Interval`, which a fast world states with decimals; what they are worth is for others to say."""
+    return number(answer.headers.get("X-Poll-Interval"))
+
+
 def is_limit(answer: Answer) -> bool:
-    """Whether a refusal is a limit's: it says so in a header or in words, or says nothing at all."""
+    """Whether a refusal is a limit's: a 429, or a 403 whose headers say so or whose message is the documented one."""
     if answer.status == 429:
         return True
     if answer.status != 403:
         return False
     headers = answer.headers
-    if "retry-after" in headers or number(headers.get("x-ratelimit-remaining")) == 0 or _OF_LIMITS.search(answer.body):
+    if "retry-after" in headers or number(headers.get("x-ratelimit-remaining")) == 0:
         return True
-    try:
-        return not msgspec.json.decode(answer.body, type=_Message).message
-    except UNDECODABLE:
-        return not answer.body.strip()
-
-
-class _Message(msgspec.Struct):
-    message: str = ""
+    return _OF_LIMITS.match(message_of(answer)) is not None
 
 
 def _stated(headers: Mapping[str, str], now: float) -> float | None:

@@ -4,6 +4,7 @@ import random
 from collections.abc import Mapping
 from typing import Final
 
+from streams.feeds.bans import LONGEST_BAN, LONGEST_INTERVAL
 from streams.feeds.clock import Clock
 from streams.feeds.github_cursor import GithubCursor
 from streams.feeds.github_limits import BUDGET
@@ -53,31 +54,48 @@ class Pace:
 
 
 class Due:
-    """When (`at`, the wall's seconds) a feed is to be asked for next, and the `poll_interval` that the server wants between two polls.
+    """When (`at`, the wall's seconds) a feed is to be asked for next, and the `poll_interval` that the server wants between two polls, an
+    hour at most. One of more than `patience` (the station's seconds) is too long for a feed to be well.
 
     A run that was killed may have asked, when it was due or somewhat later, and not been able to save that.
     """
 
-    def __init__(self, clock: Clock, cursor: GithubCursor, banned_until: float) -> None:
+    def __init__(self, clock: Clock, cursor: GithubCursor, banned_until: float, patience: float) -> None:
         self._clock = clock
+        self._patience = patience
         self._not_before = 0.0
+        self._stated = 0.0
         self.poll_interval = clock.wait(_POLL_INTERVAL) if cursor.poll_interval is None else cursor.poll_interval
         self.at = now = clock.wall()
-        if cursor.due_at:
+        if cursor.due_at > 0:
             due = max(cursor.due_at, banned_until)
             if now >= due:
                 due = min(now, due + self.poll_interval) + self.poll_interval
             # A clock that was set back must not hold up the feed for longer than it would have waited.
-            self.at = min(due, now + max(self.poll_interval, clock.wait(cursor.interval)))
+            self.at = min(due, now + max(self.poll_interval, min(clock.wait(cursor.interval), LONGEST_BAN)))
 
     @property
     def least(self) -> float:
         """The poll interval in the station's seconds."""
         return self.poll_interval * self._clock.scale
 
+    @property
+    def expected(self) -> float:
+        """The poll interval in the station's seconds, as far as a feed can be well that is asked no more often."""
+        return self.least if self.slowed is None else LONGEST_WAIT
+
+    @property
+    def slowed(self) -> str | None:
+        """The state of a feed that the server does not want to be asked often enough, for a person."""
+        if self.least <= self._patience:
+            return None
+        capped = "" if self._stated <= LONGEST_INTERVAL else f" (X-Poll-Interval says {self._stated:,.0f} s, which cannot be true)"
+        return f"slowed down: asked every {self.poll_interval:.6g} s, as the server wants{capped}"
+
     def asked(self, stated: float | None) -> None:
         """Page 1 was asked for just now; the server may have stated another interval."""
-        self.poll_interval = self.poll_interval if stated is None else stated
+        if stated is not None:
+            self.poll_interval, self._stated = min(stated, LONGEST_INTERVAL), stated
         self._not_before = self._clock.wall() + self.poll_interval
 
     def wait(self, seconds: float) -> None:

@@ -10,19 +10,23 @@ import msgspec
 import xxhash
 
 from streams.activity import DAY
+from streams.elements import LARGEST_ELEMENT, elements
 from streams.errors import DeadLetter
 from streams.feeds.clock import Clock
-from streams.feeds.github_limits import GithubLimits, is_limit
+from streams.feeds.github_limits import GithubLimits, is_limit, poll_interval
+from streams.feeds.github_refusal import REFUSALS, FeedRefused, refusal_of
 from streams.feeds.health import Health
-from streams.feeds.http import Answer, Gone, RefusedToken, Unreachable, fetch
+from streams.feeds.http import MOST_MOVES, Answer, Gone, Oversized, RefusedToken, Unreachable, fetch, off_loop
 from streams.payloads import UNDECODABLE
 from streams.times import Times
 
 _LOG: Final = logging.getLogger("nomadwatch.streams")
 SIZE: Final = 100
 PAGES: Final = 3
-_GONE: Final = (404, 410, 451)
-_MOST_MOVES: Final = 3
+# All pages of a feed together hold no more than this.
+_MOST_EVENTS: Final = PAGES * SIZE
+_GONE: Final = (404, 410)
+_TOKEN_WANTED: Final = "refused (401): it asks for a token; set GITHUB_TOKEN"
 
 
 class Limited(Exception):
@@ -70,7 +74,6 @@ class _Stub(msgspec.Struct):
     created_at: str | None = None
 
 
-_decode_page: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_stub: Final = msgspec.json.Decoder(_Stub).decode
 
 
@@ -84,6 +87,7 @@ class GithubPages:
         self._clock = clock
         self._times = Times()
         self._refused = RefusedToken("github", "GITHUB_TOKEN")
+        self._token = bool(token)
         self._headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
@@ -91,10 +95,10 @@ class GithubPages:
     async def get(self, path: str, number: int, etag: str | None, health: Health) -> tuple[Page, float | None]:
         """A page, and the wall's seconds to the next time that page 1 may be asked for, if they are stated. Only within `limits.poll`.
 
-        Raises `Limited`, `Gone`, and `Unreachable` for all else; each says in `health` what is the matter.
+        Raises `Limited`, `Gone`, `FeedRefused`, `Oversized`, and `Unreachable` for all else; each says in `health` what is the matter.
         """
         asked = await self._ask(f"{path}?per_page={SIZE}&page={number}", etag, health, first=number == 1)
-        return self._read(asked, number, etag, health), _poll_interval(asked.answer)
+        return await self._read(asked, number, etag, health), poll_interval(asked.answer)
 
     async def repository(self, name: str, health: Health) -> bytes:
         """What GitHub states of a repository. Raises as `get` does."""
@@ -107,24 +111,24 @@ class GithubPages:
     async def _stated(self, path: str, health: Health) -> bytes:
         async with self.limits.poll():
             answer = (await self._ask(path, None, health, first=True)).answer
-        if answer.status in (404, 410):
+        if answer.status in _GONE:
             raise Gone
-        if answer.status != 200:
-            raise _failed(health, f"failing: {answer.status}")
+        self._check(answer, health)
         health.polls["new"] += 1
         return answer.body
 
     async def _ask(self, place: str, etag: str | None, health: Health, *, first: bool) -> _Asked:
         """Redirects are followed here, not by the session: each is a request of the quota, and waits for its turn."""
-        if self.limits.ban.holds:
-            health.state = self.limits.ban.state
+        health.state = self.limits.state or health.state
         address = f"{self._api}{place}"
         headers = self._headers if etag is None else {**self._headers, "If-None-Match": etag}
-        for moves in range(_MOST_MOVES + 1):
+        for moves in range(MOST_MOVES + 1):
             await self.limits.turn(first=first and moves == 0)
             asked = self._clock.now()
             try:
-                answer = await fetch(self._session, address, headers=headers, follow=False)
+                answer = await fetch(self._session, address, headers=headers)
+            except Oversized as error:
+                raise _failed(health, error) from error
             except Unreachable as error:
                 raise _failed(health, f"failing: {error}") from error
             received = self._clock.now()
@@ -142,7 +146,17 @@ class GithubPages:
             address = answer.moved_to
         raise _failed(health, "failing: too many redirects")
 
-    def _read(self, got: _Asked, number: int, etag: str | None, health: Health) -> Page:
+    def _check(self, answer: Answer, health: Health) -> None:
+        """Raise what an answer is that is neither 200 nor a limit."""
+        if answer.status in REFUSALS:
+            raise _failed(health, FeedRefused(refusal_of(answer)))
+        if answer.status == 401:
+            # Only a token that was sent can be refused.
+            raise _failed(health, self._refused.say() if self._token else FeedRefused(_TOKEN_WANTED))
+        if answer.status != 200:
+            raise _failed(health, answer.failure)
+
+    async def _read(self, got: _Asked, number: int, etag: str | None, health: Health) -> Page:
         answer, asked, received, requests = got
         if answer.status == 304 and etag is not None:
             health.polls["unchanged"] += 1
@@ -151,22 +165,24 @@ class GithubPages:
             health.polls["failed"] += 1
             health.state = f"not found: {answer.status}"
             raise Gone
-        if answer.status != 200:
-            # Only a token that was sent can be refused.
-            refused = answer.status == 401 and "Authorization" in self._headers
-            raise _failed(health, self._refused.say() if refused else f"failing: {answer.status}")
+        self._check(answer, health)
         try:
-            lines = _decode_page(answer.body)
+            shown = await off_loop(len(answer.body), self._shown, answer.body, number, received)
         except UNDECODABLE as error:
             raise _failed(health, "failing: broken answer") from error
+        except DeadLetter as error:
+            what = f"a page has more than {_MOST_EVENTS} events, or is too nested to count them"
+            raise _failed(health, Oversized(what, f"page={number}", answer.body)) from error
         health.polls["new"] += 1
-        shown = [self._show(bytes(raw), number, line, received) for line, raw in enumerate(lines, 1)]
-        last = number == PAGES or _is_last(answer, len(lines))
+        last = number == PAGES or _is_last(answer, len(shown))
         return Page(number, shown, answer.headers.get("ETag"), asked, received, last, requests)
+
+    def _shown(self, body: bytes, page: int, received: int) -> list[Shown]:
+        return [self._show(bytes(raw), page, line, received) for line, raw in enumerate(elements(body, _MOST_EVENTS), 1)]
 
     def _show(self, raw: bytes, page: int, line: int, received: int) -> Shown:
         try:
-            stub = _decode_stub(raw)
+            stub = _decode_stub(raw if len(raw) <= LARGEST_ELEMENT else b"")
         except UNDECODABLE:
             return Shown(xxhash.xxh3_64_intdigest(raw), None, raw, page, line, received)
         try:
@@ -180,16 +196,11 @@ class GithubPages:
         return Shown(xxhash.xxh3_64_intdigest(identity), time, raw, page, line, received)
 
 
-def _failed(health: Health, state: str) -> Unreachable:
+def _failed(health: Health, failure: str | Unreachable) -> Unreachable:
+    """Count a failure, and show it: a state in words, or an exception whose text is one."""
     health.polls["failed"] += 1
-    health.state = state
-    return Unreachable(state)
-
-
-def _poll_interval(answer: Answer) -> float | None:
-    """The seconds of `X-Poll-Interval`, which a fast world states with decimals."""
-    value = answer.headers.get("X-Poll-Interval", "").strip()
-    return float(value) if re.fullmatch(r"\d{1,9}(\.\d+)?", value) else None
+    health.state = str(failure)
+    return Unreachable(failure) if isinstance(failure, str) else failure
 
 
 def _is_last(answer: Answer, length: int) -> bool:

@@ -1,26 +1,46 @@
-"""HTTP GET as pollers need it: every way in which it can fail is one exception, and a body has a largest size."""
+"""HTTP GET as pollers need it: every failure is one exception, and nothing that a server sends is taken without a limit."""
 
+import asyncio
 import logging
 import random
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 
 import aiohttp
-from multidict import CIMultiDictProxy
+import msgspec
+from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from streams.errors import StreamsError
 from streams.feeds.trouble import trouble
+from streams.letters import KEPT
 
 LARGEST_BODY: Final = 32 << 20
+# From this size on decoding takes long enough to hold up the other platform, which has the same event loop.
+LARGE: Final = 256 << 10
+MOST_MOVES: Final = 3
+_LONGEST_HEADER: Final = 4_096
 _BLOCK: Final = 256 << 10
 _MOVED: Final = (301, 302, 303, 307, 308)
 _LOG: Final = logging.getLogger("nomadwatch.streams")
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=60, sock_connect=10, sock_read=20)
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 
 class Unreachable(StreamsError):
-    """No whole answer came: the address, the network, the server or the body failed. The text names the kind, never a header."""
+    """No usable answer came: the address, the network, the server or the body failed. The text names the kind, never a header."""
+
+
+class Oversized(Unreachable):
+    """An answer exceeds what is read of one: a dead letter. `address` is where it came from, `raw` its first bytes."""
+
+    def __init__(self, what: str, address: str, raw: bytes) -> None:
+        super().__init__(f"failing: {what}")
+        self.address = address[:_LONGEST_HEADER]
+        self.raw = raw[:KEPT]
 
 
 class Gone(Exception):
@@ -29,12 +49,21 @@ class Gone(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer. `moved_to` is where it sends whoever asked, if that is another address of the same server."""
+    """A whole answer. `headers` are those whose value is printable ASCII of a bounded length; the others are left out.
+
+    `moved_to` is the address of a redirect, if it is on the same server.
+    """
 
     status: int
     headers: CIMultiDictProxy[str]
     body: bytes
     moved_to: str | None = None
+
+    @property
+    def failure(self) -> str:
+        """The state of a feed that got an answer of an unexpected status."""
+        elsewhere = " to another server, which is not asked" if self.status in _MOVED and self.moved_to is None else ""
+        return f"failing: {self.status}{elsewhere}"
 
 
 def open_session(user_agent: str) -> aiohttp.ClientSession:
@@ -49,21 +78,43 @@ def open_session(user_agent: str) -> aiohttp.ClientSession:
     )
 
 
-async def fetch(session: aiohttp.ClientSession, url: str, *, headers: dict[str, str] | None = None, follow: bool = True) -> Answer:
-    """The answer of whatever status, redirects followed unless their requests are to be counted. Raises `Unreachable`."""
+async def fetch(session: aiohttp.ClientSession, url: str, *, headers: dict[str, str] | None = None) -> Answer:
+    """The answer, of whatever status. Redirects are not followed: each is a request of the quota, and may lead to another server.
+
+    Raises `Unreachable`, and `Oversized` for a body of more than `LARGEST_BODY` bytes after decompression.
+    """
     try:
-        async with session.get(url, headers=headers, allow_redirects=follow) as response:
+        async with session.get(url, headers=headers, allow_redirects=False) as response:
             blocks = []
             length = 0
             async for block in response.content.iter_chunked(_BLOCK):
                 blocks.append(block)
                 length += len(block)
                 if length > LARGEST_BODY:
-                    raise Unreachable(f"the answer is larger than {LARGEST_BODY >> 20} MB")
-            return Answer(response.status, response.headers, b"".join(blocks), _moved_to(response))
+                    raise Oversized(f"the answer is larger than {LARGEST_BODY >> 20} MB", url, blocks[0])
+            stated = _believable(response.headers)
+            return Answer(response.status, stated, b"".join(blocks), _moved_to(response.status, response.url, stated))
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-        # A ValueError is an address's that no request can be made of, as a redirect may name one.
+        # A ValueError comes from an address that no request can be made of, and from headers that cannot be parsed.
         raise Unreachable(trouble(error)) from error
+
+
+async def off_loop(size: int, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    """The result of a function that decodes so many bytes: in a thread if they are many, so that other feeds are asked meanwhile."""
+    if size < LARGE:
+        return function(*arguments, **named)
+    return await asyncio.to_thread(function, *arguments, **named)
+
+
+async def unhurried(elements: Iterable[msgspec.Raw]) -> AsyncIterator[tuple[int, msgspec.Raw]]:
+    """The elements of an answer with their numbers from 1; after every `LARGE` bytes of them other feeds have their turn."""
+    length = 0
+    for number, element in enumerate(elements, 1):
+        length += memoryview(element).nbytes
+        if length > LARGE:
+            length = 0
+            await asyncio.sleep(0)
+        yield number, element
 
 
 def growing(failures: int, shortest: float, longest: float) -> float:
@@ -86,13 +137,20 @@ class RefusedToken:
         return "token refused"
 
 
-def _moved_to(response: aiohttp.ClientResponse) -> str | None:
-    """Never another server's address: what is sent along is meant for this one."""
-    location = response.headers.get("Location")
-    if response.status not in _MOVED or location is None:
+def _believable(headers: CIMultiDictProxy[str]) -> CIMultiDictProxy[str]:
+    """Without values that are not printable ASCII (they could be neither saved nor sent back) or longer than any of the real ones."""
+    kept = ((name, value) for name, value in headers.items() if len(value) <= _LONGEST_HEADER and value.isascii() and value.isprintable())
+    return CIMultiDictProxy(CIMultiDict(kept))
+
+
+def _moved_to(status: int, asked: URL, headers: CIMultiDictProxy[str]) -> str | None:
+    """Where a redirect leads; never another server's address, nor one with a name and password: the token is meant for this one."""
+    location = headers.get("Location")
+    if status not in _MOVED or location is None:
         return None
     try:
-        target = response.url.join(URL(location))
-        return str(target) if target.origin() == response.url.origin() else None
+        target = asked.join(URL(location))
+        same = target.origin() == asked.origin() and target.raw_user is None and target.raw_password is None
+        return str(target) if same else None
     except ValueError:
         return None

@@ -123,6 +123,8 @@ class HubPoller:
 
     async def run(self) -> None:
         """Poll until cancelled. What servers and networks do ends up in the feeds' health, never in an exception."""
+        if self._limits.ban.shortened:
+            await self._outlet.put(Find(feed=LIMITS_FEED, platform=PLATFORM, cursor=self._limits.cursor))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listing.run())
             for walks, ledger in self._walks:
@@ -137,8 +139,9 @@ class HubPoller:
         while True:
             try:
                 walk = await walks.walk()
-            except Unreachable:
+            except Unreachable as error:
                 failures += 1
+                await self._put_aside(ledger, error)
                 await asyncio.sleep(self._client.growing(failures))
                 continue
             failures = 0
@@ -176,8 +179,12 @@ class HubPoller:
             await self._rest(min(self._interval, 60.0) / 4)
             now = self._clock.now()
             patience = max(PATIENCE, round(3 * self._interval * SECOND))
+            held = self._limits.state
+            if held is not None:
+                for ledger in (*self._ledgers.values(), *(ledger for _, ledger in self._walks)):
+                    ledger.health.state = held
             # Where there are more repositories than the quota has looks for, a round takes as long as it takes, and nothing is missed.
-            around = min(round(2 * self._watched.round), _LONGEST_ROUND)
+            around = min(round(2 * self._watched.round), _LONGEST_ROUND) if held is None else 0
             watched, changes = self._ledgers[REPOSITORIES], self._ledgers[CHANGES]
             watched.health.late_after, changes.health.late_after = around, patience
             await self._mark(watched, self._watched.complete_to(now), now, max(patience, around))
@@ -208,13 +215,19 @@ class HubPoller:
                     covered = ledger.cover(mark if ledger.mark is None else ledger.mark, mark)
                     await self._put(ledger, ledger.find(covered=covered, mark=mark))
                 return False
-            healthy = ledger.health.state == ledger.health.well
-            reason = "limited" if self._limits.ban.holds else "quota" if healthy else "failed"
+            waits = self._limits.state is not None or ledger.health.state == ledger.health.well
+            reason = "limited" if self._limits.ban.holds else "quota" if waits else "failed"
             # No row for every few seconds of it.
             gaps = ledger.overdue(now - patience, reason, least=patience // 3)
             if gaps:
                 await self._put(ledger, ledger.find(gaps=gaps, mark=gaps[-1].end))
             return bool(gaps)
+
+    async def _put_aside(self, ledger: Ledger, error: Unreachable) -> None:
+        """Keep as a dead letter, once, what exceeds the limits of an answer."""
+        if letters := self._letters.exceeding(ledger.health.feed, error):
+            async with ledger.lock:
+                await self._put(ledger, ledger.find(letters=letters))
 
     async def _put(self, ledger: Ledger, find: Find) -> None:
         """Hand a find over; only when the broker has it, it is counted and the mark moves."""

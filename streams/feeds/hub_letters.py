@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from streams.errors import DeadLetter
+from streams.feeds.http import Oversized
 from streams.letters import Keep, misread
 
 T = TypeVar("T")
@@ -33,6 +34,10 @@ class HubLetters:
         # Of an answer that is thrown away because a later one failed the letters are written again.
         _remember(self._digests, letter, digest, self.LIMIT)
         return [letter]
+
+    def exceeding(self, feed: str, error: Exception) -> list[bytes]:
+        """The record of an answer that exceeds what is read of one; of any other failure none."""
+        return self.write(feed, error.address, 0, DeadLetter("too-long"), error.raw) if isinstance(error, Oversized) else []
 
     def once(self, letters: Iterable[bytes]) -> list[bytes]:
         """Of letters that are to be put, one for each content: pages that move show an element twice."""

@@ -9,13 +9,25 @@ from typing import Final
 import msgspec
 
 from streams.cursors import decoded
-from streams.feeds.bans import SHARE, Ban, Hold, Wall, retry_after, sleep_until
+from streams.feeds.bans import (
+    LARGEST_QUOTA,
+    LONGEST_BAN,
+    LONGEST_INTERVAL,
+    SHARE,
+    Ban,
+    Caps,
+    Hold,
+    Wall,
+    quota_state,
+    retry_after,
+    sleep_until,
+)
 
 LIMITS_FEED: Final = "huggingface:limits"
 # What holds where the Hub says nothing: the quota without a token, and its window in seconds.
 _QUOTA: Final = 500.0
 _WINDOW: Final = 300.0
-_NUMBER: Final = r"\s*=\s*([0-9]{1,15}(?:\.[0-9]+)?)"
+_NUMBER: Final = r"\s*=\s*([0-9]{1,300}(?:\.[0-9]{0,300})?)(?![0-9])"
 
 
 class _Memory(msgspec.Struct, array_like=True):
@@ -41,8 +53,14 @@ class HubLimits:
         self._left = _QUOTA
         # The quota is renewed when it ends.
         self._spending = Hold(wall)
+        self._caps = Caps("huggingface")
         self._asked_at = 0.0
         self.ban = Ban(wall, 0.0 if cursor is None else decoded(LIMITS_FEED, _decode, cursor).until)
+
+    @property
+    def state(self) -> str | None:
+        """What holds up all feeds for longer than a minute, for a person."""
+        return self.ban.state if self.ban.holds else quota_state(self._free_at(), self._wall())
 
     @property
     def remaining(self) -> int:
@@ -67,11 +85,14 @@ class HubLimits:
     def note(self, headers: Mapping[str, str]) -> None:
         """Take up what an answer says of the quota."""
         policy = headers.get("RateLimit-Policy", "")
-        quota, window = _number("q", policy), _number("w", policy)
+        quota = self._caps.take("RateLimit-Policy q", _number("q", policy), LARGEST_QUOTA)
+        window = self._caps.take("RateLimit-Policy w", _number("w", policy), LONGEST_INTERVAL)
         if quota and window:
-            self._quota, self._window = quota, window
+            self._quota, self._window = max(1.0, quota), window
         state = _bucket(headers.get("RateLimit", ""))
-        left, seconds = _number("r", state), _number("t", state)
+        left = self._caps.take("RateLimit r", _number("r", state), LARGEST_QUOTA)
+        # A quota of which nothing is left is like a ban.
+        seconds = self._caps.take("RateLimit t", _number("t", state), LONGEST_BAN)
         if left is not None and seconds is not None:
             self._left = left
             self._spending.set(seconds)
@@ -85,7 +106,8 @@ class HubLimits:
 
     @property
     def _free(self) -> float:
-        return self._left - (1 - SHARE) * self._quota
+        # Of a quota of less than five too, one request is ours.
+        return self._left - min((1 - SHARE) * self._quota, self._quota - 1)
 
     def _free_at(self) -> float:
         """When (the wall's s) the next request may be made."""
@@ -100,7 +122,7 @@ class HubLimits:
             return max(self.ban.until, renewed_at)
         # Evenly: neither faster than our share of a whole window, nor than what is left of it allows for.
         spacing = max(self._window / (SHARE * self._quota), (renewed_at - now) / self._free)
-        return max(self.ban.until, self._asked_at + spacing)
+        return max(self.ban.until, self._asked_at + min(spacing, LONGEST_INTERVAL))
 
 
 def _bucket(header: str) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 
 from streams.errors import DeadLetter
 from streams.feeds.clock import Clock
-from streams.feeds.http import Gone, Unreachable
+from streams.feeds.http import Gone, Unreachable, unhurried
 from streams.feeds.hub_activities import HubActivities, Place
 from streams.feeds.hub_client import HubClient
 from streams.feeds.hub_letters import HubLetters
@@ -66,8 +66,9 @@ class HubListing:
                     now = self._clock.now()
                     try:
                         listing = await self._list(owner, artefact)
-                    except Unreachable:
+                    except Unreachable as error:
                         self._popularity.fail(owner, artefact, now)
+                        await self._save(self._letters.exceeding(self._ledger.health.feed, error))
                         continue
                     self._watched.take(owner, artefact, listing.found, now)
                     self._places.list(owner, artefact, listing.names)
@@ -89,7 +90,7 @@ class HubListing:
         # In the order of their creation nothing moves from page to page while they are read.
         params = [("author", owner), ("sort", "createdAt"), *expand(artefact)]
         async for page in self._client.listing(FOLDERS[artefact], decode_list, health, params):
-            for line, raw in enumerate(page.content, 1):
+            async for line, raw in unhurried(page.content):
                 try:
                     listed = read_listed(raw)
                     place = self._activities.place(artefact, listed)

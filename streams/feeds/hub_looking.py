@@ -141,6 +141,9 @@ class HubLooking:
             self._states[key] = after
         if any(activity.thread is not None for activity in look.activities):
             watch.talked_at = now
+        if look.exceeded is not None:
+            await self._fail(watch, Unreachable(look.exceeded))
+            return
         self._watched.settle(watch, known_to, self._clock.now() - now)
         self._tell()
 

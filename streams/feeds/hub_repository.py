@@ -1,6 +1,7 @@
 """One repository of the Hub: its commits, discussions, pull requests and likers since it was last looked at."""
 
 from collections.abc import Container
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Final
 from zlib import crc32
@@ -12,7 +13,7 @@ from streams.activity import DAY, SECOND, Activity
 from streams.errors import DeadLetter
 from streams.feeds.find import Gap
 from streams.feeds.health import Health
-from streams.feeds.http import Gone
+from streams.feeds.http import Gone, Oversized, unhurried
 from streams.feeds.hub_activities import DELETED, HubActivities, Place
 from streams.feeds.hub_client import HubClient
 from streams.feeds.hub_letters import HubLetters
@@ -54,6 +55,7 @@ class Look:
     """What a look found, and the state after it.
 
     The parts are `commits`, `threads` and `likers`: `refused` says why some are not for us, `seen` are those that answered.
+    `exceeded` says in words why one was left unfinished.
     """
 
     state: State
@@ -62,6 +64,7 @@ class Look:
     gaps: list[Gap] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
+    exceeded: str | None = None
 
 
 class HubRepository:
@@ -80,10 +83,13 @@ class HubRepository:
 
         Raises `Gone` if commits are due and nothing is there, `Refused` if nothing is for us, `Unreachable`.
         """
+        # Looks go on side by side, and each has an allowance of its own.
+        one = copy(self)
+        one._client = self._client.look()
         look = Look(msgspec.structs.replace(state) if state is not None else State(now - FIRST_LOOK))
         moved = listed.sha is None or listed.sha != look.state.head
         liked = likers and listed.likes != 0 and (look.state.likers is None or listed.likes != look.state.likes)
-        parts = zip(PARTS, (moved, True, liked), (self._commits, self._threads, self._likers), strict=True)
+        parts = zip(PARTS, (moved, True, liked), (one._commits, one._threads, one._likers), strict=True)
         wanted = [(name, part) for name, due, part in parts if due and name not in without]
         for name, part in wanted:
             try:
@@ -94,6 +100,12 @@ class HubRepository:
             except Gone:
                 # No discussions where they are switched off, no commits in an empty repository: the rest may be there.
                 continue
+            except Oversized as error:
+                # What the other parts found is published.
+                look.exceeded = str(error)
+                look.letters += self._letters.exceeding(self._health.feed, error)
+        if look.exceeded:
+            return look
         if look.refused and not look.seen:
             raise Refused(next(iter(look.refused.values())))
         if not look.seen and any(name == "commits" for name, _ in wanted):
@@ -115,7 +127,7 @@ class HubRepository:
         oldest = None
         async for page in self._client.pages(f"{place.path}/commits/{DEFAULT_REVISION}", decode_list, self._health, [("limit", COMMITS)]):
             pages += 1
-            for line, raw in enumerate(page.content, 1):
+            async for line, raw in unhurried(page.content):
                 try:
                     commit = read_commit(raw)
                     number = int(commit.id[:16], 16)
@@ -163,7 +175,7 @@ class HubRepository:
             page = await self._client.get(path, decode_threads, self._health, [("sort", "recently-created"), ("p", number)])
             rows = page.content.discussions
             unknown = False
-            for line, raw in enumerate(rows, 1):
+            async for line, raw in unhurried(rows):
                 try:
                     thread = read_thread(raw)
                     old = known.get(thread.num)
@@ -195,7 +207,7 @@ class HubRepository:
             return msgspec.structs.replace(before, comments=thread.num_comments, status=thread.status, title=_title(thread))
         details = page.content
         events: list[tuple[int, Event]] = []
-        for line, raw in enumerate(details.events, 1):
+        async for line, raw in unhurried(details.events):
             try:
                 event = read_event(raw)
                 events.append((parse_time(event.created_at), event))
@@ -242,7 +254,9 @@ class HubRepository:
         shown = 0
         async for page in self._client.pages(f"{place.path}/likers", decode_list, self._health):
             shown += len(page.content)
-            for line, raw in enumerate(page.content, 1):
+            if shown > 2 * _MOST_LIKERS:
+                raise Oversized("the likers do not end", page.address, page.address.encode())
+            async for line, raw in unhurried(page.content):
                 try:
                     account = self._activities.account(read_liker(raw).user, "")
                     if account.hash not in known:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
+from streams.elements import LARGEST_ELEMENT, elements, is_small, members
 from streams.errors import DeadLetter
 from streams.payloads import UNDECODABLE
 
@@ -23,6 +24,9 @@ RELATIONS: Final = ("finetune", "adapter", "merge", "quantized")
 UNKNOWN_CREATION: Final = "2022-03-02T23:29:04"
 _NAME: Final = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 _LONGEST_NAME: Final = 200
+# Of one answer, and of one repository; real ones have hundreds at most.
+_MOST_ELEMENTS: Final = 10_000
+_MOST_TAGS: Final = 2_000
 
 
 class Base(msgspec.Struct, gc=False):
@@ -138,6 +142,8 @@ def decoder(shape: type[T]) -> Callable[[bytes | msgspec.Raw], T]:
     decode = msgspec.json.Decoder(shape).decode
 
     def read(raw: bytes | msgspec.Raw) -> T:
+        if memoryview(raw).nbytes > LARGEST_ELEMENT:
+            raise DeadLetter("too-long")
         try:
             return decode(raw)
         except UNDECODABLE:
@@ -153,16 +159,45 @@ def is_json(raw: bytes | msgspec.Raw) -> bool:
     (True, False)
     """
     try:
-        msgspec.json.decode(raw)
+        msgspec.json.decode(raw, type=msgspec.Raw)
     except UNDECODABLE:
         return False
     return True
 
 
-decode_list: Final = msgspec.json.Decoder(Raws).decode
+def decode_list(content: bytes) -> Raws:
+    """The elements of an answer that is a list. Raises as `streams.elements` does."""
+    return elements(content, _MOST_ELEMENTS)
+
+
+def _with_list(shape: type[T], name: str) -> Callable[[bytes], T]:
+    """A decoder of an object that holds a list, whose elements and other members are decoded apart where one of them cannot be."""
+    decode = msgspec.json.Decoder(shape).decode
+
+    def read(content: bytes) -> T:
+        if is_small(content):
+            try:
+                found = decode(content)
+            except UNDECODABLE:
+                pass
+            else:
+                if len(getattr(found, name)) > _MOST_ELEMENTS:
+                    raise DeadLetter("too-long")
+                return found
+        parts = members(content)
+        rows = elements(parts[name], _MOST_ELEMENTS) if name in parts else None
+        kept = {key: msgspec.Raw(value) for key, value in parts.items() if key != name and is_json(value)}
+        found = decode(msgspec.json.encode(kept if rows is None else {**kept, name: []}))
+        if rows is not None:
+            setattr(found, name, rows)
+        return found
+
+    return read
+
+
 decode_listed: Final = msgspec.json.Decoder(Listed).decode
-decode_threads: Final = msgspec.json.Decoder(Threads).decode
-decode_details: Final = msgspec.json.Decoder(Details).decode
+decode_threads: Final = _with_list(Threads, "discussions")
+decode_details: Final = _with_list(Details, "events")
 read_listed: Final = decoder(Listed)
 read_commit: Final = decoder(Commit)
 read_thread: Final = decoder(Thread)
@@ -194,7 +229,7 @@ def bases_of(listed: Listed) -> list[tuple[Base, str | None]]:
         for base in listed.base_models.models:
             relations[base.id] = listed.base_models.relation
             natives[base.id] = base.native
-    for tag in listed.tags or ():
+    for tag in (listed.tags or [])[:_MOST_TAGS]:
         match tag.split(":"):
             case ["base_model", relation, name]:
                 relations[name] = relation

@@ -11,6 +11,7 @@ from streams.errors import DeadLetter
 from streams.feeds.clock import Clock
 from streams.feeds.find import Gap
 from streams.feeds.health import Health
+from streams.feeds.http import unhurried
 from streams.feeds.hub_activities import HubActivities, Place
 from streams.feeds.hub_client import HubClient
 from streams.feeds.hub_letters import HubLetters
@@ -109,7 +110,7 @@ class HubWalks:
         query = [("sort", "lastModified"), *expand(self.artefact)]
         async for page in self._client.listing(FOLDERS[self.artefact], decode_list, self._health, query):
             oldest = began
-            for line, raw in enumerate(page.content, 1):
+            async for line, raw in unhurried(page.content):
                 try:
                     oldest = self._take(read_listed(raw), walk, seen, oldest, page.received)
                 except DeadLetter as error:

@@ -94,7 +94,7 @@ async def turns(hand: Hand, limits: GithubLimits, count: int, *, first: bool = T
 def test_a_ban_lasts_as_long_as_it_says(hand: Hand, status: int, headers: dict[str, str], seconds: float) -> None:
     async def scenario() -> None:
         limits = hand.limits()
-        refusal = answer(status, **headers)
+        refusal = answer(status, b'{"message":"You have exceeded a secondary rate limit"}', **headers)
         assert is_limit(refusal)
         await limits.refuse(refusal)
         again = hand.limits(cursor=hand.saved[-1])
@@ -133,9 +133,15 @@ def test_silent_refusals_double_up_to_a_quarter_of_an_hour(hand: Hand) -> None:
     ("refusal", "limit"),
     [
         (answer(429), True),
-        (answer(403), True),
+        (answer(403), False),
+        (answer(403, b"{}"), False),
         (answer(403, b'{"message":"You have exceeded a secondary rate limit."}'), True),
-        (answer(403, b"<html>You have triggered an abuse detection mechanism</html>"), True),
+        (answer(403, b'{"message":"API rate limit exceeded for user ID 7. (But here is the good news ...)"}'), True),
+        (answer(403, b'{"message":"You have triggered an abuse detection mechanism. Please wait a few minutes."}'), True),
+        (answer(403, b"<html><body>You have exceeded a secondary rate limit.</body></html>"), True),
+        (answer(403, b'{"message":"Sorry.","documentation_url":"https://docs.github.com/rest/rate-limit#abuse"}'), False),
+        (answer(403, b'{"message":"`limit-abuse` restricts OAuth Apps: access of third parties is limited."}'), False),
+        (answer(403, b'{"message":"Resource protected by organization SAML enforcement: rate limit exceeded-org"}'), False),
         (answer(403, b'{"message":"Resource not accessible by personal access token"}'), False),
         (answer(403, b'{"message":"Resource not accessible"}', x_ratelimit_remaining="0"), True),
         (answer(403, b'{"message":"Resource not accessible"}', x_ratelimit_remaining="4000"), False),
@@ -144,6 +150,7 @@ def test_silent_refusals_double_up_to_a_quarter_of_an_hour(hand: Hand) -> None:
         (answer(401, b'{"message":"Bad credentials"}'), False),
         (answer(200), False),
         (answer(503, retry_after="1"), False),
+        (answer(451, b'{"message":"You have exceeded a secondary rate limit."}'), False),
     ],
 )
 def test_a_refusal_is_told_from_a_limit(refusal: Answer, limit: bool) -> None:
@@ -276,7 +283,7 @@ def test_a_refusal_of_one_feed_is_its_own() -> None:
                 web.json_response({"message": "Resource not accessible"}, status=403) if path == ORG else None
             )
             async with polling(server, MemoryOutlet(), watchlist=TWO) as run:
-                await until(lambda: run.feeds.by_name[FEED].state == "failing: 403")
+                await until(lambda: run.feeds.by_name[FEED].state == "refused (403): Resource not accessible")
                 polls = len(server.polls(OTHER))
                 await until(lambda: len(server.polls(OTHER)) > polls + 5)
                 assert run.feeds.by_name[f"github:{OTHER}"].state == "ok"
@@ -510,8 +517,8 @@ def test_a_redirect_is_followed_and_is_a_request_of_the_budget_too(token: str) -
 @pytest.mark.parametrize(
     ("location", "state"),
     [
-        ("http://elsewhere.invalid/events", "failing: 301"),
-        ("ftp:", "failing: 301"),
+        ("http://elsewhere.invalid/events", "failing: 301 to another server, which is not asked"),
+        ("ftp:", "failing: 301 to another server, which is not asked"),
         (MOVED + "?per_page=100&page=1", "failing: too many redirects"),
     ],
 )

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from streams.feeds.clock import Clock
 from streams.feeds.health import Health
-from streams.feeds.http import Unreachable, fetch, open_session
+from streams.feeds.http import Unreachable, open_session
 from streams.feeds.hub import REPOSITORIES
 from streams.feeds.hub_client import HubClient
 from streams.feeds.hub_limits import HubLimits
@@ -118,19 +118,43 @@ def test_an_odd_header_ends_no_poller(name: str, value: str) -> None:
     asyncio.run(run())
 
 
-def test_a_redirect_that_names_an_account_is_a_failure() -> None:
-    """aiohttp refuses to send two authorisations, and says so by a ValueError."""
+@pytest.mark.parametrize(("location", "asked"), [("/api/here", 2), ("ELSEWHERE", 1), ("http://name:word@HOST/api/here", 1)])
+def test_a_redirect_is_followed_on_the_same_server_only_and_is_a_request_of_the_quota(location: str, asked: int) -> None:
+    async def run() -> None:
+        hub, other = SmallHub(), SmallHub()
 
+        def answer(request: web.Request) -> web.StreamResponse | None:
+            if request.path != "/api/there":
+                return web.json_response([1])
+            place = location.replace("HOST", request.host).replace("ELSEWHERE", other.endpoint + "/api/here")
+            return web.Response(status=307, headers={"Location": place})
+
+        hub.answer = other.answer = answer
+        health = Health("f", "huggingface")
+        async with other.serve(), asking(hub) as client:
+            if asked == 2:
+                page = await client.get("there", decode_list, health)
+                assert [bytes(each) for each in page.content] == [b"1"]
+                assert health.remaining == hub.quota - 2
+            else:
+                with pytest.raises(Unreachable):
+                    await client.get("there", decode_list, health)
+                assert health.state == "failing: 307 to another server, which is not asked"
+        assert len({path for _, path in hub.requests}) == asked
+        assert not other.requests
+
+    asyncio.run(run())
+
+
+def test_redirects_in_a_circle_are_a_failure() -> None:
     async def run() -> None:
         hub = SmallHub()
-
-        def answer(request: web.Request) -> web.StreamResponse:
-            return web.Response(status=302, headers={"Location": f"http://name:word@{request.host}/api/models"})
-
-        hub.answer = answer
-        async with hub.serve(), open_session("tests") as session:
+        hub.answer = lambda request: web.Response(status=302, headers={"Location": request.path})
+        health = Health("f", "huggingface")
+        async with asking(hub) as client:
             with pytest.raises(Unreachable):
-                await fetch(session, hub.endpoint + "/api/models", headers={"Authorization": "Bearer secret"})
+                await client.get("models", decode_list, health)
+        assert health.state == "failing: too many redirects"
 
     asyncio.run(run())
 

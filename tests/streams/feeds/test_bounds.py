@@ -1,0 +1,263 @@
+"""Answers without end: what exceeds a limit is a dead letter of that feed, and neither other feeds nor the other platform wait."""
+
+import asyncio
+import json
+import time
+import tracemalloc
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from streams.feeds import hub_client
+from streams.feeds.clock import Clock
+from streams.feeds.health import Health
+from streams.feeds.http import LARGE, LARGEST_BODY, Oversized, fetch, off_loop, open_session
+from streams.feeds.hub import PLATFORM, REPOSITORIES
+from streams.feeds.hub_client import HubClient
+from streams.feeds.hub_limits import HubLimits
+from streams.feeds.hub_shapes import decode_details, decode_list, decode_threads
+from streams.letters import Misread
+from tests.streams.feeds.github_serving import FEED, ORG, WATCHED, MemoryOutlet, ScriptedGithub, polling, until
+from tests.streams.feeds.hub_small import Kept, SmallHub, ago, station
+from tests.streams.feeds.raw_serving import RawServer, raw
+from tests.streams.made import event
+
+DEEP = "[" * 100_000 + "]" * 100_000
+LONE = '"\\ud83d"'
+OTHER = "github:/events"
+
+
+def letters(outlet: MemoryOutlet | Kept) -> list[Misread]:
+    return [msgspec.json.decode(letter, type=Misread) for find in outlet.finds for letter in find.letters]
+
+
+def github_page(odd: str) -> str:
+    """Two events of now, and an odd element between them."""
+    rows = [json.dumps(event(number=number, created_at=ago(60)[:19] + "Z")) for number in (1, 2)]
+    return f"[{rows[0]}, {odd}, {rows[1]}]"
+
+
+@pytest.mark.parametrize(
+    ("odd", "reason"),
+    [
+        (json.dumps(event(number=3))[:-1] + f', "x": {DEEP}}}', "json"),
+        (DEEP, "json"),
+        (f'{{"id": "3", "type": {LONE}}}', "unknown-type"),
+        ("0", "not-an-event"),
+        ('{"id": "3"' + " " * (5 << 20) + "}", "too-long"),
+    ],
+    ids=["nested", "brackets", "surrogate", "scalar", "large"],
+)
+def test_one_odd_element_of_github_costs_itself(odd: str, reason: str) -> None:
+    async def scenario() -> None:
+        async with ScriptedGithub.open() as server:
+            server.script = lambda server, path, page: (
+                web.Response(text=github_page(odd), headers={"X-Poll-Interval": "0.1"}) if path == ORG else None
+            )
+            async with polling(server, MemoryOutlet(), watchlist=WATCHED) as run:
+                await until(lambda: run.feeds.by_name[FEED].state == "ok")
+                assert run.outlet.ids() == ["2", "1"]
+                (letter,) = letters(run.outlet)
+                assert (letter.source, letter.line, letter.reason) == (FEED, 2, reason)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[" + b"0," * (1 << 20) + b"0]", b"[" + b",".join([b'{"id":1}'] * 301) + b"]", b" " * (LARGEST_BODY + 1)],
+    ids=["zeros", "one too many", "bytes"],
+)
+def test_a_page_of_github_that_exceeds_a_limit_is_a_dead_letter_and_no_others_wait(body: bytes) -> None:
+    async def scenario() -> None:
+        clock = Clock(600, origin=time.time())
+        headers = b"X-Poll-Interval: 0.02"
+        async with (
+            RawServer.open(lambda path: raw(body if path.startswith(ORG) else b"[]", headers), clock) as server,
+            polling(server, MemoryOutlet(), interval_cap=60.0) as run,
+        ):
+            await until(lambda: run.feeds.by_name[FEED].polls["failed"] >= 2)
+            assert run.feeds.by_name[FEED].state.startswith("failing: ")
+            assert run.feeds.by_name[FEED].coverage is None
+            assert run.feeds.by_name[OTHER].state == "ok"
+            # However often the same answer comes.
+            (letter,) = letters(run.outlet)
+            assert (letter.source, letter.reason) == (FEED, "too-long")
+
+    asyncio.run(scenario())
+
+
+def test_pages_of_github_without_end_are_three() -> None:
+    async def scenario() -> None:
+        async with ScriptedGithub.open() as server:
+            link = {"Link": '<https://x.invalid/?page=2>; rel="next"', "X-Poll-Interval": "5"}
+            server.script = lambda server, path, page: web.json_response([event(number=1)] * 100, headers=link) if path == ORG else None
+            async with polling(server, MemoryOutlet()) as run:
+                await until(lambda: run.feeds.by_name[FEED].state == "ok")
+                assert [asked.page for asked in server.asked if asked.path == ORG] == [1, 2, 3]
+                assert run.outlet.ids() == ["1"]
+
+    asyncio.run(scenario())
+
+
+@asynccontextmanager
+async def asking(hub: SmallHub) -> AsyncIterator[HubClient]:
+    async with hub.serve(), open_session("tests") as session:
+        wall = Clock().wall
+        yield HubClient(hub.endpoint, "hf_test", session, HubLimits(wall), Kept(), Clock(scale=1e6, origin=wall()))
+
+
+def listing(answer: Callable[[int], tuple[int, int]]) -> SmallHub:
+    """A Hub whose page number n has so many elements and leads to another."""
+    hub = SmallHub()
+
+    def respond(request: web.Request) -> web.StreamResponse:
+        length, following = answer(int(request.query.get("cursor", 0)))
+        return web.json_response([0] * length, headers={"Link": f'</api/models?cursor={following}>; rel="next"'})
+
+    hub.answer = respond
+    return hub
+
+
+@pytest.mark.parametrize(
+    ("answer", "pages", "state"),
+    [
+        (lambda n: (1, n), 1, "failing: pages lead in a circle"),
+        (lambda n: (1, n % 2 + 1), 3, "failing: pages lead in a circle"),
+        (lambda n: (1, n + 1), 20, "failing: the pages do not end"),
+        (lambda n: (100, n + 1), 11, "failing: the pages do not end"),
+    ],
+)
+def test_pages_of_the_hub_that_do_not_end_are_left(monkeypatch: pytest.MonkeyPatch, answer: Any, pages: int, state: str) -> None:
+    monkeypatch.setattr(hub_client, "_MOST_PAGES", 20)
+    monkeypatch.setattr(hub_client, "_MOST_ELEMENTS", 1_000)
+
+    async def run() -> None:
+        health = Health("f", PLATFORM)
+        hub = listing(answer)
+        async with asking(hub) as client:
+            with pytest.raises(Oversized, match=state):
+                _ = [page async for page in client.pages("models", decode_list, health)]
+        # The first page has an address of its own, without a cursor.
+        assert abs(len(hub.requests) - pages) <= 1
+        assert health.state == state
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("limit", ["_MOST_REQUESTS", "_MOST_BYTES", "_MOST_SECONDS"])
+def test_a_look_at_the_hub_has_an_allowance_of_its_own(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    monkeypatch.setattr(hub_client, limit, 0)
+
+    async def run() -> None:
+        hub = SmallHub()
+        async with asking(hub) as client:
+            with pytest.raises(Oversized, match="too many requests, seconds or bytes"):
+                await client.look().get("models", decode_list, Health("f", PLATFORM))
+            assert not hub.requests
+            monkeypatch.undo()
+            await client.look().get("models", decode_list, Health("f", PLATFORM))
+
+    asyncio.run(run())
+
+
+def test_likers_without_end_cost_the_likers_and_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_client, "_MOST_PAGES", 20)
+
+    async def run() -> None:
+        hub = SmallHub()
+        repo = hub.repo("allenai/OLMo", likers=["ada"])
+        repo.commit(1, 60, "Ada")
+        repo.open(1, 60, "Bob")
+        hub.repo("allenai/other").commit(2, 60, "Ada")
+
+        def answer(request: web.Request) -> web.StreamResponse | None:
+            if not request.path.endswith("/likers"):
+                return None
+            number = int(request.query.get("cursor", 0))
+            return web.json_response([{"user": f"u{number}"}], headers={"Link": f'<{request.path}?cursor={number + 1}>; rel="next"'})
+
+        hub.answer = answer
+        async with station(hub, clock=Clock(3_600, origin=time.time()), interval_cap=60.0) as it:
+            # Beyond four looks in vain nobody waits for it.
+            await it.until(lambda: it.feeds.by_name[REPOSITORIES].state == "failing: 1 of 2 repositories")
+            assert {activity.repo for activity in it.kept.of("commit")} == {"allenai/OLMo", "allenai/other"}
+            assert len(it.kept.of("discussion")) >= 1
+            found = letters(it.kept)
+            assert {(letter.source, letter.reason) for letter in found} == {(REPOSITORIES, "too-long")}
+            assert len({letter.digest for letter in found}) == len(found) == 1
+            await it.until(lambda: (it.feeds.by_name[REPOSITORIES].coverage or 1.0) < 0.6)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("odd", [DEEP, f'{{"num": 2, "createdAt": "2024-05-01T10:00:00Z", "status": {LONE}}}', "7", '{"num": ""}'])
+def test_one_odd_element_of_the_hub_costs_itself(odd: str) -> None:
+    async def run() -> None:
+        hub = SmallHub()
+        repo = hub.repo("allenai/OLMo")
+        repo.commit(1, 60, "Ada")
+        repo.open(1, 60, "Bob")
+
+        def answer(request: web.Request) -> web.StreamResponse | None:
+            honest = hub.respond(request)
+            assert isinstance(honest, web.Response)
+            whole = json.loads(str(honest.text))
+            rows = whole if isinstance(whole, list) else whole.get("discussions")
+            if not rows:
+                return None
+            text = json.dumps(rows)[:-1] + f", {odd}]"
+            return web.Response(text=text if rows is whole else f'{{"odd": {odd}, "discussions": {text}, "count": 1}}')
+
+        hub.answer = answer
+        async with station(hub) as it:
+            await it.until(lambda: bool(it.kept.of("commit") and it.kept.of("discussion")))
+            await it.until(lambda: len(letters(it.kept)) >= 1)
+            assert {letter.line for letter in letters(it.kept)} == {2}
+
+    asyncio.run(run())
+
+
+def test_an_object_of_the_hub_keeps_its_list_and_what_can_be_read() -> None:
+    details = f'{{"num": 5, "createdAt": "t", "status": "open", "title": {LONE}, "events": [1, {DEEP}]}}'.encode()
+    read = decode_details(details)
+    assert (read.num, read.status, read.title, [bytes(each) for each in read.events]) == (5, "open", None, [b"1", DEEP.encode()])
+    threads = decode_threads(f'{{"count": 3, "discussions": [{LONE}], "x": {DEEP}}}'.encode())
+    assert (threads.count, [bytes(each) for each in threads.discussions]) == (3, [LONE.encode()])
+    with pytest.raises(msgspec.MsgspecError):
+        decode_threads(b'{"count": 3, "x": "\\ud83d"}')
+
+
+def test_a_packed_answer_is_unpacked_no_further_than_the_largest_body() -> None:
+    import zlib
+
+    packer = zlib.compressobj(9, wbits=31)
+    bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(1_024)) + packer.flush()
+
+    async def run() -> None:
+        async with (
+            RawServer.open(lambda path: raw(bomb, b"Content-Encoding: gzip")) as server,
+            open_session("tests") as session,
+        ):
+            tracemalloc.start()
+            with pytest.raises(Oversized):
+                await fetch(session, server.address)
+            assert tracemalloc.get_traced_memory()[1] < 4 * LARGEST_BODY
+            tracemalloc.stop()
+
+    asyncio.run(run())
+
+
+def test_a_large_body_is_decoded_beside_the_event_loop() -> None:
+    import threading
+
+    async def run() -> None:
+        here = threading.get_ident()
+        assert await off_loop(LARGE - 1, threading.get_ident) == here
+        assert await off_loop(LARGE, threading.get_ident) != here
+
+    asyncio.run(run())
