@@ -101,6 +101,7 @@ def _prepare(database: sqlite3.Connection, synchronous: str, path: Path) -> None
     execute(f"PRAGMA journal_size_limit={_WAL_LIMIT_BYTES}")
     # Freed pages are not overwritten with zeros: deletion would cost as much as writing.
     execute("PRAGMA secure_delete=OFF")
+    execute("PRAGMA temp_store=MEMORY")  # no file to open for it
     execute("BEGIN EXCLUSIVE")
     for statement in _SCHEMA.split(";"):
         execute(statement)

@@ -7,14 +7,20 @@ while it waits to join is dropped at once. Static membership is refused. Source:
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from broker.errors import Code, MemberIdRequired, Refused
 
 LEAST_SESSION_SECONDS: Final = 6.0
 _LONGEST_SESSION_SECONDS: Final = 1800.0
+_LONGEST_PENDING_SECONDS: Final = 60.0
+_LONGEST_ID: Final = 1000
+_LONGEST_CLIENT: Final = 100
 _MOST_GROUPS: Final = 10_000
+_MOST_MEMBERS: Final = 500
+# What all members together have told of themselves and been assigned.
+_MOST_BYTES: Final = 64 << 20
 
 EMPTY: Final = "Empty"
 PREPARING: Final = "PreparingRebalance"
@@ -38,9 +44,13 @@ class Member:
         self.session = request.session_timeout_ms / 1000
         # Version 0 of the request has no rebalance timeout: the session's stands for it.
         rebalance = request.rebalance_timeout_ms if request.rebalance_timeout_ms >= 0 else request.session_timeout_ms
-        self.rebalance = rebalance / 1000
+        self.rebalance = min(rebalance / 1000, _LONGEST_SESSION_SECONDS)
         self.protocols = _protocols(request)
         self.seen = time.monotonic()
+
+    @property
+    def size(self) -> int:
+        return len(self.assignment) + sum(len(name) + len(data) for name, data in self.protocols.items())
 
 
 class Joined:
@@ -111,6 +121,8 @@ class Groups:
         offered = _protocols(request)
         if others and (request.protocol_type != group.type or not set(offered).intersection(*others)):
             raise Refused(Code.INCONSISTENT_GROUP_PROTOCOL)
+        if sum(each.size for each in self._members()) + sum(len(data) for data in offered.values()) > _MOST_BYTES:
+            raise Refused(Code.GROUP_MAX_SIZE_REACHED, "the members of all groups take too much memory")
         if member is None:
             member = self._new_member(group, request, version, client)
         else:
@@ -134,9 +146,12 @@ class Groups:
                 member.joining = None
                 self._remove(group, member.id)
 
+    def _members(self) -> Iterator[Member]:
+        for group in self.groups.values():
+            yield from group.members.values()
+
     def _group_to_join(self, request: Any) -> Group:
-        if not request.group_id:
-            raise Refused(Code.INVALID_GROUP_ID)
+        check_id(request.group_id)
         if not LEAST_SESSION_SECONDS <= request.session_timeout_ms / 1000 <= _LONGEST_SESSION_SECONDS:
             raise Refused(Code.INVALID_SESSION_TIMEOUT)
         if getattr(request, "group_instance_id", None):
@@ -147,17 +162,28 @@ class Groups:
         if group is None:
             if request.member_id:
                 raise Refused(Code.UNKNOWN_MEMBER_ID)
-            if len(self.groups) >= _MOST_GROUPS:
+            if len(self.groups) >= _MOST_GROUPS and not self._drop_one_without_members():
                 raise Refused(Code.POLICY_VIOLATION, "too many groups")
             group = self.groups[request.group_id] = Group(request.group_id)
         return group
 
+    def _drop_one_without_members(self) -> bool:
+        """Forget the oldest group that only has given out ids; False if there is none."""
+        for id, group in self.groups.items():
+            if not group.members:
+                group.call_after(None)
+                del self.groups[id]
+                return True
+        return False
+
     def _new_member(self, group: Group, request: Any, version: int, client: str) -> Member:
         if request.member_id and group.pending.pop(request.member_id, None) is None:
             raise Refused(Code.UNKNOWN_MEMBER_ID)
+        if len(group.members) + len(group.pending) >= _MOST_MEMBERS:
+            raise Refused(Code.GROUP_MAX_SIZE_REACHED, f"a group has at most {_MOST_MEMBERS} members")
         if not request.member_id and version >= 4:
             member_id = _unguessable_id(client)
-            group.pending[member_id] = time.monotonic() + request.session_timeout_ms / 1000
+            group.pending[member_id] = time.monotonic() + min(request.session_timeout_ms / 1000, _LONGEST_PENDING_SECONDS)
             raise MemberIdRequired(member_id)
         return Member(request.member_id or _unguessable_id(client), client, request)
 
@@ -215,9 +241,9 @@ class Groups:
         return group, member.assignment
 
     def _assign(self, group: Group, assignments: Any) -> None:
-        for each in assignments:
-            if each.member_id in group.members:
-                group.members[each.member_id].assignment = bytes(each.assignment)
+        for id, assignment in [(each.member_id, bytes(each.assignment)) for each in assignments]:
+            if id in group.members:
+                group.members[id].assignment = assignment
         group.state = STABLE
         group.call_after(None)
         for member in group.members.values():
@@ -273,6 +299,8 @@ class Groups:
 
     def check_commit(self, request: Any) -> None:
         """Raises Refused unless the sender may commit offsets: a member of this generation, or anybody while there are no members."""
+        if len(request.group_id) > _LONGEST_ID:
+            raise Refused(Code.INVALID_GROUP_ID)
         group = self.groups.get(request.group_id)
         if request.generation_id_or_member_epoch < 0 and not request.member_id:
             if group is not None and group.members:
@@ -283,12 +311,18 @@ class Groups:
             raise Refused(Code.REBALANCE_IN_PROGRESS)
 
 
+def check_id(id: str) -> None:
+    """Raises Refused for what cannot be a group's id."""
+    if not 0 < len(id) <= _LONGEST_ID:
+        raise Refused(Code.INVALID_GROUP_ID, f"a group's id has 1 to {_LONGEST_ID} characters")
+
+
 def _protocols(request: Any) -> dict[str, bytes]:
     return {protocol.name: bytes(protocol.metadata) for protocol in request.protocols}
 
 
 def _unguessable_id(client: str) -> str:
-    return f"{client or 'member'}-{uuid.uuid4()}"
+    return f"{client[:_LONGEST_CLIENT] or 'member'}-{uuid.uuid4()}"
 
 
 def _answer_join(member: Member, answer: Joined | Refused) -> None:

@@ -7,7 +7,6 @@ DELETE.
 import asyncio
 import json
 import sqlite3
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from broker.bulk import Buffer
+from broker.clock import SteadyClock
+from broker.configs import LONGEST
 from broker.errors import Code, LogUnusable, Refused
 from broker.file import unusable
 from broker.notices import warn
@@ -27,6 +28,9 @@ _OPENED_BYTES: Final = 16 << 20
 # Of a batch for a compacted topic, which keeps a row a record; clients' own limits are below. More would hold up the others.
 _MOST_RECORDS: Final = 20_000
 _COST_BYTES: Final = 10_000
+_PROBED_ROWS: Final = 1000
+_MOST_PRODUCERS: Final = 1000
+_SAVE_CLOCK_MS: Final = 1000
 _MOST_PARTITIONS: Final = 10_000
 _LAST_PARTITION: Final = 1 << (63 - SHIFT)
 NEWEST_STAMP: Final = -3
@@ -34,25 +38,21 @@ NEWEST_STAMP: Final = -3
 PENDING: Final = -1
 
 
-def wall_clock() -> int:
-    """Milliseconds since 1970."""
-    return int(time.time() * 1000)
-
-
 class Log:
     """Everything that is kept. Methods that change something return a future that is done once the change is committed."""
 
-    def __init__(self, path: Path, synchronous: str = "NORMAL", clock: Callable[[], int] = wall_clock) -> None:
-        """Raises LogInUse or LogUnusable. `clock`: ms."""
-        self.clock = clock
+    def __init__(self, path: Path, synchronous: str = "NORMAL", clock: Callable[[], int] | None = None) -> None:
+        """Raises LogInUse or LogUnusable. `clock`: ms, in place of the steady one."""
         self.store = Store(path, synchronous)
         self.store.state = self
         self.topics: dict[str, Topic] = {}
         self.by_id: dict[int, Partition] = {}
         self.touched: set[Partition] = set()
+        self._saved = 0
         self.transactions = Transactions(self)
         self._waiting: dict[tuple[str, int], set[asyncio.Event]] = {}
         try:
+            self.clock = clock or self._steady_clock()
             self.load()
         except sqlite3.Error as error:
             self.store.abandon()
@@ -60,6 +60,12 @@ class Log:
         except (ValueError, TypeError, KeyError) as error:  # JSON or numbers that are none
             self.store.abandon()
             raise LogUnusable(f"{path} is damaged ({error!r}): bring back a copy of it, or remove it to begin anew") from None
+
+    def _steady_clock(self) -> SteadyClock:
+        clock = SteadyClock()
+        row = self.store.execute("SELECT value FROM counters WHERE name = 'clock'").fetchone()
+        clock.begin(row[0] if row else None)
+        return clock
 
     def close(self) -> None:
         self.store.close()
@@ -76,12 +82,16 @@ class Log:
             partition = Partition(*row)
             self.topics[partition.topic].partitions.append(partition)
             self.by_id[partition.id] = partition
-        for part, producer, epoch, recent, seen in execute("SELECT part, id, epoch, recent, seen FROM producers").fetchall():
+        for part, producer, epoch, recent, seen in execute("SELECT part, id, epoch, recent, seen FROM producers ORDER BY seen").fetchall():
             if part in self.by_id:
                 self.by_id[part].producers[producer] = Producer(epoch, deque(map(tuple, json.loads(recent)), REMEMBERED), seen)
         self.transactions.load()
 
     def save(self) -> None:
+        now = self.clock()
+        if abs(now - self._saved) >= _SAVE_CLOCK_MS:
+            self._saved = now
+            self.store.execute("INSERT OR REPLACE INTO counters VALUES('clock', ?)", (now,))
         self.store.executemany(
             "UPDATE partitions SET first = ?, end = ?, cleaned = ?, size = ?, taken = ? WHERE id = ?",
             [(p.first, p.end, p.cleaned, p.size, p.taken, p.id) for p in self.touched],
@@ -258,7 +268,13 @@ class Log:
         return base, partition.first
 
     def _remember(self, partition: Partition, batch: Batch, base: int) -> None:
-        producer = partition.producers.setdefault(batch.producer_id, Producer(batch.epoch))
+        # The one that was silent for longest goes first.
+        producer = partition.producers.pop(batch.producer_id, None) or Producer(batch.epoch)
+        partition.producers[batch.producer_id] = producer
+        if len(partition.producers) > _MOST_PRODUCERS:
+            silent = next(iter(partition.producers))
+            del partition.producers[silent]
+            self.store.execute("DELETE FROM producers WHERE part = ? AND id = ?", (partition.id, silent))
         if producer.epoch != batch.epoch:
             producer.epoch = batch.epoch
             producer.recent.clear()
@@ -310,6 +326,17 @@ class Log:
         if complete and (not rows or rows[-1][0] != partition.row(upto - 1)):
             found.append(empty_control_batch(upto - 1))
         return found
+
+    def size_after(self, name: str, number: int, offset: int, *, committed: bool) -> int:
+        """About how many bytes a reader finds at `offset`: the lengths of the next rows, which are not read. Raises Refused."""
+        topic, partition = self.find(name, number)
+        upto = partition.stable if committed else partition.end
+        if not partition.first <= offset <= partition.end:
+            raise Refused(Code.OFFSET_OUT_OF_RANGE)
+        table, column = topic.table
+        query = f"SELECT length({column}) FROM {table} WHERE id >= ? AND id < ? LIMIT ?"
+        rows = self.store.execute(query, (partition.row(offset), partition.row(upto), _PROBED_ROWS)).fetchall()
+        return sum(size for (size,) in rows) if len(rows) < _PROBED_ROWS else LONGEST
 
     def damaged(self, partition: Partition, offset: int) -> None:
         """Say that a stored record is not what came in."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from broker.log import Log
 
 _LAST_EPOCH: Final = 32_766
+_MOST_IDS: Final = 10_000
 _FORGOTTEN_AFTER_MS: Final = 7 * DAY_MS
 _EMPTY: Final = "Empty"
 _ONGOING: Final = "Ongoing"
@@ -49,6 +50,9 @@ class Transactions:
         execute = self._log.store.execute
         columns = "id, producer, epoch, fenced_epoch, timeout, since, state, parts"
         self._by_id = {row[0]: _loaded(*row) for row in execute(f"SELECT {columns} FROM transactions").fetchall()}
+        now = self._log.clock()
+        for transaction in self._by_id.values():  # of an earlier version, whose clock could be set back
+            transaction.since = min(transaction.since, now)
         query = "SELECT part, transaction_id, min(first) FROM open_ranges GROUP BY part, transaction_id"
         for part, transaction, first in execute(query).fetchall():
             self._log.by_id[part].open[transaction] = first
@@ -81,6 +85,8 @@ class Transactions:
                 if epoch not in (transaction.epoch, transaction.fenced_epoch):
                     raise Refused(Code.INVALID_PRODUCER_EPOCH)
             if transaction is None:
+                if len(self._by_id) >= _MOST_IDS:
+                    raise Refused(Code.POLICY_VIOLATION, f"this broker keeps {_MOST_IDS} transactional ids, for a week each")
                 transaction = self._by_id[id] = Transaction(id, self._log.new_producer_id())
             if transaction.state == _ONGOING:
                 self._end(transaction, commit=False)

@@ -11,6 +11,7 @@ from kafka.protocol import admin, consumer, metadata, producer
 
 from broker.bulk import Buffer, decode_produce
 from broker.errors import Malformed
+from broker.shape import check_shape
 
 PRODUCE: Final = 0
 FETCH: Final = 1
@@ -90,7 +91,9 @@ def decode_request(frame: Buffer) -> Request:
             if body[0]:
                 raise Malformed("tagged header fields")
             body = body[1:]
-        return Request(key, version, correlation, client, REQUESTS[key].decode(body, version=version))
+        decoded = REQUESTS[key].decode(body, version=version)
+        check_shape(REQUESTS[key], decoded, version)
+        return Request(key, version, correlation, client, decoded)
     except Malformed:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a decoder says about bytes from outside, it means that they are no request

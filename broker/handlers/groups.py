@@ -1,6 +1,6 @@
 """Requests of consumer groups and about them."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from kafka.protocol.admin import DeleteGroupsResponse, DescribeGroupsResponse, ListGroupsResponse
 from kafka.protocol.consumer import (
@@ -18,6 +18,10 @@ from broker.wire import Request
 
 if TYPE_CHECKING:
     from broker.server import Broker
+
+
+# As Kafka's offset.metadata.max.bytes.
+_LONGEST_NOTE: Final = 4096
 
 
 async def join(broker: "Broker", request: Request) -> Any:
@@ -99,6 +103,8 @@ async def commit_offsets(broker: "Broker", request: Request) -> Any:
             own = code
             try:
                 broker.log.find(topic.name, partition.partition_index)
+                if len(partition.committed_metadata or "") > _LONGEST_NOTE:
+                    raise Refused(Code.OFFSET_METADATA_TOO_LARGE)
                 rows.append((topic.name, partition.partition_index, partition.committed_offset, partition.committed_metadata))
             except Refused as refusal:
                 own = own or refusal.code
@@ -113,7 +119,7 @@ async def commit_offsets(broker: "Broker", request: Request) -> Any:
             await broker.log.commit_offsets(body.group_id, rows)
         except Refused as refusal:
             for answer in (partition for topic in topics for partition in topic.partitions):
-                answer.error_code = int(refusal.code)
+                answer.error_code = answer.error_code or int(refusal.code)
     return OffsetCommitResponse(throttle_time_ms=0, topics=topics)
 
 
@@ -145,7 +151,8 @@ async def list_groups(broker: "Broker", request: Request) -> Any:
     wanted = request.body.states_filter if request.version >= 4 else None
     listed = []
     for id in sorted({*broker.groups.groups, *broker.log.groups_with_offsets()}):
-        state, group = _state(broker, id)
+        group = broker.groups.groups.get(id)
+        state = group.state if group is not None else EMPTY
         if not wanted or state in wanted:
             listed.append(ListGroupsResponse.ListedGroup(group_id=id, protocol_type=group.type if group else "", group_state=state))
     return ListGroupsResponse(throttle_time_ms=0, error_code=0, groups=listed)

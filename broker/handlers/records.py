@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from contextlib import suppress
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,7 +11,7 @@ from kafka.protocol.consumer import ListOffsetsResponse
 from kafka.protocol.producer import ProduceResponse
 
 from broker.bulk import Buffer, FetchedPartition, ProducedBatch, ProduceRequest, encode_fetch
-from broker.errors import Code, Refused
+from broker.errors import Code, Malformed, Refused
 from broker.log import NEWEST_STAMP
 from broker.wire import Request
 
@@ -64,28 +65,49 @@ async def _append(broker: "Broker", body: ProduceRequest, batch: ProducedBatch) 
 
 
 async def fetch(broker: "Broker", request: Request) -> list[Buffer]:
-    """Waits for `min_bytes`, at most `max_wait_ms`; an error is answered at once."""
+    """Waits for `min_bytes`, at most `max_wait_ms`; an error is answered at once. Much is read only when it can be sent."""
     body = request.body
     deadline = asyncio.get_running_loop().time() + min(body.max_wait_ms / 1000, _WAIT_SECONDS)
     places = [(topic.topic, partition.partition) for topic in body.topics for partition in topic.partitions]
+    if len(set(places)) < len(places):
+        raise Malformed("a partition twice in one request")
     with broker.log.watching(places) as changed:
-        while True:
-            changed.clear()
-            found = _read(broker, body)
-            size = sum(len(piece) for partition in found for piece in partition.records)
-            failed = any(partition.error for partition in found)
-            if failed or size >= max(body.min_bytes, 1) or asyncio.get_running_loop().time() >= deadline:
-                return encode_fetch(request.version, found)
-            del found  # not kept while waiting
+        try:
+            while True:
+                changed.clear()
+                late = asyncio.get_running_loop().time() >= deadline
+                broker.outgoing.waiting.discard(changed)
+                left = min(max(body.max_bytes, 0), _FETCH_BYTES, broker.outgoing.allowance())
+                if late or body.min_bytes <= 1 or _enough(broker, body, left):
+                    await broker.reading.turn()
+                    found = _read(broker, body, left)
+                    if late or any(partition.error or partition.records for partition in found):
+                        return encode_fetch(request.version, found)
+                if not left:
+                    broker.outgoing.waiting.add(changed)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(deadline):
+                        await changed.wait()
+        finally:
+            broker.outgoing.waiting.discard(changed)
+
+
+def _enough(broker: "Broker", body: Any, left: int) -> bool:
+    """Whether there are `min_bytes`, or as many as may be answered, or an error; nothing is read for it."""
+    size = 0
+    committed = bool(body.isolation_level)
+    for wanted_topic in body.topics:
+        for wanted in wanted_topic.partitions:
             try:
-                async with asyncio.timeout_at(deadline):
-                    await changed.wait()
-            except TimeoutError:
-                pass
+                size += broker.log.size_after(wanted_topic.topic, wanted.partition, wanted.fetch_offset, committed=committed)
+            except (Refused, sqlite3.Error):
+                return True
+            if size >= min(body.min_bytes, left):
+                return True
+    return False
 
 
-def _read(broker: "Broker", body: Any) -> list[FetchedPartition]:
-    left = min(body.max_bytes, _FETCH_BYTES)
+def _read(broker: "Broker", body: Any, left: int) -> list[FetchedPartition]:
     found: list[FetchedPartition] = []
     for wanted_topic in body.topics:
         for wanted in wanted_topic.partitions:
@@ -93,7 +115,8 @@ def _read(broker: "Broker", body: Any) -> list[FetchedPartition]:
                 answer = _read_partition(broker, wanted_topic.topic, wanted, left, committed=bool(body.isolation_level))
             except Refused as refusal:
                 answer = FetchedPartition(wanted_topic.topic, wanted.partition, refusal.code)
-            except sqlite3.Error:
+            except sqlite3.Error as error:
+                broker.cannot_read(error)
                 answer = FetchedPartition(wanted_topic.topic, wanted.partition, Code.KAFKA_STORAGE_ERROR)
             left -= sum(map(len, answer.records))
             found.append(answer)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from broker.server import Broker
 
 _LONGEST_TIMEOUT_MS: Final = 900_000
+_LONGEST_ID: Final = 1000
 
 
 def _code(refusal: Refused, *, knows_fenced: bool) -> int:
@@ -28,7 +29,7 @@ async def init_producer_id(broker: "Broker", request: Request) -> Any:
             response.producer_id = await broker.log.store.write(broker.log.new_producer_id)
             response.producer_epoch = 0
             return response
-        if not body.transactional_id:
+        if not 0 < len(body.transactional_id) <= _LONGEST_ID:
             raise Refused(Code.INVALID_REQUEST)
         if not 0 < body.transaction_timeout_ms <= _LONGEST_TIMEOUT_MS:
             raise Refused(Code.INVALID_TRANSACTION_TIMEOUT)
