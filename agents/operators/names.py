@@ -85,6 +85,12 @@ class Names:
             key: (minute, packed.name(place)) for key, minute, place in zip(wanted[found].tolist(), minutes, places.tolist(), strict=True)
         }
 
+    def get_all(self) -> list[tuple[int, int, str]]:
+        """(key, minute, name) of every key, sorted by key."""
+        packed = self.pack()
+        pairs = zip(packed.keys.tolist(), packed.minutes.tolist(), strict=True)
+        return [(key, minute, packed.name(place)) for place, (key, minute) in enumerate(pairs)]
+
     def pack(self) -> _Packed:
         """Everything as arrays; not to be written to."""
         if self._pending:
