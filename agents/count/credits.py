@@ -101,14 +101,11 @@ class Credits:
         """Take up what a record of an earlier run says."""
         self._threads.merge(threads)
         names = ["", *projects]
-        for row in rows[(rows["flags"] & CREDITED) > 0]:
+        # A credit that is withdrawn is always given to another: the last row that adds is the one that stands.
+        for row in rows[(rows["flags"] & CREDITED > 0) & (rows["n"] > 0)]:
             own = np.array([row], ROW)
-            if row["n"] > 0:
-                name = names[int(row["project"])]
-                own["project"] = 0
-                self._published[int(row["id"])] = own, name
-            else:
-                self._published.pop(int(row["id"]), None)
+            own["project"] = 0
+            self._published[int(row["id"])] = own, names[int(row["project"])]
 
     def forget(self, watermark: int) -> None:
         """Drop turns and credits that no later batch can change."""

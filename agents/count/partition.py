@@ -25,7 +25,7 @@ from streams.codes import ACTION, AFFILIATION, ARTEFACT, CODE, CODES, KIND, RELA
 
 # Days that end this long before the watermark are rarely met again.
 _RARE: Final = 7 * HOUR
-_TIDY_EVERY: Final = HOUR
+_TIDY_EVERY: Final = 6 * HOUR
 # Activities that are worked on together; a checkpoint takes what is there.
 _TOGETHER: Final = 5_000
 _NAME_KEPT: Final = 35 * 24 * 60
@@ -172,7 +172,7 @@ class Count:
         return facts
 
     def _tidy(self) -> None:
-        """Forget what no later activity can meet, once in an hour of event time."""
+        """Forget what no later activity can meet, now and then."""
         watermark = self.progress.watermark
         if watermark is None or (self._tidied is not None and watermark < self._tidied + _TIDY_EVERY):
             return

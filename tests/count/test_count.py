@@ -17,13 +17,15 @@ from simulator import panes as truth
 from simulator.stream import five_days
 from streams.activity import DAY, HOUR, MINUTE, Activity, Batch, partition_of
 from streams.codes import names_of
-from tests.agents.test_accepted import EVENTS, wire
+from tests.agents.test_accepted import EVENTS, OPENER, pull, wire
 from tests.agents.test_partition import NOW, PARTITIONS, batches
 
 Minutes = dict[tuple[str, int], dict[str, Counter[Any]]]
 
 
-def run(log: list[tuple[int, Batch]], random: Random, folder: Path | None, *, checkpoints: float = 0.1, crashes: float = 0.0) -> list[list[bytes]]:
+def run(
+    log: list[tuple[int, Batch]], random: Random, folder: Path | None, *, checkpoints: float = 0.1, crashes: float = 0.0
+) -> list[list[bytes]]:
     """The committed records of each partition; a crash loses everything since the last checkpoint."""
     committed: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
     logs = [[batch for partition, batch in log if partition == number] for number in range(PARTITIONS)]
@@ -180,6 +182,36 @@ def test_input_that_contradicts_itself_never_withdraws_what_was_not_sent_and_cra
 def _nonzero(sums: Minutes) -> dict[Any, Any]:
     found = {place: {name: {k: n for k, n in c.items() if n} for name, c in own.items()} for place, own in sums.items()}
     return {place: own for place, own in found.items() if any(own.values())}
+
+
+def _credits(*arrivals: tuple[Activity, int], restored: bool = False) -> dict[tuple[int, int], int]:
+    """{(time, actor): accepted contributions} of activities that come one by one, each at its watermark."""
+    count, records = Count(0), list[bytes]()
+    for number, (one, watermark) in enumerate(arrivals):
+        count.advance(number, Batch(feed="f", complete_to=watermark))
+        count.take([one])
+        records.append(encode_facts(count.checkpoint()))
+        if restored:
+            count = Count.restore(0, map(decode_facts, records))
+    found = Counter[tuple[int, int]]()
+    for facts in map(decode_facts, records):
+        for row in facts.rows[facts.rows["flags"] & CREDITED > 0]:
+            found[int(row["time"]), int(row["actor"])] += int(row["n"])
+    return {key: n for key, n in found.items() if n}
+
+
+@pytest.mark.parametrize("restored", [False, True])
+def test_a_credit_outlives_the_opening_that_it_was_given_for(restored: bool) -> None:
+    merge = NOW + 30 * DAY
+    arrivals = (pull("opened", NOW), NOW), (pull("merged", merge), merge), (pull("accepted", merge), NOW + 37 * DAY)
+    assert _credits(*arrivals, restored=restored) == {(merge, OPENER): 1}
+
+
+def test_an_opening_that_comes_when_its_merge_is_too_old_to_be_counted_changes_nothing() -> None:
+    late = (pull("merged", NOW), NOW), (pull("opened", NOW + 2 * DAY), NOW + 32 * DAY)
+    assert _credits(*late) == {}
+    in_time = (pull("merged", NOW), NOW), (pull("opened", NOW + 2 * DAY), NOW + 31 * DAY)
+    assert _credits(*in_time) == {(NOW, OPENER): 1}
 
 
 def test_names_are_published_when_they_are_new_and_the_newest_wins() -> None:
