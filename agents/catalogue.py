@@ -10,6 +10,7 @@ from agents.metric import PREFIX, Kind, Metric, UnderSampling, render
 _ROWS: Final[list[Metric]] = []
 _YE_ZHOU: Final = "Ye & Zhou 2026, From OSS to Open Source AI"
 _OWN: Final = "nomadwatch"
+_SCALING: Final = " To estimate a whole window, divide by its `window_coverage_ratio`, and only where that is at least 0.5."
 
 
 def _row(
@@ -31,7 +32,7 @@ def _row(
             type=type,
             unit=unit,
             labels=tuple(labels.split()),
-            help=help,
+            help=help + _SCALING if under_sampling == "scales" and "window" in labels.split() else help,
             formula=formula,
             source=source,
             under_sampling=under_sampling,
@@ -135,7 +136,8 @@ _row(
     "ratio",
     "exact",
     help="Read it before every other figure of the window: the share of its time in which the feeds were complete. Two hours after a "
-    "first start a 30-day window says 0.003, and its figures are those of two hours.",
+    "first start a 30-day window says 0.003. Divide a figure that scales by it only where it is at least 0.5: below, the window also holds "
+    "what the first look at a feed brought from before its covered time.",
     formula="time that the feeds covered ÷ length of the window; of several partitions the least; live, of an hour "
     "only that part counts of which a feed has said whether it saw it, or is late to",
 )
@@ -144,7 +146,7 @@ _row(
     "scope platform",
     "seconds",
     "exact",
-    help="From when on the feeds have seen what happened, or their share of it, without a break of more than ten minutes, as a Unix time. "
+    help="From when on the feeds have seen what happened, or their share of it, without a break of more than half an hour, as a Unix time. "
     "A live station says so. What is older was brought by the first look at a feed: it counts, but no coverage contains it.",
     formula="start of a feed's latest stretch of covered time; of several feeds the median",
 )
@@ -257,7 +259,8 @@ _row(
     "exact",
     group="H",
     help="The share of a feed's events of the last hour that were seen. 1 while its polls overlap; `/events` is a sample of a few per "
-    "cent by nature. Divide figures that scale by it, and mistrust the others where it is below 0.95.",
+    "cent by nature. Figures of a window are scaled by `window_coverage_ratio`, not by this; what a thin sample makes invalid is not to be "
+    "trusted where this is below 0.95.",
     formula="1 while polls overlap; else events seen ÷ (rate within a poll × time), the rate from the span of a poll's times",
 )
 _row(

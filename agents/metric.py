@@ -38,10 +38,31 @@ LABELS: Final = {
 }
 
 UNDER_SAMPLING: Final = {
-    "scales": "a sample gives a proportional figure: divide it by the coverage of its window.",
+    "scales": "a sample gives a proportional figure: divide it by the coverage of its window, if that is at least 0.5.",
     "invalid": "wrong when the feed is a sample: trust it only while the coverage of its window is at least 0.95.",
     "exact": "does not depend on how much of the world the feeds show.",
 }
+
+
+# How a figure is scaled to a whole window, and when that is wrong.
+_SCALING: Final = (
+    "### How to scale",
+    "",
+    "To estimate the whole of a window, divide a metric that **scales** by `nomadwatch_window_coverage_ratio` of the same scope,",
+    "platform and window, and only where that is at least 0.5. Below, the quotient misleads: the first look at a feed brings activities",
+    "that are older than the time it covers. They count, but the covered time does not contain them. A day that has been watched for an",
+    "hour (coverage 0.045) may hold 1,660 activities of three hours; 1,660 ÷ 0.045 is no day's activity. In PromQL:",
+    "",
+    "```",
+    'nomadwatch_activity{scope="watched", window="24h"}',
+    "  / on(platform) group_left",
+    '(nomadwatch_window_coverage_ratio{scope="watched", window="24h"} >= 0.5)',
+    "```",
+    "",
+    "The page and the terminal show no figure of a window whose coverage is below 0.5 or unknown: they say since when it is",
+    "covered (`nomadwatch_covered_since_timestamp_seconds`). `/metrics`, and reports as JSON, CSV and Parquet, keep the figure, its",
+    "coverage beside it. The CSV of the page has what the page shows.",
+)
 
 
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +141,8 @@ def render(rows: Iterable[Metric]) -> str:
         "Live, the scope `all` is a sample of a platform. What that does to a metric:",
         "",
         *(f"- **{name}**: {meaning}" for name, meaning in UNDER_SAMPLING.items()),
+        "",
+        *_SCALING,
     ]
     for group, title in GROUPS.items():
         lines += ["", f"## {group}. {title}"]

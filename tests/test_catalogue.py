@@ -7,6 +7,7 @@ import pytest
 
 from agents.catalogue import CATALOGUE, by_name
 from agents.metric import LABELS, Metric, problems, render
+from sinks.enough import ENOUGH
 
 ROOT = Path(__file__).parent.parent
 
@@ -80,3 +81,13 @@ def test_a_wrong_row_is_told(change: dict[str, object], problem: str) -> None:
 def test_a_gauge_and_a_counter_of_one_family_collide() -> None:
     counter: Metric = msgspec.structs.replace(GOOD, name="nomadwatch_commits_total", type="counter")
     assert problems([GOOD, counter]) == ["nomadwatch_commits_total: there is another metric of the family nomadwatch_commits"]
+
+
+def test_what_scales_with_its_window_says_how_and_under_which_condition() -> None:
+    told = "divide by its `window_coverage_ratio`, and only where that is at least 0.5."
+    said = {row.name for row in CATALOGUE if told in row.help}
+    assert said == {row.name for row in CATALOGUE if row.under_sampling == "scales" and "window" in row.labels}
+    assert "nomadwatch_activity" in said
+    written = (ROOT / "docs" / "metrics.md").read_text()
+    assert "where that is at least 0.5. Below, the quotient misleads" in written
+    assert f"{ENOUGH:g}" == "0.5", "the page and the terminal go by the same"

@@ -159,16 +159,21 @@ function show() {
 function showUncovered() {
   const lacking = Object.keys(PLATFORMS).filter((platform) => !isShown(platform));
   one("#uncovered").hidden = !lacking.length;
+  for (const window of WINDOWS) {
+    const some = Object.keys(PLATFORMS).some((platform) => isShown(platform, chosen.scope, window));
+    mark(one(`input[name="window"][value="${window}"]`).parentNode, "data-covered", some ? null : "no");
+  }
   const said = lacking.map((platform) => `${PLATFORMS[platform]}: ${since(sinceOf(platform))}, coverage ${share(coverageOf(platform))}.`);
-  write(one("#uncovered"), `${said.join(" ")} Less than half of this window (${chosen.window}) was seen: its figures are not shown, for they are `
-    + "no measure of it. Choose a window that is covered, or come back later.");
+  write(one("#uncovered"), `${said.join(" ")} Less than half of the window ${chosen.window} was seen: its figures would be misleading and are not shown. `
+    + "Choose a window that is covered, or come back later.");
 }
 
 function showPlatform(platform, card) {
   const total = cellOf(platform).activity;
   const about = `coverage ${share(coverageOf(platform))}`;
   write(one('[data-figure="headline"]', card), isShown(platform) ? number(total) : since(sinceOf(platform)));
-  write(one('[data-text="headline"]', card), isShown(platform) ? `${chosen.feature} activities in ${chosen.window}, ${about}` : `of ${chosen.window}, ${about}`);
+  write(one('[data-text="headline"]', card), isShown(platform)
+    ? `${chosen.feature} activities in ${chosen.window}, ${about}` : `${about} of ${chosen.window}: too little for a figure`);
   const coverages = WINDOWS.map((window) => coverageOf(platform, chosen.scope, window));
   fill(one('[data-table="coverage"]', card), [["Coverage", ...coverages.map((value, place) => ({
     text: share(value), "data-level": known(value) && value < LOW ? "low" : null, "data-chosen": WINDOWS[place] === chosen.window ? "" : null,

@@ -28,7 +28,8 @@ COVERAGE_CURSOR: Final = "coverage:"
 
 # Kept as a step of no length: the start of the latest stretch that a feed saw without a break → its end (µs).
 _STRETCH: Final = 0
-_BREAK: Final = 10 * MINUTE
+# Half of the shortest window: a window that is covered less than that has lost more.
+_BREAK: Final = 30 * MINUTE
 
 # Step → start of a step in steps → covered µs, weighted by the share that was seen.
 _Steps = dict[int, dict[int, float]]
@@ -107,7 +108,7 @@ class Coverage:
     def since(self, platform: str, scope: str) -> int | None:
         """From when on the feeds of a scope have seen what happened, or their share of it, without a break (µs): the median of the feeds.
 
-        A break is longer than ten minutes. None where no feed has seen anything.
+        A break is longer than half an hour. None where no feed has seen anything.
 
         >>> coverage = Coverage()
         >>> coverage.add("github:/orgs/a/events", 0, MINUTE)

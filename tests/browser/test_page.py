@@ -289,7 +289,8 @@ def test_after_a_first_start_the_page_opens_on_the_hour_and_longer_windows_say_s
         await expect(page.locator("#uncovered")).to_be_hidden()
         await page.get_by_label("24h", exact=True).check(force=True)
         await expect(headline(page)).to_have_text("since 11:42")
-        await expect(page.locator('.card[data-platform="github"] [data-text="headline"]')).to_have_text("of 24h, coverage 1.3%")
+        beside = page.locator('.card[data-platform="github"] [data-text="headline"]')
+        await expect(beside).to_have_text("coverage 1.3% of 24h: too little for a figure")
         await expect(row(page)).to_have_text(["–"] * 4)
         await expect(page.locator("#uncovered")).to_contain_text(
             "GitHub: since 11:42, coverage 1.3%. Hugging Face: since 11:42, coverage 1.3%."

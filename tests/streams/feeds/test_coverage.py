@@ -160,15 +160,15 @@ def test_a_feed_is_seen_since_the_latest_stretch_without_a_break_began() -> None
     assert coverage.since("github", "watched") is None
     coverage.miss(FEED, NOW - 3 * HOUR, NOW - 2 * HOUR)
     assert coverage.since("github", "watched") is None, "what was missed is not seen"
-    coverage.add(FEED, NOW - 90 * MINUTE, NOW - 80 * MINUTE)
-    coverage.add(FEED, NOW - 70 * MINUTE, NOW - 60 * MINUTE, share=0.04)
-    assert coverage.since("github", "watched") == NOW - 90 * MINUTE, "ten minutes are no break, and a sample is seen"
-    coverage.add(FEED, NOW - 49 * MINUTE, NOW - 40 * MINUTE)
-    assert coverage.since("github", "watched") == NOW - 49 * MINUTE
-    coverage.add(FEED, NOW - 2 * HOUR, NOW - 100 * MINUTE)
-    assert coverage.since("github", "watched") == NOW - 49 * MINUTE, "what is learnt about the time before the break changes nothing"
-    coverage.add(FEED, NOW - 55 * MINUTE, NOW - 49 * MINUTE)
-    assert coverage.since("github", "watched") == NOW - 55 * MINUTE, "a look that reaches further back does"
+    coverage.add(FEED, NOW - 150 * MINUTE, NOW - 140 * MINUTE)
+    coverage.add(FEED, NOW - 110 * MINUTE, NOW - 100 * MINUTE, share=0.04)
+    assert coverage.since("github", "watched") == NOW - 150 * MINUTE, "half an hour is no break, and a sample is seen"
+    coverage.add(FEED, NOW - 69 * MINUTE, NOW - 40 * MINUTE)
+    assert coverage.since("github", "watched") == NOW - 69 * MINUTE
+    coverage.add(FEED, NOW - 200 * MINUTE, NOW - 180 * MINUTE)
+    assert coverage.since("github", "watched") == NOW - 69 * MINUTE, "what is learnt about the time before the break changes nothing"
+    coverage.add(FEED, NOW - 75 * MINUTE, NOW - 69 * MINUTE)
+    assert coverage.since("github", "watched") == NOW - 75 * MINUTE, "a look that reaches further back does"
 
 
 def test_a_scope_is_seen_since_the_median_of_its_feeds_and_that_is_kept() -> None:
