@@ -15,6 +15,7 @@ from broker.topic import OFFSETS, SHIFT, Partition, Topic
 
 _SLICE_ROWS: Final = 500
 _SLICE_BYTES: Final = 2 << 20
+_MOST_SUPERSEDED: Final = 2000
 _CHECKED: Final = "records.stamp, records.tail, records.key, records.checksum"
 
 
@@ -126,16 +127,18 @@ def _compact(log: Log, topic: Topic, partition: Partition) -> bool:
             break
     if newer:
         stretch = (newer[0], newer[-1])
+        # Of each key only its newest row counts: a key that is written again and again must not be joined with itself.
         superseded = log.store.execute(
-            f"SELECT DISTINCT old.id, {_CHECKED.replace('records.', 'old.')} FROM records new JOIN records old"
-            " ON old.part = new.part AND old.key = new.key AND old.id < new.id WHERE new.id BETWEEN ? AND ?",
-            stretch,
+            f"SELECT old.id, {_CHECKED.replace('records.', 'old.')}"
+            " FROM (SELECT part, key, max(id) AS id FROM records WHERE id BETWEEN ? AND ? GROUP BY key) new"
+            " JOIN records old ON old.part = new.part AND old.key = new.key AND old.id < new.id LIMIT ?",
+            (*stretch, _MOST_SUPERSEDED),
         ).fetchall()
         ids = _slice((id, len(tail)) for id, _, tail, *_ in superseded)
         if not all(_sound(log, partition, id, *checked) for id, *checked in superseded[: len(ids)]):
             return False
         _remove(log, "records", ids)
-        if len(ids) < len(superseded):
+        if len(ids) < len(superseded) or len(superseded) == _MOST_SUPERSEDED:
             return True
         log.store.execute(f"UPDATE records SET horizon = ? WHERE id BETWEEN ? AND ? AND horizon = {PENDING}", (now, *stretch))
         partition.cleaned = newer[-1] & OFFSETS

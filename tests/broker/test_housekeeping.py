@@ -168,6 +168,20 @@ def test_much_is_removed_in_slices(log: Log) -> None:
     in_loop(scenario)
 
 
+def test_a_key_that_is_written_ten_thousand_times_is_compacted_in_slices_to_its_newest_record(log: Log) -> None:
+    async def scenario() -> None:
+        await log.create("t", 1, {"cleanup.policy": "compact"})
+        await log.append("t", 0, batch(*[b"v"] * 10_000, key=b"k"))
+        await put(log, b"other", b"j")
+        before = log.store.database.total_changes
+        assert await keep_house(log)
+        assert log.store.database.total_changes - before < 3000
+        await tidy(log)
+        assert kept(log) == [9_999, 10_000]
+
+    in_loop(scenario)
+
+
 def test_a_deleted_topic_s_rows_go_and_another_of_its_name_is_untouched(log: Log) -> None:
     async def scenario() -> None:
         await log.create("t", 1, {})
