@@ -85,13 +85,13 @@ class Caps:
         self._platform = platform
         self._told: set[str] = set()
 
-    def take(self, name: str, value: float | None, largest: float) -> float | None:
-        """The value, at most the largest one; None stays None."""
+    def take(self, name: str, value: float | None, largest: float, *, slack: float = 0.0) -> float | None:
+        """The value, at most the largest one; None stays None. What exceeds it by no more than the slack is not told."""
         if value is None:
             return None
-        if value <= largest:
+        if value <= largest + slack:
             self._told.discard(name)
-            return value
+            return min(value, largest)
         if name not in self._told:
             self._told.add(name)
             _LOG.warning("%s: %s says %s, which cannot be true; %s is taken", self._platform, name, f"{value:,.0f}", f"{largest:,.0f}")

@@ -122,8 +122,9 @@ class GithubLimits:
         if left is None or quota is None or reset_at is None:
             return
         seconds = max(0.0, reset_at - server_now(headers, self._clock.wall()))
-        # Where two clocks differ an hour may look longer; the hold ends after an hour in any case.
-        seconds = self._caps.take("x-ratelimit-reset (in seconds from now)", seconds, 2 * LONGEST_INTERVAL) or 0.0
+        # Where two clocks differ, an hour may look longer.
+        slack = LONGEST_INTERVAL
+        seconds = self._caps.take("x-ratelimit-reset (in seconds from now)", seconds, LONGEST_INTERVAL, slack=slack) or 0.0
         # Without a token the budget is our share, and the address may have others behind it.
         free = left if self.budgeted else left - (1 - SHARE) * quota
         if free < 1:

@@ -19,6 +19,7 @@ from streams.feeds.health import Health
 from streams.feeds.http import MOST_MOVES, Answer, Gone, Oversized, RefusedToken, Unreachable, fetch, off_loop
 from streams.payloads import UNDECODABLE
 from streams.times import Times
+from streams.values import clean
 
 _LOG: Final = logging.getLogger("nomadwatch.streams")
 SIZE: Final = 100
@@ -181,9 +182,8 @@ class GithubPages:
         return [self._show(bytes(raw), page, line, received) for line, raw in enumerate(elements(body, _MOST_EVENTS), 1)]
 
     def _show(self, raw: bytes, page: int, line: int, received: int) -> Shown:
-        try:
-            stub = _decode_stub(raw if len(raw) <= LARGEST_ELEMENT else b"")
-        except UNDECODABLE:
+        stub = _stub_of(raw)
+        if stub is None:
             return Shown(xxhash.xxh3_64_intdigest(raw), None, raw, page, line, received)
         try:
             time = self._times[stub.created_at or ""]
@@ -194,6 +194,20 @@ class GithubPages:
             # What lies in the future will be a dead letter, or comes of a clock; it must not make everything after it look old.
             time = None if time > received + DAY else min(time, received)
         return Shown(xxhash.xxh3_64_intdigest(identity), time, raw, page, line, received)
+
+
+def _stub_of(raw: bytes) -> _Stub | None:
+    """What tells an event from others, or None where it cannot be decoded even without characters that are none."""
+    if len(raw) > LARGEST_ELEMENT:
+        return None
+    try:
+        return _decode_stub(raw)
+    except UNDECODABLE:
+        pass
+    try:
+        return _decode_stub(clean(raw))
+    except UNDECODABLE:
+        return None
 
 
 def _failed(health: Health, failure: str | Unreachable) -> Unreachable:

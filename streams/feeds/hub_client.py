@@ -131,7 +131,7 @@ class HubClient:
                     content = await off_loop(len(answer.body), decode, answer.body)
                     page = Page(content, address, self._next(address, answer), received)
                     health.polls["new"] += 1
-                    health.state = health.well
+                    health.state = self._limits.state or health.well
                     return page
             except TokenRefused as error:
                 health.polls["failed"] += 1

@@ -68,8 +68,10 @@ class HubListing:
                         listing = await self._list(owner, artefact)
                     except Unreachable as error:
                         self._popularity.fail(owner, artefact, now)
+                        self._watched.unlisted[owner, artefact] = str(error)
                         await self._save(self._letters.exceeding(self._ledger.health.feed, error))
                         continue
+                    self._watched.unlisted.pop((owner, artefact), None)
                     self._watched.take(owner, artefact, listing.found, now)
                     self._places.list(owner, artefact, listing.names)
                     self._news()
@@ -103,7 +105,7 @@ class HubListing:
 
     def _tell(self) -> None:
         health = self._ledger.health
-        if self._watched.absent:
+        if self._watched.absent or self._watched.unlisted:
             health.state = health.well = self._watched.trouble or "ok"
         elif not self._watched.by_key and health.state == health.well:
             health.state = health.well = "ok"

@@ -12,6 +12,7 @@ import msgspec
 from streams.elements import LARGEST_ELEMENT, elements, is_small, members
 from streams.errors import DeadLetter
 from streams.payloads import UNDECODABLE
+from streams.values import clean
 
 T = TypeVar("T")
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
@@ -147,7 +148,13 @@ def decoder(shape: type[T]) -> Callable[[bytes | msgspec.Raw], T]:
         try:
             return decode(raw)
         except UNDECODABLE:
-            raise DeadLetter("json" if not is_json(raw) else "missing-field") from None
+            pass
+        # A character that is none, as half of a surrogate pair in a title, costs nothing.
+        text = clean(bytes(raw))
+        try:
+            return decode(text)
+        except UNDECODABLE:
+            raise DeadLetter("missing-field" if is_json(text) else "json") from None
 
     return read
 
@@ -186,7 +193,8 @@ def _with_list(shape: type[T], name: str) -> Callable[[bytes], T]:
                 return found
         parts = members(content)
         rows = elements(parts[name], _MOST_ELEMENTS) if name in parts else None
-        kept = {key: msgspec.Raw(value) for key, value in parts.items() if key != name and is_json(value)}
+        texts = {key: clean(value) for key, value in parts.items() if key != name}
+        kept = {key: msgspec.Raw(text) for key, text in texts.items() if is_json(text)}
         found = decode(msgspec.json.encode(kept if rows is None else {**kept, name: []}))
         if rows is not None:
             setattr(found, name, rows)

@@ -90,6 +90,8 @@ class HubWatched:
         self.dropped = 0
         # Places of the watchlist that the Hub does not have.
         self.absent: list[str] = []
+        # Why an owner's repositories of a kind could not be listed the last time.
+        self.unlisted: dict[tuple[str, str], str] = {}
         self.by_key: dict[str, Watch] = {}
         self._names = names
         self._heap: list[tuple[int, str]] = []
@@ -172,6 +174,9 @@ class HubWatched:
         said = [f"failing: {failing} of {len(self.by_key)} repositories"] if failing else []
         if self.absent:
             said.append(f"not listed: {_some(self.absent)}; correct the name in the watchlist")
+        for failure in sorted(set(self.unlisted.values())):
+            owners = {owner: None for (owner, _), why in self.unlisted.items() if why == failure}
+            said.append(f"{failure} (listing {_some(list(owners))})")
         reasons: dict[str, list[str]] = {}
         for watch in self.by_key.values():
             if watch.failures < GIVEN_UP and (reason := watch.trouble) is not None:

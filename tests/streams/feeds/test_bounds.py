@@ -19,7 +19,7 @@ from streams.feeds.http import LARGE, LARGEST_BODY, Oversized, fetch, off_loop, 
 from streams.feeds.hub import PLATFORM, REPOSITORIES
 from streams.feeds.hub_client import HubClient
 from streams.feeds.hub_limits import HubLimits
-from streams.feeds.hub_shapes import decode_details, decode_list, decode_threads
+from streams.feeds.hub_shapes import decode_details, decode_list, decode_threads, read_listed, read_thread
 from streams.letters import Misread
 from tests.streams.feeds.github_serving import FEED, ORG, WATCHED, MemoryOutlet, ScriptedGithub, polling, until
 from tests.streams.feeds.hub_small import Kept, SmallHub, ago, station
@@ -82,7 +82,7 @@ def test_a_page_of_github_that_exceeds_a_limit_is_a_dead_letter_and_no_others_wa
         ):
             await until(lambda: run.feeds.by_name[FEED].polls["failed"] >= 2)
             assert run.feeds.by_name[FEED].state.startswith("failing: ")
-            assert run.feeds.by_name[FEED].coverage is None
+            assert (run.feeds.by_name[FEED].coverage or 0.0) < 0.5
             assert run.feeds.by_name[OTHER].state == "ok"
             # However often the same answer comes.
             (letter,) = letters(run.outlet)
@@ -195,7 +195,33 @@ def test_likers_without_end_cost_the_likers_and_are_told(monkeypatch: pytest.Mon
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("odd", [DEEP, f'{{"num": 2, "createdAt": "2024-05-01T10:00:00Z", "status": {LONE}}}', "7", '{"num": ""}'])
+def test_a_listing_without_end_is_told_while_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_client, "_MOST_PAGES", 5)
+    endless = [True]
+
+    async def run() -> None:
+        hub = SmallHub()
+        hub.repo("allenai/OLMo").commit(1, 60, "Ada")
+        hub.repo("huggingfacetb/smollm").commit(2, 60, "Bob")
+
+        def answer(request: web.Request) -> web.StreamResponse | None:
+            if request.path != "/api/models" or request.query.get("author") != "allenai" or not endless[0]:
+                return None
+            return web.json_response([], headers={"Link": f'<{request.path}?author=allenai&n={len(hub.requests)}>; rel="next"'})
+
+        hub.answer = answer
+        async with station(hub, clock=Clock(60, origin=time.time()), interval_cap=60.0) as it:
+            health = it.feeds.by_name[REPOSITORIES]
+            await it.until(lambda: bool(it.kept.of("commit")) and health.state == "failing: the pages do not end (listing allenai)")
+            assert {letter.reason for letter in letters(it.kept)} == {"too-long"}
+        endless[0] = False
+        async with station(hub, clock=Clock(60, origin=time.time()), interval_cap=60.0) as it:
+            await it.until(lambda: len(it.kept.of("commit")) == 2 and it.feeds.by_name[REPOSITORIES].state == "ok")
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("odd", [DEEP, f'{{"num": {LONE}, "id": {DEEP}}}', "7", '{"num": ""}'])
 def test_one_odd_element_of_the_hub_costs_itself(odd: str) -> None:
     async def run() -> None:
         hub = SmallHub()
@@ -222,10 +248,26 @@ def test_one_odd_element_of_the_hub_costs_itself(odd: str) -> None:
     asyncio.run(run())
 
 
+def test_half_a_character_in_a_text_costs_nothing_on_either_platform() -> None:
+    assert read_thread(f'{{"num": 2, "createdAt": "t", "status": "open", "title": {LONE}}}'.encode()).title == "\ufffd"
+    assert read_listed(f'{{"id": "a/b", "tags": ["x", {LONE}]}}'.encode()).tags == ["x", "\ufffd"]
+
+    async def scenario() -> None:
+        async with ScriptedGithub.open() as server:
+            odd = json.dumps(event(number=3, payload={"commits": [{"message": "?"}]}, created_at=ago(60)[:19] + "Z")).replace('"?"', LONE)
+            server.script = lambda server, path, page: web.Response(text=github_page(odd)) if path == ORG else None
+            async with polling(server, MemoryOutlet(), watchlist=WATCHED) as run:
+                await until(lambda: run.feeds.by_name[FEED].state == "ok")
+                assert run.outlet.ids() == ["2", "3", "1"]
+                assert not letters(run.outlet)
+
+    asyncio.run(scenario())
+
+
 def test_an_object_of_the_hub_keeps_its_list_and_what_can_be_read() -> None:
     details = f'{{"num": 5, "createdAt": "t", "status": "open", "title": {LONE}, "events": [1, {DEEP}]}}'.encode()
     read = decode_details(details)
-    assert (read.num, read.status, read.title, [bytes(each) for each in read.events]) == (5, "open", None, [b"1", DEEP.encode()])
+    assert (read.num, read.status, read.title, [bytes(each) for each in read.events]) == (5, "open", "\ufffd", [b"1", DEEP.encode()])
     threads = decode_threads(f'{{"count": 3, "discussions": [{LONE}], "x": {DEEP}}}'.encode())
     assert (threads.count, [bytes(each) for each in threads.discussions]) == (3, [LONE.encode()])
     with pytest.raises(msgspec.MsgspecError):
