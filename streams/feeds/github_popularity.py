@@ -1,7 +1,7 @@
 """How popular the watched repositories are on GitHub, as it states it.
 
-Most stars are missing from `/events` since 2025, and whether the other feeds have them is not known: these figures stand
-in for them.
+Most stars are missing from `/events` since 2025, and whether the other feeds have them is not known: these figures
+stand in for them.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from streams.watchlist import Watchlist
 
 # One cursor for each repository, by its case-folded name: together they would outgrow the largest record.
 POPULARITY_CURSOR: Final = "github:popularity:"
-# The station's seconds between two looks at a repository, between two requests, and after a failure, then twice as long.
+# The station's seconds between two looks at a repository, between two requests, and after a failure (then doubled).
 _EVERY: Final = 6 * 3600.0
 _PACE: Final = 5.0
 _AFTER_FAILURE: Final = 60.0
@@ -41,7 +41,7 @@ _KINDS: Final = {"stars": "stargazers_count", "forks": "forks_count", "watchers"
 
 
 class Stated(msgspec.Struct):
-    """What GitHub states of a repository; `subscribers_count` are its watchers. Old cursors lack `id` and `full_name`."""
+    """What GitHub states of a repository; its subscribers are its watchers. Old cursors lack `id` and `full_name`."""
 
     stargazers_count: int | None = None
     forks_count: int | None = None

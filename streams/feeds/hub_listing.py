@@ -33,9 +33,9 @@ class Listing:
 
 
 class HubListing:
-    """The task that lists; `every` is in the station's seconds, `put` hands a find over, `news` is called after each listing.
+    """The task that lists; `every` is in the station's seconds, `put` hands a find over.
 
-    `done` is set once all were asked for once.
+    `news` is called after each listing; `done` is set once all were asked for once.
     """
 
     def __init__(

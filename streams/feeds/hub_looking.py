@@ -1,4 +1,4 @@
-"""Looks at repositories of the Hub: at the watched ones that are due, and at others that have changed while none is due."""
+"""Looks at repositories of the Hub: at the watched ones that are due, and while none is at others that have changed."""
 
 import asyncio
 import logging
@@ -21,8 +21,8 @@ from streams.feeds.ledger import PATIENCE, Ledger
 _LOG: Final = logging.getLogger(__name__)
 # The key of a watched repository's cursor, before its id.
 REPOSITORY: Final = "huggingface:repo:"
-# How many watched repositories are looked at side by side. Requests go out one at a time all the same; while one look waits
-# to try again after a failure, the others go on.
+# How many watched repositories are looked at side by side. Requests go out one at a time all the same; while one look
+# waits to try again after a failure, the others go on.
 LOOKERS: Final = 2
 # The station's seconds until it is asked again whether a watched repository is due.
 _GLANCE: Final = 1.0
@@ -102,7 +102,7 @@ class HubLooking:
     async def _look_at_watched(self, watch: Watch, now: int) -> None:
         ledger, name = self._watched_ledger, watch.place.repository.name
         key = REPOSITORY + watch.place.key
-        # Whatever becomes of this look, the next one is planned: a repository that always fails must not hold up others.
+        # Whatever becomes of this look, the next one is planned: one that always fails must not hold up others.
         self._watched.schedule(watch, now + self._watched.pause(watch, now))
         before = self._states.get(key)
         listed, known_to = watch.listed, min(now, watch.listed_at)

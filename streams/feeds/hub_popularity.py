@@ -1,4 +1,4 @@
-"""How popular the watched repositories are on the Hub: likes and downloads, as the listings of their owners state them."""
+"""How popular the watched repositories are on the Hub: likes and downloads, as their owners' listings state them."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -28,7 +28,7 @@ _SAVED_EVERY: Final = HOUR
 
 
 class Known(msgspec.Struct, array_like=True):
-    """The cursor of a repository: its artefact, name, the owner in whose listing it is, and its levels (None: it is gone)."""
+    """The cursor of a repository: artefact, name, the owner in whose listing it is, levels (None: it is gone)."""
 
     artefact: str
     name: str
@@ -55,8 +55,8 @@ class HubPopularity:
     """The sums of what the listings state.
 
     A listing that fails leaves its numbers as they were; a repository that is missing in one is asked about before it
-    leaves the sum. What an earlier run knew stands until the first listing. Nothing is shown of a project's artefact before
-    the listings of all its owners were asked for once, unless an earlier run knew it.
+    leaves the sum. What an earlier run knew stands until the first listing. Nothing is shown of a project's artefact
+    before the listings of all its owners were asked for once, unless an earlier run knew it.
     """
 
     def __init__(self, watchlist: Watchlist, activities: HubActivities, cursors: Mapping[str, bytes]) -> None:
@@ -90,8 +90,8 @@ class HubPopularity:
         """What is stated of a known repository; a number that is not stated stays what it was."""
         known = self._known[place.key]
         known.place = place
-        stated = (("likes", listed.likes), ("downloads", listed.downloads), ("downloads_all", listed.downloads_all_time))
-        known.levels |= {kind: Level(value, now) for kind, value in stated if value is not None}
+        stated = {"likes": listed.likes, "downloads": listed.downloads, "downloads_all": listed.downloads_all_time}
+        known.levels |= {kind: Level(value, now) for kind, value in stated.items() if value is not None}
 
     def forget(self, place: Place) -> None:
         """A repository is gone, or of no project any more."""
@@ -101,9 +101,10 @@ class HubPopularity:
 
     def changes(self, now: int) -> dict[str, bytes]:
         """The cursors that are due; call `saved` once the broker has them."""
-        due = ((key, each) for key, each in self._known.items() if each.saved <= now - _SAVED_EVERY)
         known = {
-            key: Known(each.place.artefact, each.place.repository.name, each.listing[0], each.levels) for key, each in due
+            key: Known(each.place.artefact, each.place.repository.name, each.listing[0], each.levels)
+            for key, each in self._known.items()
+            if each.saved <= now - _SAVED_EVERY
         }
         return {POPULARITY_CURSOR + key: msgspec.msgpack.encode(each) for key, each in (self._gone | known).items()}
 

@@ -1,6 +1,7 @@
 """Why the Hub does not give what was asked for, told apart by what a person can do about it.
 
-A refusal concerns what was asked for and nothing else: it is never repeated at once, and the rest of the repository is looked at.
+A refusal concerns what was asked for and nothing else: it is not repeated at once, and the rest of the repository is
+looked at.
 """
 
 import re
@@ -38,7 +39,7 @@ class TokenRefused(Unreachable):
 
 
 def refusal(status: int, headers: Mapping[str, str], *, signed_in: bool) -> Gone | None:
-    """What an answer of this status refuses, or None where it refuses nothing; `signed_in`: a token was sent with the request.
+    """What an answer of this status refuses, None where it refuses nothing; `signed_in`: a token was sent along.
 
     A 401 is about the token only if one was sent; then it is no refusal of what was asked for, and None.
 
@@ -50,8 +51,10 @@ def refusal(status: int, headers: Mapping[str, str], *, signed_in: bool) -> Gone
     (Refused('not public without a token: set HF_TOKEN'), None)
     >>> refusal(403, {"X-Error-Message": "Access to this resource is disabled."}, signed_in=True)
     Refused('disabled by the Hub')
-    >>> refusal(403, {"X-Error-Message": "Discussions are disabled for this repo"}, signed_in=True), refusal(500, {}, signed_in=True)
-    (Gone(), None)
+    >>> refusal(403, {"X-Error-Message": "Discussions are disabled for this repo"}, signed_in=True)
+    Gone()
+    >>> refusal(403, {"X-Error-Message": "Not in your region"}, signed_in=True), refusal(500, {}, signed_in=True)
+    (Refused('refused: Not in your region'), None)
     """
     code = headers.get("X-Error-Code", "")
     if code == "GatedRepo":

@@ -21,8 +21,8 @@ REFUSED_WAIT: Final = HOUR
 _GONE: Final = "listed, but gone or private"
 # Of the interval that must be kept, the part after which a look is due: the rest is for the queue.
 EARLY: Final = 0.8
-# A repository is looked at again after a minute at the earliest, and so rarely that all of them together take no more than
-# this part of the looking. One in whose threads something happened in the last day is looked at so many times as often.
+# A repository is looked at again after a minute at the earliest, and so rarely that all of them together take no more
+# than this part of the looking. One in whose threads something happened in the last day is looked at more often.
 _SHORTEST_PAUSE: Final = MINUTE
 _PART: Final = 0.5
 _TALKATIVE: Final = 3
@@ -39,7 +39,7 @@ class Watch:
     What a listing does not show as changed is not asked for, so a look is worth no more than the listing it went by.
     One that is `gone` gave nothing at the last look, `gone_at` (µs): it is looked at again after `REFUSED_WAIT`, or when
     its listing changes. `refused` says which parts are not for us, why, and when they are asked for again (µs).
-    `told_to` is up to when the ledger tells of failures, `talked_at` when a look last found something in its threads (µs).
+    `told_to` is up to when the ledger tells of failures, `talked_at` when a look last found something in its threads.
     """
 
     place: Place
@@ -80,8 +80,10 @@ class Watch:
 
 
 class HubWatched:
-    """The watched repositories by key. `dropped` counts those that are gone; each is to be looked at once in an `interval`
-    (the station's seconds), and is more often where there is time for it; `lookers` look side by side.
+    """The watched repositories by key. `dropped` counts those that are gone.
+
+    Each is to be looked at once in an `interval` (the station's seconds), and is more often where there is time for it;
+    `lookers` look side by side.
     """
 
     def __init__(self, watchlist: Watchlist, names: dict[str, str], interval: float, lookers: int = 1) -> None:
@@ -106,7 +108,7 @@ class HubWatched:
         self.owners = [owner for owner in owners.values() if "*" not in owner and "?" not in owner]
 
     def take(self, owner: str, artefact: str, found: Mapping[str, tuple[Place, Listed]], now: int) -> None:
-        """Take up an owner's repositories of one kind, all of them by key, as a listing asked for at `now` (µs) shows them."""
+        """Take up all of an owner's repositories of one kind, by key, as a listing shows them that was asked for at `now`."""
         for key in self._listings.get((owner, artefact), set()) - found.keys():
             if self.by_key.pop(key, None) is not None:
                 self.dropped += 1
@@ -193,7 +195,7 @@ class HubWatched:
         return 1.0 - missed / (len(self.absent) + len(self.by_key)) if missed else 1.0
 
     def drop(self, watch: Watch, listed: Listed, now: int, reason: str | None = None) -> None:
-        """A look that went by a listing gave nothing: leave it alone for a while, unless the listing has changed since."""
+        """A look that went by a listing gave nothing: leave it alone for a while, unless the listing has changed."""
         watch.gone = not _differ(watch.listed, listed)
         watch.gone_at = now
         if watch.gone:

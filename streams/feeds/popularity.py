@@ -43,7 +43,7 @@ class Popularity(NamedTuple):
 def total(
     project: str, artefact: str, kinds: Sequence[str], repositories: Iterable[Repository], now: int, *, unknown: int = 0
 ) -> Iterator[Popularity]:
-    """A row for each kind, none where a project has no repositories; `unknown` are further ones of which nothing is known.
+    """A row for each kind, none where a project has no repositories; `unknown` counts those of which nothing is known.
 
     >>> fresh = Repository({"stars": Level(5, DAY)}, DAY)
     >>> late = Repository({"stars": Level(2, 1)}, DAY)

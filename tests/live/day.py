@@ -1,9 +1,10 @@
 """A station looks at the simulated platforms while everything that can die dies; then what it counted is compared with the truth.
 
     python -m tests.live.day [--rate N] [--scale N] [--hours N] [--rest N] [--calm | --no-bans]
+                             [--hub-rate N] [--hub-repositories N]
 
 prints one row: what was shown, published, counted; how soon; how good the estimate of the coverage is; whether anybody asked what it must
-not ask.
+not ask. Then a table of delays: from being visible to being received and counted, for GitHub and for each kind of thing on the Hub.
 """
 
 import argparse
@@ -29,8 +30,9 @@ from simulator.servers.ledger import Offence
 from streams.activity import SECOND, Activity, decode_batch
 from streams.feeds.find import Gap
 from tests.chaos.test_exactness import end_offsets
+from tests.live.delays import GITHUB, Delays, of_github, of_the_hub, table
 from tests.live.records import TOPICS, Counted, bootstrap_of, records
-from tests.live.world import DIALECTS, FAULTS, FEEDS, WATCHLIST, World, until_both_grow
+from tests.live.world import DIALECTS, FAULTS, FEEDS, World, until_both_grow
 from tests.nomadwatch.stations import Station
 
 ROLES = ("polling", "aggregate", "measure", "broker")
@@ -52,10 +54,8 @@ _LOOK = 3600 * SECOND
 class Day:
     """What came of it. Ids are GitHub's own unless they are activities'.
 
-    Delays of the watched events of GitHub in seconds, from being visible: `received` by the pollers, in simulated time; `counted` in what
-    is published for all to see, in simulated time too; `counted_unhurried`, where counting takes as long as by the wall's clock, for it
-    does not run faster than it does anywhere. `counted_at`: when an activity first was, in µs of the wall's. `refused`: how often GitHub
-    and the Hub refused to answer, in so many `bans`.
+    `delays` are those of the watched things, by group. `counted_at`: when an activity was first counted, in µs of the wall's. `refused`:
+    how often GitHub and the Hub refused to answer, in so many `bans`.
     """
 
     hours: float
@@ -67,9 +67,7 @@ class Day:
     kills: int = 0
     bans: int = 0
     refused: tuple[int, int] = (0, 0)
-    received: list[float] = field(default_factory=list)
-    counted: list[float] = field(default_factory=list)
-    counted_unhurried: list[float] = field(default_factory=list)
+    delays: dict[str, Delays] = field(default_factory=dict)
     counted_at: dict[str, int] = field(default_factory=dict)
     coverage: tuple[float, float] | None = None
     hub_expected: set[str] = field(default_factory=set)
@@ -90,13 +88,26 @@ class Day:
 
 
 def watch(
-    folder: Path, *, rate: float, scale: float, hours: float, seed: int = 5, rest: float = 3.0, calm: bool = False, bans: bool = True
+    folder: Path,
+    *,
+    rate: float,
+    scale: float,
+    hours: float,
+    seed: int = 5,
+    rest: float = 3.0,
+    calm: bool = False,
+    bans: bool = True,
+    hub_rate: float = 0.3,
+    hub_repositories: int = 0,
 ) -> Day:
-    """Let a station look for so many simulated hours; unless `calm`, with faults, a death each `rest` seconds of the wall's, and `bans`."""
+    """Let a station look for so many simulated hours; unless `calm`, with faults, a death each `rest` seconds of the wall's, and `bans`.
+
+    `hub_repositories` are at least to be watched on the Hub.
+    """
     day, random, state = Day(hours), Random(seed), folder / "state"
     watchlist = folder / "watchlist.yaml"
-    watchlist.write_text(WATCHLIST)
-    with World(seed, scale, rate) as world:
+    with World(seed, scale, rate, hub_rate=hub_rate, hub_repositories=hub_repositories) as world:
+        watchlist.write_text(world.watchlist)
         environment = {**world.environment, "NOMADWATCH_WATCHLIST": str(watchlist)}
         station = Station("up", "--port", "0", "--data-dir", str(state), environment=environment)
         counted = Counted(state)
@@ -140,7 +151,7 @@ def watch(
             published = day.ids
             day.hub_missing = [deed for deed in told if deed.id not in published]
             day.unexplained = _unexplained(day, world)
-            _time(day, world, since, ended)
+            _time(day, world, told, since, ended)
             day.offences, day.refused = world.offences, world.refused
             assert station.end() == 0, station.err
             # Who owns a repository stands in its public name.
@@ -228,20 +239,13 @@ def _unexplained(day: Day, world: World) -> list[str]:
     return [id_ for id_, time, gaps in missing if not any(start - _BESIDE <= time <= end + _BESIDE for start, end in gaps)]
 
 
-def _time(day: Day, world: World, since: int, ended: int) -> None:
-    """How long after they were visible the watched events were received and counted."""
-    visible = {event.id: event.visible_at for event in world.ask(lambda: list(world.github.events)) if since <= event.visible_at < ended}
-    received: dict[str, int] = {}
-    counted: dict[str, int] = {}
-    for each in day.published:
-        if each.platform == "github" and each.project is not None:
-            event = each.id.split(":")[2]
-            for times, at in ((received, each.ingested_at), (counted, day.counted_at[each.id])):
-                times[event] = min(at, times.get(event, at))
-    for event in day.expected & visible.keys() & received.keys():
-        day.received.append((received[event] - visible[event]) / SECOND)
-        day.counted.append((world.clock.at(counted[event] / SECOND) - visible[event]) / SECOND)
-        day.counted_unhurried.append(day.received[-1] + (day.counted[-1] - day.received[-1]) / world.scale)
+def _time(day: Day, world: World, told: list[Happened], since: int, ended: int) -> None:
+    """How long after they were visible the watched events of GitHub, and what was `told` on the Hub, were received and counted."""
+    events = world.ask(lambda: list(world.github.events))
+    visible = {event.id: event.visible_at for event in events if event.id in day.expected and since <= event.visible_at < ended}
+    day.delays[GITHUB] = of_github(visible, day.published, day.counted_at, world.clock)
+    met = [deed for deed in told if deed.visible_at >= since]
+    day.delays |= of_the_hub(met, day.published, day.counted_at, world.clock)
 
 
 def _said(world: World, station: Station) -> tuple[int, float] | None:
@@ -303,6 +307,8 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1.0, help="events of GitHub a simulated second")
     parser.add_argument("--scale", type=float, default=480.0)
     parser.add_argument("--hours", type=float, default=24.0)
+    parser.add_argument("--hub-rate", type=float, default=0.3, help="what happens on the Hub a simulated second")
+    parser.add_argument("--hub-repositories", type=int, default=0, help="watch at least so many repositories on the Hub")
     parser.add_argument("--rest", type=float, default=3.0, help="seconds of the wall's clock between two deaths (default: 3)")
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--calm", action="store_true", help="no faults, nobody dies")
@@ -311,7 +317,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         day = watch(Path(name), **vars(options))
     assert day.evaluation is not None
-    received, counted, unhurried = map(_soon, (day.received, day.counted, day.counted_unhurried))
+    github = day.delays[GITHUB]
+    received, counted, unhurried = map(_soon, (github.received, github.counted, github.unhurried))
     said, true = day.coverage or (float("nan"), float("nan"))
     print(
         f"{options.rate:g}/s, {options.hours:g} h at {options.scale:g} x, {day.kills} kills, {day.bans} bans: "
@@ -322,6 +329,7 @@ def main() -> None:
         f"coverage of /events said {100 * said:.1f} %, true {100 * true:.1f} %; "
         f"refused {day.refused[0]} and {day.refused[1]} times, offences {len(day.offences)}; logins found {len(day.logins_found)}"
     )
+    print(table(day.delays))
     print("    gaps:", dict(Counter(f"{gap.feed} {gap.reason}" for gap in day.gaps).most_common(6)))
     for odd in (day.logins_found[:5], sorted(day.expected - day.github)[:5], day.hub_missing[:3], day.hub_missing[-1:], day.offences[:3]):
         if odd:

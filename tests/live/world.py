@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from simulator.servers.clock import Clock
@@ -20,9 +20,20 @@ WATCHED = {
     "figment": (("ImaginaryAI",), ("ImaginaryAI",)),
     "tinysample": (("sample-hub/tinysample",), ("SampleHubTB",)),
 }
-WATCHLIST = "".join(
-    f"- project: {name}\n  github: [{on_github[0]}]\n  huggingface: [{on_hub[0]}]\n" for name, (on_github, on_hub) in WATCHED.items()
-)
+# The simulator gives an organisation that is watched as a whole so many repositories.
+_EACH = 4
+
+
+def _listed(watched: Mapping[str, tuple[Sequence[str], Sequence[str]]]) -> str:
+    """A watchlist's text."""
+    places = {name: {"github": on_github, "huggingface": on_hub} for name, (on_github, on_hub) in watched.items()}
+    return "".join(
+        f"- project: {name}\n" + "".join(f"  {platform}: [{', '.join(each)}]\n" for platform, each in on.items() if each)
+        for name, on in places.items()
+    )
+
+
+WATCHLIST = _listed(WATCHED)
 FEEDS = ("/orgs/sampleai/events", "/orgs/ImaginaryAI/events", "/repos/sample-hub/tinysample/events")
 # Of all answers, and by how many of the wall's seconds the servers' clock is ahead in their `Date`.
 FAULTS = {"dropped": 0.02, "cut": 0.02, "error": 0.02, "truncated": 0.02, "garbage": 0.02, "stale": 0.04, "skew": 90.0}
@@ -31,14 +42,30 @@ DIALECTS = ("retry-after", "reset")
 
 
 class World:
-    """GitHub and the Hub at `scale` times the speed of time; `rate` events of GitHub a simulated second."""
+    """GitHub and the Hub at `scale` times the speed of time; `rate` events of GitHub a simulated second.
 
-    def __init__(self, seed: int, scale: float, rate: float, *, hub_rate: float = 0.3, history: float = 600.0) -> None:
+    `watchlist` watches what is `WATCHED`, and further organisations on the Hub until it has `hub_repositories`.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        scale: float,
+        rate: float,
+        *,
+        hub_rate: float = 0.3,
+        history: float = 600.0,
+        hub_repositories: int = 0,
+    ) -> None:
+        further = -(-(hub_repositories - _EACH * len(WATCHED)) // _EACH)
+        more = {f"sample-{number}": ((), (f"sample-org-{number}",)) for number in range(further)}
+        watched: dict[str, tuple[Sequence[str], Sequence[str]]] = {**WATCHED, **more}
+        self.watchlist = _listed(watched)
         self.origin = time.time()
         self.scale = scale
         self.clock = Clock(scale, self.origin)
         self.faults = Faults(seed)
-        world: dict[str, Any] = {"token": TOKEN, "watched": WATCHED, "people": 600}
+        world: dict[str, Any] = {"token": TOKEN, "watched": watched, "people": 600}
         self.github = GithubServer(seed, self.clock, self.faults, rate=rate, history=history, repositories=600, **world)
         self.hub = HubServer(seed, self.clock, self.faults, rate=hub_rate, history=3_600.0, repositories=150, **world)
         self._loop = asyncio.new_event_loop()

@@ -1,4 +1,4 @@
-"""Likes and downloads of the watched repositories: sums that only what happens there changes, never an answer that fails."""
+"""Likes and downloads of the watched repositories: sums that what happens there changes, and no answer that fails."""
 
 import asyncio
 from collections.abc import Callable
