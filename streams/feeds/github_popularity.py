@@ -18,6 +18,7 @@ from streams.cursors import decoded
 from streams.feeds.clock import Clock
 from streams.feeds.find import Find, Outlet
 from streams.feeds.github_page import GithubPages, Limited
+from streams.feeds.github_refusal import FeedRefused
 from streams.feeds.health import Health
 from streams.feeds.http import Gone, Unreachable
 from streams.feeds.popularity import Level, Popularity, Repository, total
@@ -156,6 +157,10 @@ class GithubPopularity:
         except Limited:
             # Nobody was asked: its turn comes again when the ban is over.
             return
+        except FeedRefused:
+            # Waiting does not help: the others are shown without it from now on.
+            known.failures = _GIVEN_UP
+            self._fail(known)
         except (Unreachable, *UNDECODABLE):
             self._fail(known)
         else:
