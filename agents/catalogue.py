@@ -377,6 +377,16 @@ _row(
     formula="as published",
     source="Ye & Zhou 2026, From OSS to Open Source AI; Dias et al., quoted there",
 )
+_row(
+    "build_info",
+    "version python world",
+    "1",
+    "exact",
+    group="P",
+    help="Which version speaks, and whether the figures beside it are of the `real` world or of a `simulated` one. One simulated activity "
+    "among the input makes everything simulated: quote nothing of it.",
+    formula="always 1; the labels say it",
+)
 
 
 CATALOGUE: Final = tuple(_ROWS)

@@ -11,7 +11,7 @@ PREFIX: Final = "nomadwatch_"
 Kind = Literal["gauge", "counter", "histogram"]
 UnderSampling = Literal["scales", "invalid", "exact"]
 
-GROUPS: Final = {"A": "Activity", "B": "Intensity", "F": "Nomads", "H": "Feed health", "I": "Reference"}
+GROUPS: Final = {"A": "Activity", "B": "Intensity", "F": "Nomads", "H": "Feed health", "I": "Reference", "P": "Program"}
 
 LABELS: Final = {
     "scope": "`watched`: the repositories of the watchlist; `all`: everything that any feed saw. Never add the two.",
@@ -34,6 +34,9 @@ LABELS: Final = {
     "outcome": "of a request: `new` (200), `unchanged` (304), `limited` (403, 429) or `failed` (everything else).",
     "source": "the publication that states the value.",
     "metric": "the metric that the value stands beside, without the prefix.",
+    "version": "of nomadwatch.",
+    "python": "the version of Python that it runs on.",
+    "world": "`real`, or `simulated`: some of the input comes from a generated world with invented names.",
     "stage": "`folded`: from receipt until it stands in a pane; `measured`: until the evaluation; `shown`: until a scrape.",
 }
 

@@ -18,10 +18,12 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableModel,
 )
 
+from grafana.panels import world
 from grafana.variables import datasource, runbooks
 
 WIDTH: Final = 24
 TAG: Final = "nomadwatch"
+_WORLD_HEIGHT: Final = 2
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,10 @@ def dashboard(uid: str, title: str, description: str, variables: Sequence[Variab
 
 def _placed(sections: Sequence[Section]) -> list[Panel | RowPanel]:
     placed: list[Panel | RowPanel] = []
-    y = 0
+    y = _WORLD_HEIGHT
+    top = world()
+    top.id_val, top.grid_pos = 1, GridPos(h=y, w=WIDTH, x=0, y=0)
+    placed.append(top)
     for section in sections:
         placed.append(RowPanel(title=section.title, id_val=len(placed) + 1, grid_pos=GridPos(h=1, w=WIDTH, x=0, y=y), panels=[]))
         y += 1

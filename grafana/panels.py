@@ -167,6 +167,14 @@ def coverage(expr: str = COVERAGE) -> Panel:
     )
 
 
+def world() -> Panel:
+    """Whether the figures are of the real world, to stand above everything else of a dashboard."""
+    asked = 'max(nomadwatch_build_info{world="simulated"}) or 0 * max(nomadwatch_build_info)'
+    words = {"1": "SIMULATED WORLD: every name and every figure is invented", "0": "real"}
+    steps: Steps = ((None, "text"), (1.0, "red"))
+    return number("World", meaning("build_info"), PLAIN, asked, steps=steps, words=words, none="not known")
+
+
 def bars(title: str, description: str, unit: str, expr: str, legend: str, *, colour: str = "blue", none: str = "") -> Panel:
     """A horizontal bar of each series, the longest first as the query sorts them."""
     panel = bargauge.Panel().title(title).description(description).unit(unit).datasource(PROMETHEUS).min(0)

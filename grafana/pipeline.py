@@ -11,7 +11,6 @@ from grafana.queries import ONCE
 
 _JOB: Final = 'job="nomadwatch"'
 _ARRIVED: Final = f'nomadwatch_activities_total{{scope="all", {ONCE}}}'
-# Negative where the station's time runs ahead, as in a demo.
 _BEHIND: Final = "time() - max(nomadwatch_watermark_timestamp_seconds)"
 _LATE: Final = ((None, "green"), (900.0, "orange"), (1800.0, "red"))
 _TROUBLE: Final = ((None, "green"), (1.0, "orange"))
@@ -100,7 +99,7 @@ def _set_aside() -> Panel:
 
 
 def _watermark() -> Panel:
-    description = meaning("watermark_timestamp_seconds", "In a demo, whose time runs faster than the clock, it is negative.")
+    description = meaning("watermark_timestamp_seconds", "A demo's world begins in May 2024 and comes nearer to the clock.")
     return over_time("Watermark behind the clock", description, panels.SECONDS, {"behind": _BEHIND})
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
@@ -15,7 +15,7 @@ from nomadwatch.embedded import embedded
 from nomadwatch.errors import Failure, Misuse
 from nomadwatch.settings import Settings
 from nomadwatch.state import Kept, State, read_kept
-from sinks.board import STALE_AFTER, Board, wall_clock
+from sinks.board import SIMULATED, STALE_AFTER, Board, wall_clock
 from sinks.report import rfc3339
 from sinks.topic import TopicReader
 from streams.plain import one_line
@@ -37,7 +37,10 @@ class Gap(msgspec.Struct, kw_only=True):
 
 
 class Feed(msgspec.Struct, kw_only=True):
-    """A feed as `role` saw it at `evaluated_at`; `polls` by outcome, `gaps` by reason, unknown is None."""
+    """A feed as `role` saw it at `evaluated_at`; `polls` by outcome, `gaps` by reason, unknown is None.
+
+    `world` is there only where it is not the real one.
+    """
 
     feed: str
     role: str
@@ -48,6 +51,7 @@ class Feed(msgspec.Struct, kw_only=True):
     remaining: int | None = None
     polls: dict[str, int] = {}
     gaps: dict[str, Gap] = {}
+    world: Literal["simulated"] | msgspec.UnsetType = msgspec.UNSET
 
 
 def show(settings: Settings, form: str) -> None:
@@ -109,12 +113,15 @@ async def station(settings: Settings, question: str) -> AsyncIterator[tuple[str,
 def _feeds_of(report: HealthReport) -> list[Feed]:
     """The feeds of a role, in the order in which it named them."""
     at = rfc3339(report.evaluated_at)
-    found: dict[str, Feed] = {name: Feed(feed=name, role=report.role, evaluated_at=at, state=text) for name, text in report.states.items()}
+    world: Literal["simulated"] | msgspec.UnsetType = "simulated" if report.simulated else msgspec.UNSET
+    found: dict[str, Feed] = {}
+    for name, text in report.states.items():
+        found[name] = Feed(feed=name, role=report.role, world=world, evaluated_at=at, state=text)
     for row in report.rows:
-        name = row.labels.get("feed")
-        if name is None:
+        if "feed" not in row.labels:
             continue
-        feed = found.setdefault(name, Feed(feed=name, role=report.role, evaluated_at=at))
+        name = row.labels["feed"]
+        feed = found.setdefault(name, Feed(feed=name, role=report.role, world=world, evaluated_at=at))
         match row.name.removeprefix("nomadwatch_feed_"):
             case "polls_total":
                 feed.polls[row.labels["outcome"]] = int(row.value)
@@ -137,6 +144,8 @@ def _print(reports: Iterable[HealthReport], now: int) -> None:
     out = console()
     for report in reports:
         age = now - report.evaluated_at
+        if report.simulated:
+            out.print(Text(SIMULATED, style="bold reverse yellow"))
         said = Text.assemble((f"{report.role} ", "bold"), (f"as of {rfc3339(report.evaluated_at // 1_000_000 * 1_000_000)}", "dim"))
         if age > STALE_AFTER:
             said.append(f": {span(age / 1e6)} ago, it does not run now", "yellow")

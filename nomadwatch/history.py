@@ -104,6 +104,6 @@ async def _write(say: Say, asked: Asked) -> Written:
         progress = await gather(asked.config, asked.ends, store, advance)
         found = () if asked.until is None else points(store, Past(progress), progress, asked.until, covered_only=asked.covered_only)
         try:
-            return write(Path(asked.folder), found)
+            return write(Path(asked.folder), found, simulated=any(each.simulated for each in progress))
         except OSError as error:
             raise explain(error) or Failure(f"the history cannot be written to {asked.folder} ({error.strerror})") from None

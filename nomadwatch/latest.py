@@ -15,7 +15,7 @@ from streams.cursors import ARCHIVE, decode_cursor, decoded
 
 # What belongs into a report; health stands in /metrics and in `nomadwatch feeds`.
 _LETTERS: Final = "nomadwatch_dead_letters_total"
-_FIGURES: Final = {row.name for row in CATALOGUE if row.group != "H"}
+_FIGURES: Final = {row.name for row in CATALOGUE if row.group not in ("H", "P")}
 
 
 def latest(settings: Settings) -> Report:

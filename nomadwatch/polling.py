@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from nomadwatch.settings import Settings
     from nomadwatch.state import Kept
     from streams.feeds.health import Row
+    from streams.feeds.http import World
     from streams.feeds.popularity import Popularity
 
 USER_AGENT: Final = f"nomadwatch/{__version__}"
@@ -74,7 +76,7 @@ async def _poll(polling: Polling) -> None:
     from streams.feeds.context import Context
     from streams.feeds.github import GithubPoller
     from streams.feeds.health import Feeds
-    from streams.feeds.http import open_session
+    from streams.feeds.http import World, open_session
     from streams.feeds.hub import HubPoller
     from streams.feeds.outlet import KafkaOutlet
     from streams.topics import Topics
@@ -86,13 +88,16 @@ async def _poll(polling: Polling) -> None:
     topics = Topics(prefix=polling.prefix, partitions=polling.partitions)
     clock = Clock(polling.time_scale, polling.time_origin)
     feeds = Feeds()
+    # Time that runs faster than the wall's is no real world's; of one at its pace the answers say so.
+    world = World(simulated=polling.time_scale != 1)
     cursors = {key.decode(): value for key, value in (await read_table(polling.bootstrap, topics, topics.cursors)).items()}
     async with (
         Delivery.open(polling.bootstrap, topics, "nomadwatch-streams") as delivery,
-        open_session(USER_AGENT) as github_session,
-        open_session(USER_AGENT) as hub_session,
+        open_session(USER_AGENT, world) as github_session,
+        open_session(USER_AGENT, world) as hub_session,
     ):
-        outlet = KafkaOutlet(delivery, topics, clock, feeds, cursors, _report, polling.interval_cap + _SETTLING)
+        report = partial(_report, world)
+        outlet = KafkaOutlet(delivery, topics, clock, feeds, cursors, report, polling.interval_cap + _SETTLING, world)
         context = Context(
             watchlist=Watchlist.load(polling.watchlist or None),
             actor_key=polling.actor_key,
@@ -126,9 +131,11 @@ def _popularity(platform: str, stated: "Popularity") -> "Iterator[Row]":
         yield "nomadwatch_repository_popularity_share_ratio", {**labels, "share": share}, getattr(stated, share)
 
 
-def _report(now: int, rows: "list[Row]", states: dict[str, str]) -> tuple[bytes, bytes]:
+def _report(world: "World", now: int, rows: "list[Row]", states: dict[str, str]) -> tuple[bytes, bytes]:
     """The record of `measurements`; its age is told by the wall's clock, whatever the station's shows."""
     from agents.measurements import HealthReport, Measurement, encode, health_key
 
     shown: list[Measurement] = [Measurement(name, labels, value) for name, labels, value in rows]
-    return health_key("streams"), encode(HealthReport(role="streams", evaluated_at=time.time_ns() // 1000, rows=shown, states=states))
+    at = time.time_ns() // 1000
+    report = HealthReport(role="streams", evaluated_at=at, rows=shown, states=states, simulated=world.simulated)
+    return health_key("streams"), encode(report)

@@ -139,15 +139,21 @@ def run_polling(say: Say, polling: "Polling") -> None:
     poll(polling)
 
 
-def run_simulator(say: Say, seed: int, speed: float, origin: float, rate: float, watchlist: str, ports: tuple[int, int]) -> None:
+def run_simulator(
+    say: Say, seed: int, speed: float, origin: float, rate: float, watchlist: str, ports: tuple[int, int], began: float | None = None
+) -> None:
     """A simulated GitHub and Hub, with what is watched, on two ports of loopback (0: free ones); says `ready` with the ports.
 
-    Their world begins at `origin` (s since 1970): who is started again shows the same one, as far as it has come.
+    Their clock runs `speed` times as fast as the wall's and shows the same as it at `origin`. Their world begins when the wall's shows
+    `began` (s since 1970, as `origin`, which it is unless given). A simulator that is started again shows the same world, as far as it has
+    come.
     """
-    asyncio.run(_simulate(say, seed, speed, origin, rate, watchlist, ports))
+    asyncio.run(_simulate(say, seed, speed, origin, rate, watchlist, ports, began))
 
 
-async def _simulate(say: Say, seed: int, speed: float, origin: float, rate: float, watchlist: str, ports: tuple[int, int]) -> None:
+async def _simulate(
+    say: Say, seed: int, speed: float, origin: float, rate: float, watchlist: str, ports: tuple[int, int], began: float | None = None
+) -> None:
     from simulator.servers.clock import Clock
     from simulator.servers.faults import Faults
     from simulator.servers.github import GithubServer
@@ -159,7 +165,8 @@ async def _simulate(say: Say, seed: int, speed: float, origin: float, rate: floa
     clock, faults = Clock(speed, origin), Faults(seed)
     # A glob names no repository that could be made up; whoever has an owner's name has a place.
     named = {each.project: (_plain(each.github), _plain(each.huggingface)) for each in Watchlist.load(watchlist or None).projects}
-    world: dict[str, Any] = {"begin": clock.at(origin), "token": "simulated", "watched": named, "release_in": _RELEASE_IN}
+    begin = clock.at(origin if began is None else began)
+    world: dict[str, Any] = {"begin": begin, "token": "simulated", "watched": named, "release_in": _RELEASE_IN}
     github = GithubServer(seed, clock, faults, rate=rate, history=3600.0, **world)
     hub = HubServer(seed, clock, faults, rate=rate / 4, **world)
     addresses = [await server.start(port) for server, port in zip((github, hub), ports, strict=True)]

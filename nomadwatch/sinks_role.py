@@ -67,9 +67,9 @@ class Address(msgspec.Struct, frozen=True):
         )
 
 
-def run_sinks(say: Say, bootstrap: str, prefix: str, partitions: int, address: Address) -> None:
+def run_sinks(say: Say, bootstrap: str, prefix: str, partitions: int, address: Address, simulated: bool = False) -> None:
     """Serve until SIGTERM or SIGINT; says `ready` with the port. Raises Failure for an address that cannot be listened on."""
-    asyncio.run(_serve(bootstrap, prefix, partitions, address, lambda taken: say("ready", taken)))
+    asyncio.run(_serve(bootstrap, prefix, partitions, address, lambda taken: say("ready", taken), simulated))
 
 
 def run_alone(settings: Settings, verbose: bool) -> None:
@@ -94,7 +94,9 @@ def run_alone(settings: Settings, verbose: bool) -> None:
     asyncio.run(_serve(settings.broker, settings.prefix, settings.partitions, address, ready))
 
 
-async def _serve(bootstrap: str, prefix: str, partitions: int, address: Address, ready: Callable[[int], None]) -> None:
+async def _serve(
+    bootstrap: str, prefix: str, partitions: int, address: Address, ready: Callable[[int], None], simulated: bool = False
+) -> None:
     from sinks.server import PortTaken, serve
     from streams.topics import Topics
 
@@ -103,6 +105,7 @@ async def _serve(bootstrap: str, prefix: str, partitions: int, address: Address,
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
         topics = Topics(prefix=prefix, partitions=partitions)
-        await serve(bootstrap, topics, address.host.strip("[]"), address.port, allow_hosts=address.allow_hosts, ready=ready, stop=stop)
+        host, names = address.host.strip("[]"), address.allow_hosts
+        await serve(bootstrap, topics, host, address.port, allow_hosts=names, ready=ready, stop=stop, simulated=simulated)
     except PortTaken as taken:
         raise Failure(str(taken)) from None

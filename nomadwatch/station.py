@@ -25,6 +25,8 @@ from sinks.topic import TopicReader
 
 GRACE: Final = 4.0
 ROOM_EVERY: Final = 5.0
+BEGINNING: Final = 1_714_564_800.0
+"""What the clock of a demonstration's world shows at its start (s since 1970): 1 May 2024, noon, UTC."""
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +36,16 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     speed: float = 30.0
     rate: float = 4.0
     seconds: float | None = None
+
+    def origin(self, now: float) -> float:
+        """When the world's clock shows the same as the wall's, if it shows `BEGINNING` at `now` (s since 1970).
+
+        At 30 times the speed that is a month away: until then no time that is shown lies in the future.
+
+        >>> World(speed=3.0).origin(BEGINNING + 20.0) - BEGINNING
+        30.0
+        """
+        return now if self.speed == 1 else now + (now - BEGINNING) / (self.speed - 1)
 
 
 def run_station(settings: Settings, summary: Summary, world: World | None = None, *, verbose: bool = False) -> None:
@@ -91,6 +103,7 @@ class _Station:
                 await self.supervisor.stop(grace=0 if self.state.temporary else GRACE)
 
     async def _work(self) -> None:
+        simulated = self.world is not None
         kept, settings = self.kept, self.settings
         if not kept.broker:
             self.bootstrap = f"127.0.0.1:{self.state.broker_port()}"
@@ -109,7 +122,7 @@ class _Station:
         self.supervisor.start(Role("measure", roles.run_measure, lambda: (config,)))
         # Whoever has to be started again listens where people have found it: a free port is held for it.
         address = self._address(settings)
-        await self._start(Role("sinks", run_sinks, lambda: (self.bootstrap, kept.prefix, kept.partitions, address)), "ready")
+        await self._start(Role("sinks", run_sinks, lambda: (self.bootstrap, kept.prefix, kept.partitions, address, simulated)), "ready")
         if warning := address.warning(address.port):
             self.summary.notice(warning)
         self.summary.serving(address.url(address.port))
@@ -127,11 +140,12 @@ class _Station:
 
     async def _simulated(self, world: World) -> Settings:
         """Start the world; the settings with which the station looks at it."""
-        origin, ports = time.time(), (0, 0)
+        began, ports = time.time(), (0, 0)
+        origin = world.origin(began)
 
         # Whoever has to be started again goes on with the same world where the pollers know it.
         def simulated() -> tuple[Any, ...]:
-            return world.seed, world.speed, origin, world.rate, self.settings.watchlist, ports
+            return world.seed, world.speed, origin, world.rate, self.settings.watchlist, ports, began
 
         ports = await self._start(Role("simulator", roles.run_simulator, simulated, last=True), "ready")
         github, hub = (f"http://127.0.0.1:{port}" for port in ports)
@@ -165,7 +179,7 @@ class _Station:
         topic = Topics(prefix=self.kept.prefix, partitions=self.kept.partitions).measurements
         while True:
             with suppress(KafkaError, OSError):
-                board = Board(live=True)
+                board = Board(live=True, simulated=self.world is not None)
                 async with TopicReader.open(self.bootstrap, topic) as reader:
                     while True:
                         board.take(await reader.read(1.0))

@@ -2,10 +2,14 @@
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias
 
 from nomadwatch.console import cell, console, tell
-from sinks.board import Board
+from sinks.board import SIMULATED, Board
+from sinks.covered import Covered, Totals
+from sinks.enough import Windows, since_words
+from sinks.report import rfc3339
+from streams.activity import SECOND
 from streams.plain import one_line
 
 if TYPE_CHECKING:
@@ -14,6 +18,11 @@ if TYPE_CHECKING:
 _LINE_EVERY: Final = 60.0
 _BUSIEST: Final = 5
 _PLATFORMS: Final = {"github": "GitHub", "huggingface": "Hugging Face"}
+# In words, in the order in which they stand.
+SCOPES: Final = {"watched": "watched", "all": "all seen"}
+# A number, or in words why there is none; and its coverage.
+Figure: TypeAlias = tuple[float | str | None, float | None]
+_HOUR: Final = "1h"
 
 
 class Summary(Protocol):
@@ -57,52 +66,61 @@ class Lines:
 
 def _sentences(board: Board) -> list[str]:
     figures = _Figures(board)
-    found = [time.strftime("%H:%M:%S", time.gmtime()) + " UTC"]
+    # The time of what is shown, not of this machine: the figures never speak of a later moment.
+    front = board.evaluation.front if board.evaluation else None
+    found = [rfc3339(front // SECOND * SECOND) or ""] if front is not None else ["nothing counted yet"]
+    if board.world == "simulated":
+        found.insert(0, SIMULATED)
     for platform, name in _PLATFORMS.items():
-        found.append(f"{name} {_number(figures.activities(platform))} activities in 1h, coverage {_percent(figures.coverage(platform))}")
+        scopes = [_pair(word, figures.activity(scope, platform)) for scope, word in SCOPES.items()]
+        found.append(f"{name} in 1h: {', '.join(scopes)}")
     feeds = figures.feeds()
     bad = [f"{feed}: {state}" for feed, state, *_ in feeds if state not in ("ok", "starting")]
     found.append(f"{len(feeds) - len(bad)} of {len(feeds)} feeds well" + (f" ({bad[0]})" if bad else ""))
     return found
 
 
+def _pair(what: str, figure: Figure) -> str:
+    """A figure with its own coverage, in words."""
+    value, coverage = figure
+    said = value if isinstance(value, str) else f"{_number(value)} activities"
+    return f"{what} {said} (coverage {_percent(coverage)})"
+
+
 class _Figures:
-    """The few figures that stand in a summary."""
+    """The few figures that stand in a summary, each beside its own coverage."""
 
     def __init__(self, board: Board) -> None:
         self._board = board
-        self._values: dict[str, list[tuple[dict[str, str], float]]] = {}
-        for row in [*board.measurements, *board.health]:
-            self._values.setdefault(row.name.removeprefix("nomadwatch_"), []).append((row.labels, row.value))
+        rows = [*board.measurements, *board.health]
+        self._front = board.evaluation.front if board.evaluation else None
+        self._totals, self._windows = Totals(rows), Windows(rows, self._front)
+        self._of_feeds: dict[str, dict[str, float]] = {}
+        for row in rows:
+            if "feed" in row.labels:
+                self._of_feeds.setdefault(row.name.removeprefix("nomadwatch_"), {})[row.labels["feed"]] = row.value
 
-    def _of(self, name: str, **labels: str) -> list[tuple[dict[str, str], float]]:
-        return [(own, value) for own, value in self._values.get(name, []) if labels.items() <= own.items()]
-
-    def activities(self, platform: str) -> int | None:
-        """Of people, everything that was seen, in the last hour; None before anything was."""
-        values = [value for _, value in self._of("activity", scope="all", platform=platform, window="1h")]
-        return int(sum(values)) if values else None
-
-    def coverage(self, platform: str) -> float | None:
-        """Of the watched repositories, in the last hour."""
-        return next((value for _, value in self._of("window_coverage_ratio", scope="watched", platform=platform, window="1h")), None)
+    def activity(self, scope: str, platform: str) -> Figure:
+        """What people did in the last hour, and its coverage; of an hour that is not covered by half since when it is."""
+        coverage = self._totals.coverage(scope, platform, _HOUR)
+        if not self._windows.enough(scope, platform, _HOUR):
+            return since_words(self._windows.since(scope, platform, _HOUR), self._front), coverage
+        total = self._totals.activity(scope, platform, _HOUR)
+        return (None if total is None else total.value), coverage
 
     def feeds(self) -> list[tuple[str, str, float | None, float | None]]:
         """(feed, state, coverage, lag in seconds) of each."""
-        coverage = {labels["feed"]: value for labels, value in self._of("feed_coverage_ratio")}
-        lag = {labels["feed"]: value for labels, value in self._of("feed_lag_seconds")}
+        coverage, lag = (self._of_feeds.get(name, {}) for name in ("feed_coverage_ratio", "feed_lag_seconds"))
         states = {feed: state for report in self._board.reports for feed, state in report.states.items()}
         return [(feed, state, coverage.get(feed), lag.get(feed)) for feed, state in states.items()]
 
-    def busiest(self) -> list[tuple[str, str, int]]:
-        """(repository, platform, activities) of the watched repositories, in 24 hours."""
-        sums: dict[tuple[str, str], float] = {}
-        for labels, value in self._of("top_repository_activity", scope="watched", window="24h"):
-            if labels["repository"] != "_other" and labels["feature"] != "upkeep":
-                key = labels["repository"], _PLATFORMS[labels["platform"]]
-                sums[key] = sums.get(key, 0.0) + value
-        ranked = sorted(sums.items(), key=lambda item: (-item[1], item[0]))
-        return [(repository, platform, int(value)) for (repository, platform), value in ranked[:_BUSIEST]]
+    def busiest(self) -> tuple[str | None, list[tuple[str, str, Covered]]]:
+        """The longest window that is covered by half, and (repository, platform, activities) of the watched repositories in it."""
+        window = self._windows.longest("watched")
+        if window is None:
+            return None, []
+        ranked = self._totals.repositories("watched", window)
+        return window, [row for row in ranked if self._windows.enough("watched", row[1], window)][:_BUSIEST]
 
 
 class Screen:
@@ -138,17 +156,39 @@ class Screen:
         figures = _Figures(board)
         head = Text.assemble(("nomadwatch", "bold"), f"  {self._url}/  Ctrl-C ends it")
         parts: list[Any] = [head, Text()]
-        for platform, name in _PLATFORMS.items():
-            count, share = _number(figures.activities(platform)), _percent(figures.coverage(platform))
-            said = f"{count:>8} activities in 1h   coverage {share:>6} (watched)"
-            parts.append(Text(f"{name:<13}{said}"))
+        if board.world == "simulated":
+            parts.insert(1, Text(f" {SIMULATED} ", style="bold reverse yellow"))
+        if board.evaluation is not None and board.evaluation.front is not None:
+            parts.insert(-1, Text(f"as of {rfc3339(board.evaluation.front // SECOND * SECOND)}", style="dim"))
+        parts.append(_platform_table(figures))
         feeds = figures.feeds()
         if feeds:
-            parts += [Text(), _feed_table(feeds, max(4, self._console.height - 16))]
-        if busiest := figures.busiest():
-            parts += [Text(), Text("busiest watched repositories, 24h", style="dim")]
-            parts += [cell(f"{value:>8,}  {repository}  ({platform})") for repository, platform, value in busiest]
+            parts += [Text(), _feed_table(feeds, max(4, self._console.height - 18))]
+        window, busiest = figures.busiest()
+        if busiest:
+            parts += [Text(), Text(f"busiest watched repositories, {window}: activities, coverage of their platform", style="dim")]
+            for repository, platform, (value, coverage) in busiest:
+                parts.append(cell(f"{_number(value):>8}  {_percent(coverage):>7}  {repository}  ({_PLATFORMS[platform]})"))
         self._live.update(Group(*parts))
+
+
+def _platform_table(figures: _Figures) -> "Table":
+    """What people did in the last hour, each number beside the coverage of its own scope."""
+    from rich.text import Text
+
+    from nomadwatch.console import table
+
+    columns = [f"{word}, 1h" for word in SCOPES.values()]
+    shown = table("", columns[0], "coverage", columns[1], "coverage", numbers=(*columns, "coverage"))
+    for platform, name in _PLATFORMS.items():
+        cells = [cell for scope in SCOPES for cell in _cells(figures.activity(scope, platform))]
+        shown.add_row(Text(name), *cells)
+    return shown
+
+
+def _cells(figure: Figure) -> tuple[str, str]:
+    value, coverage = figure
+    return value if isinstance(value, str) else _number(value), _percent(coverage)
 
 
 def _feed_table(feeds: list[tuple[str, str, float | None, float | None]], room: int) -> "Table":
@@ -168,8 +208,8 @@ def _feed_table(feeds: list[tuple[str, str, float | None, float | None]], room: 
     return shown
 
 
-def _number(value: int | None) -> str:
-    return "–" if value is None else f"{value:,}"
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}"
 
 
 def _percent(share: float | None) -> str:

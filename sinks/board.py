@@ -18,6 +18,7 @@ from agents.measurements import (
 )
 
 World = Literal["real", "simulated"]
+SIMULATED: Final = "SIMULATED WORLD: every name and every figure is invented"
 
 # Who has said nothing for so long is away, and what he said is no longer so. µs.
 STALE_AFTER: Final = 60_000_000

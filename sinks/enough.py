@@ -10,11 +10,11 @@ from typing import Final
 
 from agents.measurements import Measurement
 from agents.metric import PREFIX
+from sinks.covered import Coverages
 from streams.activity import DAY, HOUR, PLATFORMS
 
 ENOUGH: Final = 0.5
 LENGTHS: Final = {"1h": HOUR, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY}
-_COVERAGE: Final = PREFIX + "window_coverage_ratio"
 _SINCE: Final = PREFIX + "covered_since_timestamp_seconds"
 
 
@@ -32,12 +32,11 @@ class Windows:
 
     def __init__(self, rows: Iterable[Measurement], front: int | None) -> None:
         self._front = front
-        self._coverage: dict[tuple[str, str, str], float] = {}
+        rows = list(rows)
+        self._coverage = Coverages(rows).known
         self._begun: dict[tuple[str, str], int] = {}
         for row in rows:
-            if row.name == _COVERAGE:
-                self._coverage[row.labels["scope"], row.labels["platform"], row.labels["window"]] = row.value
-            elif row.name == _SINCE:
+            if row.name == _SINCE:
                 self._begun[row.labels["scope"], row.labels["platform"]] = int(row.value * 1e6)
 
     def enough(self, scope: str, platform: str, window: str) -> bool:

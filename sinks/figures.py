@@ -10,6 +10,7 @@ from agents.catalogue import CATALOGUE, by_name
 from agents.measurements import Measurement
 from agents.metric import PREFIX
 from sinks.board import Board, World
+from sinks.covered import Coverages
 from sinks.enough import Windows
 from streams.activity import FEATURES, PLATFORMS
 
@@ -53,7 +54,7 @@ class Figures(msgspec.Struct, kw_only=True):
     """
 
     status: Status
-    world: World
+    world: World = "real"
     evaluated_at: int | None = None
     front: int | None = None
     feeds: list[Feed] = []
@@ -83,7 +84,7 @@ def figures_of(board: Board) -> Figures:
     """
     rows = _by_name(board)
     seen = board.evaluation
-    coverage = {_place(row): row.value for row in rows["window_coverage_ratio"]}
+    coverage = Coverages(rows["window_coverage_ratio"]).known
     front = seen.front if seen else None
     windows = Windows((*rows["window_coverage_ratio"], *rows["covered_since_timestamp_seconds"]), front)
     sampled = _Sampled(coverage, windows)

@@ -18,9 +18,11 @@ import msgspec
 from agents.catalogue import CATALOGUE
 from agents.measurements import Measurement
 from agents.metric import Metric
+from sinks.about import build_info
 from streams.activity import DAY, SECOND
 
 SUFFIX: Final = ".openmetrics"
+SIMULATED: Final = ".simulated"
 PARTIAL: Final = ".partial"
 _ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
@@ -39,18 +41,19 @@ class Written(msgspec.Struct, frozen=True):
 def is_history(name: str) -> bool:
     """Whether a file is named as `write` names them.
 
-    >>> is_history("2015-02-22.openmetrics"), is_history("notes.openmetrics"), is_history("2015-02-22.json")
-    (True, False, False)
+    >>> is_history("2015-02-22.openmetrics"), is_history("2015-02-22.simulated.openmetrics"), is_history("notes.openmetrics")
+    (True, True, False)
     """
     try:
-        return name.endswith(SUFFIX) and bool(datetime.strptime(name.removesuffix(SUFFIX), "%Y-%m-%d"))
+        return name.endswith(SUFFIX) and bool(datetime.strptime(name.removesuffix(SUFFIX).removesuffix(SIMULATED), "%Y-%m-%d"))
     except ValueError:
         return False
 
 
-def write(folder: Path, points: Iterable[Point]) -> Written:
+def write(folder: Path, points: Iterable[Point], *, simulated: bool = False) -> Written:
     """Write points of rising time into a folder, which is made if absent, in place of the history that it holds.
 
+    Of a simulated world the names of the files say so, and beside every point stands `nomadwatch_build_info{world="simulated"}`.
     A day is held in memory at a time. Nothing in the folder changes before the last day is written; each file is whole or not there.
     Raises OSError.
     """
@@ -60,7 +63,9 @@ def write(folder: Path, points: Iterable[Point]) -> Written:
     try:
         written = Written()
         for day, own in groupby(points, key=lambda point: _day(point[0])):
-            written = _write_day(partial / f"{day}{SUFFIX}", own, written)
+            if simulated:
+                own = ((time, [*measurements, build_info("simulated")]) for time, measurements in own)
+            written = _write_day(partial / f"{day}{SIMULATED * simulated}{SUFFIX}", own, written)
         earlier = {path.name for path in folder.iterdir() if is_history(path.name)}
         for path in sorted(partial.iterdir()):
             path.replace(folder / path.name)

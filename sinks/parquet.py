@@ -12,13 +12,14 @@ from typing import Any, Final
 import msgspec
 
 from agents.catalogue import CATALOGUE
-from sinks.report import Coverages, Report
+from sinks.covered import Coverages
+from sinks.report import Report
 
 SUFFIX: Final = ".parquet"
 # The key of the file's metadata under which the report's head stands, as JSON without the measurements.
 HEAD: Final = b"nomadwatch"
-# Health of feeds and constants: on `/metrics`, never in a report.
-_ELSEWHERE: Final = ("H", "I")
+# Health of feeds, constants, the program itself: on `/metrics`, never in a report.
+_ELSEWHERE: Final = ("H", "I", "P")
 
 
 def is_available() -> bool:

@@ -40,7 +40,7 @@ class BoardCollector(Collector):
 
     def describe(self) -> Iterator[Family]:
         """Every family, without values."""
-        return map(_family, CATALOGUE)
+        return map(family_of, CATALOGUE)
 
     def collect(self) -> Iterator[Family]:
         """One scrape."""
@@ -63,7 +63,7 @@ class BoardCollector(Collector):
                 continue
             family = families.get(row.name)
             if family is None:
-                family = families[row.name] = _family(row)
+                family = families[row.name] = family_of(row)
             family.samples.append(Sample(measurement.name, measurement.labels, measurement.value))
         for row in CATALOGUE:
             if row.name in families:
@@ -85,14 +85,14 @@ class BoardCollector(Collector):
 
 
 def registry_of(collector: BoardCollector) -> CollectorRegistry:
-    """A registry of its own: nothing about this process among the figures."""
+    """A registry of its own, of the board alone: `about.register` adds what is said of the program."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(collector)
     return registry
 
 
-def _family(row: Metric) -> Family:
-    """The unit stands where OpenMetrics allows it, at the end of the name, else in the help."""
+def family_of(row: Metric) -> Family:
+    """An empty family; the unit stands where OpenMetrics allows it, at the end of the name, else in the help."""
     if row.family.endswith("_" + row.unit):
         return Family(row.family, row.help, row.type, row.unit)
     return Family(row.family, f"{row.help} Unit: {row.unit}.", row.type)

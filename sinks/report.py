@@ -9,12 +9,10 @@ from typing import Final
 import msgspec
 
 from agents.measurements import Evaluation, Measurement
-from agents.metric import PREFIX
 from sinks.board import World
 from sinks.cells import row_of
-from streams.activity import PLATFORMS
+from sinks.covered import Coverages
 
-_COVERAGE: Final = PREFIX + "window_coverage_ratio"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -120,22 +118,3 @@ def as_csv(report: Report) -> str:
     return text.getvalue()
 
 
-class Coverages:
-    """What was seen of the windows of a report."""
-
-    def __init__(self, rows: Iterable[Measurement]) -> None:
-        self._known = {self._place(row.labels, row.labels["platform"]): row.value for row in rows if row.name == _COVERAGE}
-
-    @staticmethod
-    def _place(labels: Mapping[str, str], platform: str) -> tuple[str, str, str]:
-        # A project's rows say no scope: its repositories are watched.
-        return labels.get("scope", "watched"), platform, labels["window"]
-
-    def of(self, row: Measurement) -> float | None:
-        """The share of the row's window that was seen, of a row about both platforms the lesser; None for no window, and unknown."""
-        if "window" not in row.labels:
-            return None
-        platforms = [row.labels["platform"]] if "platform" in row.labels else PLATFORMS
-        shares = [self._known.get(self._place(row.labels, platform)) for platform in platforms]
-        known = [share for share in shares if share is not None]
-        return min(known) if len(known) == len(shares) else None

@@ -14,6 +14,7 @@ from aiohttp.typedefs import Middleware
 from aiokafka.errors import KafkaError
 from prometheus_client.aiohttp import make_aiohttp_handler
 
+from sinks import about
 from sinks.board import Board, wall_clock
 from sinks.events import MOST
 from sinks.hosts import LOOPBACK, Hosts
@@ -55,8 +56,8 @@ class Health(msgspec.Struct, kw_only=True):
 class Sink:
     """Follows the topic `measurements` and answers from what it holds."""
 
-    def __init__(self, bootstrap: str, topic: str, now: Callable[[], int] = wall_clock) -> None:
-        self.board = Board(live=True, now=now)
+    def __init__(self, bootstrap: str, topic: str, now: Callable[[], int] = wall_clock, *, simulated: bool = False) -> None:
+        self.board = Board(live=True, simulated=simulated, now=now)
         self.collector = BoardCollector(self.board, now)
         self.page = LivePage(self.board, now, listeners=min(MOST, most_connections() // 2))
         self.unreadable = 0
@@ -95,14 +96,16 @@ class Sink:
     def app(self, *middlewares: Middleware) -> web.Application:
         """The pages, behind the middlewares."""
         app = web.Application(middlewares=middlewares)
-        app.router.add_get("/metrics", make_aiohttp_handler(registry_of(self.collector)))
+        registry = registry_of(self.collector)
+        about.register(registry, self.board)
+        app.router.add_get("/metrics", make_aiohttp_handler(registry))
         app.router.add_get("/healthz", self._healthz)
         self.page.mount(app)
         return app
 
     async def _healthz(self, request: web.Request) -> web.Response:
         health = self.health()
-        status = 503 if health.status == "starting" else 200
+        status = 200 if health.status == "ok" else 503
         return web.Response(body=msgspec.json.format(msgspec.json.encode(health)), status=status, content_type="application/json")
 
     def health(self) -> Health:
@@ -130,12 +133,13 @@ async def serve(
     ready: Callable[[int], None],
     stop: asyncio.Event,
     now: Callable[[], int] = wall_clock,
+    simulated: bool = False,
 ) -> None:
     """Answer until `stop` is set; `ready` is called with the port (0: a free one) when it listens. Raises PortTaken.
 
-    Requests must name loopback, `host` or one of `allow_hosts`.
+    Requests must name loopback, `host` or one of `allow_hosts`. `simulated`: what will be shown is known to be a simulated world's.
     """
-    sink = Sink(bootstrap, topics.measurements, now)
+    sink = Sink(bootstrap, topics.measurements, now, simulated=simulated)
     hosts = Hosts([host, *allow_hosts])
     visitors = Visitors(lambda: _protocol(runner))
     app = sink.app(visitors.serve, hosts.admit)

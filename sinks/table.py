@@ -9,6 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from agents.measurements import Measurement
+from sinks.board import SIMULATED
+from sinks.covered import Coverages
 from sinks.report import Report
 from streams.activity import FEATURES, PLATFORMS
 from streams.plain import one_line
@@ -21,7 +23,6 @@ SCOPES: Final = {"all": "Everything seen", "watched": "Watched repositories"}
 _BUSIEST: Final = 5
 _COMPARED: Final = ("contribution", "exchange", "preference")
 _REST: Final = "_other"
-SIMULATED: Final = "SIMULATED WORLD: invented figures under invented names"
 _UNKNOWN: Final = Text("–", style="dim")
 
 
@@ -29,6 +30,7 @@ class _Index:
     """The values of one scope by name and labels; a release is a watched one, what else has no scope compares platforms as a whole."""
 
     def __init__(self, measurements: Sequence[Measurement], scope: str) -> None:
+        self._scope, self._coverages = scope, Coverages(measurements)
         self._values: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
         for each in measurements:
             labels = dict(each.labels)
@@ -41,6 +43,15 @@ class _Index:
 
     def get(self, name: str, **labels: str) -> float | None:
         return self._values.get((name, frozenset(labels.items())))
+
+    def coverage(self, platform: str, window: str) -> float | None:
+        """The share of the scope's window that was seen of a platform."""
+        return self._coverages.known.get((self._scope, platform, window))
+
+    def covered(self, window: str, platforms: Sequence[str] = PLATFORMS) -> str:
+        """The same in words, to stand at the end of the heading of a window's table."""
+        told = [f"{TITLES[platform]} {_percent(self.coverage(platform, window))}" for platform in platforms]
+        return f" · coverage {', '.join(told)}"
 
     def ranked(self, name: str, by: str, **wanted: str) -> list[tuple[str, float]]:
         """The values of the label `by` with their figures, by falling figure, then by name."""
@@ -115,7 +126,7 @@ def _table(heading: str, *columns: str, text_columns: int = 1) -> _Headed:
 def _coverage(index: _Index) -> _Headed:
     table = _table("Coverage: share of the window that the feeds saw whole", "", *WINDOWS)
     for platform in PLATFORMS:
-        values = [index.get("window_coverage_ratio", platform=platform, window=window) for window in WINDOWS]
+        values = [index.coverage(platform, window) for window in WINDOWS]
         if any(value is not None for value in values):
             table.add_row(TITLES[platform], *(_percent(value) for value in values))
     return table
@@ -133,6 +144,8 @@ def _activity(index: _Index, window: str) -> _Headed:
                 who = [index.get(name, platform=platform, feature=feature, window=window) for name in names]
                 table.add_row(title, feature, *(_number(value) for value in (*values, *who)))
                 title = ""
+        if not title:
+            table.add_row("", Text("coverage", style="dim"), *(_percent(index.coverage(platform, each)) for each in WINDOWS), "", "")
         commits = [index.get("commits", platform=platform, window=each) for each in WINDOWS]
         if any(value is not None for value in commits):
             table.add_row(title, "commits known", *(_number(value) for value in commits), "", "")
@@ -140,7 +153,8 @@ def _activity(index: _Index, window: str) -> _Headed:
 
 
 def _intensity(index: _Index, window: str) -> _Headed:
-    table = _table(f"Intensity, {window}: activities of a repository that was active in any feature", "feature", "", *STATS, text_columns=2)
+    title = f"Intensity, {window}: activities of a repository that was active in any feature{index.covered(window)}"
+    table = _table(title, "feature", "", *STATS, text_columns=2)
     for feature in FEATURES:
         name = feature
         for platform in PLATFORMS:
@@ -155,7 +169,7 @@ def _intensity(index: _Index, window: str) -> _Headed:
 
 
 def _dominance(index: _Index, window: str) -> _Headed:
-    title = f"Dominance, {window}: chance that a GitHub repository has more of it than one of the Hub (0.5: equal)"
+    title = f"Dominance, {window}: chance that a GitHub repository has more of it than one of the Hub (0.5: equal){index.covered(window)}"
     table = _table(title, "feature", "dominance", "U", "z", "p")
     for feature in FEATURES:
         names = ("dominance_ratio", "mann_whitney_u", "mann_whitney_z", "mann_whitney_p")
@@ -170,7 +184,8 @@ def _busiest(index: _Index, platform: str, window: str) -> _Headed:
         feature: index.ranked("top_repository_activity", "repository", platform=platform, feature=feature, window=window)[:_BUSIEST]
         for feature in _COMPARED
     }
-    table = _table(f"Busiest repositories on {TITLES[platform]}, {window}", "feature", "", "repository", text_columns=1)
+    title = f"Busiest repositories on {TITLES[platform]}, {window}{index.covered(window, [platform])}"
+    table = _table(title, "feature", "", "repository", text_columns=1)
     table.columns[2].justify = "left"
     for feature, repositories in found.items():
         name = feature
@@ -181,7 +196,8 @@ def _busiest(index: _Index, platform: str, window: str) -> _Headed:
 
 
 def _releases(index: _Index, window: str) -> _Headed:
-    table = _table(f"Releases, {window}: what people did to what was published in the window", "", "", "repository", text_columns=1)
+    title = f"Releases, {window}: what people did to what was published in the window{index.covered(window)}"
+    table = _table(title, "", "", "repository", text_columns=1)
     table.columns[2].justify = "left"
     for platform in PLATFORMS:
         title = TITLES[platform]

@@ -1,7 +1,7 @@
 """The Hub's quota: so many requests in each fixed window, told with every answer, and what follows for whoever does not stop."""
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf
 from typing import Final, NamedTuple
 
 from simulator.servers.clock import Clock
@@ -40,7 +40,7 @@ class Limits:
         self.refused = 0
         self._clock = clock
         self._windows: dict[str, _Window] = {}
-        self._refusing_to = -1
+        self._refusing_to = -inf  # windows before the clock's origin have negative numbers
 
     def refuse_everybody(self, seconds: float) -> None:
         """Others with the same token or address use up every window that begins before so many simulated seconds from now, and this one."""

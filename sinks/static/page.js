@@ -222,15 +222,19 @@ function showStatus() {
     : connection === "connecting" || !state ? ["connecting", "Connecting …"]
     : state.status === "starting" ? ["starting", "Nothing has been measured yet; the first figures come by themselves."]
     : state.status === "stale" ? ["stale", `Stale: nothing was measured since ${moment(state.evaluated_at)}. Old figures are not shown.`]
-    : ["ok", "Live"];
+    : ["ok", state.world === "simulated" ? "Live, of a simulated world" : "Live"];
   document.body.dataset.connection = connection;
   mark(one("#status"), "data-status", status);
   write(one("#status-text"), text);
   write(one("#front"), moment(state?.front));
   const now = serverNow();
   write(one("#age"), measured === null || now === null ? "–" : `${ago(now - measured)} ago`);
+  const simulated = state?.world === "simulated";
+  one("#world").hidden = !simulated;
+  mark(document.body, "data-world", state?.world);
   const warning = { lost: "⚠ ", stale: "⚠ ", starting: "… " }[status] ?? "";
-  if (document.title !== `${warning}nomadwatch`) document.title = `${warning}nomadwatch`;
+  const title = `${warning}${simulated ? "SIMULATED · " : ""}nomadwatch`;
+  if (document.title !== title) document.title = title;
 }
 
 // ---- the stream

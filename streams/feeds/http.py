@@ -21,6 +21,8 @@ LARGEST_BODY: Final = 32 << 20
 LARGE: Final = 256 << 10
 MOST_MOVES: Final = 3
 _LONGEST_HEADER: Final = 4_096
+# The header in which the servers of a simulated world say that it is one.
+WORLD: Final = "X-World"
 _BLOCK: Final = 256 << 10
 _MOVED: Final = (301, 302, 303, 307, 308)
 _LOG: Final = logging.getLogger("nomadwatch.streams")
@@ -66,13 +68,28 @@ class Answer:
         return f"failing: {self.status}{elsewhere}"
 
 
-def open_session(user_agent: str) -> aiohttp.ClientSession:
-    """A session for one platform's feeds; close it in the end. Environment proxies are honoured."""
+@dataclass(slots=True)
+class World:
+    """Whether a station looks at a simulated world: it does once an answer has said so."""
+
+    simulated: bool = False
+
+    async def hear(self, session: aiohttp.ClientSession, context: object, ended: aiohttp.TraceRequestEndParams) -> None:
+        """Take note of an answer."""
+        self.simulated = self.simulated or ended.response.headers.get(WORLD) == "simulated"
+
+
+def open_session(user_agent: str, world: World | None = None) -> aiohttp.ClientSession:
+    """A session for one platform's feeds; close it in the end. Environment proxies are honoured. What answers say of it goes to `world`."""
+    tracing = aiohttp.TraceConfig()
+    if world is not None:
+        tracing.on_request_end.append(world.hear)
     return aiohttp.ClientSession(
         timeout=_TIMEOUT,
         headers={"User-Agent": user_agent, "Accept-Encoding": "gzip, deflate"},
         connector=aiohttp.TCPConnector(limit=16),
         trust_env=True,
+        trace_configs=[tracing],
         # Session cookies would make one answer depend on another.
         cookie_jar=aiohttp.DummyCookieJar(),
     )

@@ -18,6 +18,7 @@ from streams.feeds.clock import Clock
 from streams.feeds.coverage import Coverage
 from streams.feeds.find import Find, Gap
 from streams.feeds.health import Feeds, Row
+from streams.feeds.http import World
 from streams.topics import Topics
 
 BATCH: Final = 500
@@ -39,7 +40,7 @@ class KafkaOutlet:
     """Publishes finds of all feeds; run `run` beside the pollers.
 
     `cursors` are those of an earlier run, for the coverage that it knew; `settling` is after how many seconds of the station's a feed that
-    is well has said what it saw.
+    is well has said what it saw. What comes from a simulated `world` is marked.
     """
 
     def __init__(
@@ -51,7 +52,9 @@ class KafkaOutlet:
         cursors: dict[str, bytes],
         report: Report,
         settling: float = 0.0,
+        world: World | None = None,
     ) -> None:
+        self._world = world or World()
         self._delivery, self._topics = delivery, topics
         self._clock, self._feeds, self._report = clock, feeds, report
         self._waiting: list[tuple[Find, asyncio.Future[None]]] = []
@@ -104,6 +107,7 @@ class KafkaOutlet:
         sent = []
         for find, _ in waiting:
             for activity in find.activities:
+                activity.simulated = activity.simulated or self._world.simulated
                 place = find.platform, partition_of(activity.repo_id, self._topics.partitions)
                 buffers.setdefault(place, []).append(activity)
             for letter in find.letters:

@@ -238,3 +238,14 @@ def test_a_state_between_advance_and_take_cannot_be_written() -> None:
         partition.checkpoint()
     partition.take(batch.activities)
     assert partition.checkpoint()
+
+
+def test_one_simulated_activity_makes_a_partition_simulated_and_a_restart_keeps_that() -> None:
+    partition = Partition(0)
+    feed(partition, Batch(feed="f", activities=[activity(1, NOW)]))
+    assert not partition.progress.simulated
+    feed(partition, Batch(feed="f", activities=[activity(2, NOW, simulated=True), activity(3, NOW)]))
+    feed(partition, Batch(feed="f", activities=[activity(4, NOW)]))
+    assert partition.progress.simulated
+    records = {key: value for key, value in partition.checkpoint() if value is not None}
+    assert Partition.restore(0, records.items()).progress.simulated

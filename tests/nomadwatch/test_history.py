@@ -74,7 +74,8 @@ def test_a_state_that_was_replayed_without_one_gets_its_history_and_its_parquet_
     assert (done.code, done.output) == (0, "")
     assert done.complaint == f"nomadwatch: {next_step(str(tmp_path / 'past'))}\n"
     (path,) = (tmp_path / "past").iterdir()
-    assert path.name == DAY_FILE
+    assert path.name == "2024-05-01.simulated.openmetrics"
+    assert 'world="simulated"' in path.read_text()
     assert len(list(text_string_to_metric_families(path.read_text()))) > 10
 
     stated = msgspec.json.decode((tmp_path / "report.json").read_bytes(), type=Report)

@@ -1,6 +1,7 @@
 """The whole replay as real processes: its report, its ends, and what it leaves behind."""
 
 import asyncio
+import csv
 import json
 import os
 import pty
@@ -20,10 +21,11 @@ from nomadwatch.replay import Request, replay
 from nomadwatch.settings import Settings
 from nomadwatch.show import Quiet
 from nomadwatch.state import State
+from sinks.board import SIMULATED
 from sinks.compare import differences
 from tests.nomadwatch.commands import PROGRAM, command, generate, started
 from tests.nomadwatch.waiting import children_of, gone, roles_of, until
-from tests.streams.made import pushes, write
+from tests.streams.made import event, pushes, write
 
 # Nobody listens there.
 NOWHERE = "http://127.0.0.1:9"
@@ -78,6 +80,47 @@ def test_the_report_of_a_generated_hour_equals_its_truth_as_json_and_as_table(ho
     assert table.code == 0
     assert f"{hour.truth['input']['activities']:,} activities from 2 files" in table.output
     assert command("report", "--format", "csv", "--data-dir", tmp_path / "state").output.startswith("name,")
+
+
+def test_a_replay_of_real_and_simulated_input_is_simulated_in_every_form(hour: Hour, tmp_path: Path) -> None:
+    real = event() | {"created_at": "2024-05-01T12:30:00Z", "id": "998"}
+    (tmp_path / "2024-05-01-12.json").write_text(json.dumps(real) + "\n")
+    worlds = {}
+    for name, paths in {"real": [tmp_path / "2024-05-01-12.json"], "mixed": [tmp_path / "2024-05-01-12.json", hour.folder]}.items():
+        state = tmp_path / name
+        done = command("replay", *paths, "--data-dir", state, "--report", tmp_path / f"{name}.csv")
+        assert (done.code, done.complaint) == (0, "")
+        rows = list(csv.DictReader((tmp_path / f"{name}.csv").open()))
+        again = json.loads(command("report", "--format", "json", "--data-dir", state).output)
+        table = command("report", "--data-dir", state).output
+        worlds[name] = {row["world"] for row in rows}, again["world"], SIMULATED in table
+    assert worlds == {"real": ({"real"}, "real", False), "mixed": ({"simulated"}, "simulated", True)}
+
+
+def test_the_activities_of_a_simulated_world_are_simulated_wherever_they_are_read_again(hour: Hour, tmp_path: Path) -> None:
+    assert command("replay", hour.folder, "--data-dir", tmp_path / "state", "--report", tmp_path / "first.json").code == 0
+    copy = tmp_path / "elsewhere" / "copy.activities.ndjson"
+    copy.parent.mkdir()
+    assert command("activities", "--data-dir", tmp_path / "state", "-o", copy).code == 0
+    again = command("replay", copy, "--report", "-")
+    assert json.loads(again.output)["world"] == "simulated"
+
+
+def test_the_watchlist_beside_the_files_is_taken_up_unless_another_is_chosen(tmp_path: Path) -> None:
+    (tmp_path / "2024-05-01-12.json").write_text(json.dumps(event() | {"created_at": "2024-05-01T12:30:00Z"}) + "\n")
+    own = tmp_path / "watchlist.yaml"
+    own.write_text("- project: own\n  github: [allenai]\n")
+    other = tmp_path / "other.yaml"
+    other.write_text("- project: other\n  github: [allenai]\n")
+
+    def projects(*arguments: object) -> set[str]:
+        report = json.loads(command("replay", *arguments, "--report", "-").output)
+        return {row["labels"]["project"] for row in report["measurements"] if "project" in row["labels"]}
+
+    assert projects(tmp_path) == projects(tmp_path / "2024-05-01-12.json") == projects(f"{tmp_path}/*.json") == {"own"}
+    assert projects(tmp_path, "--watchlist", other) == {"other"}
+    own.unlink()
+    assert projects(tmp_path) == {"olmo"}, "the default one"
 
 
 def test_without_a_target_the_report_is_a_table(hour: Hour) -> None:

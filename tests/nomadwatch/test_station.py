@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 
 from nomadwatch import roles
 from nomadwatch.process import Say
+from sinks.board import SIMULATED
+from streams.watchlist import Watchlist
 from tests.live.world import World
 from tests.nomadwatch.commands import command
 from tests.nomadwatch.stations import PATIENCE, Station, gone, spoken
@@ -28,6 +31,12 @@ def test_the_demonstration_shows_both_platforms_and_ends_cleanly(number: int, tm
             station.await_metric(rf'^nomadwatch_window_coverage_ratio{{.*platform="{platform}".*}} 0\.')
         station.await_metric(r'^nomadwatch_feed_polls_total{feed="github:/events",outcome="new"} [1-9]')
         assert json.loads(station.ask("/healthz"))["status"] == "ok"
+        station.await_metric(r'^nomadwatch_build_info{.*world="simulated".*} 1')
+        assert not invented_in_vain(station.ask("/metrics"))
+        report = json.loads(command("report", "--format", "json", "--data-dir", tmp_path).output)
+        assert report["world"] == "simulated"
+        assert report["as_of"].startswith("2024-05-0"), "nothing that is shown lies in the future"
+        assert command("feeds", "--data-dir", tmp_path).output.startswith(SIMULATED)
         roles = station.roles()
         assert roles.keys() == {"broker", "polling", "aggregate", "measure", "sinks", "simulator"}
         assert station.end(number) == 0, station.err
@@ -38,6 +47,15 @@ def test_the_demonstration_shows_both_platforms_and_ends_cleanly(number: int, tm
     again = command("demo", "--port", "0", "--data-dir", tmp_path)
     assert (again.code, again.output) == (2, "")
     assert f"{tmp_path} holds the state of a run, and demo begins a new world: remove it or name another" in again.complaint
+
+
+def invented_in_vain(metrics: str) -> set[str]:
+    """The owners and projects of the default watchlist that are among the labels: figures about them would be made up."""
+    real = Watchlist.load().projects
+    owners = {place.partition("/")[0].casefold() for each in real for place in (*each.github, *each.huggingface)}
+    shown = {name.partition("/")[0].casefold() for name in re.findall(r'(?:repository|release)="([^"]+)"', metrics)}
+    assert {"example-lab", "sampleai"} & shown
+    return owners & shown | {each.project for each in real} & set(re.findall(r'project="([^"]+)"', metrics))
 
 
 def test_whoever_dies_is_started_again_and_a_killed_station_leaves_nobody(tmp_path: Path) -> None:

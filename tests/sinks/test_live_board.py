@@ -29,6 +29,19 @@ class Clock:
         return self.now
 
 
+def test_the_world_is_simulated_as_soon_as_anybody_says_so() -> None:
+    def world(*records: tuple[bytes, bytes], simulated: bool = False) -> str:
+        board = Board(live=True, simulated=simulated, now=Clock())
+        board.take(records)
+        return board.world
+
+    assert world(record(COMMITS), evaluation_record(), health_record(NOON)) == "real"
+    assert world(record(COMMITS), evaluation_record(simulated=True), health_record(NOON)) == "simulated"
+    assert world(health_record(NOON, simulated=True)) == "simulated"
+    assert world(evaluation_record(), health_record(NOON - 2 * STALE_AFTER, simulated=True)) == "simulated", "it never becomes real"
+    assert world(simulated=True) == "simulated"
+
+
 def test_health_is_shown_at_once_and_replaced_as_a_whole() -> None:
     board = Board(live=True, now=Clock())
     board.put(*health_record(NOON, rows=[LAG, measurement("feed_polls_total", 1.0, feed="x", outcome="new")]))

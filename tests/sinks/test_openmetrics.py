@@ -9,6 +9,7 @@ from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from agents.measurements import Measurement
+from sinks.about import BUILD
 from sinks.board import Board
 from sinks.openmetrics import Point, Written, write
 from sinks.prometheus import BoardCollector, registry_of
@@ -109,3 +110,12 @@ def test_what_fails_on_the_way_changes_nothing(tmp_path: Path) -> None:
 def test_a_history_of_nothing_is_no_file(tmp_path: Path) -> None:
     assert write(tmp_path / "new", []) == Written()
     assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_simulated_history_says_so_in_the_names_of_its_files_and_at_every_point(tmp_path: Path) -> None:
+    write(tmp_path, points(1, 2))
+    write(tmp_path, points(1, 3), simulated=True)
+    (path,) = tmp_path.iterdir()
+    assert path.name == "2015-01-01.simulated.openmetrics", "and no other is left beside it"
+    worlds = {(dict(labels)["world"], time): value for (name, labels, time), value in samples(path).items() if name == BUILD}
+    assert worlds == {("simulated", (MIDNIGHT + hour * HOUR) / SECOND): 1.0 for hour in (1, 2, 3)}

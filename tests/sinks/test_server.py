@@ -2,7 +2,10 @@
 
 import asyncio
 import gzip
+import platform
+import re
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 from aiokafka.errors import KafkaError
 
 from agents.measurements import encode, series
+from nomadwatch import __version__
 from sinks.board import STALE_AFTER
 from sinks.server import PortTaken, serve
 from sinks.topic import Record, TopicReader
@@ -30,6 +34,11 @@ COMMITS = measurement("commits", 5.0, scope="all", platform="github", window="1h
 def process(tmp_path: Path) -> Iterator[Process]:
     with broker(tmp_path) as running:
         yield running
+
+
+def measured(metrics: str) -> list[str]:
+    """The lines of a scrape that are not about the program itself."""
+    return [line for line in metrics.splitlines() if not line.startswith(("#", "nomadwatch_build_info{", "process_"))]
 
 
 class Page:
@@ -90,7 +99,7 @@ def test_it_is_unhealthy_until_an_evaluation_has_come_and_then_shows_it(process:
         async with sink(process.bootstrap, Clock()) as page:
             status, said = await page.healthz()
             assert (status, said["status"], said["evaluated_at"]) == (503, "starting", None)
-            assert await page.metrics() == ""
+            assert measured(await page.metrics()) == []
             await publish(process.bootstrap, TOPICS, [polled(NOON)])
             await page.shows("nomadwatch_feed_polls_total{")
             assert (await page.healthz())[0] == 503
@@ -109,6 +118,27 @@ def test_it_is_unhealthy_until_an_evaluation_has_come_and_then_shows_it(process:
                     "strangers": [],
                 },
             )
+
+    asyncio.run(main())
+
+
+def test_metrics_name_the_build_the_world_and_the_process_from_the_first_scrape_on(process: Process) -> None:
+    def build(text: str) -> dict[str, str]:
+        (line,) = [line for line in text.splitlines() if line.startswith("nomadwatch_build_info{")]
+        assert line.endswith("} 1.0")
+        return dict(re.findall(r'(\w+)="([^"]*)"', line))
+
+    async def main() -> None:
+        async with sink(process.bootstrap, Clock()) as page:
+            first = await page.metrics()
+            assert build(first) == {"version": __version__, "python": platform.python_version(), "world": "real"}
+            values = dict(line.split() for line in first.splitlines() if line.startswith("process_"))
+            assert float(values["process_resident_memory_bytes"]) > 1e7
+            assert abs(float(values["process_start_time_seconds"]) - time.time()) < 86_400
+            assert values.keys() >= {"process_cpu_seconds_total", "process_open_fds", "process_max_fds", "process_virtual_memory_bytes"}
+            await publish(process.bootstrap, TOPICS, [record(COMMITS), evaluation_record(simulated=True)])
+            await page.shows('world="simulated"')
+            assert build(await page.metrics())["world"] == "simulated"
 
     asyncio.run(main())
 
@@ -151,7 +181,7 @@ def test_while_the_broker_is_away_it_serves_what_it_has_until_that_is_too_old_an
             clock.now += STALE_AFTER + 1
             assert "nomadwatch_commits{" not in await page.metrics()
             status, said = await page.healthz()
-            assert (status, said["status"], said["series"]) == (200, "stale", 0)
+            assert (status, said["status"], said["series"]) == (503, "stale", 0)
             process.start()
             other = record(measurement("commits", 9.0, scope="watched"))
             await publish(process.bootstrap, TOPICS, [other, evaluation_record(evaluated_at=clock.now)])
@@ -269,7 +299,7 @@ def test_slow_heads_beyond_the_file_descriptors_keep_nobody_out_and_a_head_of_th
                 await connection.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\nA: ")
             status, said = await page.healthz()
             assert (status, said["status"]) == (503, "starting")
-            assert await page.metrics() == ""
+            assert measured(await page.metrics()) == []
             one = await Raw.open(port)
             for _ in range(3):
                 await one.send("HEAD /live/events HTTP/1.1\r\nHost: localhost\r\n\r\n")

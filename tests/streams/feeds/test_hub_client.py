@@ -11,7 +11,7 @@ from aiohttp import web
 
 from streams.feeds.clock import Clock
 from streams.feeds.health import Health
-from streams.feeds.http import Unreachable, open_session
+from streams.feeds.http import Unreachable, World, fetch, open_session
 from streams.feeds.hub import REPOSITORIES
 from streams.feeds.hub_client import HubClient
 from streams.feeds.hub_limits import HubLimits
@@ -165,3 +165,17 @@ def test_a_number_of_any_length_is_read() -> None:
     limits.note({"RateLimit": f'"api";r={digits};t={digits}', "RateLimit-Policy": f'"fixed window";"api";q={digits};w={digits}'})
     assert limits.remaining > 0
     assert msgspec.msgpack.decode(limits.cursor) == [0.0]
+
+
+@pytest.mark.parametrize(("said", "simulated"), [({"X-World": "simulated"}, True), ({"X-World": "real"}, False), ({}, False)])
+def test_an_answer_that_says_so_makes_the_world_simulated(said: dict[str, str], simulated: bool) -> None:
+    async def run() -> World:
+        hub, world = SmallHub(), World()
+        hub.answer = lambda request: web.json_response([], headers=said)
+        async with hub.serve(), open_session("tests", world) as session:
+            await fetch(session, f"{hub.endpoint}/api/models")
+            hub.answer = lambda request: web.json_response([])
+            await fetch(session, f"{hub.endpoint}/api/models")
+        return world
+
+    assert asyncio.run(run()).simulated is simulated

@@ -16,6 +16,7 @@ from streams.feeds.clock import Clock
 from streams.feeds.coverage import COVERAGE_CURSOR
 from streams.feeds.find import Find, Gap
 from streams.feeds.health import Feeds, Row
+from streams.feeds.http import World
 from streams.feeds.outlet import KafkaOutlet
 from streams.letters import misread
 from streams.topics import Topics
@@ -54,6 +55,21 @@ async def outlet(broker: Embedded, feeds: Feeds, kind: type[Delivery] = Delivery
             (ended,) = await asyncio.gather(running, return_exceptions=True)
             if not isinstance(ended, asyncio.CancelledError):
                 raise ended
+
+
+def test_what_comes_from_a_simulated_world_is_marked_from_then_on(broker: Embedded) -> None:
+    async def scenario() -> None:
+        world = World()
+        async with Delivery.open(broker.bootstrap, TOPICS, "test") as delivery:
+            made = KafkaOutlet(delivery, TOPICS, CLOCK, Feeds(), {}, report, world=world)
+            running = asyncio.create_task(made.run())
+            for number, simulated in enumerate((False, True)):
+                world.simulated = simulated
+                await made.put(Find(feed=ORG, platform="github", cursor=b"{}", activities=[activity(number, NOW)]))
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+    asyncio.run(scenario())
+    assert sorted(each.simulated for _, batch in batches(broker) for each in batch.activities) == [False, True]
 
 
 def batches(broker: Embedded) -> list[tuple[int, Batch]]:
