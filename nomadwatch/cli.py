@@ -119,7 +119,10 @@ def replay(
         report = run_replay(request, settings, show)
     write_report(report, target, form)
     if history is not None:
-        tell(next_step(history))
+        said, *commands = next_step(history).splitlines()
+        tell(said)
+        for line in commands:
+            click.echo(line, err=True)
 
 
 _port = _option("--port", metavar="N", help="The port of the page and /metrics; 0 takes a free one.  [default: 9108; NOMADWATCH_PORT]")
