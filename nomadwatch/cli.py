@@ -84,20 +84,31 @@ def nomadwatch() -> None:
 @_option("--history", metavar="DIR", help="Write the figures at the end of each hour too, for Prometheus: OpenMetrics, a file a day.")
 @_option("--as-of", metavar="TIME", help="Measure as if it were this time (2015-01-01T15:00:00Z): what is later does not count.")
 @_option("--include-bots", is_flag=True, help="Treat bots as people.")
+@_option("--strict", is_flag=True, help="Exit code 1 if any of the input cannot be read (unknown types of events are not counted).")
 @_option("--watchlist", metavar="FILE", help="The watched projects.  [default: the list that comes along; NOMADWATCH_WATCHLIST]")
 @_broker
 @_data_dir
 @_partitions
 @_verbose
 def replay(
-    paths: tuple[str, ...], target: str | None, history: str | None, as_of: str | None, include_bots: bool, verbose: bool, **flags: Any
+    paths: tuple[str, ...],
+    target: str | None,
+    history: str | None,
+    as_of: str | None,
+    include_bots: bool,
+    strict: bool,
+    verbose: bool,
+    **flags: Any,
 ) -> None:
     """Measure archives: files, folders or globs of GH Archive hours and of activities.
 
     The files (*.json and *.activities.ndjson, also .gz and .zst) go through the whole pipeline on this machine, in the order of their
     hours. State is thrown away at the end unless --data-dir names a folder: there a replay that was interrupted or killed goes on when the
     same command is repeated.
+
+    How a file is packed is seen from its first bytes. What cannot be read of the input is told by reason; exit code 1 if that is all of it.
     """
+    from nomadwatch import unread
     from nomadwatch.history import check_folder, next_step
     from nomadwatch.replay import Request, check_paths
     from nomadwatch.replay import replay as run_replay
@@ -116,13 +127,15 @@ def replay(
     check_folder(history)
     quiet_libraries(verbose)
     with choose() as show:
-        report = run_replay(request, settings, show)
-    write_report(report, target, form)
-    if history is not None:
+        report, outcome = run_replay(request, settings, show)
+    if target is not None or not unread.is_empty(outcome):
+        write_report(report, target, form)
+    if history is not None and not unread.is_empty(outcome):
         said, *commands = next_step(history).splitlines()
         tell(said)
         for line in commands:
             click.echo(line, err=True)
+    unread.check(report, outcome, strict=strict)
 
 
 _port = _option("--port", metavar="N", help="The port of the page and /metrics; 0 takes a free one.  [default: 9108; NOMADWATCH_PORT]")

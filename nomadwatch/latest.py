@@ -36,8 +36,8 @@ async def _latest(settings: Settings) -> Report:
     letters = Counter(counts.dead_letters if counts else {})
     for row in (row for report in board.reports for row in report.rows if row.name == _LETTERS):
         letters[row.labels["reason"]] += int(row.value)
-    files = counts.files if counts else None
-    return build(board.evaluation, _figures(board), world=board.world, files=files, dead_letters=letters)
+    files, doubtful = (counts.files, counts.doubtful) if counts else (None, [])
+    return build(board.evaluation, _figures(board), world=board.world, files=files, dead_letters=letters, doubtful=doubtful)
 
 
 def _figures(board: Board) -> list[Measurement]:

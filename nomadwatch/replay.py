@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from glob import has_magic
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -44,6 +44,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     verbose: bool = False
 
 
+class Replayed(NamedTuple):
+    """What is measured, and what the reader met."""
+
+    report: Report
+    outcome: Outcome
+
+
 def check_paths(paths: Iterable[str]) -> None:
     """Raises Misuse for a name, not a pattern, under which there is nothing."""
     for path in paths:
@@ -61,7 +68,7 @@ def watchlist_for(paths: Iterable[str], chosen: str) -> str:
     return chosen or str(found or "")
 
 
-def replay(request: Request, settings: Settings, show: Show) -> Report:
+def replay(request: Request, settings: Settings, show: Show) -> Replayed:
     """Run the pipeline to the end of the files. Raises Failure; leaves no process behind."""
     settings = msgspec.structs.replace(settings, watchlist=watchlist_for(request.paths, settings.watchlist))
     if settings.broker:
@@ -103,12 +110,12 @@ class _Replay:
         self.topics_exist = Latch()
         self.supervisor = Supervisor(self._hear, show.notice, request.verbose)
 
-    async def run(self) -> Report:
+    async def run(self) -> Replayed:
         stopped = asyncio.Event()
         with heeded(stopped):
             return await self._run(stopped)
 
-    async def _run(self, stopped: asyncio.Event) -> Report:
+    async def _run(self, stopped: asyncio.Event) -> Replayed:
         work = asyncio.ensure_future(self._work())
         troubles = [asyncio.ensure_future(each) for each in (self.supervisor.failed(), self._watch_room())]
         interruption = asyncio.ensure_future(stopped.wait())
@@ -136,7 +143,7 @@ class _Replay:
             return Interrupted("interrupted, and nothing is kept; with --data-dir DIR the same command could have gone on")
         return Interrupted(f"interrupted; the same command goes on from what {self.state.path} holds")
 
-    async def _work(self) -> Report:
+    async def _work(self) -> Replayed:
         kept = self.kept
         if not kept.broker:
             self.bootstrap = f"127.0.0.1:{self.state.broker_port()}"
@@ -168,14 +175,16 @@ class _Replay:
         assert outcome is not None
         if self.request.history is not None:
             await self._write_history(self.request.history, config, outcome, board)
-        return build(
+        report = build(
             board.evaluation,
             board.measurements,
             world=board.world,
             files=outcome.files,
             dead_letters=outcome.dead_letters,
             after_as_of=outcome.after_as_of if self.request.as_of is not None else None,
+            doubtful=outcome.doubtful,
         )
+        return Replayed(report, outcome)
 
     async def _write_history(self, folder: str, config: Config, outcome: Outcome, board: Board) -> None:
         assert board.evaluation is not None

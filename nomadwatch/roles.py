@@ -12,6 +12,7 @@ from agents.config import Config
 from nomadwatch.private import keep_private
 from nomadwatch.process import Say
 from nomadwatch.state import log_of
+from streams.doubts import Doubt
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -41,9 +42,15 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What the reader did; `ends`: the end offset of each partition of `activity`; `hours`: whether a file has an hour in its name."""
+    """What the reader did; `ends`: the end offset of each partition of `activity`; `hours`: whether a file has an hour in its name.
+
+    `nothing` says what the files are in which nothing could be read; empty where something could.
+    """
 
     files: int
+    activities: int
+    doubtful: list[Doubt]
+    nothing: str
     dead_letters: dict[str, int]
     after_as_of: int
     ends: dict[int, int]
@@ -95,6 +102,7 @@ def run_streams(say: Say, reading: Reading, topics_exist: "Connection") -> None:
 async def _publish(say: Say, reading: Reading, plan: "Plan", topics: "Topics", options: "Options", topics_exist: "Connection") -> bool:
     """Whether it came to its end."""
     from nomadwatch.latch import opened
+    from nomadwatch.unread import nothing_in
     from streams.publish import Progress, publish
 
     stop = asyncio.Event()
@@ -123,6 +131,9 @@ async def _publish(say: Say, reading: Reading, plan: "Plan", topics: "Topics", o
         ends = dict(enumerate(summary.offsets))
         outcome = Outcome(
             files=counts.files,
+            activities=counts.activities,
+            doubtful=counts.doubtful,
+            nothing="" if counts.activities else nothing_in(plan),
             dead_letters=counts.dead_letters,
             after_as_of=counts.after_as_of,
             ends=ends,

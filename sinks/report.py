@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -12,15 +12,37 @@ from agents.measurements import Evaluation, Measurement
 from sinks.board import World
 from sinks.cells import row_of
 from sinks.covered import Coverages
+from streams.doubts import Doubt
 
+_MOST_NAMED: Final = 3
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class HourDoubtful(msgspec.Struct, kw_only=True):
+    """An hour of an archive, by its beginning, with `events`, far fewer than the hours around it have (`usual`: their median)."""
+
+    hour: str
+    events: int
+    usual: int
+
+
+def in_words(doubtful: Sequence[HourDoubtful]) -> str:
+    """The first doubtful hours, for a line.
+
+    >>> in_words([HourDoubtful(hour="2020-10-30T17:00:00Z", events=605, usual=6000)])
+    'far fewer events than in the hours around: 2020-10-30T17:00:00Z (605 instead of 6,000)'
+    """
+    named = [f"{each.hour} ({each.events:,} instead of {each.usual:,})" for each in doubtful[:_MOST_NAMED]]
+    more = [f"and {len(doubtful) - _MOST_NAMED:,} more"] if len(doubtful) > _MOST_NAMED else []
+    return "far fewer events than in the hours around: " + ", ".join([*named, *more])
 
 
 class Input(msgspec.Struct, omit_defaults=True, kw_only=True):
     """What went in. `files` and `after_as_of` (activities later than the asked end) are known of a replay only.
 
     `activities` are those that count, `late` the ones too old to be checked for duplicates and therefore left out, `missing` the records
-    that a broker had deleted before they were aggregated.
+    that a broker had deleted before they were aggregated. `hour_doubtful` are hours that may hold less than happened, although their files
+    were read to their end.
     """
 
     files: int | None = None
@@ -30,6 +52,7 @@ class Input(msgspec.Struct, omit_defaults=True, kw_only=True):
     dead_letters: dict[str, int]
     after_as_of: int | None = None
     missing: int = 0
+    hour_doubtful: list[HourDoubtful] = []
 
     def __post_init__(self) -> None:
         self.dead_letters = dict(sorted(self.dead_letters.items()))
@@ -69,8 +92,10 @@ def build(
     files: int | None = None,
     dead_letters: Mapping[str, int] | None = None,
     after_as_of: int | None = None,
+    doubtful: Iterable[Doubt] = (),
 ) -> Report:
-    """The report of an evaluation; files, dead letters and what was after the asked end are the reader's, to be added to the worker's.
+    """The report of an evaluation; files, doubtful hours, dead letters and what was after the asked end are the reader's; its dead letters
+    are added to the worker's.
 
     `world` is the board's, which knows more than its evaluation.
     """
@@ -89,6 +114,7 @@ def build(
             dead_letters=letters,
             after_as_of=after_as_of,
             missing=evaluation.missing if evaluation else 0,
+            hour_doubtful=[HourDoubtful(hour=str(rfc3339(each.hour)), events=each.events, usual=each.usual) for each in doubtful],
         ),
         measurements=sorted(measurements, key=lambda each: (each.name, sorted(each.labels.items()))),
     )

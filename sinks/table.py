@@ -11,7 +11,7 @@ from rich.text import Text
 from agents.measurements import Measurement
 from sinks.board import SIMULATED
 from sinks.covered import Coverages
-from sinks.report import Report
+from sinks.report import Report, in_words
 from streams.activity import FEATURES, PLATFORMS
 from streams.plain import one_line
 
@@ -103,7 +103,8 @@ def _account(report: Report) -> str:
         parts.append(f"{went_in.after_as_of:,} after the asked end")
     if went_in.dead_letters:
         parts.append("dead letters: " + ", ".join(f"{reason} {count:,}" for reason, count in went_in.dead_letters.items()))
-    return "\n" + " · ".join(parts)
+    doubts = f"\n{in_words(went_in.hour_doubtful)}" if went_in.hour_doubtful else ""
+    return "\n" + " · ".join(parts) + doubts
 
 
 def _tables(index: _Index, window: str) -> Iterator[_Headed]:

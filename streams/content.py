@@ -16,6 +16,8 @@ LONG: Final = 64 << 10
 _BLOCK: Final = 32 << 10
 _MOST_LAYERS: Final = 3
 _OPEN, _CLOSE = b"{}"
+# Behind these a value over many lines has its line breaks.
+_BREAKS: Final = (b"{", b"[", b",")
 
 
 class TooLong(bytes):
@@ -45,6 +47,7 @@ class Content:
         self._skipping = False  # inside a line that is too long, of which the beginning was given away
         self._again = LONG  # from which length on the rest is looked into again
         self._lists = 0  # how many lists are open
+        self._final = False  # nothing follows
 
     def __iter__(self) -> Iterator[list[Line]]:
         for chunk in self._decoded():
@@ -72,27 +75,36 @@ class Content:
                     return self._keep(chunk, lines)
         self._goes_on = False
         view, find, text = memoryview(chunk), chunk.find, b""
-        while (end := find(b"\n", start)) >= 0:
+        end = find(b"\n", start)
+        while end >= 0:
             if chunk[start] == _OPEN and chunk[end - 1] == _CLOSE:
                 lines.append(view[start:end])
                 start = end + 1
-                continue
-            text = text or clean(chunk)
-            found = self._odd(chunk, text, start, end, lines)
-            if found is None:
-                self._goes_on = True
-                return self._keep(chunk[start:], lines)
-            start = found
-        if len(chunk) - start >= self._again:
+            else:
+                text = text or clean(chunk)
+                found = self._odd(chunk, text, start, end, lines)
+                if found is None:
+                    self._goes_on = True
+                    break
+                start = found
+            if start > end:
+                end = find(b"\n", start)
+        looked = self._goes_on
+        if end < 0 and len(chunk) - start >= self._again:
             start = self._unbroken(chunk, text or clean(chunk), start, lines)
-        return self._keep(chunk[start:], lines)
+            looked = True
+        rest = chunk[start:]
+        if looked:
+            self._again = max(LONG, 2 * len(rest))
+        elif lines:
+            self._again = LONG
+        return self._keep(rest, lines)
 
     def _keep(self, rest: bytes, lines: list[Line]) -> list[Line]:
         if len(rest) > LONGEST_LINE:
             lines.append(TooLong(rest[:KEPT]))
             rest, self._goes_on, self._skipping = b"", False, True
         self._rest = rest
-        self._again = max(LONG, 2 * len(rest))
         return lines
 
     def _odd(self, chunk: bytes, text: bytes, start: int, end: int, lines: list[Line]) -> int | None:
@@ -115,7 +127,7 @@ class Content:
             lines.append(chunk[start:end])
             return end + 1
         at = start + len(before)
-        value = step(text, at)
+        value = step(text, at, end, final=self._final)
         if value.end is None:
             if value.sound:
                 return None
@@ -138,7 +150,7 @@ class Content:
             self._lists = max(0, self._lists + lists)
             if start == len(text):
                 return start
-            value = step(text, start)
+            value = step(text, start, -1, final=self._final)
             if value.end is None or (value.end == len(text) and text[start] != _OPEN):
                 return start
             lines.append((text if value.sound else chunk)[start : value.end])
@@ -153,8 +165,8 @@ class Content:
 
     def _end(self) -> Iterator[list[Line]]:
         """What stands behind the last line break, and whether the text ends as one does that is whole."""
-        last, self._rest = self._rest, b""
-        if self._goes_on and last.endswith(b"\n") and last.count(b"\n") == 1:
+        last, self._rest, self._final = self._rest, b"", True
+        if self._goes_on and last.find(b"\n") == len(last) - 1 and not last.rstrip().endswith(_BREAKS):
             # A line that was ended is a bad one, as there may be anywhere; the text was not cut in it.
             yield [last[:-1]]
             last = b""

@@ -6,7 +6,6 @@ its square root, which is as far as chance alone takes an hour. Without a neighb
 
 from collections.abc import Iterator
 from math import sqrt
-from statistics import median
 from typing import Final
 
 import msgspec
@@ -42,10 +41,10 @@ def doubt(hours: list[HourRead], one: HourRead) -> Doubt | None:
     >>> [doubt(hours, one) for one in hours]
     [None, Doubt(hour=3600000000, events=90, usual=950), None, None]
     """
-    neighbours = [other.events for other in hours if other is not one and abs(other.hour - one.hour) <= REACH]
+    neighbours = sorted(other.events for other in hours if other is not one and abs(other.hour - one.hour) <= REACH)
     if not neighbours:
         return None
-    usual = median(neighbours)
+    usual = (neighbours[len(neighbours) // 2] + neighbours[(len(neighbours) - 1) // 2]) / 2  # the median
     if one.events < usual * _SHARE and one.events < usual - _DEVIATIONS * sqrt(usual):
         return Doubt(one.hour, one.events, round(usual))
     return None

@@ -9,7 +9,7 @@ import zstandard
 from isal import isal_zlib
 
 from streams.payloads import UNDECODABLE
-from streams.values import values
+from streams.values import is_whole, values
 
 HEAD: Final = 4096
 # What unpacking raises. isal's stub file takes its error for an instance.
@@ -121,4 +121,4 @@ def _json(bare: bytes) -> str:
             if isinstance(found, dict):
                 keys = ", ".join(sorted(key for key in found if key.isidentifier() and len(key) <= _LONGEST_KEY)[:_MOST_KEYS])
                 return _NO_EVENT + (f" (its first object has: {keys})" if keys else "")
-    return _NO_EVENT
+    return _NO_EVENT if is_whole(bare.rstrip(_BEFORE)) else "JSON that is cut off or broken in its first value"

@@ -27,6 +27,8 @@ from streams.survey import Survey
 from streams.values import BETWEEN, clean, values
 from streams.watchlist import Watchlist
 
+# How files are cut into lines and these are read; another one makes another reading of the same files.
+_MANNER: Final = 2
 SECTION: Final = 20_000
 BATCH: Final = 500
 LARGEST: Final = 4 << 20
@@ -88,7 +90,7 @@ class Options:
     def reading(self, plan: Plan, partitions: int, actor_key: bytes) -> str:
         """Digest of plan and options; a cursor fits only the reading that wrote it."""
         key = hashlib.blake2b(b"nomadwatch", digest_size=8, key=actor_key).hexdigest()
-        parts = (plan.digest, partitions, key, self.watchlist.digest, self.include_bots, self.as_of, SECTION, BATCH, LARGEST)
+        parts = (_MANNER, plan.digest, partitions, key, self.watchlist.digest, self.include_bots, self.as_of, SECTION, BATCH, LARGEST)
         return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 

@@ -5,6 +5,7 @@ many lines, and what was interrupted leaves runs of zero bytes. Offsets in a cle
 """
 
 import re
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import msgspec
@@ -54,11 +55,16 @@ def clean(text: Line) -> bytes:
     return cleaned
 
 
-def step(text: bytes, at: int) -> Step:
+def step(text: bytes, at: int, line: int, *, final: bool = False) -> Step:
     """How far the value goes that begins at `at` of a cleaned text; of something broken, where the next one may begin.
 
-    >>> step(b'{"a":1} {"b":2}', 0), step(b'{"a":1', 0), step(b'{"a":\\n{"b":2}}', 0), step(b'{"a",\\n{"b":2}', 0)
-    (Step(end=7, sound=True), Step(end=None, sound=True), Step(end=14, sound=True), Step(end=5, sound=False))
+    `line` is where the line of `at` ends (-1: with the text). If the text is `final`, a value whose end is missing is broken where a line
+    behind it holds a whole event.
+
+    >>> step(b'{"a":1} {"b":2}', 0, -1), step(b'{"a":1', 0, -1)
+    (Step(end=7, sound=True), Step(end=None, sound=True))
+    >>> step(b'{"a":\\n{"b":2}}', 0, 5), step(b'{"a",\\n{"b":2}', 0, 5)
+    (Step(end=14, sound=True), Step(end=5, sound=False))
     """
     try:
         _decode(memoryview(text)[at:])
@@ -69,19 +75,30 @@ def step(text: bytes, at: int) -> Step:
         place = _PLACE.search(words)
         # What ends with a minus sign, or in the middle of a character, is not said to be cut.
         if place is None or at + int(place[1]) >= len(text):
-            return Step(None)
-        return Step(_behind(text, at, at + int(place[1])), sound=False)
+            end = text.find(b"\n{", at) if final else -1
+            return Step(end, sound=False) if end >= 0 and _is_event(text, end + 1) else Step(None)
+        return Step(_behind(text, at, at + int(place[1]), line), sound=False)
     except RecursionError:
-        return Step(_behind(text, at, at), sound=False)
+        return Step(_behind(text, at, at, line), sound=False)
     return Step(len(text.rstrip(b" \n")))
 
 
-def _behind(text: bytes, at: int, broken: int) -> int | None:
+def _is_event(text: bytes, at: int) -> bool:
+    """Whether a whole event or activity begins at a place."""
+    end = step(text, at, text.find(b"\n", at)).end
+    try:
+        value = msgspec.json.decode(text[at:end])
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return isinstance(value, dict) and not value.keys().isdisjoint(("type", "kind"))
+
+
+def _behind(text: bytes, at: int, broken: int, line: int) -> int | None:
     """Where to go on behind something that begins at `at` and is broken at another place: at an event or a line break; None: in neither."""
-    # An event in a line of its own: what is before it was torn.
-    if (begin := text.find(b"\n{", at, broken + 1)) >= 0 or (begin := text.rfind(b"\n", at, broken)) >= 0:
-        return begin
-    line = text.find(b"\n", broken)
+    if 0 <= line < broken:
+        # What is before an event in a line of its own was torn.
+        begin = text.find(b"\n{", line, broken + 1)
+        return begin if begin >= 0 else text.rfind(b"\n", line, broken)
     end = line if line >= 0 else len(text)
     found = (_NEXT if text[at : at + 1] == b"{" else _OBJECT).search(text, at + 1, end)
     return found.start() if found else line if line >= 0 else None
@@ -106,15 +123,7 @@ def values(line: Line) -> list[bytes]:
     ([b'{"a":1}', b'{"b":2}', b'{"c":3}'], [b'{"a":1}', b'garbage', b'{"b":2}'])
     """
     raw, text = bytes(line), clean(line)
-    found: list[bytes] = []
-    at, _ = gap(text, 0)
-    while at < len(text):
-        end, sound = step(text, at)
-        if end is None:
-            end, sound = len(text), False
-        found.append((text if sound else raw)[at:end])
-        at, _ = gap(text, end)
-    return found
+    return [(text if sound else raw)[at:end] for at, end, sound in _steps(text)]
 
 
 def torn(text: bytes) -> int:
@@ -124,13 +133,24 @@ def torn(text: bytes) -> int:
     (8, 9, 7, 6)
     """
     cleaned = clean(text)
-    at, _ = gap(cleaned, 0)
-    while at < len(text):
-        end, sound = step(cleaned, at)
-        if end is None:
-            return at if sound and cleaned[at : at + 1] == b"{" else len(text)
-        at, _ = gap(cleaned, end)
+    for at, end, _ in _steps(cleaned):
+        if end == len(text) and cleaned[at : at + 1] == b"{" and step(cleaned, at, -1, final=True) == Step(None):
+            return at
     return len(text)
+
+
+def _steps(text: bytes) -> Iterator[tuple[int, int, bool]]:
+    """(begin, end, whether it is sound) of every value of a final, cleaned text, and of what is broken between them."""
+    line = text.find(b"\n")
+    at, _ = gap(text, 0)
+    while at < len(text):
+        if 0 <= line < at:
+            line = text.find(b"\n", at)
+        end, sound = step(text, at, line, final=True)
+        if end is None:
+            end, sound = len(text), False
+        yield at, end, sound
+        at, _ = gap(text, end)
 
 
 def is_whole(line: Line) -> bool:

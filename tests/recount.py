@@ -51,7 +51,8 @@ WITH field AS (
 SELECT file, shape, f[1] AS id, f[2] AS type, f[15] IS NOT NULL AS minimised,
     coalesce(f[15], f[3]) AS stamp, epoch_us(try_cast(coalesce(f[15], f[3]) AS TIMESTAMP)) AS happened,
     if(f[15] IS NULL, f[4], lower(f[16])) AS repository, if(f[15] IS NULL, f[5], lower(f[16])) AS name,
-    if(f[15] IS NULL, f[6], lower(f[17])) AS actor, lower(if(f[15] IS NULL, f[7], f[17])) AS login,
+    coalesce(if(f[15] IS NULL, f[6], lower(f[17])), 'nobody of ' || f[1]) AS actor,
+    coalesce(lower(if(f[15] IS NULL, f[7], f[17])), '') AS login,
     if(f[15] IS NULL, f[8], f[18]) AS action, f[9] AS ref_type, CAST(if(f[15] IS NULL, f[10], f[19]) AS BIGINT) AS commits,
     coalesce(f[11] = 'true', false) AS merged, f[12] AS author, lower(f[13]) AS author_login,
     lower(regexp_extract(f[14], '/repos/([^/]+)/', 1)) AS head_owner,
@@ -66,7 +67,7 @@ CREATE TABLE meaning AS
 SELECT *, CASE
     WHEN shape = 'INVALID' THEN 'json'
     WHEN shape <> 'OBJECT' THEN 'not-an-event'
-    WHEN id IS NULL OR type IS NULL OR stamp IS NULL OR repository IS NULL OR name IS NULL OR actor IS NULL OR login IS NULL
+    WHEN id IS NULL OR type IS NULL OR stamp IS NULL OR repository IS NULL OR name IS NULL
         THEN 'missing-field'
     WHEN happened IS NULL THEN 'bad-time'
     WHEN type IN ('PushEvent', 'push') THEN 'contribution'
@@ -122,7 +123,8 @@ SELECT f[1] AS id, f[2] AS platform, CASE
     WHEN f[3] IN ('fork', 'derivative') THEN 'adaptation'
     WHEN f[3] IN ('repository', 'release', 'public') THEN 'publication'
     ELSE 'upkeep'
-END AS feature, file, CAST(f[5] AS BIGINT) AS happened, CAST(f[6] AS BIGINT) AS ingested, f[7] AS repository, f[8] AS name, f[9] AS actor,
+END AS feature, file, CAST(f[5] AS BIGINT) AS happened, CAST(f[6] AS BIGINT) AS ingested, f[7] AS repository, f[8] AS name,
+    coalesce(f[9], 'nobody of ' || f[1]) AS actor,
     if(f[10] = 'true', '[bot]', '') AS login, CAST(f[11] AS BIGINT) AS commits, coalesce(f[12], 'software') AS artefact,
     if(f[3] = 'pull_request', CAST(f[13] AS BIGINT), NULL) AS thread, f[4] AS turn
 FROM field

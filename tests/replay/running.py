@@ -48,10 +48,22 @@ class Misread(NamedTuple):
 
 
 def replayed(*arguments: object) -> Replayed:
-    """A replay that must succeed without a word."""
+    """A replay that must succeed without a word but for the line on what could not be measured."""
     done = command("replay", *arguments, "--report", "-")
-    assert (done.code, done.complaint) == (0, ""), f"exit code {done.code}: {done.complaint}"
-    return read(done.output)
+    assert done.code == 0, f"exit code {done.code}: {done.complaint}"
+    found = read(done.output)
+    assert done.complaint == unread(found.input)
+    return found
+
+
+def unread(stated: Mapping[str, Any]) -> str:
+    """The lines on doubtful hours and on dead letters that go with an input."""
+    letters = stated["dead_letters"]
+    doubts = [f"{each['hour']} ({each['events']:,} instead of {each['usual']:,})" for each in stated.get("hour_doubtful", [])]
+    counts = ", ".join(f"{reason} {letters[reason]:,}" for reason in sorted(letters))
+    said = [f"far fewer events than in the hours around: {', '.join(doubts)}"] if doubts else []
+    said += [f"not everything could be measured ({counts}); all else is"] if letters else []
+    return "".join(f"nomadwatch: {line}\n" for line in said)
 
 
 def read(text: str) -> Replayed:

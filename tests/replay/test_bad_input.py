@@ -66,7 +66,8 @@ LINES: list[tuple[bytes, str | None]] = [
     (b"   ", None),
     (line(event(3, type="SponsorshipEvent")), "unknown-type"),
     (line(event(4, repo=...)), "missing-field"),
-    (line(event(5, actor=...)), "missing-field"),
+    (line(event(5, actor=...)), None),
+    (line(event(26, actor=None)), None),
     (line(event(6, created_at=...)), "missing-field"),
     (line(event(7, repo={"id": 1})), "missing-field"),
     (line(event(8, type="IssuesEvent", payload=None)), "missing-field"),
@@ -91,7 +92,8 @@ ACTIVITIES: list[tuple[bytes, str | None]] = [
     (line(activity()), None),
     (b"{", "json"),
     (b"null", "not-an-event"),
-    (line(activity(id="x", actor=...)), "bad-activity"),
+    (line(activity(id="x", kind=...)), "bad-activity"),
+    (line(activity(id="v", actor=None)), None),
     (line(activity(id="y", actor=-1)), "bad-activity"),
     (line(activity(id="z", platform="sourceforge")), "bad-activity"),
     (line(activity(id="w", occurred_at=MICROSECONDS + 2 * 86_400_000_000)), "future"),
@@ -154,7 +156,7 @@ def test_what_can_be_read_is_measured(folder: BadFolder) -> None:
     assert values(folder.replay, "activities_total", scope="all", feature="contribution") == [3]
     assert values(folder.replay, "commits", scope="all", window="30d") == [2]
     assert values(folder.replay, "active_repositories", platform="github", scope="all", feature="preference", window="30d") == [5]
-    assert values(folder.replay, "activities_total", platform="huggingface", scope="all") == [1]
+    assert values(folder.replay, "activities_total", platform="huggingface", scope="all") == [2]
 
 
 def test_hours_that_could_not_be_read_whole_are_not_covered(folder: BadFolder) -> None:
@@ -176,12 +178,55 @@ def test_what_cannot_be_read_stands_in_dead_letters_with_its_bytes_reason_and_pl
 
 def test_dead_letters_can_be_kept_without_their_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOMADWATCH_DEAD_LETTERS", "digest")
-    (tmp_path / "2024-05-01-10.json").write_bytes(b'{"login": "somebody"\n')
-    only_garbage = replayed(tmp_path / "2024-05-01-10.json", "--data-dir", tmp_path / "state")
-    assert only_garbage.input["dead_letters"] == {"json": 1}
-    assert only_garbage.input["activities"] == 0
-    assert not any("activ" in row["name"] for row in only_garbage.measurements)
+    (tmp_path / "2024-05-01-10.json").write_bytes(b'{"login": "somebody"\n' + line(event(1)))
+    partly = replayed(tmp_path / "2024-05-01-10.json", "--data-dir", tmp_path / "state")
+    assert partly.input["dead_letters"] == {"json": 1}
     assert dead_letters(tmp_path / "state") == [Misread("2024-05-01-10.json", 1, "json", None)]
+
+
+NOTHING: dict[str, tuple[bytes, str]] = {
+    "2024-05-01-10.json": (b"garbage\n", "(json 1): 2024-05-01-10.json is no JSON"),
+    "2024-05-01-11.json.gz": (b"<!DOCTYPE html>\n<html>", "(unreadable 1): 2024-05-01-11.json.gz is an HTML page, as servers answer"),
+    "2024-05-01-12.json": (b"<?xml version='1.0'?><Error/>", "(json 1): 2024-05-01-12.json is an XML document, as storage services answer"),
+    "2024-05-01-13.json": (b"", "(unreadable 1): 2024-05-01-13.json is empty"),
+    "page.json": (b'[{"number": 7}]', "page.json is JSON, but holds no event that can be measured (its first object has: number)"),
+}
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_of_an_input_in_which_nothing_can_be_read_one_line_says_what_it_is(name: str, tmp_path: Path) -> None:
+    content, words = NOTHING[name]
+    (tmp_path / name).write_bytes(content)
+    done = command("replay", tmp_path / name, "--report", tmp_path / "report.json", "--history", tmp_path / "past")
+    assert (done.code, done.output) == (1, "")
+    assert done.complaint.startswith("nomadwatch: nothing could be read ")
+    assert words in done.complaint
+    assert done.complaint.count("\n") == 1
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["input"]["activities"], report["measurements"]) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("more", "strict"),
+    [
+        ([], ""),
+        ([line(event(3, type="SponsorshipEvent"))], ""),
+        ([b"{", line(event(3, type="SponsorshipEvent"))], "not everything could be measured (json 1, unknown-type 1), and --strict makes"),
+    ],
+)
+def test_with_strict_an_input_that_is_read_in_part_is_exit_code_1(more: list[bytes], strict: str, tmp_path: Path) -> None:
+    (tmp_path / "2024-05-01-10.json").write_bytes(b"\n".join([line(event(1)), *more]) + b"\n")
+    done = command("replay", tmp_path / "2024-05-01-10.json", "--strict", "--report", tmp_path / "report.json")
+    assert done.code == bool(strict)
+    assert strict in done.complaint
+    assert done.complaint.count("\n") == bool(more)
+    assert json.loads((tmp_path / "report.json").read_text())["input"]["activities"] == 1
+
+
+def test_what_lies_behind_the_asked_end_was_read(tmp_path: Path) -> None:
+    (tmp_path / "some.json").write_bytes(line(event(1)))
+    done = command("replay", tmp_path / "some.json", "--as-of", "2024-04-01T00:00:00Z", "--report", "-", "--strict")
+    assert (done.code, done.complaint) == (0, "")
 
 
 @pytest.mark.parametrize(

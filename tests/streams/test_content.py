@@ -237,6 +237,32 @@ def test_something_torn_costs_itself_and_not_what_follows_it(tmp_path: Path) -> 
     assert file.damage is None
 
 
+@pytest.mark.parametrize("torn", [b'{"id":', b'{"id":"1","actor":[', b"{"])
+def test_something_torn_before_the_last_event_costs_itself_alone(tmp_path: Path, torn: bytes) -> None:
+    event = b'{"id":"2","type":"PushEvent"}'
+    found, file = lines_of(put(tmp_path / "file.json", b'{"a":1}\n' + torn + b"\n" + event + b"\n"))
+    assert (found, file.damage) == ([b'{"a":1}', torn, event], None)
+
+
+@pytest.mark.parametrize("block", [1, 7, 100])
+def test_lines_are_the_same_wherever_a_block_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr(content, "_BLOCK", block)
+    monkeypatch.setattr(content, "LONG", 50)
+    text = joined(EVENTS[:20], b"\n", b"", b",\n", b"\x1e") + b"\n" + joined(PRETTY[:20], b"\n", b"") + b"[" + b",".join(EVENTS[:20]) + b"]"
+    found = Content(str(put(tmp_path / "file.json", text)))
+    read = [json.loads(value) for chunk in found for line in chunk for value in values(line)]
+    assert (read, found.damage) == ([json.loads(event) for event in EVENTS[:20]] * 3, None)
+
+
+@pytest.mark.parametrize("unit", [b'"', b'}{"', b"{", b"[", b'{"a":', b'{"a":[\n', b'{"id":"1","lo\n', b"{'a'", b"1 ", b",", b"\0"])
+def test_nonsense_ends(tmp_path: Path, unit: bytes) -> None:
+    """What takes time that grows with the square of the length would not."""
+    nonsense = unit * (2_000_000 // len(unit))
+    for name, packed in (("plain.json", nonsense), ("packed.json.gz", gzip.compress(nonsense))):
+        for _ in Content(str(put(tmp_path / name, packed))):
+            pass
+
+
 def test_a_line_without_an_event_keeps_its_number_and_its_bytes(tmp_path: Path) -> None:
     rows = [b"", b'{"a":1}', b" \t", b'["a", 1]', b"null", b"\xffgarbage\x00", b'{"b":2}']
     found, _ = lines_of(put(tmp_path / "file.json", b"\n".join(rows) + b"\n"))
