@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Final
 import msgspec
 import zstandard
 
+from nomadwatch import output
 from nomadwatch.errors import Misuse
 from nomadwatch.feeds import station
 from nomadwatch.settings import Settings
@@ -18,7 +19,7 @@ from nomadwatch.settings import Settings
 SUFFIXES: Final = (".activities.ndjson", ".activities.ndjson.gz", ".activities.ndjson.zst")
 _PACKERS: Final[dict[str, Callable[[BinaryIO], Any]]] = {
     ".gz": lambda file: gzip.GzipFile(fileobj=file, mode="wb", mtime=0),
-    ".zst": lambda file: zstandard.ZstdCompressor().stream_writer(file),
+    ".zst": lambda file: zstandard.ZstdCompressor().stream_writer(file, closefd=False),
 }
 
 
@@ -38,21 +39,18 @@ def _opened(target: str) -> Iterator[Any]:
         sys.stdout.buffer.flush()
         return
     path = Path(target)
-    try:
-        with path.open("wb") as file:
-            packer = _PACKERS.get(path.suffix)
-            with packer(file) if packer else nullcontext(file) as packed:
-                yield packed
-    except OSError as error:
-        raise Misuse(f"{target} cannot be written ({error.strerror}); name another file with -o") from None
+    with output.whole(path, f"{target} cannot be written") as file:
+        packer = _PACKERS.get(path.suffix)
+        with packer(file) if packer else nullcontext(file) as packed:
+            yield packed
 
 
 async def _copy(settings: Settings, file: Any) -> int:
     """All partitions from their beginnings to what is committed now; a batch that came twice is written once."""
     from aiokafka import AIOKafkaConsumer, TopicPartition
 
-    from streams.activity import NoBatch, decode_batch
-    from streams.consume import stop
+    from streams.activity import decode_batch
+    from streams.consume import Guard, read_to_end, stop
     from streams.topics import Topics
 
     count = 0
@@ -64,23 +62,21 @@ async def _copy(settings: Settings, file: Any) -> int:
             await consumer.start()
             places = [TopicPartition(topics.activity, number) for number in range(topics.partitions)]
             consumer.assign(places)
-            ends = await consumer.end_offsets(places)
             await consumer.seek_to_beginning(*places)
             sequences: dict[tuple[int, str], int] = {}
-            while unread := [place for place in places if await consumer.position(place) < ends[place]]:
-                for place, records in (await consumer.getmany(*unread, timeout_ms=200)).items():
-                    for record in records:
-                        try:
-                            batch = decode_batch(record.value)
-                        except NoBatch:
+            guard = Guard(topics.activity)
+            async for place, records in read_to_end(consumer, places):
+                for record in records:
+                    batch = guard.read(decode_batch, record.value)
+                    if batch is None:
+                        continue
+                    if batch.sequence is not None:
+                        if batch.sequence <= sequences.get((place.partition, batch.feed), -1):
                             continue
-                        if batch.sequence is not None:
-                            if batch.sequence <= sequences.get((place.partition, batch.feed), -1):
-                                continue
-                            sequences[place.partition, batch.feed] = batch.sequence
-                        for activity in batch.activities:
-                            file.write(encode(activity) + b"\n")
-                        count += len(batch.activities)
+                        sequences[place.partition, batch.feed] = batch.sequence
+                    for activity in batch.activities:
+                        file.write(encode(activity) + b"\n")
+                    count += len(batch.activities)
         finally:
             await stop(consumer)
     return count

@@ -7,7 +7,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from nomadwatch import __version__
+from nomadwatch import __version__, output
 from nomadwatch.console import guard, tell
 from nomadwatch.errors import Failure, Interrupted, Misuse
 
@@ -21,12 +21,25 @@ _STDOUT = "-"
 
 def main() -> NoReturn:
     """The program: exit code 0 done, 1 failed, 2 wrong usage; every error is one line on stderr."""
+    output.prepare()
     guard()
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
-    """One command; its exit code."""
+    """One command, up to the last line of its output; its exit code."""
+    code = _run(arguments)
+    try:
+        sys.stdout.flush()
+    except output.ReaderGone:
+        return code or Failure.exit_code
+    except Failure as unwritable:
+        tell(str(unwritable))
+        return code or unwritable.exit_code
+    return code
+
+
+def _run(arguments: list[str]) -> int:
     try:
         return nomadwatch.main(arguments, prog_name="nomadwatch", standalone_mode=False) or 0
     except click.exceptions.NoArgsIsHelpError as help_wanted:
@@ -38,10 +51,8 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         tell("interrupted before anything was done")
         return Interrupted.exit_code
-    except BrokenPipeError:
-        # Who read our output has gone (`| head`); nothing more can be said, not even at the interpreter's end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Failure.exit_code
+    except output.ReaderGone:
+        return Failure.exit_code  # as `| head` leaves it
     except Exception as error:
         from nomadwatch.failures import explain
 

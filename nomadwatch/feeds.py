@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -14,7 +14,7 @@ from nomadwatch.console import cell, console, print_json, table
 from nomadwatch.embedded import embedded
 from nomadwatch.errors import Failure, Misuse
 from nomadwatch.settings import Settings
-from nomadwatch.state import Kept, State, read_kept
+from nomadwatch.state import InUse, Kept, State, read_kept
 from sinks.board import SIMULATED, STALE_AFTER, Board, wall_clock
 from sinks.report import rfc3339
 from sinks.topic import TopicReader
@@ -94,11 +94,8 @@ async def station(settings: Settings, question: str) -> AsyncIterator[tuple[str,
         raise Misuse(f"{folder} holds no state; name the --data-dir of a station or a replay")
     state = None
     if not kept.broker:
-        try:
+        with suppress(InUse):
             state = State(settings.data_dir)
-        except Failure as in_use:
-            if isinstance(in_use, Misuse):
-                raise
     if state is not None:
         with state:
             async with embedded(folder) as address:

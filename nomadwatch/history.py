@@ -13,7 +13,7 @@ import msgspec
 
 from agents.config import Config
 from nomadwatch.errors import Failure, Misuse
-from nomadwatch.failures import explain
+from nomadwatch.failures import cannot
 from nomadwatch.process import Say
 from sinks.openmetrics import PARTIAL, Written, is_history, write
 
@@ -37,7 +37,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_folder(folder: str | None) -> None:
-    """Raises Misuse now for a folder that could not be written later, or that holds anything but an earlier history."""
+    """Raises Misuse now for a folder that holds anything but an earlier history, Failure for one that could not be written later."""
     if folder is None:
         return
     path = Path(folder).absolute()
@@ -58,7 +58,7 @@ def check_folder(folder: str | None) -> None:
             path.mkdir()
             path.rmdir()
     except OSError as error:
-        problem = error.strerror
+        raise cannot(error, f"the history cannot be written to {path}") from None
     if problem is not None:
         raise Misuse(f"the history cannot be written to {path} ({problem}); name another folder")
 
@@ -106,4 +106,4 @@ async def _write(say: Say, asked: Asked) -> Written:
         try:
             return write(Path(asked.folder), found, simulated=any(each.simulated for each in progress))
         except OSError as error:
-            raise explain(error) or Failure(f"the history cannot be written to {asked.folder} ({error.strerror})") from None
+            raise cannot(error, f"the history cannot be written to {asked.folder}") from None

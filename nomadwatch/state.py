@@ -1,5 +1,6 @@
 """The folder that holds a replay's state: one process at a time, a key for actors, and what later runs must find again."""
 
+import errno
 import fcntl
 import logging
 import os
@@ -17,7 +18,7 @@ import msgspec
 
 from nomadwatch.connect import LOOPBACK, reserve
 from nomadwatch.errors import Failure, Misuse
-from nomadwatch.failures import no_room
+from nomadwatch.failures import cannot, no_room
 from nomadwatch.private import FILE_MODE, FOLDER_MODE, exposure, tighten
 
 _LOG: Final = logging.getLogger(__name__)
@@ -50,6 +51,10 @@ def default_folder() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "nomadwatch"
 
 
+class InUse(Failure):
+    """Another process has the data folder."""
+
+
 class State:
     """An open data folder. Without a path: a fresh temporary one that `close` removes. It holds the embedded broker's port, too.
 
@@ -63,13 +68,15 @@ class State:
         try:
             self.path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
             self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-        except OSError as error:
+        except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
             raise Misuse(f"the data folder {self.path} cannot be used ({error.strerror}); name another with --data-dir") from None
+        except OSError as error:
+            raise cannot(error, f"the data folder {self.path} cannot be used") from None
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(self._lock)
-            raise Failure(f"the data folder {self.path} is in use by another process; wait for its end or name another") from None
+            raise InUse(f"the data folder {self.path} is in use by another process; wait for its end or name another") from None
         tighten(self.path)
         if tell and (exposed := exposure(self.path)) is not None:
             _LOG.warning("%s", exposed)
@@ -148,8 +155,18 @@ class State:
         return shutil.disk_usage(self.path).free
 
     def check_room(self) -> None:
-        """Raises Failure when the disk is as good as full."""
-        if self.room() < LEAST_ROOM:
+        """Raises Failure when nothing can be kept here any more: the folder is gone, mounted read-only, or its disk as good as full."""
+        try:
+            gone = os.fstat(self._lock).st_nlink == 0
+            read_only = os.statvfs(self.path).f_flag & os.ST_RDONLY
+            room = self.room()
+        except FileNotFoundError:
+            gone = True
+        if gone:
+            raise Failure(f"the data folder {self.path} is gone: somebody has removed it; run the same command again to begin anew")
+        if read_only:
+            raise cannot(OSError(errno.EROFS, os.strerror(errno.EROFS)), f"the data folder {self.path} cannot be written")
+        if room < LEAST_ROOM:
             raise no_room(str(self.path))
 
     def _write(self, name: str, content: bytes) -> None:
@@ -161,10 +178,11 @@ class State:
                 file.flush()
                 os.fsync(file.fileno())
             partial.replace(self.path / name)
-        except OSError:
-            partial.unlink(missing_ok=True)
+        except OSError as error:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
             self.check_room()
-            raise
+            raise cannot(error, f"{self.path / name} cannot be written") from None
 
 
 def read_kept(path: Path) -> Kept | None:

@@ -1,12 +1,11 @@
 """Where reports go: a file, written whole or not at all, or stdout."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Final
 
-from nomadwatch.errors import Failure, Misuse
-from nomadwatch.failures import explain
+from nomadwatch import output
+from nomadwatch.errors import Misuse
 from sinks.parquet import as_parquet, is_available
 from sinks.report import Report, as_csv, as_json
 
@@ -26,7 +25,7 @@ def form_of(target: str) -> str:
 
 
 def check_target(target: str | None, form: str = "json") -> None:
-    """Raises Misuse now for a file that could not be written later, and for what cannot be written so."""
+    """Raises Misuse now for what is no file or cannot be written so, and Failure for a file that could not be written later."""
     if form == "parquet" and not is_available():
         raise Misuse("Parquet needs pyarrow: pip install pyarrow (the extra nomadwatch[parquet]), or take csv or json")
     if target in (None, STDOUT):
@@ -39,15 +38,9 @@ def check_target(target: str | None, form: str = "json") -> None:
         problem = "it is a folder"
     elif not path.absolute().parent.is_dir():
         problem = f"there is no folder {path.absolute().parent}"
-    else:
-        try:
-            partial = _partial(path)
-            partial.touch()
-            partial.unlink()
-        except OSError as error:
-            problem = error.strerror
     if problem is not None:
         raise Misuse(f"the report cannot be written to {path} ({problem}); name another file")
+    output.check(path, f"the report cannot be written to {path}")
 
 
 def write_report(report: Report, target: str | None, form: str, window: str = "24h") -> None:
@@ -65,17 +58,8 @@ def write_report(report: Report, target: str | None, form: str, window: str = "2
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
         return
-    path = Path(str(target))
-    try:
-        _partial(path).write_bytes(content)
-        _partial(path).replace(path)
-    except OSError as error:
-        _partial(path).unlink(missing_ok=True)
-        raise explain(error) or Failure(f"the report cannot be written to {path} ({error.strerror}); name another file") from None
-
-
-def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with output.whole(Path(str(target)), f"the report cannot be written to {target}") as file:
+        file.write(content)
 
 
 def _table(report: Report, window: str, to_stdout: bool) -> str | None:
