@@ -20,9 +20,11 @@ from faust.types import TP
 from agents.checkpoint import RECEIVED, Checkpoints, Outgoing, read_back
 from agents.config import Config
 from agents.memory import Trimmer
+from agents.operators import sound
 from agents.operators.partition import Partition
 from agents.service import run_app
 from streams.activity import Batch, NoBatch, decode_batch
+from streams.consume import Guard
 from streams.letters import misread
 from streams.topics import Topics
 
@@ -93,6 +95,7 @@ class Aggregate:
         self.holes: dict[int, int] = {}
         # When (s) the oldest record arrived that is not in a checkpoint yet.
         self.received: dict[int, float] = {}
+        self.foreign = Guard(self.source)
         self.trim = Trimmer()
         self.lock = asyncio.Lock()
         self.urgent = asyncio.Event()
@@ -156,7 +159,7 @@ class Aggregate:
         if not numbers:
             return
         earliest = await self.app.consumer.earliest_offsets(*places)
-        async for number, table in read_back(self.config, self.panes, numbers):
+        async for number, table in read_back(self.config, self.panes, numbers, sound.read):
             place = TP(self.source, number)
             partition = Partition.restore(number, table.items())
             # Before what is lost is counted, so that the next checkpoint says so even if nothing else comes.
@@ -226,7 +229,8 @@ class Aggregate:
         try:
             return decode_batch(value)
         except NoBatch as error:
-            logger.warning("partition %d offset %d is no batch: %s", number, offset, error)
+            self.foreign.pass_over(error)
+            logger.info("partition %d offset %d is no batch: %s", number, offset, error)
             progress = self.partitions[number].progress
             progress.dead_letters["batch"] = progress.dead_letters.get("batch", 0) + 1
             letter = misread(self.source, f"partition {number}", offset, "batch", value or b"", self.config.dead_letters)

@@ -5,14 +5,15 @@ may be used again: the worker ends, and whoever takes the partition over starts 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from agents.config import Config
-from streams.consume import stop
+from streams.consume import Guard, Table, read_to_end, stop
 
 # Seconds after which the broker ends a transaction that nobody ends. Whoever takes a partition over ends it at once; this only has to be
 # longer than a checkpoint can take on a busy machine.
@@ -111,10 +112,13 @@ def committed_consumer(config: Config) -> AIOKafkaConsumer:
     )
 
 
-async def read_back(config: Config, topic: str, partitions: Iterable[int]) -> AsyncIterator[tuple[int, dict[bytes, bytes]]]:
+async def read_back(
+    config: Config, topic: str, partitions: Iterable[int], sound: Callable[[int, bytes, bytes | None], object] = lambda *record: None
+) -> AsyncIterator[tuple[int, dict[bytes, bytes]]]:
     """Each partition with the last value of each of its keys, up to its committed end; tombstoned keys are left out.
 
-    One partition after the other, so that only one is held here.
+    One partition after the other, so that only one is held here. What `sound(partition, key, value)` refuses by raising Foreign is passed
+    over without a word: `measure` tells and counts it.
     """
     consumer = committed_consumer(config)
     try:
@@ -122,15 +126,11 @@ async def read_back(config: Config, topic: str, partitions: Iterable[int]) -> As
         for number in partitions:
             place = TopicPartition(topic, number)
             consumer.assign([place])
-            end = (await consumer.end_offsets([place]))[place]
             await consumer.seek_to_beginning(place)
-            table: dict[bytes, bytes] = {}
-            while await consumer.position(place) < end:
-                for record in (await consumer.getmany(place, timeout_ms=200)).get(place, ()):
-                    if record.value is None:
-                        table.pop(record.key, None)
-                    else:
-                        table[record.key] = record.value
-            yield number, table
+            table = Table(Guard(topic, quiet=True), partial(sound, number))
+            async for _, records in read_to_end(consumer, [place]):
+                for record in records:
+                    table.put(record.key, record.value)
+            yield number, table.values
     finally:
         await stop(consumer)

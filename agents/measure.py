@@ -9,7 +9,7 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 import faust
@@ -20,18 +20,20 @@ from agents.checkpoint import RECEIVED, Checkpoints, Outgoing, committed_consume
 from agents.config import Config
 from agents.measurements import EVALUATION, Evaluation, Histogram, Measurement, encode, is_health, series
 from agents.memory import Trimmer
-from agents.operators.pane import RecordKey
-from agents.operators.progress import decode_progress
+from agents.operators import sound
+from agents.operators.progress import Progress
 from agents.operators.window import WINDOWS, Windows
 from agents.pace import Pace
 from agents.service import run_app
-from streams.consume import stop
+from streams.consume import Guard, stop
 from streams.topics import Topics
 
 logger = logging.getLogger("nomadwatch.measure")
 
 # Seconds of waiting for records while no evaluation is due.
 IDLE: Final = 0.2
+# Of a time in milliseconds, for some thousand years.
+_DIGITS: Final = 15
 
 
 class _WithoutKafka(BootStrategy):
@@ -53,6 +55,7 @@ class Measure:
         topics = Topics(prefix=config.prefix, partitions=config.partitions)
         self.activity, self.panes, self.measurements = topics.activity, topics.panes, topics.measurements
         self.windows = Windows(config.partitions)
+        self.foreign = Guard(self.panes)
         # What stands in the topic, and what each window (and the totals, under "") gave when it was last evaluated.
         self.published: dict[bytes, bytes] = {}
         self.values: dict[str, dict[bytes, bytes]] = {}
@@ -106,6 +109,8 @@ class Measure:
                         self._put(place.partition, record.key, record.value)
                         if caught_up and record.headers:
                             self._note(record.timestamp, dict(record.headers))
+                if not fetched and self.windows.pending:
+                    await self._drop_unfinished(consumer)
                 if not caught_up:
                     caught_up = all([await consumer.position(place) >= ends[place] for place in places])
                     if caught_up:
@@ -132,20 +137,32 @@ class Measure:
         taken = [0 if progress is None else progress.offset + 1 for progress in self.windows.progress]
         return self.windows.front is not None and all(taken[place.partition] >= end for place, end in ends.items())
 
-    def _put(self, partition: int, key: bytes, value: bytes | None) -> None:
+    def _put(self, partition: int, key: bytes | None, value: bytes | None) -> None:
         """Take up a record; a tombstone says nothing here, windows expire by the front."""
-        if value is None:
-            return
-        if key.startswith(b"progress/"):
-            self.windows.commit(partition, decode_progress(value))
+        found = self.foreign.read(sound.read, partition, key, value)
+        if isinstance(found, Progress):
+            before = self.windows.progress[partition]
+            if before is not None and found.offset < before.offset:
+                self.foreign.pass_over("a progress that goes back")
+                return
+            self.windows.commit(partition, found)
             self.pace.changed()
-        else:
-            self.windows.put(partition, RecordKey.parse(key), value)
+        elif found is not None and value is not None:
+            self.windows.put(partition, found, value)
 
-    def _note(self, at: int, headers: dict[str, bytes]) -> None:
+    async def _drop_unfinished(self, consumer: AIOKafkaConsumer) -> None:
+        """Drop records that no progress follows although their partition is read to its committed end: no checkpoint wrote them."""
+        places = [TopicPartition(self.panes, number) for number in self.windows.unfinished]
+        ends = await consumer.end_offsets(places)
+        for place in places:
+            if await consumer.position(place) >= ends[place]:
+                self.windows.drop_unfinished(place.partition)
+                self.foreign.pass_over("records that no progress follows")
+
+    def _note(self, at: int, headers: Mapping[str, bytes | None]) -> None:
         """Take up when (ms) a checkpoint was made, and when its oldest record had arrived."""
         received = headers.get(RECEIVED)
-        if received is not None:
+        if received is not None and received.isdigit() and len(received) <= _DIGITS:
             self.latencies["folded"].observe((at - int(received)) / 1e3)
             self.folded.append(at)
 
@@ -189,6 +206,8 @@ class Measure:
         dead_letters: Counter[str] = Counter()
         for progress in known.values():
             dead_letters.update(progress.dead_letters)
+        if self.foreign.passed:
+            dead_letters["pane"] += self.foreign.passed
         now = time.time_ns() // 1000
         for at in self.folded:
             self.latencies["measured"].observe((now - 1000 * at) / 1e6)

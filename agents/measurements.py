@@ -8,6 +8,7 @@ Other roles publish how they are doing, and what they alone know, each under one
 once, and believes it before a measurement of the same series.
 """
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from itertools import accumulate
@@ -16,8 +17,13 @@ from typing import Final
 
 import msgspec
 
+from streams.activity import LATEST, Foreign
+from streams.payloads import UNDECODABLE
+
 EVALUATION: Final = b"evaluation"
 _HEALTH: Final = b"health/"
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MOST: Final = 1 << 63
 LATENCY: Final = "nomadwatch_pipeline_latency_seconds"
 # Seconds; what a board shows is stale after the last.
 _BUCKETS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -126,3 +132,61 @@ encode = msgspec.json.Encoder().encode
 decode_measurement = msgspec.json.Decoder(Measurement).decode
 decode_evaluation = msgspec.json.Decoder(Evaluation).decode
 decode_health = msgspec.json.Decoder(HealthReport).decode
+
+
+def read(key: bytes | None, value: bytes | None) -> Measurement | Evaluation | HealthReport | None:
+    """What a record of the topic says, None for a tombstone. Raises Foreign for what nobody of us can have written.
+
+    >>> read(b"nomadwatch_commits{}", b'{"name":"nomadwatch_commits","labels":{},"value":3}').value
+    3.0
+    >>> read(b"old", b'{"name":1}')
+    Traceback (most recent call last):
+    streams.activity.Foreign: Expected `str`, got `int` - at `$.name`
+    """
+    if key is None:
+        raise Foreign("a record without a key")
+    if value is None:
+        return None
+    found: Measurement | Evaluation | HealthReport
+    try:
+        if is_health(key):
+            found = report = decode_health(value)
+            sound = health_key(report.role) == key and 0 <= report.evaluated_at < LATEST and all(map(_is_sound, report.rows))
+        elif key == EVALUATION:
+            found = seen = decode_evaluation(value)
+            sound = _is_sound_evaluation(seen)
+        else:
+            found = row = decode_measurement(value)
+            sound = series(row.name, row.labels) == key and _is_sound(row)
+    except UNDECODABLE as error:
+        raise Foreign(str(error)) from None
+    if not sound:
+        raise Foreign(f"{key[:60].decode(errors='replace')} says what cannot be")
+    return found
+
+
+def _is_sound(row: Measurement) -> bool:
+    """Whether a scrape can show it: Prometheus refuses all rows for the name of one."""
+    if not _NAME.fullmatch(row.name) or not all(map(_NAME.fullmatch, row.labels)):
+        return False
+    return not row.name.endswith("_bucket") or _is_edge(row.labels.get("le", ""))
+
+
+def _is_edge(text: str) -> bool:
+    try:
+        return float(text) >= 0
+    except ValueError:
+        return False
+
+
+def _is_sound_evaluation(seen: Evaluation) -> bool:
+    counts = (seen.activities, seen.duplicates, seen.late, seen.missing, *seen.offsets.values(), *seen.dead_letters.values())
+    times = (seen.evaluated_at, seen.front, seen.watermark)
+    return (
+        all(0 <= count < _MOST for count in counts)
+        and all(time is None or 0 <= time < LATEST for time in times)
+        and all(
+            len(each.counts) == len(_BUCKETS) + 1 and all(0 <= count < _MOST for count in each.counts) and each.sum >= 0
+            for each in seen.latencies.values()
+        )
+    )

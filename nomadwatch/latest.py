@@ -11,7 +11,8 @@ from nomadwatch.settings import Settings
 from sinks.board import Board
 from sinks.report import Report, build
 from sinks.topic import TopicReader
-from streams.cursors import ARCHIVE, decode_cursor, decoded
+from streams.consume import Guard, Table
+from streams.cursors import ARCHIVE, decode_cursor, decoded, sound_archive
 
 # What belongs into a report; health stands in /metrics and in `nomadwatch feeds`.
 _LETTERS: Final = "nomadwatch_dead_letters_total"
@@ -31,7 +32,10 @@ async def _latest(settings: Settings) -> Report:
         topics = Topics(prefix=kept.prefix, partitions=kept.partitions)
         async with TopicReader.open(bootstrap, topics.measurements) as measurements, TopicReader.open(bootstrap, topics.cursors) as cursors:
             board.take(await measurements.read_to_end())
-            reading = dict(await cursors.read_to_end()).get(ARCHIVE.encode())
+            table = Table(Guard(topics.cursors), sound_archive)
+            for key, value in await cursors.read_to_end():
+                table.put(key, value)
+    reading = table.values.get(ARCHIVE.encode())
     counts = decoded(ARCHIVE, decode_cursor, reading).counts if reading is not None else None
     letters = Counter(counts.dead_letters if counts else {})
     for row in (row for report in board.reports for row in report.rows if row.name == _LETTERS):

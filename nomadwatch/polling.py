@@ -4,7 +4,7 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
@@ -67,10 +67,23 @@ def polling_of(settings: "Settings", kept: "Kept", bootstrap: str, actor_key: by
 
 def poll(polling: Polling) -> None:
     """Poll until SIGTERM or SIGINT. Raises StreamsError when the broker or the watchlist are not as they must be."""
-    asyncio.run(_poll(polling))
+    from streams.consume import Guard
+    from streams.errors import UnreadableCursor
+
+    guard, foreign = Guard("cursors"), set[str]()
+    while True:
+        try:
+            asyncio.run(_poll(polling, foreign))
+            return
+        except UnreadableCursor as error:
+            # That feed begins as it did the first time.
+            guard.pass_over(f"{error.key} begins anew")
+            foreign.add(error.key)
 
 
-async def _poll(polling: Polling) -> None:
+async def _poll(polling: Polling, foreign: Collection[str]) -> None:
+    """Poll; what the cursors under the foreign keys say is left out."""
+    from streams.cursors import sound_key
     from streams.deliver import Delivery, read_table
     from streams.feeds.clock import Clock
     from streams.feeds.context import Context
@@ -90,7 +103,8 @@ async def _poll(polling: Polling) -> None:
     feeds = Feeds()
     # Time that runs faster than the wall's is no real world's; of one at its pace the answers say so.
     world = World(simulated=polling.time_scale != 1)
-    cursors = {key.decode(): value for key, value in (await read_table(polling.bootstrap, topics, topics.cursors)).items()}
+    table = await read_table(polling.bootstrap, topics, topics.cursors, sound_key)
+    cursors = {key.decode(): value for key, value in table.items() if key.decode() not in foreign}
     async with (
         Delivery.open(polling.bootstrap, topics, "nomadwatch-streams") as delivery,
         open_session(USER_AGENT, world) as github_session,

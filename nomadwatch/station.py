@@ -179,7 +179,8 @@ class _Station:
         topic = Topics(prefix=self.kept.prefix, partitions=self.kept.partitions).measurements
         while True:
             with suppress(KafkaError, OSError):
-                board = Board(live=True, simulated=self.world is not None)
+                # The role `sinks` tells of foreign records.
+                board = Board(live=True, simulated=self.world is not None, quiet=True)
                 async with TopicReader.open(self.bootstrap, topic) as reader:
                     while True:
                         board.take(await reader.read(1.0))

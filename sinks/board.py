@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from agents.measurements import (
     EVALUATION,
@@ -10,16 +10,29 @@ from agents.measurements import (
     Evaluation,
     HealthReport,
     Measurement,
-    decode_evaluation,
-    decode_health,
-    decode_measurement,
     is_health,
+    read,
     series,
 )
+from agents.metric import PREFIX
+from streams.activity import Foreign
+from streams.consume import Guard
 
 World = Literal["real", "simulated"]
 SIMULATED: Final = "SIMULATED WORLD: every name and every figure is invented"
 
+# Labels without which a row cannot be shown: readers ask for them by name.
+_NEEDED: Final[dict[str, tuple[str, ...]]] = {
+    PREFIX + "window_coverage_ratio": ("platform", "window"),
+    PREFIX + "top_repository_activity": ("platform", "feature", "repository"),
+    PREFIX + "release_engagement": ("release",),
+    PREFIX + "dead_letters_total": ("reason",),
+    PREFIX + "feed_polls_total": ("outcome",),
+    PREFIX + "feed_gaps_total": ("reason",),
+    PREFIX + "feed_gap_seconds_total": ("reason",),
+    PREFIX + "feed_coverage_ratio": ("feed",),
+    PREFIX + "feed_lag_seconds": ("feed",),
+}
 # Who has said nothing for so long is away, and what he said is no longer so. µs.
 STALE_AFTER: Final = 60_000_000
 
@@ -34,6 +47,7 @@ class Board:
 
     What comes before its evaluation is not shown; health is shown at once. A `live` board drops what is older than a minute by
     `now` (µs UTC); another one, of a replay, shows the last there was. `simulated`: what it will show is known to be a simulated world's.
+    Foreign records are passed over (`guard`): the first is told, unless `quiet`.
 
     >>> from agents.measurements import encode, series
     >>> board = Board()
@@ -42,7 +56,8 @@ class Board:
     []
     """
 
-    def __init__(self, *, live: bool = False, simulated: bool = False, now: Callable[[], int] = wall_clock) -> None:
+    def __init__(self, *, live: bool = False, simulated: bool = False, now: Callable[[], int] = wall_clock, quiet: bool = False) -> None:
+        self.guard = Guard("measurements", quiet=quiet)
         self._live = live
         self._simulated = simulated
         self._now = now
@@ -55,23 +70,27 @@ class Board:
         self._pending: dict[bytes, Measurement | None] = {}
         self._reports: dict[bytes, HealthReport] = {}
 
-    def take(self, records: Iterable[tuple[bytes, bytes | None]]) -> None:
-        """Take in records of the topic, in their order."""
+    def take(self, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
+        """Take in records of the topic, in their order; foreign ones are passed over."""
         for key, value in records:
-            self.put(key, value)
+            self.guard.read(self.put, key, value)
 
-    def put(self, key: bytes, value: bytes | None) -> None:
-        """Take in one record; None is a tombstone. Raises msgspec.MsgspecError for what is no such record, and is as before."""
+    def put(self, key: bytes | None, value: bytes | None) -> None:
+        """Take in one record; None is a tombstone. Raises Foreign for what is no such record, and is as before."""
+        found = _shown(read(key, value))
+        assert key is not None
         if is_health(key):
-            if value is None:
-                self._reports.pop(key, None)
+            if isinstance(found, HealthReport):
+                self._reports[key] = found
             else:
-                self._reports[key] = decode_health(value)
-            return
-        if key != EVALUATION:
-            self._pending[key] = None if value is None else decode_measurement(value)
-            return
-        evaluation = None if value is None else decode_evaluation(value)
+                self._reports.pop(key, None)
+        elif key == EVALUATION:
+            self._show(found if isinstance(found, Evaluation) else None)
+        else:
+            self._pending[key] = found if isinstance(found, Measurement) else None
+
+    def _show(self, evaluation: Evaluation | None) -> None:
+        """The end of an evaluation: what came before it is what it found."""
         for changed, measurement in self._pending.items():
             if measurement is None:
                 self._shown.pop(changed, None)
@@ -132,6 +151,18 @@ class Board:
 
     def _is_fresh(self, evaluated_at: int) -> bool:
         return not self._live or self._now() - evaluated_at <= STALE_AFTER
+
+
+_Said = TypeVar("_Said", bound=Measurement | Evaluation | HealthReport | None)
+
+
+def _shown(said: _Said) -> _Said:
+    """The same. Raises Foreign where a row lacks a label that is needed."""
+    rows = said.rows if isinstance(said, HealthReport) else [said] if isinstance(said, Measurement) else []
+    for row in rows:
+        if not all(label in row.labels for label in _NEEDED.get(row.name, ())):
+            raise Foreign(f"{row.name} without one of its labels")
+    return said
 
 
 def _health_of(evaluation: Evaluation) -> Iterator[Measurement]:

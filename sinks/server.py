@@ -60,7 +60,6 @@ class Sink:
         self.board = Board(live=True, simulated=simulated, now=now)
         self.collector = BoardCollector(self.board, now)
         self.page = LivePage(self.board, now, listeners=min(MOST, most_connections() // 2))
-        self.unreadable = 0
         self._bootstrap = bootstrap
         self._topic = topic
 
@@ -79,19 +78,11 @@ class Sink:
                     records = await reader.read_to_end()
                     self.board.clear()
                     while True:
-                        self._take(records)
+                        self.board.take(records)
                         records = await reader.read()
             except (KafkaError, OSError) as error:
                 logger.info("%s cannot be read (%s); trying again", self._topic, in_words(error))
             await asyncio.sleep(_AGAIN_AFTER)
-
-    def _take(self, records: list[tuple[bytes, bytes | None]]) -> None:
-        for key, value in records:
-            try:
-                self.board.put(key, value)
-            except msgspec.MsgspecError:
-                self.unreadable += 1
-                logger.warning("a record of %s cannot be read and is left out; was it written by another version?", self._topic)
 
     def app(self, *middlewares: Middleware) -> web.Application:
         """The pages, behind the middlewares."""
@@ -117,7 +108,7 @@ class Sink:
             front=rfc3339(evaluation.front if evaluation else None),
             series=len(self.board.shown),
             roles={report.role: rfc3339(report.evaluated_at) for report in self.board.reports},
-            unreadable=self.unreadable,
+            unreadable=self.board.guard.passed,
             repeated=self.collector.repeated,
             strangers=sorted(self.collector.strangers),
         )

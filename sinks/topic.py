@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
-from streams.consume import stop
+from streams.consume import read_to_end, stop
 
-Record = tuple[bytes, bytes | None]
+Record = tuple[bytes | None, bytes | None]
 
 
 class TopicReader:
@@ -46,8 +46,4 @@ class TopicReader:
 
     async def read_to_end(self) -> list[Record]:
         """Everything that is committed now and not read yet."""
-        ends = await self._consumer.end_offsets([self._place])
-        records: list[Record] = []
-        while await self._consumer.position(self._place) < ends[self._place]:
-            records += await self.read()
-        return records
+        return [(record.key, record.value) async for _, records in read_to_end(self._consumer, [self._place]) for record in records]

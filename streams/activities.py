@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from streams.activity import DAY, LATEST, PLATFORMS, Activity, hash_name
+from streams.activity import ARTEFACTS, DAY, LATEST, PLATFORMS, Activity, hash_name
 from streams.assignment import Assignment
 from streams.errors import DeadLetter
 from streams.identities import DELETED
@@ -13,7 +13,6 @@ from streams.payloads import UNDECODABLE, Line
 from streams.values import clean
 from streams.watchlist import Watchlist
 
-ARTEFACTS: Final = ("software", "model", "dataset", "space")
 AFFILIATIONS: Final = (None, "internal", "staff", "external", "unknown")
 _LONGEST: Final = 300
 _LONGEST_TEXT: Final = 5_000

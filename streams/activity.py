@@ -18,7 +18,15 @@ DAY: Final = 24 * HOUR
 # No time is later: the end of the year 9999.
 LATEST: Final = 253_402_300_800 * SECOND
 
+# Hashes are below this, counts and numbers far below that (what JavaScript can tell apart).
+_HASHES: Final = 1 << 64
+_MOST: Final = 1 << 53
+
 PLATFORMS: Final = ("github", "huggingface")
+# Whose batches stand in the topic: those of the reader of archives, or of a station's pollers, a feed for each platform.
+ARCHIVE: Final = "archive"
+FEEDS: Final = (ARCHIVE, *PLATFORMS)
+ARTEFACTS: Final = ("software", "model", "dataset", "space")
 FEATURES: Final = ("contribution", "accepted", "exchange", "preference", "review", "adaptation", "publication", "upkeep")
 
 # What a kind means when it opens, creates or submits something. Every other action of these kinds, and every other kind, is upkeep.
@@ -104,7 +112,11 @@ class Batch(msgspec.Struct, omit_defaults=True, kw_only=True):
     closed: bool = False
 
 
-class NoBatch(ValueError):
+class Foreign(msgspec.MsgspecError, ValueError):
+    """A record of one of our topics that none of us can have written; the text says why."""
+
+
+class NoBatch(Foreign):
     """A record of the topic `activity` is no batch, or says what cannot be."""
 
 
@@ -113,14 +125,14 @@ def decode_batch(value: bytes | None) -> Batch:
 
     >>> decode_batch(b'{"feed":"f","complete_to":-1}')
     Traceback (most recent call last):
-    streams.activity.NoBatch: an unknown platform, a time or a number that cannot be
+    streams.activity.NoBatch: an unknown feed or platform, a time or a number that cannot be
     """
     try:
         batch = _decode(value or b"")
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise NoBatch(str(error)) from None
     if not _is_sound(batch):
-        raise NoBatch("an unknown platform, a time or a number that cannot be")
+        raise NoBatch("an unknown feed or platform, a time or a number that cannot be")
     return batch
 
 
@@ -131,15 +143,23 @@ _decode = msgspec.json.Decoder(Batch).decode
 def _is_sound(batch: Batch) -> bool:
     """Whether what no type can say holds."""
     return (
-        all(
+        batch.feed in FEEDS
+        # The reader numbers its batches. A feed that nobody has, or that never says how far it is, would hold the watermark for ever.
+        and (batch.feed != ARCHIVE or batch.sequence is not None)
+        and all(
             0 <= activity.occurred_at < LATEST
             and 0 <= activity.ingested_at < LATEST
             and activity.platform in PLATFORMS
-            and (activity.commits is None or activity.commits >= 0)
+            and activity.artefact in ARTEFACTS
+            and 0 <= activity.repo_id < _HASHES
+            and 0 <= activity.actor < _HASHES
+            and (activity.commits is None or 0 <= activity.commits <= _MOST)
+            and (activity.thread is None or 0 <= activity.thread <= _MOST)
             for activity in batch.activities
         )
         and (batch.complete_to is None or 0 <= batch.complete_to < LATEST)
-        and all(0 <= cover.start < cover.end < LATEST for cover in batch.covered)
+        and (batch.sequence is None or 0 <= batch.sequence <= _MOST)
+        and all(cover.platform in PLATFORMS and 0 <= cover.start < cover.end < LATEST for cover in batch.covered)
     )
 
 

@@ -1,7 +1,88 @@
-"""Ending a consumer."""
+"""Reading topics: to their end, and past what others have written into them.
+
+Anybody can write into a topic, by accident most of all. A record that none of us can have written must end nobody who reads: it is counted,
+told once, and passed over.
+"""
 
 import asyncio
-from typing import Any
+import logging
+from collections.abc import AsyncIterator, Callable, Collection
+from typing import Any, Final, TypeVar
+
+from streams.activity import Foreign
+
+_LOG: Final = logging.getLogger("streams.consume")
+_WAIT_MS: Final = 200
+_SHOWN: Final = 100
+
+T = TypeVar("T")
+
+
+class Guard:
+    """Passes over the foreign records of a topic; `passed` counts them. The first one is told, unless `quiet`.
+
+    >>> def decode(text):
+    ...     raise Foreign("no number")
+    >>> guard = Guard("numbers", quiet=True)
+    >>> guard.read(decode, "x"), guard.read(len, "x"), guard.passed
+    (None, 1, 1)
+    """
+
+    def __init__(self, topic: str, *, quiet: bool = False) -> None:
+        self.topic = topic
+        self.passed = 0
+        self._quiet = quiet
+
+    def read(self, decode: Callable[..., T], *arguments: Any) -> T | None:
+        """What `decode` makes of a record; None if that raises Foreign."""
+        try:
+            return decode(*arguments)
+        except Foreign as error:
+            self.pass_over(error)
+            return None
+
+    def pass_over(self, why: object) -> None:
+        """Count a foreign record."""
+        self.passed += 1
+        if self.passed == 1 and not self._quiet:
+            told = str(why).replace("\n", " ")[:_SHOWN]
+            _LOG.warning("a record of the topic %s is not ours and is passed over, as all such are (%s)", self.topic, ascii(told)[1:-1])
+
+
+async def read_to_end(consumer: Any, places: Collection[Any]) -> AsyncIterator[tuple[Any, list[Any]]]:
+    """(partition, records) of what the assigned partitions hold now, from where each stands up to its end: of a consumer of committed
+    records the committed end.
+    """
+    ends = await consumer.end_offsets(places)
+    while unread := [place for place in places if await consumer.position(place) < ends[place]]:
+        for place, records in (await consumer.getmany(*unread, timeout_ms=_WAIT_MS)).items():
+            yield place, records
+
+
+class Table:
+    """The last value of each key of a compacted topic; tombstoned keys are left out.
+
+    A record that `sound(key, value)` refuses by raising Foreign is passed over: what stood under its key before is believed on.
+    """
+
+    def __init__(self, guard: Guard, sound: Callable[[bytes, bytes | None], object] = lambda key, value: None) -> None:
+        self.values: dict[bytes, bytes] = {}
+        self._guard = guard
+        self._sound = sound
+
+    def put(self, key: bytes | None, value: bytes | None) -> None:
+        """Take in a record."""
+        try:
+            if key is None:
+                raise Foreign("a record without a key")
+            self._sound(key, value)
+        except Foreign as error:
+            self._guard.pass_over(error)
+            return
+        if value is None:
+            self.values.pop(key, None)
+        else:
+            self.values[key] = value
 
 
 async def stop(consumer: Any) -> None:

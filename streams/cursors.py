@@ -1,15 +1,17 @@
 """How far a feed has come: a record of the topic `cursors`, from which it goes on after whatever happened."""
 
 from collections.abc import Callable
+from math import isfinite
 from typing import Final, TypeVar
 
 import msgspec
 
+from streams.activity import ARCHIVE as ARCHIVE
+from streams.activity import LATEST, Foreign
 from streams.doubts import Doubt, HourRead
-from streams.errors import StreamsError
+from streams.errors import UnreadableCursor
 from streams.payloads import UNDECODABLE
 
-ARCHIVE: Final = "archive"
 MOST_DOUBTS: Final = 1_000
 
 T = TypeVar("T")
@@ -62,12 +64,45 @@ decode_cursor: Final = msgspec.json.Decoder(Cursor).decode
 
 
 def decoded(feed: str, decode: Callable[[bytes], T], data: bytes) -> T:
-    """A feed's cursor of an earlier run, from the topic `cursors`. Raises `StreamsError` for what is none, as another version's may be."""
+    """A feed's cursor of an earlier run, from the topic `cursors`. Raises `UnreadableCursor` for what is none."""
     try:
-        return decode(data)
-    except UNDECODABLE:
+        found = decode(data)
+    except (*UNDECODABLE, ValueError):
+        found = None
+    if found is None or not _is_finite(msgspec.to_builtins(found)):
         what_to_do = "begin anew with another --data-dir, on a broker with another --prefix"
-        raise StreamsError(f"the cursor {feed} cannot be read, another version has written it: {what_to_do}") from None
+        raise UnreadableCursor(feed, f"the cursor {feed} cannot be read, another version has written it: {what_to_do}")
+    return found
+
+
+def _is_finite(value: object) -> bool:
+    """Whether no number in it is infinite or none at all, which MessagePack can say."""
+    if isinstance(value, float):
+        return isfinite(value)
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    return not isinstance(value, list | tuple) or all(map(_is_finite, value))
+
+
+def sound_key(key: bytes, value: bytes | None) -> None:
+    """Raises Foreign where no feed can be called so."""
+    try:
+        key.decode()
+    except UnicodeDecodeError:
+        raise Foreign("a key that is no text") from None
+
+
+def sound_archive(key: bytes, value: bytes | None) -> None:
+    """Raises Foreign for a cursor of the reader of archives that it cannot have written."""
+    if key != ARCHIVE.encode():
+        return
+    try:
+        cursor = decode_cursor(value or b"")
+    except UNDECODABLE as error:
+        raise Foreign(f"the cursor {ARCHIVE}: {error}") from None
+    numbers = (cursor.now, cursor.file, cursor.line, cursor.newest, cursor.received, *cursor.sequences, *cursor.offsets)
+    if cursor.feed != ARCHIVE or len(cursor.sequences) != len(cursor.offsets) or not all(0 <= number < LATEST for number in numbers):
+        raise Foreign(f"the cursor {ARCHIVE} says what cannot be")
 
 
 def begin(feed: str, reading: str, now: int, partitions: int) -> Cursor:

@@ -2,14 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartitionError
 
-from streams.consume import stop
+from streams.consume import Guard, Table, read_to_end, stop
 from streams.errors import BrokerAway, TopicMismatch, in_words
 from streams.topics import Topics
 
@@ -20,6 +20,7 @@ PATIENCE: Final = 5.0
 COMPRESSION: Final = "zstd"
 _START: Final = 20.0
 Sent: TypeAlias = "asyncio.Future[Any]"
+Sound: TypeAlias = Callable[[bytes, bytes | None], object]
 
 
 class Delivery:
@@ -131,30 +132,28 @@ async def close(producer: Any) -> None:
         await producer.client.close()
 
 
-async def read_table(bootstrap: str, topics: Topics, topic: str) -> dict[bytes, bytes]:
-    """The last value of each key of a compacted topic of one partition. Raises `BrokerAway`, and `TopicMismatch` where it is missing."""
+async def read_table(bootstrap: str, topics: Topics, topic: str, sound: Sound = lambda key, value: None) -> dict[bytes, bytes]:
+    """The last value of each key of a compacted topic of one partition, of those that `sound` does not refuse by raising Foreign.
+
+    Raises `BrokerAway`, and `TopicMismatch` where the topic is missing.
+    """
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False)
     place = TopicPartition(topic, 0)
-    table: dict[bytes, bytes] = {}
+    table = Table(Guard(topic), sound)
     try:
         async with asyncio.timeout(_START):
             await consumer.start()
             if topic not in await consumer.topics():
                 raise missing(topics)
             consumer.assign([place])
-            end = (await consumer.end_offsets([place]))[place]
-            while await consumer.position(place) < end:
-                for records in (await consumer.getmany(place, timeout_ms=200)).values():
-                    for record in records:
-                        if record.value is None:
-                            table.pop(record.key, None)
-                        else:
-                            table[record.key] = record.value
+            async for _, records in read_to_end(consumer, [place]):
+                for record in records:
+                    table.put(record.key, record.value)
     except (KafkaError, TimeoutError) as error:
         raise away(bootstrap, error) from error
     finally:
         await stop(consumer)
-    return table
+    return table.values
 
 
 def away(bootstrap: str, error: BaseException) -> BrokerAway:

@@ -6,6 +6,7 @@ StreamsError                the message is one line that says what to do
 │   ├── MixedIdentities     minimised and full archives cannot be measured together
 │   ├── OtherReplay         the state holds a reading of something else
 │   └── WatchlistError      the watchlist cannot be read
+├── UnreadableCursor        what stands under a feed's key in the topic `cursors` was written by nobody of us
 ├── TopicMismatch           the broker's topics are not the ones that are needed: change or remove them
 └── BrokerAway              try again later
 DeadLetter                  put the line aside, count it, go on
@@ -56,6 +57,14 @@ class WatchlistError(UsageError):
 
 class TopicMismatch(StreamsError):
     """The broker's topics differ from what is needed; the text says what to do."""
+
+
+class UnreadableCursor(StreamsError):
+    """What the topic `cursors` says under `key` is no cursor of that feed."""
+
+    def __init__(self, key: str, text: str) -> None:
+        super().__init__(text)
+        self.key = key
 
 
 class BrokerAway(StreamsError):

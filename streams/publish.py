@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from streams.archive import Plan
-from streams.cursors import ARCHIVE, Counts, Cursor, begin, decode_cursor, decoded, encode_cursor
+from streams.cursors import ARCHIVE, Counts, Cursor, begin, decode_cursor, decoded, encode_cursor, sound_archive
 from streams.deliver import Delivery, Sent, read_table
 from streams.errors import OtherReplay
 from streams.sections import Breath, Doubtful, Letter, Options, Sections, Send, Step
@@ -87,9 +87,19 @@ async def publish(
 
 
 async def read_cursor(bootstrap: str, topics: Topics, feed: str) -> Cursor | None:
-    """The latest cursor of a feed on the broker, or None. Raises `BrokerAway`, and `TopicMismatch` where the topic is missing."""
-    found = (await read_table(bootstrap, topics, topics.cursors)).get(feed.encode())
-    return None if found is None else decoded(feed, decode_cursor, found)
+    """The latest cursor of the reader on the broker; None where it never wrote one. What others wrote under its key is passed over.
+
+    Raises `BrokerAway`, `TopicMismatch` where the topic is missing, and `UnreadableCursor` where nothing but what others wrote is left:
+    then nobody knows what was sent before.
+    """
+    left: set[bytes] = set()
+
+    def sound(key: bytes, value: bytes | None) -> None:
+        left.add(key)
+        sound_archive(key, value)
+
+    found = (await read_table(bootstrap, topics, topics.cursors, sound)).get(feed.encode())
+    return None if found is None and feed.encode() not in left else decoded(feed, decode_cursor, found or b"")
 
 
 class _Ahead:

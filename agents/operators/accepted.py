@@ -12,7 +12,7 @@ import xxhash
 
 from agents.operators.grains import ACCEPTED as REACH
 from agents.operators.threads import ACCEPTED, MERGED, OPENED, Threads, Turn, distinct
-from streams.activity import Activity
+from streams.activity import PLATFORMS, Activity
 
 _ACTIONS: Final = {"opened": OPENED, "merged": MERGED, "accepted": ACCEPTED}
 _SPREAD: Final = 0x9E37_79B9_7F4A_7C15
@@ -148,6 +148,15 @@ def accepted(place: bytes, credit: Credit) -> Activity:
         artefact=where.artefact,
         project=where.project,
     )
+
+
+def is_place(place: bytes) -> bool:
+    """Whether it is what a turn says of where it was."""
+    try:
+        where = _decode(place)
+    except (msgspec.MsgspecError, ValueError):
+        return False
+    return where.platform in PLATFORMS and 0 <= where.repo_id <= _KEY_BITS
 
 
 def _since(oldest: int | None, turns: list[Turn]) -> list[Turn]:

@@ -216,11 +216,20 @@ class Pane:
         if data := records.get(("counts", 0, 1)):
             pane.counts, pane.counts_recorded = Counts.restore(data), True
         for name in pane._keyed():
-            own = {shard: data for (summary, shard, _), data in records.items() if summary == name}
+            own = complete({place: data for place, data in records.items() if place[0] == name})
             if own:
                 kind: Any = type(getattr(pane, name).shards[0])
                 setattr(pane, name, Sharded([kind.restore(own[shard]) for shard in range(len(own))], recorded=len(own)))
         return pane
+
+
+def complete(records: dict[tuple[str, int, int], bytes]) -> list[bytes]:
+    """Of one summary's records those of the largest number of shards of which each is there, in order; none where some are missing."""
+    for shards in sorted({place[2] for place in records}, reverse=True):
+        own = {place[1]: data for place, data in records.items() if place[2] == shards}
+        if len(own) == shards:
+            return [own[shard] for shard in range(shards)]
+    return []
 
 
 C = TypeVar("C", Counts, Tally)

@@ -55,7 +55,10 @@ class Partition:
 
     @classmethod
     def restore(cls, number: int, records: Iterable[tuple[bytes, bytes]]) -> Self:
-        """The partition of the records that its checkpoints left: the last value of each key, tombstoned ones left out."""
+        """The partition of the records that its checkpoints left: the last value of each key, tombstoned ones left out.
+
+        All of them are sound (`sound.read`).
+        """
         progress: Progress | None = None
         contents: dict[Address, dict[tuple[str, int, int], bytes]] = {}
         for key, value in records:

@@ -116,6 +116,8 @@ class Tally:
     def restore(cls, data: bytes) -> Self:
         """The tally of a snapshot; its keys are a view of the bytes. ValueError if they are no tally's."""
         count, width = read_header(_KIND, data)
+        if width not in (4, 8):
+            raise ValueError(f"counts of {width} bytes")
         keys = np.frombuffer(data, "<u8", count, HEADER_BYTES)
         return cls(keys, np.frombuffer(data, f"<u{width}", count, HEADER_BYTES + 8 * count).astype(np.int64))
 

@@ -13,7 +13,7 @@ from agents.operators.coverage import Coverage
 from agents.operators.evaluate import evaluate, totals
 from agents.operators.grains import GRAINS, SCOPES, STEP, floor, is_closed
 from agents.operators.names import Names
-from agents.operators.pane import RecordKey
+from agents.operators.pane import RecordKey, complete
 from agents.operators.progress import Progress
 from agents.operators.tally import Keys, RunningTally, Tally, Values, sum_tallies
 from agents.operators.top import Top
@@ -64,11 +64,14 @@ class PaneVersions:
     def put(self, key: RecordKey, value: bytes) -> None:
         piece = key.grain, key.start
         records = self.records.setdefault(piece, {})
-        if records and key.summary != "counts":
-            # When the number of shards grows, the records of the smaller number are replaced as a whole.
-            for place in [p for p in records if p[0] == key.summary and p[2] < key.shards]:
-                del records[place]
         records[key.summary, key.shard, key.shards] = value
+        if key.shards > 1:
+            # When the number of shards has grown, the records of the smaller number are replaced as a whole.
+            own = [place for place in records if place[0] == key.summary]
+            if sum(place[2] == key.shards for place in own) == key.shards:
+                for place in own:
+                    if place[2] < key.shards:
+                        del records[place]
         # Never the same number twice, not even for a piece that was forgotten meanwhile.
         self._count += 1
         self.versions[piece] = self._count
@@ -78,9 +81,10 @@ class PaneVersions:
         version = self.versions[piece]
         content = self._contents.get(piece)
         if content is None or content.version != version:
-            by_summary: dict[str, list[bytes]] = {"counts": [], "repositories": [], "people": [], "names": []}
-            for (summary, _, _), data in self.records[piece].items():
-                by_summary[summary].append(data)
+            by_summary = {
+                name: complete({place: data for place, data in self.records[piece].items() if place[0] == name})
+                for name in ("counts", "repositories", "people", "names")
+            }
             content = self._contents[piece] = Content(
                 version,
                 Counts.restore(by_summary["counts"][0]).get() if by_summary["counts"] else {},
@@ -203,6 +207,15 @@ class Windows:
     def pending(self) -> bool:
         """Whether a checkpoint was read in part: its progress is still to come."""
         return any(self._pending)
+
+    @property
+    def unfinished(self) -> list[int]:
+        """The partitions of which a checkpoint was read in part."""
+        return [number for number, records in enumerate(self._pending) if records]
+
+    def drop_unfinished(self, partition: int) -> None:
+        """Forget what was read since the last progress: it is of no checkpoint."""
+        self._pending[partition].clear()
 
     @property
     def front(self) -> int | None:

@@ -34,7 +34,15 @@ _BREAK: Final = 30 * MINUTE
 # Step → start of a step in steps → covered µs, weighted by the share that was seen.
 _Steps = dict[int, dict[int, float]]
 _NO_LATER: Final[Mapping[str, int]] = {}
-_decode: Final = msgspec.json.Decoder(_Steps, strict=False).decode
+_decode_steps: Final = msgspec.json.Decoder(_Steps, strict=False).decode
+
+
+def _decode(data: bytes) -> _Steps:
+    """The covered time of a feed. Raises ValueError where a step is missing."""
+    steps = _decode_steps(data)
+    if not steps.keys() >= _KEPT.keys():
+        raise ValueError("no covered time of a feed")
+    return steps
 
 
 class Coverage:

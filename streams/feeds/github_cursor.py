@@ -85,6 +85,10 @@ class GithubCursor(msgspec.Struct, array_like=True, frozen=True):
     due_at: float = 0.0
     polls: tuple[Poll, ...] = ()
 
+    def __post_init__(self) -> None:
+        if len(self.settled) % 8 or len(self.unsettled) % 8:
+            raise ValueError("hashes have eight bytes each")
+
     @property
     def seen(self) -> Seen:
         """What the feed has shown."""

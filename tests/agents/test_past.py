@@ -63,7 +63,7 @@ def test_the_end_of_every_hour_equals_the_truth_up_to_then_however_late_its_acti
     hours = sorted({*range(START, START + days * DAY, every * HOUR), midnight - 2 * HOUR, midnight - HOUR})
     covered = [*((hour, hour + HOUR) for hour in hours), (midnight + 4 * HOUR, midnight + 4 * HOUR + HOUR // 2)]
     for number in range(PARTITIONS):
-        log.append((number, Batch(feed="test", covered=[Cover("github", *cover) for cover in covered])))
+        log.append((number, Batch(feed="github", covered=[Cover("github", *cover) for cover in covered])))
     deeds = [deed(one) for one in arrived]
     with PaneStore(tmp_path / "panes") as store:
         found = list(past_of(log, store))
@@ -80,7 +80,7 @@ def test_hours_that_one_mark_outlives_are_not_lost(tmp_path: Path) -> None:
     log = []
     for number, time in enumerate(times):
         made = [activity(number, time, id=f"github:PushEvent:{number}")]
-        log += [(0, Batch(feed="f", activities=made)), (0, Batch(feed="f", complete_to=floor(time, "hour") + HOUR))]
+        log += [(0, Batch(feed="github", activities=made)), (0, Batch(feed="github", complete_to=floor(time, "hour") + HOUR))]
     with PaneStore(tmp_path / "panes") as store:
         found = list(past_of(log, store))
     assert [end for end, _ in found] == [START + 2 * HOUR, START + 100 * DAY + HOUR, START + 100 * DAY + 2 * HOUR]

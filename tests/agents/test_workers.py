@@ -33,53 +33,11 @@ from streams import admin
 from streams.activity import Batch, Cover, encode_batch
 from streams.letters import KEPT
 from streams.topics import Topics
+from tests.agents.running import ROOT, TOPICS, send, workers
 from tests.agents.test_partition import NOW, activity, feed
 from tests.broker.clients import eventually
 from tests.chaos.conftest import Embedded
 from tests.chaos.test_exactness import read_topic
-
-ROOT = Path(__file__).parents[2]
-TOPICS = Topics(prefix="workers-", partitions=1)
-
-
-@contextmanager
-def workers(
-    bootstrap: str,
-    folder: Path,
-    silence: float = 3600.0,
-    roles: tuple[str, ...] = ("aggregate", "measure"),
-    partitions: int = 1,
-) -> Iterator[None]:
-    config = Config(
-        bootstrap=bootstrap,
-        prefix=TOPICS.prefix,
-        partitions=partitions,
-        data_dir=str(folder),
-        checkpoint_interval=0.1,
-        refresh_interval=0.1,
-        silence=silence,
-    )
-    encoded = msgspec.json.encode(config).decode()
-    commands = [[sys.executable, "-m", "tests.chaos.crashing", role, encoded, "seed"] for role in roles]
-    running = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) for command in commands]
-    try:
-        yield
-    finally:
-        for process in running:
-            process.terminate()
-        assert not any(process.wait(timeout=15) for process in running), "SIGTERM is a clean end"
-
-
-def send(bootstrap: str, *values: bytes | None, at: float | None = None) -> None:
-    """Records of the topic `activity`, received now or at a time (s)."""
-    stamp = None if at is None else int(1000 * at)
-
-    async def produce() -> None:
-        async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
-            for value in values:
-                await producer.send_and_wait(TOPICS.activity, value, key=b"", partition=0, timestamp_ms=stamp)
-
-    asyncio.run(produce())
 
 
 def put(bootstrap: str, key: bytes, value: bytes) -> None:
@@ -109,7 +67,7 @@ def test_measure_waits_for_the_rest_of_a_checkpoint_although_an_evaluation_is_ov
 
     def checkpoint(number: int) -> list[tuple[bytes, bytes]]:
         partition = Partition(number)
-        feed(partition, Batch(feed="test", activities=[activity(number, NOW)], complete_to=NOW))
+        feed(partition, Batch(feed="github", activities=[activity(number, NOW)], complete_to=NOW))
         return [(key, value) for key, value in partition.checkpoint() if value is not None]
 
     async def produce(records: list[tuple[int, bytes, bytes]]) -> None:
@@ -133,7 +91,7 @@ def test_measure_waits_for_the_rest_of_a_checkpoint_although_an_evaluation_is_ov
 
 
 def batch(*numbers: int) -> bytes:
-    return encode_batch(Batch(feed="test", activities=[activity(number, NOW) for number in numbers]))
+    return encode_batch(Batch(feed="github", activities=[activity(number, NOW) for number in numbers]))
 
 
 def test_a_record_that_is_no_batch_is_kept_with_its_place_and_stops_nobody(tmp_path: Path) -> None:
@@ -143,11 +101,11 @@ def test_a_record_that_is_no_batch_is_kept_with_its_place_and_stops_nobody(tmp_p
         poison = [
             b'{"feed": 7}',
             None,
-            b'{"feed": "test", "activities": ' + b"[" * 200_000,
-            encode_batch(Batch(feed="test", activities=[activity(9, NOW, platform="elsewhere")])),
-            encode_batch(Batch(feed="test", activities=[activity(9, 1_000 * NOW)])),
-            encode_batch(Batch(feed="test", complete_to=1_000 * NOW)),
-            encode_batch(Batch(feed="test", covered=[Cover("github", NOW, NOW)])),
+            b'{"feed": "github", "activities": ' + b"[" * 200_000,
+            encode_batch(Batch(feed="github", activities=[activity(9, NOW, platform="elsewhere")])),
+            encode_batch(Batch(feed="github", activities=[activity(9, 1_000 * NOW)])),
+            encode_batch(Batch(feed="github", complete_to=1_000 * NOW)),
+            encode_batch(Batch(feed="github", covered=[Cover("github", NOW, NOW)])),
         ]
         send(broker.bootstrap, batch(1), *poison, batch(2, 3))
         with workers(broker.bootstrap, tmp_path):
@@ -247,7 +205,7 @@ def test_how_long_it_takes_until_it_is_folded_and_measured_is_told(tmp_path: Pat
             first = evaluated(broker.bootstrap, 1).latencies
             send(broker.bootstrap, batch(2, 3), at=time.time() - 3600)
             evaluated(broker.bootstrap, 2)
-            send(broker.bootstrap, encode_batch(Batch(feed="test", complete_to=NOW)))
+            send(broker.bootstrap, encode_batch(Batch(feed="github", complete_to=NOW)))
             then = evaluated(broker.bootstrap, 3).latencies
         before = sum(first["folded"].counts)
         assert sum(then["folded"].counts) == sum(then["measured"].counts) == before + 1
@@ -255,7 +213,7 @@ def test_how_long_it_takes_until_it_is_folded_and_measured_is_told(tmp_path: Pat
         assert then["folded"].sum >= 3600
         assert 0 <= then["measured"].sum < 3600
         with workers(broker.bootstrap, tmp_path):
-            send(broker.bootstrap, encode_batch(Batch(feed="test", complete_to=NOW + 1)))
+            send(broker.bootstrap, encode_batch(Batch(feed="github", complete_to=NOW + 1)))
             again = evaluated(broker.bootstrap, 4).latencies
         assert not any(sum(latency.counts) for latency in again.values()), "what was folded before the start is no news"
     finally:

@@ -1,0 +1,145 @@
+"""What others write into any topic of ours stops no worker, on either broker, before its start and while it runs; it is counted."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from agents.measurements import EVALUATION, Evaluation, Measurement, encode, read, series
+from agents.operators.progress import Progress, encode_progress
+from agents.operators.tally import Tally
+from sinks.board import Board
+from sinks.topic import TopicReader
+from streams import admin
+from streams.activity import Batch, encode_batch
+from tests.agents.running import TOPICS, send, workers
+from tests.agents.test_partition import NOW, activity
+from tests.broker.clients import eventually
+from tests.chaos.conftest import broker as broker
+
+Record = tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]
+
+TALLY = Tally()
+TALLY.update([20])
+# A pane that a worker could have written, but that no checkpoint ends.
+STRAY = b"all/0/people/hour/%d/0-1" % (NOW // 3_600_000_000 * 3600)
+
+PANES: list[Record] = [
+    (b"note", b"hello world", [("received", b"yesterday"), ("received", b"")]),
+    (b"\xff\xfe", b"\x00", []),
+    (b"all/0/people/hour/x/0-1", b"", []),
+    (b"all/7/people/hour/0/0-1", TALLY.snapshot(), []),
+    (STRAY, b"\x93\x01\x02", []),
+    (b"progress/0", b"hello world", []),
+    (b"progress/0", None, []),
+    (b"progress/0", encode_progress(Progress(offset=10**30)), [("received", b"9" * 5000)]),
+    (b"progress/12", encode_progress(Progress(offset=1)), []),
+]
+MEASUREMENTS: list[Record] = [
+    (b"old", b'{"name":1}', []),
+    (b"\xff", None, []),
+    (b"health/streams", b"[]", []),
+    (EVALUATION, b"hello world", []),
+    (b"nomadwatch_commits{}", encode(Measurement("nomadwatch_commits", {"window": "1h"}, 1e300)), []),
+]
+ACTIVITY: list[Record] = [
+    (b"note", b"hello world", []),
+    (None, b"", []),
+    (b"", encode_batch(Batch(feed="x")), [("received", b"x")]),
+    (b"", encode_batch(Batch(feed="archive", complete_to=NOW)), []),
+    (b"", encode_batch(Batch(feed="github", activities=[activity(9, NOW, repo_id=-1)])), []),
+    (b"", encode_batch(Batch(feed="github", activities=[activity(9, NOW, actor=1 << 64)])), []),
+    (b"", encode_batch(Batch(feed="github", activities=[activity(9, NOW, commits=10**300)])), []),
+    (b"", encode_batch(Batch(feed="github", activities=[activity(9, NOW, thread=-5)])), []),
+    (b"", encode_batch(Batch(feed="github", activities=[activity(9, NOW, artefact="a/b")])), []),
+    (b"", encode_batch(Batch(feed="github", complete_to=31_556_889_864_403_199_000_000)), []),
+]
+
+
+def write(bootstrap: str, topic: str, records: list[Record]) -> None:
+    """As somebody else's program writes them."""
+
+    async def produce() -> None:
+        async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+            for key, value, headers in records:
+                await producer.send_and_wait(topic, value, key=key, partition=0, headers=headers)
+
+    asyncio.run(produce())
+
+
+def batch(*numbers: int) -> bytes:
+    return encode_batch(Batch(feed="github", activities=[activity(number, NOW) for number in numbers]))
+
+
+async def published(bootstrap: str) -> list[tuple[bytes | None, bytes | None]]:
+    async with TopicReader.open(bootstrap, TOPICS.measurements) as reader:
+        return await reader.read_to_end()
+
+
+def board_of(bootstrap: str) -> Board:
+    """What the topic `measurements` states."""
+    board = Board(quiet=True)
+    board.take(asyncio.run(published(bootstrap)))
+    return board
+
+
+def totals(bootstrap: str) -> float:
+    """The activities counted in all."""
+    return sum(row.value for row in board_of(bootstrap).measurements if row.name == "nomadwatch_activities_total")
+
+
+def latest(bootstrap: str) -> Evaluation:
+    """The last evaluation."""
+    found = board_of(bootstrap).evaluation
+    assert found is not None
+    return found
+
+
+def test_garbage_at_the_start_and_while_running_changes_no_figure_and_is_counted(broker: Any, tmp_path: Path) -> None:
+    admin.create(broker.bootstrap, TOPICS)
+    write(broker.bootstrap, TOPICS.panes, PANES)
+    write(broker.bootstrap, TOPICS.measurements, MEASUREMENTS)
+    write(broker.bootstrap, TOPICS.activity, ACTIVITY)
+    send(broker.bootstrap, batch(1))
+    with workers(broker.bootstrap, tmp_path):
+        assert eventually(lambda: totals(broker.bootstrap) == 1, 30)
+        first = latest(broker.bootstrap)
+        write(broker.bootstrap, TOPICS.panes, PANES)
+        write(broker.bootstrap, TOPICS.measurements, MEASUREMENTS)
+        write(broker.bootstrap, TOPICS.activity, ACTIVITY)
+        send(broker.bootstrap, batch(2, 3))
+        assert eventually(lambda: totals(broker.bootstrap) == 3, 30)
+        second = latest(broker.bootstrap)
+    assert first.dead_letters == {"batch": len(ACTIVITY), "pane": len(PANES)}
+    assert second.activities == 3
+    assert second.dead_letters == {"batch": 2 * len(ACTIVITY), "pane": 2 * len(PANES)}
+    with workers(broker.bootstrap, tmp_path):
+        send(broker.bootstrap, batch(4))
+        assert eventually(lambda: totals(broker.bootstrap) == 4, 30)
+
+
+def test_a_record_that_no_checkpoint_ends_holds_nothing_up(broker: Any, tmp_path: Path) -> None:
+    """Whoever reads panes waits for the progress behind them; behind this one there is none."""
+    admin.create(broker.bootstrap, TOPICS)
+    send(broker.bootstrap, batch(1))
+    with workers(broker.bootstrap, tmp_path):
+        assert eventually(lambda: totals(broker.bootstrap) == 1, 30)
+    write(broker.bootstrap, TOPICS.panes, [(STRAY, TALLY.snapshot(), [])])
+    before = latest(broker.bootstrap)
+    with workers(broker.bootstrap, tmp_path, roles=("measure",)):
+        assert eventually(lambda: latest(broker.bootstrap).evaluated_at > before.evaluated_at, 30)
+    assert latest(broker.bootstrap).dead_letters == {"pane": 1}
+    assert totals(broker.bootstrap) == 1
+
+
+def test_what_is_published_can_be_read(broker: Any, tmp_path: Path) -> None:
+    admin.create(broker.bootstrap, TOPICS)
+    send(broker.bootstrap, batch(1, 2))
+    with workers(broker.bootstrap, tmp_path):
+        assert eventually(lambda: totals(broker.bootstrap) == 2, 30)
+    for key, value in asyncio.run(published(broker.bootstrap)):
+        assert key is not None
+        found = read(key, value)
+        if isinstance(found, Measurement):
+            assert series(found.name, found.labels) == key
