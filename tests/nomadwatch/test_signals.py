@@ -12,13 +12,14 @@ from nomadwatch import signals
 
 async def main():
     asked = asyncio.Event()
+    if sys.argv[1] != "heeds":
+        signals._AGAIN_AFTER = 0.0
     with signals.heeded(asked):
         print("ready", flush=True)
         if sys.argv[1] == "heeds":
             await asked.wait()
             print("asked", flush=True)
         else:
-            signals._AGAIN_AFTER = 0.0
             threading.Event().wait()  # holds the loop up
 
 asyncio.run(main())
