@@ -166,8 +166,10 @@ def read(key: bytes | None, value: bytes | None) -> Measurement | Evaluation | H
 
 
 def _is_sound(row: Measurement) -> bool:
-    """Whether a scrape can show it: Prometheus refuses all rows for the name of one."""
+    """Whether it can be shown: Prometheus refuses a whole scrape for the name of one row, and a time must be one."""
     if not _NAME.fullmatch(row.name) or not all(map(_NAME.fullmatch, row.labels)):
+        return False
+    if row.name.endswith("_timestamp_seconds") and not 0 <= row.value < LATEST / 1e6:
         return False
     return not row.name.endswith("_bucket") or _is_edge(row.labels.get("le", ""))
 

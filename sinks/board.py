@@ -24,7 +24,8 @@ SIMULATED: Final = "SIMULATED WORLD: every name and every figure is invented"
 # Labels without which a row cannot be shown: readers ask for them by name.
 _NEEDED: Final[dict[str, tuple[str, ...]]] = {
     PREFIX + "window_coverage_ratio": ("platform", "window"),
-    PREFIX + "top_repository_activity": ("platform", "feature", "repository"),
+    PREFIX + "covered_since_timestamp_seconds": ("scope", "platform"),
+    PREFIX + "top_repository_activity": ("scope", "platform", "feature", "window", "repository"),
     PREFIX + "release_engagement": ("release",),
     PREFIX + "dead_letters_total": ("reason",),
     PREFIX + "feed_polls_total": ("outcome",),

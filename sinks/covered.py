@@ -66,7 +66,7 @@ class Totals:
         return [(repository, platform, figure) for (repository, platform), figure in ranked]
 
     def _of(self, name: str) -> list[Measurement]:
-        return [row for row in self._rows if row.name == PREFIX + name and row.labels["feature"] != COUNTED_BESIDE]
+        return [row for row in self._rows if row.name == PREFIX + name and row.labels.get("feature") != COUNTED_BESIDE]
 
 
 def _place(labels: Mapping[str, str], platform: str) -> tuple[str, str, str]:

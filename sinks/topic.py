@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
-from streams.consume import read_to_end, stop
+from streams.consume import stop, unread
 
 Record = tuple[bytes | None, bytes | None]
 
@@ -46,4 +46,7 @@ class TopicReader:
 
     async def read_to_end(self) -> list[Record]:
         """Everything that is committed now and not read yet."""
-        return [(record.key, record.value) async for _, records in read_to_end(self._consumer, [self._place]) for record in records]
+        records: list[Record] = []
+        async for _ in unread(self._consumer, [self._place]):
+            records += await self.read()
+        return records

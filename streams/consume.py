@@ -53,10 +53,16 @@ async def read_to_end(consumer: Any, places: Collection[Any]) -> AsyncIterator[t
     """(partition, records) of what the assigned partitions hold now, from where each stands up to its end: of a consumer of committed
     records the committed end.
     """
-    ends = await consumer.end_offsets(places)
-    while unread := [place for place in places if await consumer.position(place) < ends[place]]:
-        for place, records in (await consumer.getmany(*unread, timeout_ms=_WAIT_MS)).items():
+    async for left in unread(consumer, places):
+        for place, records in (await consumer.getmany(*left, timeout_ms=_WAIT_MS)).items():
             yield place, records
+
+
+async def unread(consumer: Any, places: Collection[Any]) -> AsyncIterator[list[Any]]:
+    """Those of the assigned partitions that are not read up to what is their end now, again and again until there are none."""
+    ends = await consumer.end_offsets(places)
+    while left := [place for place in places if await consumer.position(place) < ends[place]]:
+        yield left
 
 
 class Table:
