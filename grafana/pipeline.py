@@ -67,10 +67,11 @@ def _alerts() -> Panel:
         "project": "project",
         "reason": "reason",
     }
-    expr = f'max by ({", ".join(labels)}) (ALERTS{{alertstate="firing"}})'
+    expr = f'max by ({", ".join(labels)}) (ALERTS{{alertstate="firing", alertname!="Watchdog"}})'
     return rows(
         "Alerts that fire",
-        "What the rules of prometheus/rules/alerts.yml say now. The name leads to what to do. Alertmanager may hold some back.",
+        "What the rules of prometheus/rules/alerts.yml say now. The name leads to what to do. Alertmanager may hold some back. Watchdog, "
+        "which always fires, is left out.",
         "alertname",
         [Column("firing", expr, panels.PLAIN)],
         names=labels,

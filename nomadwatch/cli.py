@@ -325,24 +325,26 @@ def sinks(verbose: bool, **flags: Any) -> None:
 
 
 @nomadwatch.command()
-@click.argument("role", type=click.Choice(["aggregate", "measure", "sinks", "streams"]))
+@click.argument("role", required=False, type=click.Choice(["aggregate", "measure", "sinks", "streams"]))
 @_host
 @_port
 @_broker
+@_data_dir
 @_prefix
 @_partitions
-def health(role: str, **flags: Any) -> None:
-    """Say whether a role is well, for those who watch processes: exit code 0 or 1, and a line.
+def health(role: str | None, **flags: Any) -> None:
+    """Say whether a role is well, or each of them: exit code 0 or 1, and a line for a role.
 
-    sinks must answer on its port, streams and measure must have spoken within a minute, and of aggregate a worker of this host must be
-    among those that share the partitions.
+    Without --broker the station that `up` runs is asked, by its folder. sinks must answer on its port and show figures of the last minute,
+    streams and measure must have spoken within a minute, and of aggregate a worker of this host must be among those that share the
+    partitions.
     """
     from nomadwatch.health import show
     from nomadwatch.settings import load
     from nomadwatch.show import quiet_libraries
 
     quiet_libraries(verbose=False)
-    show(role, load(flags).settings)
+    show(role, load(flags))
 
 
 @nomadwatch.command()

@@ -2,15 +2,21 @@
 
 import asyncio
 import socket
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from agents.measurements import HealthReport
-from nomadwatch.connect import address, await_broker
+from nomadwatch.connect import LOOPBACK, address, await_broker
+from nomadwatch.console import tell
 from nomadwatch.errors import Failure, Misuse
 from nomadwatch.feeds import span
-from nomadwatch.settings import Settings
+from nomadwatch.settings import Known, Settings
 from nomadwatch.sinks_role import Address
+from nomadwatch.state import Kept, default_folder, read_kept
 from sinks.board import STALE_AFTER, Board, wall_clock
 from streams.errors import in_words
 
@@ -19,22 +25,76 @@ ROLES: Final = ("aggregate", "measure", "sinks", "streams")
 _PATIENCE: Final = 5.0
 
 
-def show(role: str, settings: Settings) -> None:
-    """A line on stdout that says why the role is well. Raises Failure with why it is not, Misuse without a broker.
+def show(role: str | None, known: Known) -> None:
+    """A line on stdout for a role (None: for each) that says why it is well. Raises Failure with why one is not, Misuse without a broker.
 
     `sinks` is asked itself; `streams` and `measure` are well when what they wrote to the broker is fresh, `aggregate` when the broker
-    counts a worker of this host among those that share the partitions.
+    counts a worker of this host among those that share the partitions. A data folder that holds a station's state goes before a broker,
+    and without either the folder is meant that `up` uses.
     """
-    if role == "sinks":
-        print(_answer(Address.of(settings)))
+    if role is not None:
+        print(_asked(role, known))
         return
+    unwell = []
+    for each in ROLES:
+        try:
+            print(_asked(each, known), flush=True)
+        except Misuse:
+            raise
+        except Failure as failure:
+            tell(str(failure))
+            unwell.append(each)
+    if unwell:
+        raise Failure(f"not well: {', '.join(unwell)}")
+
+
+def _asked(role: str, known: Known) -> str:
+    """The line about a role that is well."""
+    settings = known.settings
+    kept = read_kept(_folder(settings)) if settings.data_dir or not settings.broker else None
+    if role == "sinks":
+        return _answer(_page(known, kept))
+    if kept is not None:
+        broker = kept.broker or f"{LOOPBACK}:{kept.port}"
+        settings = msgspec.structs.replace(settings, broker=broker, prefix=kept.prefix, partitions=kept.partitions)
     if not settings.broker:
-        raise Misuse(f"the health of {role} stands on a broker; name it with --broker HOST:PORT")
+        raise Misuse(
+            f"the health of {role} stands on a broker, and no station has its state in {_folder(settings)}: start one with nomadwatch up, "
+            "name its folder with --data-dir, or a broker with --broker HOST:PORT"
+        )
+    try:
+        return _on_broker(role, settings)
+    except Failure as failure:
+        if kept is None or kept.broker or _answers(kept.port):
+            raise
+        raise Failure(f"no station runs on {_folder(settings)}; start it with nomadwatch up, or name another --data-dir") from failure
+
+
+def _folder(settings: Settings) -> Path:
+    return Path(settings.data_dir) if settings.data_dir else default_folder()
+
+
+def _page(known: Known, kept: Kept | None) -> Address:
+    """Where the page is served: as it is set, else where the station of the folder last served it."""
+    address = Address.of(known.settings)
+    chosen = {known.origins["port"], known.origins["host"]} != {"default"}
+    if chosen or kept is None or not kept.page_port:
+        return address
+    return Address(kept.page_port, kept.page_host)
+
+
+def _answers(port: int) -> bool:
+    with suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=_PATIENCE):
+        return True
+    return False
+
+
+def _on_broker(role: str, settings: Settings) -> str:
     from aiokafka.errors import KafkaError
     from kafka.errors import KafkaError as RefusedByAdmin
 
     try:
-        print(asyncio.run(_workers(settings) if role == "aggregate" else _spoken(role, settings)))
+        return asyncio.run(_workers(settings) if role == "aggregate" else _spoken(role, settings))
     except (KafkaError, RefusedByAdmin) as error:
         raise Failure(f"the broker at {settings.broker} does not answer as it should ({in_words(error)}); is it running?") from None
 
@@ -44,14 +104,24 @@ def _answer(address: Address) -> str:
     connection = HTTPConnection(address.near, port, timeout=_PATIENCE)
     try:
         connection.request("GET", "/healthz")
-        status = connection.getresponse().status
+        answer = connection.getresponse()
+        status, said = answer.status, _status(answer.read())
     except (OSError, HTTPException) as error:
         raise Failure(f"sinks does not answer on port {port} ({in_words(error)}); start it, or name its --port") from None
     finally:
         connection.close()
     if status != 200:
-        raise Failure(f"sinks answers {status}: nothing has been measured yet; are streams, aggregate and measure at work?")
+        why = "nothing has been measured for a minute" if said == "stale" else "nothing has been measured yet"
+        raise Failure(f"sinks answers {status}: {why}; are streams, aggregate and measure at work?")
     return f"sinks answers on port {port}"
+
+
+def _status(body: bytes) -> str:
+    """What `/healthz` says; empty where something else answers."""
+    try:
+        return str(msgspec.json.decode(body, type=dict[str, Any]).get("status", ""))
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return ""
 
 
 async def _spoken(role: str, settings: Settings) -> str:

@@ -36,7 +36,10 @@ def log_of(folder: str | Path) -> Path:
 
 
 class Kept(msgspec.Struct, kw_only=True):
-    """What a later run finds again. `kind`: whose state it is. `broker` empty: embedded, last on `port`."""
+    """What a later run finds again. `kind`: whose state it is. `broker` empty: embedded, last on `port`.
+
+    `page_host` and `page_port`: where a station last served its page, as this machine reaches it (empty and 0: it did not yet).
+    """
 
     # Empty where a version has written it that did not tell them apart: then it becomes what it is used as.
     kind: Kind | Literal[""] = ""
@@ -44,6 +47,8 @@ class Kept(msgspec.Struct, kw_only=True):
     prefix: str = ""
     partitions: int
     port: int = 0
+    page_host: str = ""
+    page_port: int = 0
 
 
 def default_folder() -> Path:

@@ -123,6 +123,8 @@ class _Station:
         # Whoever has to be started again listens where people have found it: a free port is held for it.
         address = self._address(settings)
         await self._start(Role("sinks", run_sinks, lambda: (self.bootstrap, kept.prefix, kept.partitions, address, simulated)), "ready")
+        kept.page_host, kept.page_port = address.near, address.port
+        self.state.keep(kept)
         if warning := address.warning(address.port):
             self.summary.notice(warning)
         self.summary.serving(address.url(address.port))

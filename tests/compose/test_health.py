@@ -1,6 +1,7 @@
 """The command `health` where nobody is well, or somebody else is; where everybody is, `test_run` asks it."""
 
 import socket
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -31,14 +32,16 @@ def test_sinks_that_does_not_answer_is_not_well() -> None:
     port = free_port()
     done = command("health", "sinks", "--port", port)
     assert (done.code, done.output) == (1, "")
-    assert done.complaint == f"nomadwatch: sinks does not answer on port {port} (ConnectionRefusedError); start it, or name its --port\n"
+    assert done.complaint == f"nomadwatch: sinks does not answer on port {port} (connection refused); start it, or name its --port\n"
 
 
 @pytest.mark.parametrize("role", ["aggregate", "measure", "streams"])
-def test_a_role_without_a_broker_is_a_wrong_question(role: str) -> None:
+def test_a_role_without_a_broker_or_a_station_is_a_wrong_question(role: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     done = command("health", role)
     assert (done.code, done.output) == (2, "")
     assert "--broker HOST:PORT" in done.complaint
+    assert f"no station has its state in {tmp_path / 'nomadwatch'}: start one with nomadwatch up" in done.complaint
 
 
 def test_a_broker_that_is_away_is_said() -> None:

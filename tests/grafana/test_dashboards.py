@@ -23,7 +23,7 @@ PANELS = [
 ]
 ROWS = {row.name + part: row for row in CATALOGUE for part in (("_bucket", "_count", "_sum") if row.type == "histogram" else ("",))}
 # What Prometheus itself says.
-OWN = {"up": {"job"}, "scrape_samples_scraped": {"job"}, "scrape_duration_seconds": {"job"}, "ALERTS": {"alertstate"}}
+OWN = {"up": {"job"}, "scrape_samples_scraped": {"job"}, "scrape_duration_seconds": {"job"}, "ALERTS": {"alertname", "alertstate"}}
 BUILT_IN = {"__rate_interval", "__range", "__data", "__all"}
 Json = dict[str, Any]
 

@@ -90,7 +90,7 @@ def test_a_replay_of_real_and_simulated_input_is_simulated_in_every_form(hour: H
         state = tmp_path / name
         done = command("replay", *paths, "--data-dir", state, "--report", tmp_path / f"{name}.csv")
         assert (done.code, done.complaint) == (0, "")
-        rows = list(csv.DictReader((tmp_path / f"{name}.csv").open()))
+        rows = list(csv.DictReader((tmp_path / f"{name}.csv").read_text().splitlines()))
         again = json.loads(command("report", "--format", "json", "--data-dir", state).output)
         table = command("report", "--data-dir", state).output
         worlds[name] = {row["world"] for row in rows}, again["world"], SIMULATED in table

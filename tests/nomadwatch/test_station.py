@@ -37,6 +37,11 @@ def test_the_demonstration_shows_both_platforms_and_ends_cleanly(number: int, tm
         assert report["world"] == "simulated"
         assert report["as_of"].startswith("2024-05-0"), "nothing that is shown lies in the future"
         assert command("feeds", "--data-dir", tmp_path).output.startswith(SIMULATED)
+        health = command("health", "--data-dir", tmp_path)
+        assert (health.code, health.complaint) == (0, "")
+        said = health.output.splitlines()
+        assert [line.split()[0] for line in said[1:]] == ["measure", "sinks", "streams"]
+        assert said[0] == "1 aggregate worker of 127.0.0.1 at work"
         roles = station.roles()
         assert roles.keys() == {"broker", "polling", "aggregate", "measure", "sinks", "simulator"}
         assert station.end(number) == 0, station.err
@@ -44,6 +49,10 @@ def test_the_demonstration_shows_both_platforms_and_ends_cleanly(number: int, tm
     finally:
         station.kill()
     assert "Traceback" not in station.err
+    ended = command("health", "--data-dir", tmp_path)
+    assert (ended.code, ended.output) == (1, "")
+    assert f"no station runs on {tmp_path}; start it" in ended.complaint
+    assert ended.complaint.endswith("nomadwatch: not well: aggregate, measure, sinks, streams\n")
     again = command("demo", "--port", "0", "--data-dir", tmp_path)
     assert (again.code, again.output) == (2, "")
     assert f"{tmp_path} holds the state of a run, and demo begins a new world: remove it or name another" in again.complaint
