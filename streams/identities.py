@@ -1,7 +1,7 @@
 """Who and where: native ids and names become hashes, bots and projects, each worked out once."""
 
 import hashlib
-from typing import Final
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
@@ -11,6 +11,8 @@ from streams.errors import DeadLetter
 from streams.watchlist import Watchlist
 
 LONGEST_NAME: Final = 300
+# A name as a decoder takes it: what a server calls a repository is saved, and a cursor must not outgrow what Kafka takes.
+Name: TypeAlias = Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)]
 # What stands in the place of the login of an account that is gone.
 DELETED: Final = "deleted"
 

@@ -11,20 +11,25 @@ from streams.feeds.github_look import Look
 from streams.feeds.github_page import GithubPages
 from streams.feeds.health import Health
 from streams.feeds.http import Gone, Unreachable
-from streams.identities import Identities
-from streams.payloads import UNDECODABLE, EventRepository
+from streams.identities import Identities, Name
+from streams.payloads import UNDECODABLE
 from streams.times import parse_time
 
 _LOG: Final = logging.getLogger("nomadwatch.streams")
 
 
+class _Repository(msgspec.Struct, gc=False):
+    id: int | Name
+    name: Name
+
+
 class _Event(msgspec.Struct, gc=False):
-    repo: EventRepository
+    repo: _Repository
     created_at: str
 
 
 class _Stated(msgspec.Struct):
-    full_name: str
+    full_name: Name
 
 
 _decode_event: Final = msgspec.json.Decoder(_Event).decode
@@ -67,11 +72,15 @@ class NamedRepository:
             stated = _decode_stated(await self._pages.repository_by_id(native, health))
         except Gone:
             self._identities.assignment.forget(self._identities.hash_of(native))
+            return
         except UNDECODABLE as error:
             health.state = "failing: broken answer"
             raise Unreachable(health.state) from error
-        else:
+        try:
             self._identities.repository(native, stated.full_name, self._clock.now())
+        except DeadLetter as error:
+            health.state = "failing: the answer names no repository"
+            raise Unreachable(health.state) from error
 
     def _tell(self, what: str) -> None:
         if what != self._told:

@@ -15,6 +15,7 @@ import msgspec
 
 from streams.activity import SECOND
 from streams.cursors import decoded
+from streams.errors import DeadLetter
 from streams.feeds.clock import Clock
 from streams.feeds.find import Find, Outlet
 from streams.feeds.github_page import GithubPages, Limited
@@ -22,8 +23,8 @@ from streams.feeds.github_refusal import FeedRefused
 from streams.feeds.health import Health
 from streams.feeds.http import Gone, Unreachable
 from streams.feeds.popularity import Level, Popularity, Repository, total
-from streams.identities import Identities
-from streams.payloads import UNDECODABLE
+from streams.identities import Identities, Name
+from streams.payloads import UNDECODABLE, Count
 from streams.watchlist import Watchlist
 
 # One cursor for each repository, by its case-folded name: together they would outgrow the largest record.
@@ -44,11 +45,11 @@ _KINDS: Final = {"stars": "stargazers_count", "forks": "forks_count", "watchers"
 class Stated(msgspec.Struct):
     """What GitHub states of a repository; its subscribers are its watchers. Old cursors lack `id` and `full_name`."""
 
-    stargazers_count: int | None = None
-    forks_count: int | None = None
-    subscribers_count: int | None = None
-    id: int = 0
-    full_name: str = ""
+    stargazers_count: Count | None = None
+    forks_count: Count | None = None
+    subscribers_count: Count | None = None
+    id: Count = 0
+    full_name: Name = ""
 
 
 class Known(msgspec.Struct, array_like=True):
@@ -165,10 +166,14 @@ class GithubPopularity:
             self._fail(known)
         else:
             now = self._clock.now()
+            try:
+                project = self._project_of(name, stated, now)
+            except DeadLetter:
+                self._fail(known)  # it states a name that is none
+                return
             if not _levels(stated, now):
                 self._fail(known)
                 return
-            project = self._project_of(name, stated, now)
             if project is None:
                 await self._forget(name)
                 return

@@ -215,7 +215,8 @@ class HubPoller:
                     covered = ledger.cover(mark if ledger.mark is None else ledger.mark, mark)
                     await self._put(ledger, ledger.find(covered=covered, mark=mark))
                 return False
-            waits = self._limits.state is not None or ledger.health.state == ledger.health.well
+            unlisted = ledger is self._ledgers[REPOSITORIES] and bool(self._watched.unlisted)
+            waits = self._limits.state is not None or (ledger.health.state == ledger.health.well and not unlisted)
             reason = "limited" if self._limits.ban.holds else "quota" if waits else "failed"
             # No row for every few seconds of it.
             gaps = ledger.overdue(now - patience, reason, least=patience // 3)

@@ -9,6 +9,7 @@ from streams.feeds.hub_shapes import Listed
 from streams.feeds.hub_state import State
 
 _MOST_STATES = 5_000
+_MOST_WAITING = 20_000
 
 
 @dataclass(slots=True)
@@ -26,6 +27,8 @@ class HubChanges:
     def __init__(self, began: int) -> None:
         self._waiting: OrderedDict[str, Change] = OrderedDict()
         self._known: OrderedDict[str, State] = OrderedDict()
+        # The first time of those that were dropped because too many wait, until the ledger tells of it.
+        self._lost: int | None = None
         self._looked = 0
         self._dropped = 0
         self._past = deque([(began, 0, 0)])
@@ -36,6 +39,10 @@ class HubChanges:
         if earlier is not None:
             change.since = earlier.since
         self._waiting[change.place.key] = change
+        if len(self._waiting) > _MOST_WAITING:
+            _, dropped = self._waiting.popitem(last=False)
+            self._lost = dropped.since if self._lost is None else min(self._lost, dropped.since)
+            self._dropped += 1
 
     def next(self) -> tuple[Change, State | None] | None:
         """The newest: where there are more than the quota allows for, those looked at are fresh, and the others a gap."""
@@ -62,14 +69,17 @@ class HubChanges:
             self._waiting.move_to_end(change.place.key, last=False)
 
     def oldest(self) -> int | None:
-        """The first time that nobody has looked at yet, of those that wait."""
-        return min((change.since for change in self._waiting.values()), default=None)
+        """The first time that nobody has looked at yet, of those that wait or were dropped."""
+        lost = [] if self._lost is None else [self._lost]
+        return min([*lost, *(change.since for change in self._waiting.values())], default=None)
 
     def forget(self, floor: int) -> None:
         """Drop, and count, those that have waited since before a time."""
         for key in [key for key, change in self._waiting.items() if change.since < floor]:
             del self._waiting[key]
             self._dropped += 1
+        if self._lost is not None and self._lost < floor:
+            self._lost = None
 
     def share(self, now: int) -> float | None:
         """How many of those that changed in the last hour or so were looked at (0 to 1); None if there was none."""

@@ -105,7 +105,10 @@ class HubListing:
 
     def _tell(self) -> None:
         health = self._ledger.health
-        if self._watched.absent or self._watched.unlisted:
+        if self._watched.unlisted:
+            # Where nothing succeeds, why is said already.
+            health.state = self._watched.state if health.state == health.well else health.state
+        elif self._watched.absent:
             health.state = health.well = self._watched.trouble or "ok"
         elif not self._watched.by_key and health.state == health.well:
             health.state = health.well = "ok"

@@ -150,7 +150,7 @@ class HubLooking:
     def _tell(self) -> None:
         """Say what cannot be seen, or that all is well."""
         health = self._watched_ledger.health
-        health.state = health.well = self._watched.trouble or "ok"
+        health.well, health.state = self._watched.trouble or "ok", self._watched.state
 
     async def _fail(self, watch: Watch, error: Unreachable) -> None:
         """A failed look is repeated soon. One that keeps failing is told once, and marks no longer wait for it."""

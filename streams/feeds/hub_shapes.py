@@ -16,6 +16,8 @@ from streams.values import clean
 
 T = TypeVar("T")
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+# What is saved, or becomes part of an id: a record of the topics must not outgrow what Kafka takes.
+Short: TypeAlias = Annotated[str, msgspec.Meta(max_length=200)]
 Raws: TypeAlias = list[msgspec.Raw]
 
 # The three kinds of repositories, as activities and as addresses name them.
@@ -33,12 +35,12 @@ _MOST_TAGS: Final = 2_000
 class Base(msgspec.Struct, gc=False):
     """A model that another one was made from."""
 
-    id: str
-    native: str | None = msgspec.field(name="_id", default=None)
+    id: Short
+    native: Short | None = msgspec.field(name="_id", default=None)
 
 
 class Bases(msgspec.Struct, gc=False):
-    relation: str | None = None
+    relation: Short | None = None
     models: list[Base] = []
 
 
@@ -48,12 +50,12 @@ class Listed(msgspec.Struct, gc=False, rename="camel"):
     `gated` is false where no terms must be accepted.
     """
 
-    id: str
-    native: str | None = msgspec.field(name="_id", default=None)
-    author: str | None = None
-    sha: str | None = None
-    last_modified: str | None = None
-    created_at: str | None = None
+    id: Short
+    native: Short | None = msgspec.field(name="_id", default=None)
+    author: Short | None = None
+    sha: Short | None = None
+    last_modified: Short | None = None
+    created_at: Short | None = None
     likes: Count | None = None
     downloads: Count | None = None
     downloads_all_time: Count | None = None
@@ -63,21 +65,21 @@ class Listed(msgspec.Struct, gc=False, rename="camel"):
 
 
 class _Author(msgspec.Struct, gc=False):
-    user: str | None = None
+    user: Short | None = None
 
 
 class Commit(msgspec.Struct, gc=False):
     """`authors` are user names; the first is the one who committed."""
 
-    id: str
-    date: str
+    id: Short
+    date: Short
     authors: list[_Author] = []
 
 
 class Person(msgspec.Struct, gc=False, rename="camel"):
     """The author of a thread or event; the flags are there where the Hub states them. A deleted account is absent or named `deleted`."""
 
-    name: str | None = None
+    name: Short | None = None
     is_hf: bool | None = None
     is_owner: bool | None = None
     is_org_member: bool | None = None
@@ -87,8 +89,8 @@ class Thread(msgspec.Struct, gc=False, rename="camel"):
     """A discussion or pull request as its repository's list shows it."""
 
     num: Count
-    created_at: str
-    status: str
+    created_at: Short
+    status: Short
     is_pull_request: bool = False
     num_comments: Count | None = None
     title: str | None = None
@@ -105,9 +107,9 @@ class Threads(msgspec.Struct):
 class Event(msgspec.Struct, gc=False, rename="camel"):
     """Something that happened in a thread."""
 
-    id: str
-    type: str
-    created_at: str
+    id: Short
+    type: Short
+    created_at: Short
     author: Person | None = None
     data: msgspec.Raw = msgspec.Raw(b"{}")
 
@@ -131,11 +133,11 @@ class Said(msgspec.Struct):
 class Changed(msgspec.Struct):
     """The data of an event of the type `status-change`."""
 
-    status: str
+    status: Short
 
 
 class Liker(msgspec.Struct, gc=False):
-    user: str
+    user: Short
 
 
 def decoder(shape: type[T]) -> Callable[[bytes | msgspec.Raw], T]:

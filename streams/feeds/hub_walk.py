@@ -123,6 +123,8 @@ class HubWalks:
                 walk.since = oldest
                 break
         self._seen = seen
+        # The cursor is a record of Kafka, whatever a walk has shown.
+        walk.cursor.created, walk.cursor.derived = _younger(walk.cursor.created, 0), _younger(walk.cursor.derived, 0)
         return walk
 
     def _take(self, listed: Listed, walk: Walk, seen: set[int], oldest: int, received: int) -> int:

@@ -176,15 +176,21 @@ class HubWatched:
         said = [f"failing: {failing} of {len(self.by_key)} repositories"] if failing else []
         if self.absent:
             said.append(f"not listed: {_some(self.absent)}; correct the name in the watchlist")
-        for failure in sorted(set(self.unlisted.values())):
-            owners = {owner: None for (owner, _), why in self.unlisted.items() if why == failure}
-            said.append(f"{failure} (listing {_some(list(owners))})")
         reasons: dict[str, list[str]] = {}
         for watch in self.by_key.values():
             if watch.failures < GIVEN_UP and (reason := watch.trouble) is not None:
                 reasons.setdefault(reason, []).append(watch.place.repository.name)
         said += [f"{reason} ({_some(names)})" for reason, names in sorted(reasons.items())]
         return "; ".join(said) or None
+
+    @property
+    def state(self) -> str:
+        """The state of their feed while requests succeed, for a person: `trouble`, and which owners could not be listed the last time."""
+        said = [] if self.trouble is None else [self.trouble]
+        for failure in sorted(set(self.unlisted.values())):
+            owners = {owner: None for (owner, _), why in self.unlisted.items() if why == failure}
+            said.append(f"{failure} (listing {_some(list(owners))})")
+        return "; ".join(said) or "ok"
 
     def reached(self) -> float:
         """The share (0 to 1) of them that can be looked at; one that refuses some of its parts counts by the others.

@@ -12,15 +12,30 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from streams.feeds import hub_client
+from streams.errors import DeadLetter
+from streams.feeds import hub_changes, hub_client
 from streams.feeds.clock import Clock
 from streams.feeds.health import Health
 from streams.feeds.http import LARGE, LARGEST_BODY, Oversized, fetch, off_loop, open_session
 from streams.feeds.hub import PLATFORM, REPOSITORIES
+from streams.feeds.hub_activities import Place
+from streams.feeds.hub_changes import Change, HubChanges
 from streams.feeds.hub_client import HubClient
 from streams.feeds.hub_limits import HubLimits
-from streams.feeds.hub_shapes import decode_details, decode_list, decode_threads, read_listed, read_thread
+from streams.feeds.hub_shapes import (
+    Listed,
+    decode_details,
+    decode_list,
+    decode_threads,
+    read_commit,
+    read_event,
+    read_liker,
+    read_listed,
+    read_thread,
+)
+from streams.identities import Repository
 from streams.letters import Misread
+from streams.watchlist import Project, Watchlist
 from tests.streams.feeds.github_serving import FEED, ORG, WATCHED, MemoryOutlet, ScriptedGithub, polling, until
 from tests.streams.feeds.hub_small import Kept, SmallHub, ago, station
 from tests.streams.feeds.raw_serving import RawServer, raw
@@ -272,6 +287,54 @@ def test_an_object_of_the_hub_keeps_its_list_and_what_can_be_read() -> None:
     assert (threads.count, [bytes(each) for each in threads.discussions]) == (3, [LONE.encode()])
     with pytest.raises(msgspec.MsgspecError):
         decode_threads(b'{"count": 3, "x": "\\ud83d"}')
+
+
+@pytest.mark.parametrize(
+    ("read", "shape"),
+    [
+        (read_listed, {"id": "a/b", "_id": "LONG"}),
+        (read_listed, {"id": "a/b", "sha": "LONG"}),
+        (read_commit, {"id": "LONG", "date": "t"}),
+        (read_thread, {"num": 1, "createdAt": "t", "status": "LONG"}),
+        (read_event, {"id": "LONG", "type": "comment", "createdAt": "t"}),
+        (read_liker, {"user": "LONG"}),
+    ],
+)
+def test_what_the_hub_calls_something_is_no_longer_than_a_name(read: Callable[[bytes], object], shape: dict[str, Any]) -> None:
+    """It becomes part of an id or of a cursor, and a record that Kafka does not take would end the poller at each start."""
+    text = json.dumps(shape)
+    read(text.replace("LONG", "x" * 200).encode())
+    with pytest.raises(DeadLetter, match="missing-field"):
+        read(text.replace("LONG", "x" * 201).encode())
+
+
+@pytest.mark.parametrize("name", ["x" * 301, "x" * 1_000_000, "/", ""])
+def test_a_repository_of_github_that_states_no_name_ends_no_poller(name: str) -> None:
+    async def scenario() -> None:
+        async with ScriptedGithub.open(scale=600) as server:
+            stated = {"id": 42, "full_name": name, "stargazers_count": 10**30, "forks_count": 1, "subscribers_count": -5}
+            place = "/repos/allenai/OLMo"
+            watchlist = Watchlist([Project("olmo", github=("allenai/OLMo",))])
+            server.script = lambda server, path, page: web.json_response(stated) if path.lower() == place.lower() else None
+            async with polling(server, MemoryOutlet(), watchlist=watchlist) as run:
+                await until(lambda: any(asked.path.lower() == place.lower() for asked in server.asked))
+                polls = run.feeds.by_name[OTHER].polls["new"]
+                await until(lambda: run.feeds.by_name[OTHER].polls["new"] + run.feeds.by_name[OTHER].polls["unchanged"] > polls + 5)
+            assert max(len(cursor) for cursor in run.outlet.cursors.values()) < 100_000
+
+    asyncio.run(scenario())
+
+
+def test_of_too_many_changes_the_stalest_are_dropped_and_the_ledger_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_changes, "_MOST_WAITING", 2)
+    changes = HubChanges(0)
+    for number in (1, 2, 3):
+        place = Place("model", f"models/a/{number}", str(number), Repository(str(number), f"a/{number}", number, "a", None))
+        changes.add(Change(10 * number, place, Listed(f"a/{number}")))
+    assert changes.oldest() == 10, "nobody has looked at the one that was dropped"
+    changes.forget(11)
+    assert changes.oldest() == 20
+    assert changes.share(100) == 0.0
 
 
 def test_a_packed_answer_is_unpacked_no_further_than_the_largest_body() -> None:
