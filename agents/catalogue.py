@@ -10,6 +10,7 @@ from agents.metric import PREFIX, Kind, Metric, UnderSampling, render
 _ROWS: Final[list[Metric]] = []
 _YE_ZHOU: Final = "Ye & Zhou 2026, From OSS to Open Source AI"
 _OWN: Final = "nomadwatch"
+_FEATURES: Final = " What counts as which feature: docs/metrics.md#features, and /features of a station."
 _SCALING: Final = " To estimate a whole window, divide by its `window_coverage_ratio`, and only where that is at least 0.5."
 
 
@@ -25,6 +26,9 @@ def _row(
     type: Kind = "gauge",
     group: str = "A",
 ) -> None:
+    said = set(labels.split())
+    more = [_SCALING] if under_sampling == "scales" and "window" in said else []
+    more += [_FEATURES] if {"feature", "a"} & said and group != "I" else []
     _ROWS.append(
         Metric(
             name=PREFIX + name,
@@ -32,7 +36,7 @@ def _row(
             type=type,
             unit=unit,
             labels=tuple(labels.split()),
-            help=help + _SCALING if under_sampling == "scales" and "window" in labels.split() else help,
+            help=help + "".join(more),
             formula=formula,
             source=source,
             under_sampling=under_sampling,

@@ -6,7 +6,10 @@ from typing import Final, Literal
 
 import msgspec
 
+from streams.features import Meaning, in_words, meanings
+
 PREFIX: Final = "nomadwatch_"
+_TITLES: Final = {"github": "GitHub", "huggingface": "Hugging Face"}
 
 Kind = Literal["gauge", "counter", "histogram"]
 UnderSampling = Literal["scales", "invalid", "exact"]
@@ -139,6 +142,15 @@ def render(rows: Iterable[Metric]) -> str:
         "|---|---|",
         *(f"| `{label}` | {meaning} |" for label, meaning in LABELS.items()),
         "",
+        "## Features",
+        "",
+        "Which event of GitHub, and which act on the Hub, counts as which feature. What is not named here counts as `upkeep`, if it can be",
+        "read; events of an unknown type are dead letters. A station shows the same table at `/features`.",
+        "",
+        "| feature | platform | event or act | what was done |",
+        "|---|---|---|---|",
+        *(f"| {in_words(row)} | {_TITLES[row.platform]} | {_event(row)} | {row.what} |" for row in meanings()),
+        "",
         "## Samples",
         "",
         "Live, the scope `all` is a sample of a platform. What that does to a metric:",
@@ -153,6 +165,10 @@ def render(rows: Iterable[Metric]) -> str:
             if row.group == group:
                 lines += ["", *_section(row)]
     return "\n".join(lines) + "\n"
+
+
+def _event(row: Meaning) -> str:
+    return f"`{row.event}`" if row.platform == "github" else row.event
 
 
 def _section(row: Metric) -> list[str]:

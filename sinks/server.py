@@ -14,7 +14,7 @@ from aiohttp.typedefs import Middleware
 from aiokafka.errors import KafkaError
 from prometheus_client.aiohttp import make_aiohttp_handler
 
-from sinks import about
+from sinks import about, meanings
 from sinks.board import Board, wall_clock
 from sinks.events import MOST
 from sinks.hosts import LOOPBACK, Hosts
@@ -91,6 +91,7 @@ class Sink:
         about.register(registry, self.board)
         app.router.add_get("/metrics", make_aiohttp_handler(registry))
         app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/features", meanings.answer)
         self.page.mount(app)
         return app
 

@@ -8,6 +8,7 @@ import pytest
 from agents.catalogue import CATALOGUE, by_name
 from agents.metric import LABELS, Metric, problems, render
 from sinks.enough import ENOUGH
+from streams.features import meanings
 
 ROOT = Path(__file__).parent.parent
 
@@ -37,6 +38,15 @@ def test_every_metric_of_activity_and_intensity_has_a_row() -> None:
         *("feed_rate_limit_remaining", "duplicates_total", "late_total", "dead_letters_total", "watermark_timestamp_seconds"),
         *("series_left_out", "pipeline_latency_seconds"),
     }
+
+
+def test_a_metric_of_features_says_where_it_stands_what_they_mean() -> None:
+    where = "docs/metrics.md#features"
+    written = (ROOT / "docs" / "metrics.md").read_text()
+    assert "\n## Features\n" in written
+    assert all((where in row.help) is bool({"feature", "a"} & set(row.labels)) for row in CATALOGUE if row.group != "I")
+    for row in meanings():
+        assert row.event in written, row
 
 
 def test_every_label_that_is_explained_is_used() -> None:

@@ -18,6 +18,7 @@ from sinks.board import STALE_AFTER
 from sinks.server import serve
 from streams.activity import FEATURES, SECOND
 from streams.admin import create
+from streams.features import in_words, meanings
 from streams.topics import Topics
 from tests.sinks.made import NOON, evaluation_record, measurement, record
 from tests.sinks.publishing import health_record, publish
@@ -26,6 +27,7 @@ from tests.streams.brokers import Process, broker
 
 CHROMIUM = shutil.which("chromium")
 PATIENCE = 30_000
+PLATFORMS = {"github": "GitHub", "huggingface": "Hugging Face"}
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None and os.environ.get("CI") != "true", reason="without Chromium (Debian: apt install chromium)"
@@ -639,3 +641,31 @@ def test_nothing_moves_for_those_who_want_rest(run: Callable[..., None]) -> None
         assert await page.evaluate(moving) == "pulse"
 
     run(test, reduced_motion="reduce")
+
+
+def test_a_simulated_world_is_said_in_a_banner_the_title_and_beside_the_dot_and_a_real_one_has_none(run: Callable[..., None]) -> None:
+    async def test(world: World) -> None:
+        page = await world.visit()
+        await world.measured(of("activity", 5.0, scope="watched", window="1h", feature="review"))
+        await expect(page.locator("#status-text")).to_have_text("Live")
+        await expect(page.locator("#world")).to_be_hidden()
+        await expect(page).to_have_title("nomadwatch")
+        await world.told(simulated=True)
+        await expect(page.locator("#world")).to_be_visible()
+        await expect(page.locator("#world")).to_contain_text("every name and every figure on this page is invented")
+        await expect(page).to_have_title("SIMULATED · nomadwatch")
+        await expect(page.locator("#status-text")).to_have_text("Live, of a simulated world")
+        assert await page.locator("body").get_attribute("data-world") == "simulated"
+
+    run(test)
+
+
+def test_what_each_feature_means_is_a_link_away(run: Callable[..., None]) -> None:
+    async def test(world: World) -> None:
+        page = await world.visit()
+        await page.get_by_role("link", name="What each feature means").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("What each feature means")
+        found = [await row.locator("td").all_inner_texts() for row in await page.locator("tbody tr").all()]
+        assert found == [[in_words(row), PLATFORMS[row.platform], row.event, row.what] for row in meanings()]
+
+    run(test)

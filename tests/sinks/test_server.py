@@ -311,7 +311,7 @@ def test_slow_heads_beyond_the_file_descriptors_keep_nobody_out_and_a_head_of_th
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/page.js", "/metrics", "/healthz", "/live/events", "/live/history?scope=all&window=1h&feature=review"]
+    "path", ["/", "/page.js", "/metrics", "/healthz", "/live/events", "/live/history?scope=all&window=1h&feature=review", "/features"]
 )
 def test_every_path_answers_head_without_a_body_and_refuses_other_methods(path: str) -> None:
     async def main() -> None:
