@@ -8,6 +8,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from nomadwatch import __version__, output
+from nomadwatch.commands import Commands
 from nomadwatch.console import guard, tell
 from nomadwatch.errors import Failure, Interrupted, Misuse
 
@@ -65,7 +66,8 @@ def _run(arguments: list[str]) -> int:
 
 def _usage(error: click.ClickException) -> str:
     path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "nomadwatch"
-    return f"{error.format_message().rstrip('.')}; see {path} --help"
+    message = error.format_message().rstrip(".")
+    return f"{message} See {path} --help" if message.endswith("?") else f"{message}; see {path} --help"
 
 
 def _option(name: str, *more: Any, **settings: Any) -> Callable[[Command], Command]:
@@ -79,7 +81,7 @@ _partitions = _option("--partitions", metavar="N", help="Partitions of the topic
 _verbose = _option("-v", "--verbose", is_flag=True, help="Show the processes' own log and what they died of.")
 
 
-@click.group(context_settings=_CONTEXT)
+@click.group(cls=Commands, context_settings=_CONTEXT)
 @click.version_option(__version__, "-V", "--version", message="nomadwatch %(version)s")
 def nomadwatch() -> None:
     """Collaboration in open-source AI, on GitHub and the Hugging Face Hub, measured while it happens.
@@ -222,7 +224,10 @@ def demo(speed: float, seconds: float | None, seed: int, rate: float, verbose: b
 @_data_dir
 @_prefix
 def report(form: str | None, window: str, target: str, **flags: Any) -> None:
-    """Show what a station or a replay knows now: one with --data-dir, or one on --broker."""
+    """Show what a station or a replay knows now.
+
+    By default that is the station of `nomadwatch up`; --data-dir or --broker name another one.
+    """
     from nomadwatch.latest import latest
     from nomadwatch.settings import load
     from nomadwatch.show import quiet_libraries
@@ -282,6 +287,8 @@ def streams(verbose: bool, **flags: Any) -> None:
 @_partitions
 def activities(target: str, **flags: Any) -> None:
     """Write the activities that a station or a replay holds as a file that `replay` reads: one a line, as JSON.
+
+    By default they are those of the station of `nomadwatch up`; --data-dir or --broker name another one.
 
     Actors in it are hashes by the key of that station; text of opened issues and discussions is in it.
     """
@@ -353,7 +360,9 @@ def health(role: str | None, **flags: Any) -> None:
 @_data_dir
 @_prefix
 def feeds(form: str, **flags: Any) -> None:
-    """Show how each feed is doing: of a station with --data-dir, or of one on --broker.
+    """Show how each feed is doing.
+
+    By default those of the station of `nomadwatch up`; --data-dir or --broker name another one.
 
     Seen is the share of the last hour's events that were seen, lag the age of the newest one, quota the requests that the platform still
     allows; gaps are what could not be seen, and for how long.

@@ -14,7 +14,7 @@ from nomadwatch.console import cell, console, print_json, table
 from nomadwatch.embedded import embedded
 from nomadwatch.errors import Failure, Misuse
 from nomadwatch.settings import Settings
-from nomadwatch.state import InUse, Kept, State, read_kept
+from nomadwatch.state import InUse, Kept, State, default_folder, read_kept
 from sinks.board import SIMULATED, STALE_AFTER, Board, wall_clock
 from sinks.report import rfc3339
 from sinks.topic import TopicReader
@@ -58,7 +58,7 @@ def show(settings: Settings, form: str) -> None:
     """The table or JSON on stdout. Raises Misuse if nobody is named, Failure if nobody has written there."""
     reports = [report for report in asyncio.run(_reports(settings)) if _feeds_of(report)]
     if not reports:
-        where = settings.data_dir or settings.broker
+        where = settings.data_dir or settings.broker or default_folder()
         raise Failure(f"no station has polled anything at {where}; start one there with nomadwatch up, or name another")
     if form == "json":
         print_json([feed for report in reports for feed in _feeds_of(report)])
@@ -80,22 +80,23 @@ async def _reports(settings: Settings) -> list[HealthReport]:
 async def station(settings: Settings, question: str) -> AsyncIterator[tuple[str, Kept]]:
     """A broker that answers and what is kept of its topics: of the named data folder, whether something runs on it or not, or as named.
 
-    Raises Misuse when neither is named, or the folder holds nothing; Failure when nobody answers.
+    Where neither a folder nor a broker is named it is the folder that `up` uses. Raises Misuse when that or the named one holds nothing;
+    Failure when nobody answers.
     """
-    if not settings.data_dir:
-        if not settings.broker:
-            raise Misuse(f"{question} name a data folder (--data-dir) or a broker (--broker)")
+    if not settings.data_dir and settings.broker:
         await await_broker(settings.broker, settings.broker_wait)
         yield settings.broker, Kept(broker=settings.broker, prefix=settings.prefix, partitions=settings.partitions)
         return
-    folder = Path(settings.data_dir)
+    folder = Path(settings.data_dir or default_folder())
     kept = read_kept(folder)
+    if kept is None and not settings.data_dir:
+        raise Misuse(f"{question} name a data folder (--data-dir) or a broker (--broker)")
     if kept is None:
         raise Misuse(f"{folder} holds no state; name the --data-dir of a station or a replay")
     state = None
     if not kept.broker:
         with suppress(InUse):
-            state = State(settings.data_dir)
+            state = State(str(folder))
     if state is not None:
         with state:
             async with embedded(folder) as address:

@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 from agents.memory import one_arena
 from nomadwatch.failures import explain
 from nomadwatch.line import Mouth
+from nomadwatch.signals import ASKING
 
 # The id of the main process, for the fork server to know whose it is.
 MAIN_PROCESS: Final = "NOMADWATCH_MAIN_PROCESS"
@@ -38,6 +39,7 @@ def enter(target: Callable[..., None], arguments: tuple[Any, ...], line: Connect
     """
     one_arena()
     die_with_parent()
+    leave_group()
     show_as(target.__name__.removeprefix("run_"))
     say = _teller(line)
     _log_to(say, verbose)
@@ -67,6 +69,23 @@ def die_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def leave_group(*, forget: bool = False) -> None:
+    """Let signals to the main process's group not reach this process, which was begun with them blocked.
+
+    With `forget` not even those that have come by now.
+    """
+    with contextlib.suppress(OSError):
+        os.setpgrp()
+    for number in ASKING:
+        if number == signal.SIGINT:
+            continue  # Ctrl-C stays with the main process
+        if forget and signal.getsignal(number) is signal.SIG_DFL:
+            # To ignore a signal discards what is pending.
+            signal.signal(number, signal.SIG_IGN)
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
 
 
 def show_as(role: str) -> None:

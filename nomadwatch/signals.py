@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final
 
-_ASKING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ASKING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # One request may reach a process twice: by its id and by its group.
 _AGAIN_AFTER: Final = 1.0
 
@@ -34,7 +34,7 @@ def heeded(asked: asyncio.Event) -> Iterator[None]:
         loop.call_soon_threadsafe(asked.set)
 
     before: dict[int, Any] = {}
-    for asking in _ASKING:
+    for asking in ASKING:
         if signal.getsignal(asking) is not signal.SIG_IGN:
             before[asking] = signal.signal(asking, handle)
     try:

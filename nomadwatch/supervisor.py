@@ -20,6 +20,7 @@ from typing import Any, Final, NoReturn
 from nomadwatch.errors import Failure
 from nomadwatch.line import Ear, Message
 from nomadwatch.process import MAIN_PROCESS, enter
+from nomadwatch.signals import ASKING
 
 FIRST_WAIT: Final = 0.1
 LONGEST_WAIT: Final = 5.0
@@ -76,7 +77,7 @@ def prepare(preload: Sequence[str] = ("nomadwatch.preload",)) -> None:
     context.set_forkserver_preload(["nomadwatch.tied", *preload])
     # Its own start would unblock SIGINT again.
     resource_tracker.ensure_running()
-    with _sigint_blocked():
+    with _signals_blocked():
         forkserver.ensure_running()
 
 
@@ -96,8 +97,9 @@ def _shorten_sockets() -> None:
 
 
 @contextmanager
-def _sigint_blocked() -> Iterator[None]:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _signals_blocked() -> Iterator[None]:
+    """What is started meanwhile has them blocked until it has left this process's group."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)
     try:
         yield
     finally:
@@ -106,7 +108,7 @@ def _sigint_blocked() -> Iterator[None]:
 
 def _start(process: BaseProcess) -> None:
     """Waits until the fork server has imported its modules; starts another one if it has died."""
-    with _REAPING, _sigint_blocked():
+    with _REAPING, _signals_blocked():
         process.start()
 
 

@@ -10,17 +10,28 @@ from sinks.parquet import as_parquet, is_available
 from sinks.report import Report, as_csv, as_json
 
 STDOUT: Final = "-"
+# What a name promises that would hold JSON all the same.
+_OTHER_FORMS: Final = (
+    *("xlsx", "xls", "xlsm", "xlsb", "ods", "numbers", "tsv", "tab", "html", "htm", "pdf", "md", "xml", "yaml", "yml", "toml"),
+    *("ndjson", "jsonl", "feather", "arrow", "orc", "avro", "dta", "sav", "rds", "sqlite", "db", "duckdb"),
+    *("gz", "zst", "zip", "bz2", "xz", "7z", "tar"),
+)
 # Wide enough for the tables where nobody's terminal says how wide it is.
 _WIDTH: Final = 120
 
 
 def form_of(target: str) -> str:
-    """What a file is to hold, by the end of its name: `csv`, `parquet`, else `json`.
+    """What a file is to hold, by the end of its name: `csv`, `parquet`, else `json`. Raises Misuse for a form that is not written.
 
-    >>> form_of("out.parquet"), form_of("out.csv"), form_of("report"), form_of("-")
+    >>> form_of("out.parquet"), form_of("out.CSV"), form_of("report"), form_of("-")
     ('parquet', 'csv', 'json', 'json')
+    >>> form_of("out.xlsx")
+    Traceback (most recent call last):
+    nomadwatch.errors.Misuse: out.xlsx: no report is written as xlsx; let the name end in .csv, .parquet or .json
     """
-    form = Path(target).suffix.removeprefix(".")
+    form = Path(target).suffix.removeprefix(".").lower()
+    if form in _OTHER_FORMS:
+        raise Misuse(f"{target}: no report is written as {form}; let the name end in .csv, .parquet or .json")
     return form if form in ("csv", "parquet") else "json"
 
 

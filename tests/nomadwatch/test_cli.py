@@ -1,5 +1,7 @@
 """The command line from outside: exit codes, one line for each error, help."""
 
+import json
+import os
 import re
 import subprocess
 import sys
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from nomadwatch.cli import nomadwatch, run
+from tests.streams.made import pushes, write
 
 ROLES = ["streams", "aggregate", "measure", "sinks", "broker"]
 COMMANDS = ["replay", "report", "up", "demo", *ROLES, "topics", "activities", "feeds", "watch", "bots", "doctor", "health"]
@@ -113,3 +116,71 @@ def test_a_broker_that_does_not_answer_is_exit_code_1_after_a_bounded_wait(
     code, complaint = ends(capfd, "replay", str(tmp_path), "--broker", address)
     assert code == 1
     assert complaint.startswith(f"nomadwatch: no Kafka broker answers at {address} (waited 0.3 s: ")
+
+
+def test_a_misspelt_command_is_told_with_the_one_that_was_meant(capfd: pytest.CaptureFixture[str]) -> None:
+    meanings = {"feed": "feeds", "Replay": "replay", "watch chek": "check", "topics create-all": "create"}
+    for arguments, meant in ((words.split(), meant) for words, meant in meanings.items()):
+        assert run(arguments) == 2
+        complaint = capfd.readouterr().err
+        assert f": did you mean {meant}? See nomadwatch " in complaint
+        assert complaint.count("\n") == 1
+    assert run(["quux"]) == 2
+    assert "did you mean" not in capfd.readouterr().err
+
+
+def test_help_lists_every_command_in_a_section_with_its_whole_line(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    shown = capfd.readouterr().out
+    assert [line for line in shown.splitlines() if line in ("Watch:", "Replay:", "Look:", "Run one role:")] == [
+        "Watch:",
+        "Replay:",
+        "Look:",
+        "Run one role:",
+    ]
+    assert "..." not in shown.partition("Watch:")[2]
+    listed = {line.split()[0] for line in shown.partition("Watch:")[2].splitlines() if line.startswith("  ") and line[2] != " "}
+    assert listed == set(nomadwatch.commands)
+    flat = " ".join(shown.split())
+    for command in nomadwatch.commands.values():
+        assert command.get_short_help_str(1_000) in flat
+    assert "Commands:" not in shown
+
+
+@pytest.mark.parametrize("name", ["r.xlsx", "r.XLSX", "r.ods", "r.tsv", "r.json.gz", "folder/r.html"])
+def test_a_report_is_not_written_under_a_name_that_promises_another_form(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["replay", __file__, "--report", name]) == 2
+    complaint = capfd.readouterr().err
+    assert "let the name end in .csv, .parquet or .json" in complaint
+    assert run(["report", "--output", name]) == 2
+
+
+def test_without_a_folder_the_one_that_up_uses_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    for name in ("NOMADWATCH_DATA_DIR", "NOMADWATCH_BROKER"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    for command in ("report", "feeds", "activities"):
+        assert run([command]) == 2
+        assert "name a data folder (--data-dir) or a broker (--broker)" in capfd.readouterr().err
+    hour = write(tmp_path / "2024-05-01-10.json", pushes(5))
+    assert run(["replay", str(hour), "--data-dir", str(tmp_path / "nomadwatch"), "--report", str(tmp_path / "r.json")]) == 0
+    assert run(["activities"]) == 0
+    assert len(capfd.readouterr().out.splitlines()) == 5
+    assert run(["report", "--format", "json"]) == 0
+    assert json.loads(capfd.readouterr().out)["input"]["activities"] == 5
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_can_ask_for_completions(shell: str) -> None:
+    environment = {**os.environ, "_NOMADWATCH_COMPLETE": f"{shell}_source"}
+    made = subprocess.run([sys.executable, "-m", "nomadwatch"], env=environment, capture_output=True, text=True, timeout=60)
+    assert (made.returncode, made.stderr) == (0, "")
+    assert "_NOMADWATCH_COMPLETE" in made.stdout
+    environment |= {"_NOMADWATCH_COMPLETE": f"{shell}_complete", "COMP_WORDS": "nomadwatch rep"}
+    environment["COMP_CWORD"] = "rep" if shell == "fish" else "1"
+    found = subprocess.run([sys.executable, "-m", "nomadwatch"], env=environment, capture_output=True, text=True, timeout=60)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert {"replay", "report"} <= set(re.split(r"[\s,]+", found.stdout))
