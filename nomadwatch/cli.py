@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import Any, NoReturn, TypeVar
 
 import click
@@ -66,6 +67,9 @@ def _run(arguments: list[str]) -> int:
 
 def _usage(error: click.ClickException) -> str:
     path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "nomadwatch"
+    if isinstance(error, click.NoSuchOption):
+        # Of click's guesses those that are near.
+        error.possibilities = get_close_matches(error.option_name, error.possibilities or [], n=1, cutoff=0.7)
     message = error.format_message().rstrip(".")
     return f"{message} See {path} --help" if message.endswith("?") else f"{message}; see {path} --help"
 
