@@ -5,15 +5,22 @@ Layouts: https://kafka.apache.org/protocol#The_Messages_Produce and ..._Fetch, t
 """
 
 import struct
+from itertools import groupby
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from broker.errors import Malformed
 
 Buffer = bytes | bytearray | memoryview
 
+# Bytes after each received frame that belong to the same buffer, for a parser that looks ahead.
+SLACK: Final = 32
+
 _SHORT: Final = struct.Struct(">h")
 _INT: Final = struct.Struct(">i")
 _ACKS_TIMEOUT: Final = struct.Struct(">hi")
+_PRODUCED: Final = struct.Struct(">ihqq")
+_LONGEST_TEXT: Final = 1000
 
 
 class ProducedBatch(NamedTuple):
@@ -30,6 +37,17 @@ class ProduceRequest(NamedTuple):
     transactional_id: str | None
     acks: int
     batches: list[ProducedBatch]
+
+
+class ProducedPartition(NamedTuple):
+    """What a Produce response says of one partition; offsets are -1 where nothing was written."""
+
+    topic: str
+    partition: int
+    error: int = 0
+    text: str = ""
+    offset: int = -1
+    first: int = -1
 
 
 class FetchedPartition(NamedTuple):
@@ -72,6 +90,26 @@ def _text(body: memoryview, position: int) -> tuple[str | None, int]:
     if length < 0:
         return None, position
     return bytes(body[position : position + length]).decode(), position + length
+
+
+def encode_produce(version: int, partitions: list[ProducedPartition]) -> list[Buffer]:
+    """A Produce response's body, versions 3 to 8; consecutive partitions of a topic stand together."""
+    pieces = []
+    topics = 0
+    for topic, group in groupby(partitions, key=attrgetter("topic")):
+        topics += 1
+        answers = list(group)
+        name = topic.encode()
+        pieces.append(_SHORT.pack(len(name)) + name + _INT.pack(len(answers)))
+        for answer in answers:
+            fields = _PRODUCED.pack(answer.partition, answer.error, answer.offset, -1)
+            if version >= 5:
+                fields += struct.pack(">q", answer.first)
+            if version >= 8:  # no records with errors of their own, then the error in words
+                text = answer.text.encode()[:_LONGEST_TEXT]
+                fields += _INT.pack(0) + (_SHORT.pack(len(text)) + text if text else _SHORT.pack(-1))
+            pieces.append(fields)
+    return [b"".join([_INT.pack(topics), *pieces, _INT.pack(0)])]
 
 
 def encode_fetch(version: int, partitions: list[FetchedPartition]) -> list[Buffer]:

@@ -6,7 +6,7 @@ import struct
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from broker.bulk import Buffer
+from broker.bulk import SLACK, Buffer
 from broker.configs import MOST_PRODUCE_BYTES
 from broker.errors import Malformed
 from broker.handlers import HANDLERS
@@ -42,7 +42,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def __init__(self, broker: "Broker") -> None:
         self._broker = broker
-        self._buffer = bytearray(_CHUNK_BYTES)
+        self._buffer = bytearray(_CHUNK_BYTES + SLACK)
+        self._room = _CHUNK_BYTES
         self._filled = 0
         self._need = 0
         self._frames: deque[bytearray | memoryview] = deque()
@@ -74,7 +75,7 @@ class Connection(asyncio.BufferedProtocol):
         self.task = self._loop.create_task(self._serve())
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return memoryview(self._buffer)[self._filled :]
+        return memoryview(self._buffer)[self._filled : self._room]
 
     def buffer_updated(self, nbytes: int) -> None:
         self._filled += nbytes
@@ -94,9 +95,9 @@ class Connection(asyncio.BufferedProtocol):
             self._filled = self._need = 0
             self._close()
             return
-        if self._filled == len(self._buffer) and self._filled < self._need:
+        if self._filled == self._room and self._filled < self._need:
             self._grow()
-        if self._filled == len(self._buffer):
+        if self._filled == self._room:
             self._pause()
 
     def _checked_length(self) -> int:
@@ -114,10 +115,9 @@ class Connection(asyncio.BufferedProtocol):
         rest = memoryview(self._buffer)[need : self._filled]
         if need > _CHUNK_BYTES // 2:  # handed over as it is; what follows begins a new buffer
             frame = memoryview(self._buffer)[4:need]
-            self._buffer = bytearray(max(_CHUNK_BYTES, len(rest)))
-            self._buffer[: len(rest)] = rest
+            self._resize(max(_CHUNK_BYTES, len(rest)), rest)
         else:
-            frame = memoryview(bytearray(self._buffer[4:need]))
+            frame = memoryview(bytearray(self._buffer[4 : need + SLACK]))[:-SLACK]
             self._buffer[: len(rest)] = bytes(rest)
         self._filled = len(rest)
         self._begun = self._loop.time() if self._filled else None
@@ -130,14 +130,17 @@ class Connection(asyncio.BufferedProtocol):
         """Room for more of the frame, if the pool has some: else the connection waits until it has."""
         size = min(self._need, max(_FIRST_BYTES, 2 * self._filled))
         if self._broker.make_room(self, size - self._filled):
-            larger = bytearray(size)
-            larger[: self._filled] = self._buffer
-            self._buffer = larger
+            self._resize(size, memoryview(self._buffer)[: self._filled])
             self._account()
+
+    def _resize(self, room: int, kept: memoryview) -> None:
+        buffer = bytearray(room + SLACK)
+        buffer[: len(kept)] = kept
+        self._buffer, self._room = buffer, room
 
     def _account(self) -> None:
         """What the pool knows of this connection: its buffer, its queue, the request in hand."""
-        held = self._in_hand + sum(map(len, self._frames)) + (len(self._buffer) if len(self._buffer) > _CHUNK_BYTES else 0)
+        held = self._in_hand + sum(map(len, self._frames)) + (self._room if self._room > _CHUNK_BYTES else 0)
         self._broker.incoming.take(max(held - self._held, 0))
         self._broker.incoming.give_back(max(self._held - held, 0))
         self._held = held
@@ -150,7 +153,7 @@ class Connection(asyncio.BufferedProtocol):
     def resume(self) -> None:
         """Go on reading, if there is room."""
         self._read()
-        if self._paused and self._filled < len(self._buffer) and self._transport is not None and not self._transport.is_closing():
+        if self._paused and self._filled < self._room and self._transport is not None and not self._transport.is_closing():
             self._paused = False
             self._transport.resume_reading()
 
@@ -175,7 +178,7 @@ class Connection(asyncio.BufferedProtocol):
         """Let go of what was received: cycles with the task would keep it until the next collection of garbage."""
         if self.task is None or self.task.done() or self._transport is None or self._transport.is_closing():
             self._buffer = bytearray()
-            self._filled = self._need = 0
+            self._filled = self._need = self._room = 0
             self._begun = None
         self._account()
 
@@ -211,7 +214,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def begun(self) -> float | None:
         """Since when a frame that holds much memory is unfinished."""
-        return self._begun if len(self._buffer) > _CHUNK_BYTES else None
+        return self._begun if self._room > _CHUNK_BYTES else None
 
     def abort(self) -> None:
         if self._transport is not None:

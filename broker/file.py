@@ -3,6 +3,8 @@
 import os
 import sqlite3
 import struct
+from array import array
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +17,8 @@ _WAL_LIMIT_BYTES: Final = 64 << 20
 _BUSY_SECONDS: Final = 0.5
 _MAGIC: Final = b"SQLite format 3\0"
 _LARGEST_PAGE: Final = 65_536
+# Partitions beyond this number, of which a log has had so many, are not marked.
+MOST_MARKED: Final = 100_000
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS counters(name TEXT PRIMARY KEY, value INTEGER) WITHOUT ROWID;
@@ -149,10 +153,10 @@ def _room(path: Path) -> bool:
 
 
 class Mark:
-    """The number of the last commit, kept beside the file and outside SQLite.
+    """The end of each partition, kept beside the file and outside SQLite: eight bytes at eight times the partition's number.
 
     It shows on opening whether the file has stepped back: by a power cut, or because its write-ahead log was removed or cut, or an
-    older copy was put back. Eight bytes that a process leaves behind when it dies; a missing mark proves nothing.
+    older copy was put back. What is written stays when the process dies; a missing mark proves nothing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -160,14 +164,33 @@ class Mark:
         self.path = path.with_name(path.name + "-mark")
         try:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            data = os.pread(self._file, 8, 0)
+            data = os.pread(self._file, 8 * MOST_MARKED, 0)
         except OSError as error:
             raise LogUnusable(f"{self.path} cannot be used ({error.strerror}): choose a file in a folder that can be written") from None
-        self.number = struct.unpack(">Q", data)[0] if len(data) == 8 else 0
+        self._ends = array("q", data[: len(data) // 8 * 8])
 
-    def set(self, number: int) -> None:
-        """Raises OSError where it cannot be written."""
-        os.pwrite(self._file, struct.pack(">Q", number), 0)
+    @property
+    def count(self) -> int:
+        """One more than the largest number that was ever marked."""
+        return len(self._ends)
+
+    def end(self, partition: int) -> int:
+        """Where the partition ended at its last commit; 0 if that is not known."""
+        return self._ends[partition] if partition < len(self._ends) else 0
+
+    def set(self, ends: Mapping[int, int]) -> None:
+        """Ends of partitions by number. Raises OSError where they cannot be written."""
+        known = self._ends
+        marked = [number for number, end in ends.items() if number >= len(known) or known[number] != end]
+        if not marked:
+            return
+        first, last = min(marked), min(max(marked), MOST_MARKED - 1)
+        if last >= len(known):
+            known.extend([0] * (last + 1 - len(known)))
+        for number in marked:
+            if number <= last:
+                known[number] = ends[number]
+        os.pwrite(self._file, known[first : last + 1].tobytes(), 8 * first)
 
     def close(self) -> None:
         os.close(self._file)

@@ -31,6 +31,7 @@ _COST_BYTES: Final = 10_000
 _PROBED_ROWS: Final = 1000
 _MOST_PRODUCERS: Final = 1000
 _SAVE_CLOCK_MS: Final = 1000
+_MOST_NAMED: Final = 5
 _MOST_PARTITIONS: Final = 10_000
 _LAST_PARTITION: Final = 1 << (63 - SHIFT)
 NEWEST_STAMP: Final = -3
@@ -54,6 +55,7 @@ class Log:
         try:
             self.clock = clock or self._steady_clock()
             self.load()
+            self._compare_with_mark()
         except sqlite3.Error as error:
             self.store.abandon()
             raise unusable(path, error) from None
@@ -98,9 +100,34 @@ class Log:
         )
 
     def publish(self) -> None:
+        self._mark({partition.id: partition.end for partition in self.touched})
         for partition in self.touched:
             self._wake(partition)
         self.touched.clear()
+
+    def _mark(self, ends: Mapping[int, int]) -> None:
+        try:
+            self.store.mark.set(ends)
+        except OSError as error:  # what is committed is committed
+            warn("mark", f"{self.store.mark.path} cannot be written ({error.strerror})")
+
+    def _compare_with_mark(self) -> None:
+        """Say which partitions end before where they ended once, or are not there at all."""
+        ends = {partition.id: partition.end for partition in self.by_id.values()}
+        names = {partition.id: f"{partition.topic}-{partition.number}" for partition in self.by_id.values()}
+        (last,) = self.store.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'partitions'").fetchone()
+        gone = dict.fromkeys(range(last + 1, self.store.mark.count), 0)
+        ends |= gone
+        lost = {number: count for number, end in ends.items() if (count := self.store.mark.end(number) - end) > 0}
+        if lost:
+            where = ", ".join(names.get(number, "a topic that is gone") for number in list(lost)[:_MOST_NAMED])
+            warn(
+                f"mark {self.store.path}",
+                f"{self.store.path} has lost its newest {sum(lost.values())} records, of {len(lost)} partitions ({where}): "
+                f"{self.store.path.name}-wal was removed or cut after the broker died, an older copy was put back, or the machine lost "
+                "its power. Consumers may stand beyond the end",
+            )
+        self._mark(ends)
 
     def _wake(self, partition: Partition) -> None:
         for event in self._waiting.get((partition.topic, partition.number), ()):

@@ -9,7 +9,6 @@ Source: https://kafka.apache.org/documentation/#recordbatch
 
 import asyncio
 import itertools
-import operator
 import struct
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -17,7 +16,7 @@ from typing import Final, NamedTuple
 from aiokafka.record.default_records import DefaultRecordBatch  # C, as is the checksum
 from aiokafka.record.util import calc_crc32c  # C; kafka-python's own is pure Python and 200 times slower
 
-from broker.bulk import Buffer
+from broker.bulk import SLACK, Buffer
 from broker.compression import CODECS, decompress
 from broker.errors import Code, Refused
 
@@ -34,8 +33,6 @@ _NO_STAMP: Final = -1
 LAST_STAMP: Final = 253_402_300_799_999  # the end of the year 9999, where calendars end
 _SLICE: Final = 2000
 _THREAD_BYTES: Final = 16 << 10
-_SLACK: Final = bytes(32)
-_PLACE: Final = operator.attrgetter("offset", "timestamp")
 
 
 class Record(NamedTuple):
@@ -56,7 +53,10 @@ class StoredRecord(NamedTuple):
 
 
 class Batch:
-    """One batch as a producer sent it. Raises Refused where a broker has to refuse it. The records stay packed."""
+    """One batch as a producer sent it. Raises Refused where a broker has to refuse it. The records stay packed.
+
+    A memoryview must have SLACK bytes after it: a parser of hostile bytes looks ahead.
+    """
 
     def __init__(self, data: Buffer, *, check: bool = True) -> None:
         if len(data) < _HEAD.size:
@@ -134,29 +134,40 @@ class Batch:
 
         Sets `newest_stamp` to what it is, whatever the header says. Others have their turn between slices. Raises Refused.
         """
+        expected, oldest, newest = 0, LAST_STAMP, _NO_STAMP
         try:
-            records = map(_PLACE, self._readable())
-            newest = _NO_STAMP
-            for done in range(0, self.count + 1, _SLICE):  # the last step finds the end, or bytes after it
-                part = list(itertools.islice(records, _SLICE))
-                if [offset for offset, _ in part] != list(range(done, min(done + _SLICE, self.count))):
-                    raise ValueError("their offsets do not count from 0")
-                newest = max(newest, _newest([stamp for _, stamp in part]))
-                if self.count > done + _SLICE:
+            records = itertools.chain(self._readable())
+            while expected < self.count:
+                # Nothing is kept of a record: the parser uses its object again.
+                for record in itertools.islice(records, _SLICE):
+                    if record.offset != expected:
+                        raise ValueError(f"the offset after {expected - 1} is {record.offset}")
+                    expected += 1
+                    stamp = record.timestamp
+                    if stamp is None:
+                        continue
+                    if stamp > newest:
+                        newest = stamp
+                    if stamp < oldest:
+                        oldest = stamp
+                if expected < self.count:
                     await asyncio.sleep(0)
-        except Refused:
-            raise
+            next(records, None)  # raises if bytes follow
         except Exception as error:  # noqa: BLE001 - whatever a parser says about bytes from outside
             raise Refused(Code.INVALID_RECORD, f"the {self.count} records of a batch cannot be read: {error}") from None
+        if oldest < 0 or newest > LAST_STAMP:
+            raise Refused(Code.INVALID_TIMESTAMP, f"stamps from {oldest} to {newest} ms since 1970")
         self.newest_stamp = newest
 
     def _readable(self) -> DefaultRecordBatch:
         """The batch for aiokafka's parser: not compressed, at offset 0, with slack after it, because the parser looks ahead."""
+        if isinstance(self.data, memoryview) and not self.attributes & 7 and not self.base:
+            return DefaultRecordBatch(self.data)
         head = bytearray(self.data[: _HEAD.size])
         struct.pack_into(">q", head, 0, 0)
         head[_CODEC_AT] &= 0xF8
-        whole = b"".join((head, self._body, _SLACK))
-        return DefaultRecordBatch(memoryview(whole)[: -len(_SLACK)])
+        whole = b"".join((head, self._body, bytes(SLACK)))
+        return DefaultRecordBatch(memoryview(whole)[:-SLACK])
 
     async def explode(self) -> list[Record]:
         """The single opened records, after `check_records`. Others have their turn between slices."""
@@ -186,14 +197,6 @@ class Batch:
             if number % _SLICE == _SLICE - 1:
                 await asyncio.sleep(0)
         return self.base + self.delta, self.newest_stamp
-
-
-def _newest(stamps: list[int | None]) -> int:
-    """Raises Refused for a stamp that is no time."""
-    known = [stamp for stamp in stamps if stamp is not None]
-    if known and not 0 <= min(known) <= max(known) <= LAST_STAMP:
-        raise Refused(Code.INVALID_TIMESTAMP, f"stamps from {min(known)} to {max(known)} ms since 1970")
-    return max(known, default=_NO_STAMP)
 
 
 def checksum(row: int, stamp: int, tail: Buffer) -> int:

@@ -59,26 +59,11 @@ class Store:
         self._large: deque[Job] = deque()
         self._scheduled = False
         try:
-            self._mark = Mark(path)
-            self._begin_count()
-        except sqlite3.Error as error:
-            self.database.close()
-            raise unusable(path, error) from None
+            self.mark = Mark(path)
         except BrokerError:
             self.database.close()
             raise
         self._identity = _identity(path)
-
-    def _begin_count(self) -> None:
-        row = self.execute("SELECT value FROM counters WHERE name = 'commits'").fetchone()
-        self._commits = row[0] if row else 0
-        if self._mark.number > self._commits:
-            warn(
-                f"mark {self.path}",
-                f"{self.path} has lost its newest {self._mark.number - self._commits} commits: {self.path.name}-wal was removed or cut "
-                "after the broker died, an older copy was put back, or the machine lost its power. Consumers may stand beyond the end",
-            )
-        self._commits = max(self._commits, self._mark.number)
 
     def present(self) -> bool:
         """Whether the file is still at its path: one that was removed or replaced takes what is written to it along."""
@@ -161,17 +146,8 @@ class Store:
             except Refused as refusal:
                 outcomes.append((job, None, refusal))
         self.state.save()
-        self._commits += 1
-        self.execute("INSERT OR REPLACE INTO counters VALUES('commits', ?)", (self._commits,))
         self.execute("COMMIT")
-        self._set_mark()
         self.state.publish()
-
-    def _set_mark(self) -> None:
-        try:
-            self._mark.set(self._commits)
-        except OSError as error:  # what is committed is committed
-            warn("mark", f"{self._mark.path} cannot be written ({error.strerror})")
 
     def _failed(self, jobs: list[Job], error: Exception, code: Code) -> list[tuple[Job, Any, Refused | None]]:
         self.stale = True
@@ -202,7 +178,7 @@ class Store:
     def abandon(self) -> None:
         """Closes the file as it is."""
         self.database.close()
-        self._mark.close()
+        self.mark.close()
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -3,14 +3,20 @@
 import asyncio
 import sqlite3
 from contextlib import suppress
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from kafka.protocol.admin import DeleteRecordsResponse
 from kafka.protocol.consumer import ListOffsetsResponse
-from kafka.protocol.producer import ProduceResponse
 
-from broker.bulk import Buffer, FetchedPartition, ProducedBatch, ProduceRequest, encode_fetch
+from broker.bulk import (
+    Buffer,
+    FetchedPartition,
+    ProducedBatch,
+    ProducedPartition,
+    ProduceRequest,
+    encode_fetch,
+    encode_produce,
+)
 from broker.errors import Code, Malformed, Refused
 from broker.log import NEWEST_STAMP
 from broker.wire import Request
@@ -24,35 +30,20 @@ _EARLIEST: Final = -2
 _LATEST: Final = -1
 
 
-async def produce(broker: "Broker", request: Request) -> Any:
-    """All partitions of a request go into one commit; each has its own answer."""
+async def produce(broker: "Broker", request: Request) -> list[Buffer] | None:
+    """The partitions of a request have an answer each."""
     body: ProduceRequest = request.body
     appended = [await _append(broker, body, batch) for batch in body.batches]
-    partitions: list[tuple[str, Any]] = []
+    answers: list[ProducedPartition] = []
     for batch, outcome in zip(body.batches, appended, strict=True):
-        answer = ProduceResponse.TopicProduceResponse.PartitionProduceResponse(
-            index=batch.partition,
-            error_code=0,
-            base_offset=-1,
-            log_append_time_ms=-1,
-            log_start_offset=-1,
-            record_errors=[],
-            error_message=None,
-        )
         try:
             if isinstance(outcome, Refused):
                 raise outcome
-            answer.base_offset, answer.log_start_offset = await outcome
+            offset, first = await outcome
+            answers.append(ProducedPartition(batch.topic, batch.partition, offset=offset, first=first))
         except Refused as refusal:
-            answer.error_code, answer.error_message = int(refusal.code), str(refusal)
-        partitions.append((batch.topic, answer))
-    if body.acks == 0:
-        return None
-    topics = [
-        ProduceResponse.TopicProduceResponse(name=topic, partition_responses=[answer for _, answer in answers])
-        for topic, answers in groupby(partitions, key=lambda each: each[0])
-    ]
-    return ProduceResponse(responses=topics, throttle_time_ms=0)
+            answers.append(ProducedPartition(batch.topic, batch.partition, refusal.code, str(refusal)))
+    return None if body.acks == 0 else encode_produce(request.version, answers)
 
 
 async def _append(broker: "Broker", body: ProduceRequest, batch: ProducedBatch) -> "asyncio.Future[tuple[int, int]] | Refused":

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -130,8 +131,8 @@ def _wal(log_file: Path) -> Path:
     return log_file.with_name(log_file.name + "-wal")
 
 
-@pytest.mark.parametrize("left", ["nothing", "its first half", "zero bytes"])
-def test_a_write_ahead_log_that_was_removed_or_cut_is_told(log_file: Path, left: str) -> None:
+@pytest.mark.parametrize(("left", "lost"), [("nothing", 20), ("its first half", 10), ("zero bytes", 20)])
+def test_a_write_ahead_log_that_was_removed_or_cut_is_told(log_file: Path, left: str, lost: int) -> None:
     broker = EmbeddedBroker(log_file).start()
     topic = unique()
     with Raw(broker.address) as raw:
@@ -147,7 +148,11 @@ def test_a_write_ahead_log_that_was_removed_or_cut_is_told(log_file: Path, left:
     broker.start()
     assert broker.stop() == 0
     (line,) = broker.complaints.splitlines()
-    assert f"{log_file} has lost its newest " in line
+    found = re.search(r"has lost its newest (\d+) records, of 1 partitions \((.*?)\)", line)
+    assert found is not None
+    assert found[2] == (f"{topic}-0" if left == "its first half" else "a topic that is gone")
+    assert int(found[1]) == lost if lost == 20 else 5 < int(found[1]) < 15
+    assert str(log_file) in line
     assert f"{wal.name} was removed or cut" in line
 
 

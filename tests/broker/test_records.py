@@ -229,3 +229,20 @@ def test_sequences_wrap_around_after_the_largest(raw: Any, make_topic: Any) -> N
     producer = raw.producer_id()
     assert raw.produce(topic, batch(b"a", b"b", producer=(producer, 0), sequence=2**31 - 1)) == (0, 0)
     assert raw.produce(topic, batch(b"c", producer=(producer, 0), sequence=1)) == (0, 2)
+
+
+@pytest.mark.parametrize("version", range(3, 9))
+def test_each_version_of_the_answer_to_produce_says_the_same(raw: Any, make_topic: Any, version: int) -> None:
+    topic = make_topic(2)
+    pieces = [
+        message("ProduceRequest.TopicProduceData.PartitionProduceData", index=number, records=records)
+        for number, records in ((0, batch(b"a", b"b")), (1, batch(b"a", b"b")[:-1] + b"x"), (7, batch(b"c")))
+    ]
+    wanted = message("ProduceRequest.TopicProduceData", name=topic, partition_data=pieces)
+    answer = raw.call("Produce", version, transactional_id=None, acks=-1, timeout_ms=10_000, topic_data=[wanted])
+    (found,) = answer.responses
+    assert found.name == topic
+    by_partition = {each.index: (each.error_code, each.base_offset, each.log_append_time_ms) for each in found.partition_responses}
+    assert by_partition == {0: (0, 0, -1), 1: (2, -1, -1), 7: (3, -1, -1)}
+    if version >= 5:
+        assert {each.index: each.log_start_offset for each in found.partition_responses}[0] == 0
