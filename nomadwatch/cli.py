@@ -222,12 +222,12 @@ def demo(speed: float, seconds: float | None, seed: int, rate: float, verbose: b
 
 @nomadwatch.command()
 @_option("--format", "form", type=_FORMS, help="For people or programs.  [default: table; of a file by the end of its name]")
-@_option("--window", type=_WINDOWS, default="24h", show_default=True, help="What the table shows in detail.")
+@_option("--window", type=_WINDOWS, help="What the table shows in detail.  [default: the longest window that is covered]")
 @_option("-o", "--output", "target", metavar="FILE", default=_STDOUT, help="Where to write.  [default: stdout]")
 @_broker
 @_data_dir
 @_prefix
-def report(form: str | None, window: str, target: str, **flags: Any) -> None:
+def report(form: str | None, window: str | None, target: str, **flags: Any) -> None:
     """Show what a station or a replay knows now.
 
     By default that is the station of `nomadwatch up`; --data-dir or --broker name another one.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias
 from nomadwatch.console import cell, console, tell
 from sinks.board import SIMULATED, Board
 from sinks.covered import Covered, Totals
-from sinks.enough import Windows, since_words
+from sinks.enough import Windows
 from sinks.report import rfc3339
 from streams.activity import SECOND
 from streams.plain import one_line
@@ -104,7 +104,7 @@ class _Figures:
         """What people did in the last hour, and its coverage; of an hour that is not covered by half since when it is."""
         coverage = self._totals.coverage(scope, platform, _HOUR)
         if not self._windows.enough(scope, platform, _HOUR):
-            return since_words(self._windows.since(scope, platform, _HOUR), self._front), coverage
+            return self._windows.since_words(scope, platform, _HOUR), coverage
         total = self._totals.activity(scope, platform, _HOUR)
         return (None if total is None else total.value), coverage
 

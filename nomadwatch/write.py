@@ -54,7 +54,7 @@ def check_target(target: str | None, form: str = "json") -> None:
     output.check(path, f"the report cannot be written to {path}")
 
 
-def write_report(report: Report, target: str | None, form: str, window: str = "24h") -> None:
+def write_report(report: Report, target: str | None, form: str, window: str | None = None) -> None:
     """Write it as `table`, `json`, `csv` or `parquet`."""
     if form == "table":
         text = _table(report, window, to_stdout=target in (None, STDOUT))
@@ -73,7 +73,7 @@ def write_report(report: Report, target: str | None, form: str, window: str = "2
         file.write(content)
 
 
-def _table(report: Report, window: str, to_stdout: bool) -> str | None:
+def _table(report: Report, window: str | None, to_stdout: bool) -> str | None:
     """The table as text; None when it went to stdout, with colours if a terminal is there."""
     import io
 

@@ -28,10 +28,14 @@ def is_enough(coverage: float | None) -> bool:
 
 
 class Windows:
-    """What the rows say of each scope, platform and window; `front` (µs UTC) is where the windows end."""
+    """What the rows say of each scope, platform and window.
 
-    def __init__(self, rows: Iterable[Measurement], front: int | None) -> None:
+    `front` (µs UTC) is where the windows end; `watermark` up to where the feeds are complete, the end of what is covered.
+    """
+
+    def __init__(self, rows: Iterable[Measurement], front: int | None, watermark: int | None = None) -> None:
         self._front = front
+        self._end = front if front is None or watermark is None else min(front, watermark)
         rows = list(rows)
         self._coverage = Coverages(rows).known
         self._begun: dict[tuple[str, str], int] = {}
@@ -44,11 +48,19 @@ class Windows:
         return is_enough(self._coverage.get((scope, platform, window)))
 
     def since(self, scope: str, platform: str, window: str) -> int | None:
-        """From when on it is covered (µs UTC): as the station says, else counted back from its end; None where it is not known."""
+        """From when on it is covered (µs UTC): as the station says, else counted back from the end of what is covered; None: unknown."""
         begun, coverage = self._begun.get((scope, platform)), self._coverage.get((scope, platform, window))
-        if begun is not None or coverage is None or self._front is None:
+        if begun is not None or coverage is None or self._end is None:
             return begun
-        return self._front - round(coverage * LENGTHS[window])
+        return self._end - round(coverage * LENGTHS[window])
+
+    def since_words(self, scope: str, platform: str, window: str) -> str:
+        """The same in words."""
+        return since_words(self.since(scope, platform, window), self._front)
+
+    def known(self, scope: str) -> bool:
+        """Whether the coverage of any window is known."""
+        return any(place[0] == scope for place in self._coverage)
 
     def longest(self, scope: str) -> str | None:
         """The longest window that is covered enough on every platform, else on one; None where there is none."""

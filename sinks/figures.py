@@ -86,7 +86,8 @@ def figures_of(board: Board) -> Figures:
     seen = board.evaluation
     coverage = Coverages(rows["window_coverage_ratio"]).known
     front = seen.front if seen else None
-    windows = Windows((*rows["window_coverage_ratio"], *rows["covered_since_timestamp_seconds"]), front)
+    known = (*rows["window_coverage_ratio"], *rows["covered_since_timestamp_seconds"])
+    windows = Windows(known, front, seen.watermark if seen else None)
     sampled = _Sampled(coverage, windows)
     figures = Figures(
         world=board.world,

@@ -1,7 +1,8 @@
 """The report for people: coverage first, then activity, both platforms' intensity side by side, dominance, the busiest
 repositories, releases."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from rich.console import Group, RenderableType
@@ -11,6 +12,7 @@ from rich.text import Text
 from agents.measurements import Measurement
 from sinks.board import SIMULATED
 from sinks.covered import Coverages
+from sinks.enough import Windows
 from sinks.report import Report, in_words
 from streams.activity import FEATURES, PLATFORMS
 from streams.plain import one_line
@@ -23,23 +25,36 @@ SCOPES: Final = {"all": "Everything seen", "watched": "Watched repositories"}
 _BUSIEST: Final = 5
 _COMPARED: Final = ("contribution", "exchange", "preference")
 _REST: Final = "_other"
+# The window in detail where no coverage is known.
+_UNLESS_KNOWN: Final = "24h"
 _UNKNOWN: Final = Text("–", style="dim")
 
 
 class _Index:
-    """The values of one scope by name and labels; a release is a watched one, what else has no scope compares platforms as a whole."""
+    """The values of one scope by name and labels; a release is a watched one, what else has no scope compares platforms as a whole.
 
-    def __init__(self, measurements: Sequence[Measurement], scope: str) -> None:
-        self._scope, self._coverages = scope, Coverages(measurements)
+    Values of windows that are known to be covered too little are left out.
+    """
+
+    def __init__(self, measurements: Sequence[Measurement], scope: str, windows: Windows) -> None:
+        self._scope, self._coverages, self._windows = scope, Coverages(measurements), windows
         self._values: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
+        self._is_known = False
         for each in measurements:
             labels = dict(each.labels)
             name = each.name.removeprefix("nomadwatch_")
             if labels.pop("scope", "watched" if name == "release_engagement" else "all") == scope:
-                self._values[name, frozenset(labels.items())] = each.value
+                self._is_known = True
+                if "window" not in labels or all(self.since(place, labels["window"]) is None for place in _platforms(labels)):
+                    self._values[name, frozenset(labels.items())] = each.value
 
     def __bool__(self) -> bool:
-        return bool(self._values)
+        return self._is_known
+
+    def since(self, platform: str, window: str) -> str | None:
+        """From when on a window is covered, in words, if that is too little for figures; None where they are shown."""
+        place = self._scope, platform, window
+        return None if self.coverage(platform, window) is None or self._windows.enough(*place) else self._windows.since_words(*place)
 
     def get(self, name: str, **labels: str) -> float | None:
         return self._values.get((name, frozenset(labels.items())))
@@ -70,17 +85,31 @@ class _Headed(Table):
         self.heading = heading
 
 
-def render(report: Report, window: str = "24h") -> RenderableType:
-    """The whole report; tables of one window show `window`."""
+def render(report: Report, window: str | None = None) -> RenderableType:
+    """The whole report; tables of one window show `window`, unless it is given the longest that is covered.
+
+    Of a window that is known to be covered by less than half no figure is shown, but since when it is covered.
+    """
+    windows = Windows(report.measurements, _micros(report.as_of), _micros(report.watermark))
     parts: list[RenderableType] = [_headline(report)]
     for scope, title in SCOPES.items():
-        index = _Index(report.measurements, scope)
-        tables = [table for table in _tables(index, window) if table.row_count] if index else []
+        index = _Index(report.measurements, scope, windows)
+        detail = window or windows.longest(scope) or (WINDOWS[0] if windows.known(scope) else _UNLESS_KNOWN)
+        tables = [table for table in _tables(index, detail) if table.row_count] if index else []
         if tables:
             parts += [Text(), Text(f" {title} ", style="bold reverse")]
         for table in tables:
             parts += [Text(), Text(table.heading, style="bold"), table]
+        lacking = [platform for platform in PLATFORMS if index.since(platform, detail) is not None]
+        if tables and lacking:
+            told = ", ".join(f"{TITLES[each]} {index.since(each, detail)} ({_percent(index.coverage(each, detail))})" for each in lacking)
+            parts += [Text(), Text(f"No figures of {detail}, which is covered by less than half: {told}", style="yellow")]
     return Group(*parts)
+
+
+def _micros(moment: str | None) -> int | None:
+    """RFC 3339 in µs UTC."""
+    return None if moment is None else round(datetime.fromisoformat(moment).timestamp() * 1e6)
 
 
 def _headline(report: Report) -> Text:
@@ -130,7 +159,16 @@ def _coverage(index: _Index) -> _Headed:
         values = [index.coverage(platform, window) for window in WINDOWS]
         if any(value is not None for value in values):
             table.add_row(TITLES[platform], *(_percent(value) for value in values))
+            _add_since(table, index, platform, "")
     return table
+
+
+def _add_since(table: _Headed, index: _Index, platform: str, *before: str) -> None:
+    """A row that says since when windows are covered, where there are some that are covered too little."""
+    since = [index.since(platform, window) for window in WINDOWS]
+    if any(since):
+        cells = [Text(words or "", style="yellow") for words in since]
+        table.add_row(*before, *cells, *[""] * (len(table.columns) - len(before) - len(cells)))
 
 
 def _activity(index: _Index, window: str) -> _Headed:
@@ -147,6 +185,7 @@ def _activity(index: _Index, window: str) -> _Headed:
                 title = ""
         if not title:
             table.add_row("", Text("coverage", style="dim"), *(_percent(index.coverage(platform, each)) for each in WINDOWS), "", "")
+            _add_since(table, index, platform, "", "")
         commits = [index.get("commits", platform=platform, window=each) for each in WINDOWS]
         if any(value is not None for value in commits):
             table.add_row(title, "commits known", *(_number(value) for value in commits), "", "")
@@ -206,6 +245,11 @@ def _releases(index: _Index, window: str) -> _Headed:
             table.add_row(title, _number(value), Text(one_line(release)))
             title = ""
     return table
+
+
+def _platforms(labels: Mapping[str, str]) -> Sequence[str]:
+    """Those that a row is about."""
+    return [labels["platform"]] if "platform" in labels else PLATFORMS
 
 
 def _number(value: float | None) -> Text:

@@ -126,7 +126,7 @@ def test_the_watchlist_beside_the_files_is_taken_up_unless_another_is_chosen(tmp
 def test_without_a_target_the_report_is_a_table(hour: Hour) -> None:
     done = command("replay", hour.folder)
     assert (done.code, done.complaint) == (0, "")
-    assert "Intensity, 24h" in done.output
+    assert "Intensity, 1h" in done.output, "the longest window that an hour covers"
 
 
 def test_killed_roles_are_started_again_and_the_report_is_the_same(hour: Hour, tmp_path: Path) -> None:
