@@ -38,8 +38,7 @@ class Hold:
     def __init__(self, wall: Wall, until: float = 0.0, longest: float = LONGEST_BAN) -> None:
         self._wall = wall
         self._cap = self._longest = longest
-        # A comparison with NaN is false.
-        self.shortened = not until <= wall() + longest
+        self.shortened = until > wall() + longest
         self._until = min(wall() + longest, until)
 
     @property

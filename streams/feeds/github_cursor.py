@@ -107,7 +107,6 @@ def decode_github(feed: str, data: bytes | None) -> GithubCursor:
     if data is None:
         return GithubCursor()
     cursor = decoded(feed, _decode, data)
-    # A comparison with NaN is false.
     if cursor.poll_interval is None or 0 <= cursor.poll_interval <= LONGEST_INTERVAL:
         return cursor
     return replace(cursor, poll_interval=None, interval=0.0, due_at=0.0)

@@ -22,6 +22,8 @@ LONGEST_WAIT: Final = 300.0
 GONE_WAIT: Final = 3600.0
 # What is waited between two polls where the server has not said how long, in the station's seconds.
 _POLL_INTERVAL: Final = 60.0
+# Nobody wants to be asked more often, whatever a server says.
+_SHORTEST_POLL_INTERVAL: Final = 1.0
 
 
 class Pace:
@@ -54,8 +56,10 @@ class Pace:
 
 
 class Due:
-    """When (`at`, the wall's seconds) a feed is to be asked for next, and the `poll_interval` that the server wants between two polls, an
-    hour at most. One of more than `patience` (the station's seconds) is too long for a feed to be well.
+    """When (`at`, the wall's seconds) a feed is to be asked for next, and the `poll_interval` that the server wants between two polls.
+
+    That is a second of the station's at least, and an hour at most. One of more than `patience` (the station's seconds) is too long for a
+    feed to be well.
 
     A run that was killed may have asked, when it was due or somewhat later, and not been able to save that.
     """
@@ -65,7 +69,9 @@ class Due:
         self._patience = patience
         self._not_before = 0.0
         self._stated = 0.0
-        self.poll_interval = clock.wait(_POLL_INTERVAL) if cursor.poll_interval is None else cursor.poll_interval
+        self._shortest = clock.wait(_SHORTEST_POLL_INTERVAL)
+        stated = clock.wait(_POLL_INTERVAL) if cursor.poll_interval is None else cursor.poll_interval
+        self.poll_interval = max(stated, self._shortest)
         self.at = now = clock.wall()
         if cursor.due_at > 0:
             due = max(cursor.due_at, banned_until)
@@ -95,7 +101,7 @@ class Due:
     def asked(self, stated: float | None) -> None:
         """Page 1 was asked for just now; the server may have stated another interval."""
         if stated is not None:
-            self.poll_interval, self._stated = min(stated, LONGEST_INTERVAL), stated
+            self.poll_interval, self._stated = min(max(stated, self._shortest), LONGEST_INTERVAL), stated
         self._not_before = self._clock.wall() + self.poll_interval
 
     def wait(self, seconds: float) -> None:

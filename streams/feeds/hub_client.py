@@ -179,6 +179,8 @@ class HubClient:
             self._limits.note(answer.headers)
             if answer.status == 429:
                 self._limits.refuse(answer.headers)
+            else:
+                self._limits.allow()
             health.remaining = self._limits.remaining
         return answer
 

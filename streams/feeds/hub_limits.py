@@ -27,6 +27,8 @@ LIMITS_FEED: Final = "huggingface:limits"
 # What holds where the Hub says nothing: the quota without a token, and its window in seconds.
 _QUOTA: Final = 500.0
 _WINDOW: Final = 300.0
+# Before the third request after two refusals in a row, in seconds; then twice as long, …, up to a window.
+_SHORTEST_BAN: Final = 0.5
 _NUMBER: Final = r"\s*=\s*([0-9]{1,300}(?:\.[0-9]{0,300})?)(?![0-9])"
 
 
@@ -55,6 +57,7 @@ class HubLimits:
         self._spending = Hold(wall)
         self._caps = Caps("huggingface")
         self._asked_at = 0.0
+        self._refusals = 0
         self.ban = Ban(wall, 0.0 if cursor is None else decoded(LIMITS_FEED, _decode, cursor).until)
 
     @property
@@ -100,9 +103,17 @@ class HubLimits:
     def refuse(self, headers: Mapping[str, str]) -> None:
         """Take up a refusal: nothing is asked before the stated seconds are over."""
         stated = (_number("t", _bucket(headers.get("RateLimit", ""))), retry_after(headers, self._wall()))
-        self.ban.extend(max((value for value in stated if value is not None), default=self._window))
+        # One that refuses again and again, and says each time to come back at once, is asked ever more rarely.
+        least = min(self._window, _SHORTEST_BAN * 2.0 ** min(self._refusals, 20)) if self._refusals else 0.0
+        self._refusals += 1
+        said = [value for value in stated if value is not None] or [self._window]
+        self.ban.extend(max(*said, least))
         self._spending.set(self.ban.until - self._wall())
         self._left = 0.0
+
+    def allow(self) -> None:
+        """An answer that was no refusal."""
+        self._refusals = 0
 
     @property
     def _free(self) -> float:
