@@ -3,17 +3,18 @@ FROM python:3.11.15-slim-bookworm AS build
 WORKDIR /build
 # An environment without pip, so that the last stage has none: the build stage's own pip fills it.
 RUN python -m venv --without-pip /opt/nomadwatch
-COPY requirements.lock pyproject.toml README.md LICENSE ./
+COPY requirements-run.lock requirements-build.lock pyproject.toml README.md LICENSE ./
 COPY agents agents
 COPY broker broker
 COPY nomadwatch nomadwatch
 COPY simulator simulator
 COPY sinks sinks
 COPY streams streams
-# The lock as constraints: what only the tests need stays out. Every package has a wheel, so that nothing is compiled.
-RUN pip install --no-cache-dir --constraint requirements.lock hatchling \
+# What only the tests need stays out. Every package is checked against its hash, and has a wheel, so that nothing is compiled.
+RUN pip install --no-cache-dir --only-binary :all: --require-hashes -r requirements-build.lock \
  && pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels . \
- && pip --python /opt/nomadwatch/bin/python install --no-cache-dir --only-binary :all: --constraint requirements.lock /wheels/*.whl
+ && pip --python /opt/nomadwatch/bin/python install --no-cache-dir --only-binary :all: --require-hashes -r requirements-run.lock \
+ && pip --python /opt/nomadwatch/bin/python install --no-cache-dir --no-deps --no-index /wheels/*.whl
 
 FROM python:3.11.15-slim-bookworm
 RUN pip uninstall --yes setuptools wheel pip \

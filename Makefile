@@ -22,7 +22,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	  { echo "$(PYTHON) cannot make a virtual environment: install its venv module (Debian: apt install python3-venv)" >&2; rm -rf $(VENV); exit 1; }
 	@echo "Installing the packages of requirements.lock into $(VENV) …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -62,9 +62,13 @@ bench: $(STAMP) ## Print the figures of docs/performance.md.
 	  echo && echo "== python -m benchmarks.$$benchmark" && $(BIN)/python -m benchmarks.$$benchmark || exit 1; \
 	done
 
-lock: $(STAMP) ## Pin the newest packages that fit, for Python 3.11 to 3.13 (needs uv).
-	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv" >&2; exit 1; }
-	uv pip compile --quiet --no-emit-index-url --no-header --universal --python-version 3.11 --extra dev --upgrade --output-file requirements.lock pyproject.toml
+PIN := uv pip compile --quiet --no-emit-index-url --no-header --generate-hashes --universal --python-version 3.11
+
+lock: $(STAMP) ## Pin the newest packages that fit, with hashes, for Python 3.11 to 3.13 (needs uv).
+	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }
+	$(PIN) --extra dev --upgrade --output-file requirements.lock pyproject.toml
+	$(PIN) --constraint requirements.lock --output-file requirements-run.lock pyproject.toml
+	echo hatchling | $(PIN) --constraint requirements.lock --no-annotate --output-file requirements-build.lock -
 
 clean: ## Remove what was made.
 	rm -rf $(VENV) .kafka .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
