@@ -1,8 +1,8 @@
-"""The elements of a JSON list, and the members of an object, each apart: one that cannot be decoded costs itself and nothing beside it.
+"""The elements of a JSON list and the members of an object, each apart: one that cannot be decoded costs itself alone.
 
-msgspec splits a list as fast as it reads, but gives up the whole of it for one lone surrogate or for brackets nested too deep, and makes
-an object of each element before anybody can count them. So it splits what has few commas; all else is walked through bracket by bracket,
-which is slower, needs no recursion, and ends where there are too many elements.
+msgspec splits a list as fast as it reads. But it gives up all of it for one lone surrogate or for brackets nested too
+deep, and makes an object of each element before anybody can count them. So it splits what has few commas. All else is
+walked through bracket by bracket, which is slower, needs no recursion, and ends where there are too many elements.
 """
 
 import re
@@ -18,7 +18,8 @@ from streams.payloads import UNDECODABLE
 LARGEST_ELEMENT: Final = 4 << 20
 # There are no more elements than commas, and one. msgspec splits so many within some 20 ms.
 _FEW_COMMAS: Final = 200_000
-# A walk past so many (runs of) brackets, commas and quotation marks takes a second or two; real answers have a tenth of them.
+# A walk past so many (runs of) brackets, commas and quotation marks takes a second or two.
+# Real answers have a tenth of them.
 _MOST_STEPS: Final = 1_000_000
 _OUTSIDE: Final = re.compile(rb'\[+|\]+|["{},]')
 _SPACE: Final = b" \t\r\n"
@@ -35,7 +36,9 @@ def is_small(content: bytes) -> bool:
 
 
 def elements(content: bytes, most: int) -> list[msgspec.Raw]:
-    """The elements of a list, undecoded. Raises a `MsgspecError` for what is no list, `DeadLetter` (`too-long`) for more than `most`.
+    """The elements of a list, undecoded.
+
+    Raises a `MsgspecError` for what is no list, `DeadLetter` (`too-long`) for more than `most`.
 
     >>> [bytes(element) for element in elements(b' [1, {"a": "]"}, "\\\\ud83d"] ', 3)]
     [b'1', b'{"a": "]"}', b'"\\\\ud83d"']
@@ -53,7 +56,9 @@ def elements(content: bytes, most: int) -> list[msgspec.Raw]:
 
 
 def members(content: bytes, most: int = 1_000) -> dict[str, bytes]:
-    """The members of an object by name, undecoded; those whose name cannot be decoded are left out. Raises as `elements` does.
+    """The members of an object by name, undecoded. Those whose name cannot be decoded are left out.
+
+    Raises as `elements` does.
 
     >>> members(b'{"a": [1, 2], "b": "x"}')
     {'a': b'[1, 2]', 'b': b'"x"'}
@@ -70,7 +75,7 @@ def members(content: bytes, most: int = 1_000) -> dict[str, bytes]:
 
 
 def _split(content: bytes, opening: bytes, closing: bytes, most: int) -> Iterator[bytes]:
-    """What stands between the commas of the outermost brackets. What is between brackets further inside is not looked at."""
+    """What stands between the commas of the outermost brackets; what is further inside is not looked at."""
     text = content.strip(_SPACE)
     if not (text.startswith(opening) and text.endswith(closing)):
         raise msgspec.DecodeError("neither a list nor an object")

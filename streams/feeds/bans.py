@@ -31,8 +31,10 @@ Wall = Callable[[], float]
 
 
 class Hold:
-    """Up to when (the wall's s since 1970) something has to wait: at most `longest` seconds, and no longer than told where the clock is set
-    back. `shortened` says that an earlier run's `until` could not be true: it has to be saved anew, or each run would wait for as long.
+    """Up to when (the wall's s since 1970) something has to wait: at most `longest` seconds.
+
+    Where the clock is set back it waits no longer than told. `shortened` says that an earlier run's `until` could not be
+    true: it has to be saved anew, or each run would wait for as long.
     """
 
     def __init__(self, wall: Wall, until: float = 0.0, longest: float = LONGEST_BAN) -> None:
@@ -78,7 +80,10 @@ class Ban(Hold):
 
 
 class Caps:
-    """Takes the numbers that one platform states, none above what can be true; logs each name once for as long as it is not believed."""
+    """Takes the numbers that one platform states, none above what can be true.
+
+    Each name is logged once for as long as it is not believed.
+    """
 
     def __init__(self, platform: str) -> None:
         self._platform = platform
@@ -93,12 +98,18 @@ class Caps:
             return min(value, largest)
         if name not in self._told:
             self._told.add(name)
-            _LOG.warning("%s: %s says %s, which cannot be true; %s is taken", self._platform, name, f"{value:,.0f}", f"{largest:,.0f}")
+            _LOG.warning(
+                "%s: %s says %s, which cannot be true; %s is taken",
+                self._platform,
+                name,
+                f"{value:,.0f}",
+                f"{largest:,.0f}",
+            )
         return largest
 
 
 def quota_state(until: float, now: float) -> str | None:
-    """The state of a feed that waits for a quota until a time of the wall's (s since 1970), or None if that is not for long."""
+    """The state of a feed that waits for a quota until a time (s since 1970), or None if that is not for long."""
     return f"quota used up, waits until {moment(until, now)}" if until - now > _LONG else None
 
 

@@ -30,6 +30,9 @@ from streams.feeds.github_refusal import message_of
 from streams.feeds.http import Answer
 
 LIMITS_FEED: Final = "github:limits"
+_REMAINING: Final = "x-ratelimit-remaining"
+_LIMIT: Final = "x-ratelimit-limit"
+_RESET: Final = "x-ratelimit-reset (in seconds from now)"
 # Requests in any hour without a token, of the 60 that GitHub grants an address; after the first of them they come evenly.
 BUDGET: Final = 55
 _BURST: Final = 20
@@ -38,9 +41,11 @@ _EASY: Final = 0.5
 # A refusal that says nothing: at least a minute of the wall's, then twice as long, …
 _SHORTEST_BAN: Final = 60.0
 _LONGEST_SILENT_BAN: Final = 900.0
-# What GitHub documents as the message of a limit, at its beginning: an organisation's name or policy may hold any of the words.
+# How the message of a limit begins, as GitHub documents it. Further on, an organisation's name or policy may hold any word.
 _OF_LIMITS: Final = re.compile(
-    r"(API rate limit (already )?exceeded|You have exceeded a( secondary)? rate limit|You have triggered an abuse detection mechanism)",
+    r"API rate limit (already )?exceeded"
+    r"|You have exceeded a( secondary)? rate limit"
+    r"|You have triggered an abuse detection mechanism",
     re.IGNORECASE,
 )
 
@@ -113,9 +118,8 @@ class GithubLimits:
     def note(self, answer: Answer) -> None:
         """Take up what an answer says of the quota."""
         headers = answer.headers
-        left, quota = (
-            self._caps.take(name, number(headers.get(name)), LARGEST_QUOTA) for name in ("x-ratelimit-remaining", "x-ratelimit-limit")
-        )
+        left = self._caps.take(_REMAINING, number(headers.get(_REMAINING)), LARGEST_QUOTA)
+        quota = self._caps.take(_LIMIT, number(headers.get(_LIMIT)), LARGEST_QUOTA)
         reset_at = number(headers.get("x-ratelimit-reset"))
         if left is not None:
             self.remaining = int(left)
@@ -123,8 +127,7 @@ class GithubLimits:
             return
         seconds = max(0.0, reset_at - server_now(headers, self._clock.wall()))
         # Where two clocks differ, an hour may look longer.
-        slack = LONGEST_INTERVAL
-        seconds = self._caps.take("x-ratelimit-reset (in seconds from now)", seconds, LONGEST_INTERVAL, slack=slack) or 0.0
+        seconds = self._caps.take(_RESET, seconds, LONGEST_INTERVAL, slack=LONGEST_INTERVAL) or 0.0
         # Without a token the budget is our share, and the address may have others behind it.
         free = left if self.budgeted else left - (1 - SHARE) * quota
         if free < 1:
@@ -170,7 +173,7 @@ class GithubLimits:
 
 
 def poll_interval(answer: Answer) -> float | None:
-    """The seconds of `X-Poll-Interval`, which a fast world states with decimals; what they are worth is for others to say."""
+    """The seconds of `X-Poll-Interval` as they are stated; a fast world has decimals."""
     return number(answer.headers.get("X-Poll-Interval"))
 
 

@@ -56,10 +56,10 @@ class Pace:
 
 
 class Due:
-    """When (`at`, the wall's seconds) a feed is to be asked for next, and the `poll_interval` that the server wants between two polls.
+    """When (`at`, the wall's seconds) a feed is to be asked for next.
 
-    That is a second of the station's at least, and an hour at most. One of more than `patience` (the station's seconds) is too long for a
-    feed to be well.
+    `poll_interval` is what the server wants between two polls: a second of the station's at least, an hour at most. A
+    feed that is asked more rarely than its `patience` (the station's seconds) is not well.
 
     A run that was killed may have asked, when it was due or somewhat later, and not been able to save that.
     """

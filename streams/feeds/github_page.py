@@ -179,7 +179,8 @@ class GithubPages:
         return Page(number, shown, answer.headers.get("ETag"), asked, received, last, requests)
 
     def _shown(self, body: bytes, page: int, received: int) -> list[Shown]:
-        return [self._show(bytes(raw), page, line, received) for line, raw in enumerate(elements(body, _MOST_EVENTS), 1)]
+        found = elements(body, _MOST_EVENTS)
+        return [self._show(bytes(raw), page, line, received) for line, raw in enumerate(found, 1)]
 
     def _show(self, raw: bytes, page: int, line: int, received: int) -> Shown:
         stub = _stub_of(raw)

@@ -24,8 +24,14 @@ _REMEDIES: Final = (
     (re.compile(r"\bsaml\b|single sign-?on", re.IGNORECASE), "authorise the token for that organisation"),
     (re.compile(r"oauth app", re.IGNORECASE), "use a personal access token, or let the organisation approve the app"),
     (re.compile(r"\bIP (address|allow)", re.IGNORECASE), "ask from an address that the organisation allows"),
-    (re.compile(r"personal access token|by integration", re.IGNORECASE), "use a token of the kind, age and permissions that it asks for"),
-    (re.compile(r"access blocked|dmca|legal", re.IGNORECASE), "it is blocked for everybody; nothing can be done about it here"),
+    (
+        re.compile(r"personal access token|by integration", re.IGNORECASE),
+        "use a token of the kind, age and permissions that it asks for",
+    ),
+    (
+        re.compile(r"access blocked|dmca|legal", re.IGNORECASE),
+        "it is blocked for everybody; nothing can be done about it here",
+    ),
     (re.compile(r"suspended", re.IGNORECASE), "the account of the token is suspended; use another token"),
 )
 
@@ -51,7 +57,7 @@ _decode_blocked: Final = msgspec.json.Decoder(_Blocked).decode
 
 
 def message_of(answer: Answer) -> str:
-    """What an error says: its `message`, or the beginning of the text where the body is no JSON; without addresses and @names.
+    """What an error says: its `message`, or the beginning of a body that is no JSON; without addresses and @names.
 
     Other fields say nothing: every refusal links to documentation, whose address may hold any word.
     """
@@ -64,7 +70,7 @@ def message_of(answer: Answer) -> str:
 
 
 def refusal_of(answer: Answer) -> str:
-    """The state of a feed that is refused, for a person: the status, GitHub's reason, and what to do where that is known."""
+    """The state of a feed that is refused, for a person: the status, GitHub's reason, what to do if that is known."""
     message = message_of(answer).rstrip(".") or "no reason given"
     with suppress(*UNDECODABLE):
         message += f" ({_words(_decode_blocked(answer.body).block.reason)[:20]})"

@@ -1,4 +1,4 @@
-"""HTTP GET as pollers need it: every failure is one exception, and nothing that a server sends is taken without a limit."""
+"""HTTP GET as pollers need it: each failure is one exception, and nothing that a server sends is without a limit."""
 
 import asyncio
 import logging
@@ -33,7 +33,10 @@ T = TypeVar("T")
 
 
 class Unreachable(StreamsError):
-    """No usable answer came: the address, the network, the server or the body failed. The text names the kind, never a header."""
+    """No usable answer came: the address, the network, the server or the body failed.
+
+    The text names the kind of failure, never a header.
+    """
 
 
 class Oversized(Unreachable):
@@ -96,7 +99,9 @@ def open_session(user_agent: str, world: World | None = None) -> aiohttp.ClientS
 
 
 async def fetch(session: aiohttp.ClientSession, url: str, *, headers: dict[str, str] | None = None) -> Answer:
-    """The answer, of whatever status. Redirects are not followed: each is a request of the quota, and may lead to another server.
+    """The answer, of whatever status.
+
+    Redirects are not followed: each is a request of the quota, and may lead to another server.
 
     Raises `Unreachable`, and `Oversized` for a body of more than `LARGEST_BODY` bytes after decompression.
     """
@@ -117,14 +122,14 @@ async def fetch(session: aiohttp.ClientSession, url: str, *, headers: dict[str, 
 
 
 async def off_loop(size: int, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-    """The result of a function that decodes so many bytes: in a thread if they are many, so that other feeds are asked meanwhile."""
+    """The result of a function that decodes so many bytes. If they are many it runs in a thread: others are asked meanwhile."""
     if size < LARGE:
         return function(*arguments, **named)
     return await asyncio.to_thread(function, *arguments, **named)
 
 
 async def unhurried(elements: Iterable[msgspec.Raw]) -> AsyncIterator[tuple[int, msgspec.Raw]]:
-    """The elements of an answer with their numbers from 1; after every `LARGE` bytes of them other feeds have their turn."""
+    """The elements of an answer, numbered from 1. After every `LARGE` bytes of them other feeds have their turn."""
     length = 0
     for number, element in enumerate(elements, 1):
         length += memoryview(element).nbytes
@@ -150,18 +155,26 @@ class RefusedToken:
         """The state of a feed, for a person."""
         if not self._said:
             self._said = True
-            _LOG.warning("%s: the token is refused, and nothing is seen there; set a new %s and start again", self._platform, self._setting)
+            _LOG.warning(
+                "%s: the token is refused, and nothing is seen there; set a new %s and start again",
+                self._platform,
+                self._setting,
+            )
         return "token refused"
 
 
 def _believable(headers: CIMultiDictProxy[str]) -> CIMultiDictProxy[str]:
-    """Without values that are not printable ASCII (they could be neither saved nor sent back) or longer than any of the real ones."""
-    kept = ((name, value) for name, value in headers.items() if len(value) <= _LONGEST_HEADER and value.isascii() and value.isprintable())
+    """Without values that are longer than real ones or not printable ASCII: they can be neither saved nor sent back."""
+    kept = (
+        (name, value)
+        for name, value in headers.items()
+        if len(value) <= _LONGEST_HEADER and value.isascii() and value.isprintable()
+    )
     return CIMultiDictProxy(CIMultiDict(kept))
 
 
 def _moved_to(status: int, asked: URL, headers: CIMultiDictProxy[str]) -> str | None:
-    """Where a redirect leads; never another server's address, nor one with a name and password: the token is meant for this one."""
+    """Where a redirect leads, or None if that is another server or has a name and password: the token is meant for this one."""
     location = headers.get("Location")
     if status not in _MOVED or location is None:
         return None

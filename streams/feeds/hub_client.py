@@ -82,7 +82,7 @@ class HubClient:
         self._headers = {name: value for name, value in headers.items() if name.lower() == "authorization"}
 
     def look(self) -> Self:
-        """The same client with an allowance of requests, bytes and seconds for one look. What is beyond is `Oversized`."""
+        """The same client with an allowance of requests, bytes and seconds for one look; beyond it is `Oversized`."""
         client = copy.copy(self)
         client._look = _Allowance()
         return client
@@ -107,7 +107,8 @@ class HubClient:
             if page.next is None:
                 return
             if page.next in met or len(met) >= _MOST_PAGES or length > _MOST_ELEMENTS:
-                raise self._exceeds("pages lead in a circle" if page.next in met else "the pages do not end", page.next, health)
+                what = "pages lead in a circle" if page.next in met else "the pages do not end"
+                raise self._exceeds(what, page.next, health)
             met.add(page.next)
             page = await client._get(page.next, decode, health)
 
@@ -138,7 +139,8 @@ class HubClient:
                 health.state = str(error)
                 raise
             except DeadLetter:
-                raise self._exceeds("an answer has too many elements", address, health, answer.body if answer else b"") from None
+                body = answer.body if answer is not None else b""
+                raise self._exceeds("an answer has too many elements", address, health, body) from None
             except Oversized:
                 raise
             except (Unreachable, *UNDECODABLE) as error:
@@ -150,7 +152,7 @@ class HubClient:
                 await asyncio.sleep(self.growing(tries))
 
     async def _ask(self, address: str, health: Health) -> Answer | None:
-        """An answer that is one, or None after a ban began. Redirects are followed here: each is a request of the quota."""
+        """An answer that is one, or None after a ban began. Redirects are followed: each is a request of the quota."""
         place = address
         for _ in range(MOST_MOVES + 1):
             answer = await self._fetch(place, health)

@@ -17,7 +17,8 @@ DEEP = b"[" * 100_000 + b"]" * 100_000
 LONE = b'{"a":"\\ud83d"}'
 ODD = [DEEP, LONE, b'{"a":"\\ud83dx"}', b'{"a":"\xff"}', b'"\\\\"', b'"\\"],[{"', b"1e400", b"NaN"]
 JSON = st.recursive(
-    st.none() | st.integers() | st.text("ab\"\\[]{}, \n😀"), lambda each: st.lists(each) | st.dictionaries(st.text('a"\\,:'), each)
+    st.none() | st.integers() | st.text('ab"\\[]{}, \n😀'),
+    lambda each: st.lists(each) | st.dictionaries(st.text('a"\\,:'), each),
 )
 
 
@@ -31,7 +32,9 @@ def test_one_odd_element_leaves_its_neighbours_whole(odd: bytes) -> None:
     assert members(b'{"count": 2, "odd":' + odd + b"}") == {"count": b"2", "odd": odd}
 
 
-@pytest.mark.parametrize("broken", [b"", b"1", b'"x"', b"[", b"[1", b"[1]]", b"[1}", b"[1,", b"[1,]", b'["a]', b"[[1]", b"<p>[]", b"{}"])
+@pytest.mark.parametrize(
+    "broken", [b"", b"1", b'"x"', b"[", b"[1", b"[1]]", b"[1}", b"[1,", b"[1,]", b'["a]', b"[[1]", b"<p>[]", b"{}"]
+)
 def test_what_is_no_list_is_undecodable(broken: bytes) -> None:
     with pytest.raises(UNDECODABLE):
         elements(broken, 10)

@@ -1,4 +1,4 @@
-"""Answers without end: what exceeds a limit is a dead letter of that feed, and neither other feeds nor the other platform wait."""
+"""Answers without end: what exceeds a limit is a dead letter of that feed, and nobody else waits."""
 
 import asyncio
 import json
@@ -110,7 +110,9 @@ def test_pages_of_github_without_end_are_three() -> None:
     async def scenario() -> None:
         async with ScriptedGithub.open() as server:
             link = {"Link": '<https://x.invalid/?page=2>; rel="next"', "X-Poll-Interval": "5"}
-            server.script = lambda server, path, page: web.json_response([event(number=1)] * 100, headers=link) if path == ORG else None
+            server.script = lambda server, path, page: (
+                web.json_response([event(number=1)] * 100, headers=link) if path == ORG else None
+            )
             async with polling(server, MemoryOutlet()) as run:
                 await until(lambda: run.feeds.by_name[FEED].state == "ok")
                 assert [asked.page for asked in server.asked if asked.path == ORG] == [1, 2, 3]
@@ -147,7 +149,9 @@ def listing(answer: Callable[[int], tuple[int, int]]) -> SmallHub:
         (lambda n: (100, n + 1), 11, "failing: the pages do not end"),
     ],
 )
-def test_pages_of_the_hub_that_do_not_end_are_left(monkeypatch: pytest.MonkeyPatch, answer: Any, pages: int, state: str) -> None:
+def test_pages_of_the_hub_that_do_not_end_are_left(
+    monkeypatch: pytest.MonkeyPatch, answer: Any, pages: int, state: str
+) -> None:
     monkeypatch.setattr(hub_client, "_MOST_PAGES", 20)
     monkeypatch.setattr(hub_client, "_MOST_ELEMENTS", 1_000)
 
@@ -194,7 +198,9 @@ def test_likers_without_end_cost_the_likers_and_are_told(monkeypatch: pytest.Mon
             if not request.path.endswith("/likers"):
                 return None
             number = int(request.query.get("cursor", 0))
-            return web.json_response([{"user": f"u{number}"}], headers={"Link": f'<{request.path}?cursor={number + 1}>; rel="next"'})
+            return web.json_response(
+                [{"user": f"u{number}"}], headers={"Link": f'<{request.path}?cursor={number + 1}>; rel="next"'}
+            )
 
         hub.answer = answer
         async with station(hub, clock=Clock(3_600, origin=time.time()), interval_cap=60.0) as it:
@@ -222,12 +228,16 @@ def test_a_listing_without_end_is_told_while_others_go_on(monkeypatch: pytest.Mo
         def answer(request: web.Request) -> web.StreamResponse | None:
             if request.path != "/api/models" or request.query.get("author") != "allenai" or not endless[0]:
                 return None
-            return web.json_response([], headers={"Link": f'<{request.path}?author=allenai&n={len(hub.requests)}>; rel="next"'})
+            return web.json_response(
+                [], headers={"Link": f'<{request.path}?author=allenai&n={len(hub.requests)}>; rel="next"'}
+            )
 
         hub.answer = answer
         async with station(hub, clock=Clock(60, origin=time.time()), interval_cap=60.0) as it:
             health = it.feeds.by_name[REPOSITORIES]
-            await it.until(lambda: bool(it.kept.of("commit")) and health.state == "failing: the pages do not end (listing allenai)")
+            await it.until(
+                lambda: bool(it.kept.of("commit")) and health.state == "failing: the pages do not end (listing allenai)"
+            )
             assert {letter.reason for letter in letters(it.kept)} == {"too-long"}
         endless[0] = False
         async with station(hub, clock=Clock(60, origin=time.time()), interval_cap=60.0) as it:
@@ -269,7 +279,9 @@ def test_half_a_character_in_a_text_costs_nothing_on_either_platform() -> None:
 
     async def scenario() -> None:
         async with ScriptedGithub.open() as server:
-            odd = json.dumps(event(number=3, payload={"commits": [{"message": "?"}]}, created_at=ago(60)[:19] + "Z")).replace('"?"', LONE)
+            odd = json.dumps(
+                event(number=3, payload={"commits": [{"message": "?"}]}, created_at=ago(60)[:19] + "Z")
+            ).replace('"?"', LONE)
             server.script = lambda server, path, page: web.Response(text=github_page(odd)) if path == ORG else None
             async with polling(server, MemoryOutlet(), watchlist=WATCHED) as run:
                 await until(lambda: run.feeds.by_name[FEED].state == "ok")
@@ -282,7 +294,12 @@ def test_half_a_character_in_a_text_costs_nothing_on_either_platform() -> None:
 def test_an_object_of_the_hub_keeps_its_list_and_what_can_be_read() -> None:
     details = f'{{"num": 5, "createdAt": "t", "status": "open", "title": {LONE}, "events": [1, {DEEP}]}}'.encode()
     read = decode_details(details)
-    assert (read.num, read.status, read.title, [bytes(each) for each in read.events]) == (5, "open", "\ufffd", [b"1", DEEP.encode()])
+    assert (read.num, read.status, read.title, [bytes(each) for each in read.events]) == (
+        5,
+        "open",
+        "\ufffd",
+        [b"1", DEEP.encode()],
+    )
     threads = decode_threads(f'{{"count": 3, "discussions": [{LONE}], "x": {DEEP}}}'.encode())
     assert (threads.count, [bytes(each) for each in threads.discussions]) == (3, [LONE.encode()])
     with pytest.raises(msgspec.MsgspecError):
@@ -300,8 +317,10 @@ def test_an_object_of_the_hub_keeps_its_list_and_what_can_be_read() -> None:
         (read_liker, {"user": "LONG"}),
     ],
 )
-def test_what_the_hub_calls_something_is_no_longer_than_a_name(read: Callable[[bytes], object], shape: dict[str, Any]) -> None:
-    """It becomes part of an id or of a cursor, and a record that Kafka does not take would end the poller at each start."""
+def test_what_the_hub_calls_something_is_no_longer_than_a_name(
+    read: Callable[[bytes], object], shape: dict[str, Any]
+) -> None:
+    """It becomes part of an id or a cursor: a record that Kafka does not take would end the poller at each start."""
     text = json.dumps(shape)
     read(text.replace("LONG", "x" * 200).encode())
     with pytest.raises(DeadLetter, match="missing-field"):
@@ -312,14 +331,26 @@ def test_what_the_hub_calls_something_is_no_longer_than_a_name(read: Callable[[b
 def test_a_repository_of_github_that_states_no_name_ends_no_poller(name: str) -> None:
     async def scenario() -> None:
         async with ScriptedGithub.open(scale=600) as server:
-            stated = {"id": 42, "full_name": name, "stargazers_count": 10**30, "forks_count": 1, "subscribers_count": -5}
+            stated = {
+                "id": 42,
+                "full_name": name,
+                "stargazers_count": 10**30,
+                "forks_count": 1,
+                "subscribers_count": -5,
+            }
             place = "/repos/allenai/OLMo"
             watchlist = Watchlist([Project("olmo", github=("allenai/OLMo",))])
-            server.script = lambda server, path, page: web.json_response(stated) if path.lower() == place.lower() else None
+            server.script = lambda server, path, page: (
+                web.json_response(stated) if path.lower() == place.lower() else None
+            )
             async with polling(server, MemoryOutlet(), watchlist=watchlist) as run:
                 await until(lambda: any(asked.path.lower() == place.lower() for asked in server.asked))
                 polls = run.feeds.by_name[OTHER].polls["new"]
-                await until(lambda: run.feeds.by_name[OTHER].polls["new"] + run.feeds.by_name[OTHER].polls["unchanged"] > polls + 5)
+                await until(
+                    lambda: (
+                        run.feeds.by_name[OTHER].polls["new"] + run.feeds.by_name[OTHER].polls["unchanged"] > polls + 5
+                    )
+                )
             assert max(len(cursor) for cursor in run.outlet.cursors.values()) < 100_000
 
     asyncio.run(scenario())
@@ -329,7 +360,9 @@ def test_of_too_many_changes_the_stalest_are_dropped_and_the_ledger_is_told(monk
     monkeypatch.setattr(hub_changes, "_MOST_WAITING", 2)
     changes = HubChanges(0)
     for number in (1, 2, 3):
-        place = Place("model", f"models/a/{number}", str(number), Repository(str(number), f"a/{number}", number, "a", None))
+        place = Place(
+            "model", f"models/a/{number}", str(number), Repository(str(number), f"a/{number}", number, "a", None)
+        )
         changes.add(Change(10 * number, place, Listed(f"a/{number}")))
     assert changes.oldest() == 10, "nobody has looked at the one that was dropped"
     changes.forget(11)

@@ -1,4 +1,4 @@
-"""Numbers and texts in headers: capped at what can be true, told, over restarts too; a feed that is not asked is not ok and not covered."""
+"""What headers say is capped at what can be true, and told; a feed that is not asked is neither ok nor covered."""
 
 import asyncio
 import logging
@@ -34,13 +34,15 @@ def test_what_is_no_plain_number_states_nothing(value: str) -> None:
 
 @pytest.mark.parametrize("stated", [HUGE, "9" * 40, "3601"])
 def test_a_poll_interval_is_an_hour_at_most_and_the_feed_is_neither_ok_nor_covered(stated: str) -> None:
-    """An hour of the wall's is sixty of the station's here, and a quarter of an hour, after which a feed is late, 15 s."""
+    """A feed is late after a quarter of an hour, which is 1.5 s here."""
 
     async def scenario() -> None:
         async with ScriptedGithub.open(scale=600) as server:
             server.happen(3, ago=3_600)
             honest = dict(server.headers)
-            server.script = lambda server, path, page: server.headers.update(honest | ({"X-Poll-Interval": stated} if path == ORG else {}))
+            server.script = lambda server, path, page: server.headers.update(
+                honest | ({"X-Poll-Interval": stated} if path == ORG else {})
+            )
             outlet = MemoryOutlet()
             async with polling(server, outlet, interval_cap=60.0) as run:
                 health = run.feeds.by_name[FEED]
@@ -68,7 +70,11 @@ def test_a_feed_whose_saved_interval_cannot_be_true_is_asked_at_once(interval: f
             made = server.happen(3)
             moment = server.clock.now()
             poisoned = GithubCursor(
-                complete_at=moment, mark=moment - MINUTE, interval=interval, poll_interval=interval, due_at=time.time() + 999_999_999
+                complete_at=moment,
+                mark=moment - MINUTE,
+                interval=interval,
+                poll_interval=interval,
+                due_at=time.time() + 999_999_999,
             )
             outlet = MemoryOutlet()
             outlet.cursors[FEED] = encode_github(poisoned)
@@ -88,7 +94,9 @@ def test_a_saved_moment_to_ask_again_is_no_further_than_the_interval() -> None:
     assert due.at == 1_300.0
 
 
-@pytest.mark.parametrize("header", [{"retry-after": HUGE}, {"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"}, {"retry-after": "9" * 100}])
+@pytest.mark.parametrize(
+    "header", [{"retry-after": HUGE}, {"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"}, {"retry-after": "9" * 100}]
+)
 def test_a_ban_of_github_is_a_day_at_most_shows_its_date_and_is_told(header: dict[str, str]) -> None:
     async def scenario() -> None:
         saved: list[bytes] = []
@@ -130,16 +138,26 @@ def test_a_spent_quota_of_github_is_waited_for_an_hour_at_most_and_said() -> Non
     async def scenario() -> None:
         async with ScriptedGithub.open(scale=600) as server:
             server.happen(3, ago=3_600)
-            server.headers |= {"X-RateLimit-Limit": "5000", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "99999999999999"}
+            server.headers |= {
+                "X-RateLimit-Limit": "5000",
+                "X-RateLimit-Remaining": "0",
+                "X-RateLimit-Reset": "99999999999999",
+            }
             async with polling(server, MemoryOutlet(), interval_cap=60.0) as run:
                 await until(lambda: any("limited" in health.gaps for health in run.feeds.by_name.values()))
-                await until(lambda: all(health.state.startswith("quota used up, waits until ") for health in run.feeds.by_name.values()))
+                await until(
+                    lambda: all(
+                        health.state.startswith("quota used up, waits until ") for health in run.feeds.by_name.values()
+                    )
+                )
                 assert len(server.asked) == 1
 
     asyncio.run(scenario())
 
 
-def test_the_hubs_window_is_an_hour_at_most_and_one_request_of_any_quota_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hubs_window_is_an_hour_at_most_and_one_request_of_any_quota_is_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     wall = [1_000_000.0]
 
     async def sleep(seconds: float) -> None:
@@ -196,7 +214,10 @@ def test_feeds_of_the_hub_that_wait_for_hours_say_so_and_are_not_covered() -> No
             hub.answer = lambda request: web.json_response(
                 [], headers={"RateLimit": f'"api";r=0;t={HUGE}', "RateLimit-Policy": '"api";q=500;w=300'}
             )
-            of_hub = [it.feeds.by_name[f"{PLATFORM}:{name}"] for name in ("models", "datasets", "spaces", "repositories", "changes")]
+            of_hub = [
+                it.feeds.by_name[f"{PLATFORM}:{name}"]
+                for name in ("models", "datasets", "spaces", "repositories", "changes")
+            ]
             await it.until(lambda: all(health.state.startswith("quota used up, waits until 20") for health in of_hub))
             await it.until(lambda: all("quota" in health.gaps for health in of_hub))
 
@@ -248,7 +269,9 @@ def test_an_odd_header_ends_no_poller_of_either_platform(headers: list[bytes]) -
     async def scenario() -> None:
         clock = Clock(600, origin=time.time())
         interval = b"X-Poll-Interval: 0.02"
-        async with RawServer.open(lambda path: raw(body if "events" in path else b"[]", interval, *headers), clock) as server:
+        async with RawServer.open(
+            lambda path: raw(body if "events" in path else b"[]", interval, *headers), clock
+        ) as server:
             outlet = MemoryOutlet()
             async with polling(server, outlet) as run:
                 await until(lambda: run.feeds.by_name[FEED].polls["new"] >= 3 and outlet.ids() == ["1"])

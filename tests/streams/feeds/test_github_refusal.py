@@ -68,7 +68,9 @@ def test_a_feed_that_is_refused_is_asked_rarely_and_holds_up_nobody(status: int)
             said = "The organization restricts OAuth Apps: access of third parties is limited."
             body = {"message": said, "documentation_url": "https://x.invalid/rate-limit"}
             server.script = lambda server, path, page: (
-                web.json_response(body, status=status, headers={"X-RateLimit-Remaining": "4900"}) if path == ORG else None
+                web.json_response(body, status=status, headers={"X-RateLimit-Remaining": "4900"})
+                if path == ORG
+                else None
             )
             async with polling(server, MemoryOutlet(), watchlist=TWO) as run:
                 await until(lambda: len(server.polls(OTHER)) > 20 and len(server.polls(EVERYTHING)) > 20)
@@ -87,8 +89,12 @@ def test_a_feed_that_is_refused_is_asked_rarely_and_holds_up_nobody(status: int)
 def test_without_a_token_a_401_asks_for_one() -> None:
     async def scenario() -> None:
         async with ScriptedGithub.open() as server:
-            server.script = lambda server, path, page: web.json_response({"message": "Requires authentication"}, status=401)
+            server.script = lambda server, path, page: web.json_response(
+                {"message": "Requires authentication"}, status=401
+            )
             async with polling(server, MemoryOutlet(), token="") as run:
-                await until(lambda: run.feeds.by_name[FEED].state == "refused (401): it asks for a token; set GITHUB_TOKEN")
+                await until(
+                    lambda: run.feeds.by_name[FEED].state == "refused (401): it asks for a token; set GITHUB_TOKEN"
+                )
 
     asyncio.run(scenario())
