@@ -68,6 +68,12 @@ def write(bootstrap: str, topic: str, records: list[Record]) -> None:
     asyncio.run(produce())
 
 
+def begin(bootstrap: str) -> None:
+    """Empty topics: the same Apache Kafka serves several tests."""
+    admin.delete(bootstrap, TOPICS)
+    admin.create(bootstrap, TOPICS)
+
+
 def batch(*numbers: int) -> bytes:
     return encode_batch(Batch(feed="github", activities=[activity(number, NOW) for number in numbers]))
 
@@ -97,7 +103,7 @@ def latest(bootstrap: str) -> Evaluation:
 
 
 def test_garbage_at_the_start_and_while_running_changes_no_figure_and_is_counted(broker: Any, tmp_path: Path) -> None:
-    admin.create(broker.bootstrap, TOPICS)
+    begin(broker.bootstrap)
     write(broker.bootstrap, TOPICS.panes, PANES)
     write(broker.bootstrap, TOPICS.measurements, MEASUREMENTS)
     write(broker.bootstrap, TOPICS.activity, ACTIVITY)
@@ -121,7 +127,7 @@ def test_garbage_at_the_start_and_while_running_changes_no_figure_and_is_counted
 
 def test_a_record_that_no_checkpoint_ends_holds_nothing_up(broker: Any, tmp_path: Path) -> None:
     """Whoever reads panes waits for the progress behind them; behind this one there is none."""
-    admin.create(broker.bootstrap, TOPICS)
+    begin(broker.bootstrap)
     send(broker.bootstrap, batch(1))
     with workers(broker.bootstrap, tmp_path):
         assert eventually(lambda: totals(broker.bootstrap) == 1, 30)
@@ -134,7 +140,7 @@ def test_a_record_that_no_checkpoint_ends_holds_nothing_up(broker: Any, tmp_path
 
 
 def test_what_is_published_can_be_read(broker: Any, tmp_path: Path) -> None:
-    admin.create(broker.bootstrap, TOPICS)
+    begin(broker.bootstrap)
     send(broker.bootstrap, batch(1, 2))
     with workers(broker.bootstrap, tmp_path):
         assert eventually(lambda: totals(broker.bootstrap) == 2, 30)
