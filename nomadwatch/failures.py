@@ -12,8 +12,8 @@ NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 # What does not go away by itself, so that another try is of no use, and what the person can do about it.
 _LASTING: Final = {
     errno.EROFS: "its file system is mounted read-only: mount it for writing, or name another place",
-    errno.EACCES: "let this user write there, or name another place",
-    errno.EPERM: "let this user write there, or name another place",
+    errno.EACCES: "give this user the right to it, or name another place",
+    errno.EPERM: "give this user the right to it, or name another place",
 }
 _ADVICE: Final = {
     **_LASTING,

@@ -198,4 +198,5 @@ def read_kept(path: Path) -> Kept | None:
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError) as error:
-        raise Misuse(f"{path / 'state.json'} cannot be read ({error}); restore it or name another --data-dir") from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise Misuse(f"{path / 'state.json'} cannot be read ({reason}); restore it or name another --data-dir") from None
