@@ -81,6 +81,11 @@ class HubClient:
         headers = build_hf_headers(token=token or False, library_name="nomadwatch")
         self._headers = {name: value for name, value in headers.items() if name.lower() == "authorization"}
 
+    @property
+    def signed_in(self) -> bool:
+        """Whether a token is sent with the requests."""
+        return bool(self._headers)
+
     def look(self) -> Self:
         """The same client with an allowance of requests, bytes and seconds for one look; beyond it is `Oversized`."""
         client = copy.copy(self)
@@ -193,7 +198,7 @@ class HubClient:
             # Whoever starts next must know of it, even if this process dies while it waits.
             await self._outlet.put(Find(feed=LIMITS_FEED, platform=PLATFORM, cursor=self._limits.cursor))
             return None
-        refused = refusal(answer.status, answer.headers, signed_in=bool(self._headers))
+        refused = refusal(answer.status, answer.headers, signed_in=self.signed_in)
         if refused is not None:
             health.polls["failed"] += 1
             raise refused

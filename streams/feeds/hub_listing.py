@@ -108,7 +108,7 @@ class HubListing:
         if self._watched.unlisted:
             # Where nothing succeeds, why is said already.
             health.state = self._watched.state if health.state == health.well else health.state
-        elif self._watched.absent:
+        elif self._watched.absent or self._watched.refused:
             health.state = health.well = self._watched.trouble or "ok"
         elif not self._watched.by_key and health.state == health.well:
             health.state = health.well = "ok"

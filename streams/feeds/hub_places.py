@@ -12,6 +12,7 @@ from streams.feeds.health import Health
 from streams.feeds.http import Gone, Unreachable
 from streams.feeds.hub_activities import HubActivities, Place
 from streams.feeds.hub_client import PLATFORM, HubClient
+from streams.feeds.hub_refusals import Refused
 from streams.feeds.hub_shapes import FOLDERS, Listed, decode_listed, is_name
 from streams.feeds.hub_walk import expand
 from streams.feeds.hub_watched import HubWatched
@@ -34,7 +35,11 @@ class HubPlaces:
         self._places = list(watchlist.projects_by_place(PLATFORM))
         self._listed: dict[tuple[str, str], set[str]] = {}
         self._again: dict[str, int] = {}
+        self._refused: dict[str, str] = {}
         self._told: set[str] = set()
+        if not client.signed_in:
+            # Without a token the Hub does not tell a private one from one that never was.
+            watched.remedy += ", or set HF_TOKEN if it is private"
 
     def list(self, owner: str, artefact: str, names: set[str]) -> None:
         """Take up the names (case-folded) of all repositories of one kind that an owner has."""
@@ -52,9 +57,11 @@ class HubPlaces:
                 absent.append(place)
         for place in absent:
             if place not in self._told:
-                _LOG.warning("%s: not listed: %s; correct the name in the watchlist", PLATFORM, place)
+                reason = self._refused.get(place)
+                _LOG.warning("%s: %s: %s", PLATFORM, place, reason or f"not listed; {self._watched.remedy}")
         self._told = set(absent)
-        self._watched.absent = absent
+        self._watched.absent = [place for place in absent if place not in self._refused]
+        self._watched.refused = {place: self._refused[place] for place in absent if place in self._refused}
 
     def _lists_nothing(self, owner: str) -> bool:
         """Whether an owner was asked for all kinds of repositories and has none."""
@@ -81,6 +88,7 @@ class HubPlaces:
         """Ask for a named repository under its last name and under that of the watchlist; False where there is none."""
         if self._again.get(place, 0) > now:
             return place not in self._told
+        self._refused.pop(place, None)
         holders = dict(self._holders(place))
         for artefact in holders or FOLDERS:
             known = holders.get(artefact)
@@ -89,6 +97,9 @@ class HubPlaces:
                     found = await self._ask(artefact, name, place, known, health)
                 except (Unreachable, DeadLetter):
                     return place not in self._told
+                except Refused as refused:
+                    self._refused[place] = refused.reason
+                    continue
                 if found is not None:
                     self._watched.add(*found, now)
                     self._again.pop(place, None)
@@ -99,12 +110,17 @@ class HubPlaces:
     async def _ask(
         self, artefact: str, name: str, place: str, known: Assigned | None, health: Health
     ) -> tuple[Place, Listed] | None:
-        """The repository of a name, if it is the one that a place means. The Hub leads an old name on to the new one."""
+        """The repository of a name, if it is the one that a place means. The Hub leads an old name on to the new one.
+
+        Raises `Refused` where it is there and not for us, `Unreachable`, `DeadLetter`.
+        """
         if not is_name(name):
             return None
         params = [(key, value) for key, value in expand(artefact) if key != "limit"]
         try:
             listed = (await self._client.get(f"{FOLDERS[artefact]}/{name}", decode_listed, health, params)).content
+        except Refused:
+            raise
         except Gone:
             return None
         if listed.native is None:

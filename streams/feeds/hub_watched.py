@@ -92,6 +92,9 @@ class HubWatched:
         self.dropped = 0
         # Places of the watchlist that the Hub does not have.
         self.absent: list[str] = []
+        # What to do about them, for a person, and those that it does not give, with the reason.
+        self.remedy = "correct the name in the watchlist"
+        self.refused: dict[str, str] = {}
         # Why an owner's repositories of a kind could not be listed the last time.
         self.unlisted: dict[tuple[str, str], str] = {}
         self.by_key: dict[str, Watch] = {}
@@ -175,8 +178,10 @@ class HubWatched:
         failing = sum(watch.failures >= GIVEN_UP for watch in self.by_key.values())
         said = [f"failing: {failing} of {len(self.by_key)} repositories"] if failing else []
         if self.absent:
-            said.append(f"not listed: {_some(self.absent)}; correct the name in the watchlist")
+            said.append(f"not listed: {_some(self.absent)}; {self.remedy}")
         reasons: dict[str, list[str]] = {}
+        for place, why in self.refused.items():
+            reasons.setdefault(why, []).append(place)
         for watch in self.by_key.values():
             if watch.failures < GIVEN_UP and (reason := watch.trouble) is not None:
                 reasons.setdefault(reason, []).append(watch.place.repository.name)
@@ -195,10 +200,11 @@ class HubWatched:
     def reached(self) -> float:
         """The share (0 to 1) of them that can be looked at; one that refuses some of its parts counts by the others.
 
-        A place of the watchlist that the Hub does not have counts as one that cannot.
+        A place of the watchlist that the Hub does not have, or refuses, counts as one that cannot.
         """
-        missed = len(self.absent) + sum(watch.missed for watch in self.by_key.values())
-        return 1.0 - missed / (len(self.absent) + len(self.by_key)) if missed else 1.0
+        nowhere = len(self.absent) + len(self.refused)
+        missed = nowhere + sum(watch.missed for watch in self.by_key.values())
+        return 1.0 - missed / (nowhere + len(self.by_key)) if missed else 1.0
 
     def drop(self, watch: Watch, listed: Listed, now: int, reason: str | None = None) -> None:
         """A look that went by a listing gave nothing: leave it alone for a while, unless the listing has changed."""

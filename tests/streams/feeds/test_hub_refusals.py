@@ -11,6 +11,7 @@ from aiohttp import web
 from streams.feeds.clock import Clock
 from streams.feeds.hub import CHANGES, REPOSITORIES
 from streams.feeds.hub_refusals import DISABLED, GATED, GATED_FOR_TOKEN, LEGAL, NOT_PUBLIC
+from streams.watchlist import Project, Watchlist
 from tests.streams.feeds.hub_small import SmallHub, Station, station
 
 Answer = Callable[[web.Request], web.StreamResponse | None]
@@ -155,6 +156,42 @@ def test_a_change_of_gating_is_looked_at_at_once() -> None:
             await it.until(
                 lambda: "commit" in seen_of(it, "allenai/gated") and it.feeds.by_name[REPOSITORIES].state == "ok"
             )
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("token", "answer", "state"),
+    [
+        ("", refusing(451), f"{LEGAL} (acme/gated)"),
+        ("hf_x", refusing(403, message="Access to this resource is disabled."), f"{DISABLED} (acme/gated)"),
+        (
+            "",
+            refusing(401, code="RepoNotFound"),
+            "not listed: acme/gated; correct the name in the watchlist, or set HF_TOKEN if it is private",
+        ),
+        (
+            "hf_x",
+            refusing(404, code="RepoNotFound"),
+            "not listed: acme/gated; correct the name in the watchlist",
+        ),
+    ],
+)
+def test_a_repository_that_the_watchlist_names_and_no_listing_shows_is_told_with_the_reason(
+    token: str, answer: Answer, state: str
+) -> None:
+    async def run() -> None:
+        def whole(request: web.Request) -> web.StreamResponse | None:
+            # Of the repository itself, too.
+            return answer(request.clone(rel_url=f"{request.path}/")) if request.path.endswith("/gated") else None
+
+        hub = SmallHub(answer=whole)
+        hub.repo("allenai/open").commit(1, 60, "Ada")
+        watchlist = Watchlist([Project("olmo", huggingface=("allenai", "acme/gated"))])
+        async with station(hub, token=token, watchlist=watchlist) as it:
+            health = it.feeds.open(REPOSITORIES, "huggingface")
+            await it.until(lambda: (health.state, health.coverage) == (state, 0.5))
+            assert seen_of(it, "allenai/open") == {"commit"}
 
     asyncio.run(run())
 
