@@ -22,7 +22,7 @@ from sinks.page import LivePage
 from sinks.prometheus import BoardCollector, registry_of
 from sinks.report import rfc3339
 from sinks.topic import TopicReader
-from sinks.visitors import HEAD_WITHIN, Visitors, most_connections
+from sinks.visitors import HEAD_WITHIN, Visitors, most_connections, without_body
 from streams.errors import in_words
 from streams.topics import Topics
 
@@ -134,7 +134,7 @@ async def serve(
     sink = Sink(bootstrap, topics.measurements, now, simulated=simulated)
     hosts = Hosts([host, *allow_hosts])
     visitors = Visitors(lambda: _protocol(runner))
-    app = sink.app(visitors.serve, hosts.admit)
+    app = sink.app(visitors.serve, hosts.admit, without_body)
     runner = web.AppRunner(
         app,
         access_log=None,

@@ -59,17 +59,12 @@ class Visitors:
 
     @web.middleware
     async def serve(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Tell apart who waits and who is being answered.
-
-        No request here has a body: one that comes is not kept, and ends the connection (413).
-        """
+        """Tell apart who waits and who is being answered."""
         visitor = self._all.get(request.transport) if request.transport is not None else None
         if visitor is not None:
             self._waiting.pop(visitor, None)
             visitor.stop_watching()
         try:
-            if request.body_exists:
-                raise web.HTTPRequestEntityTooLarge(0, 1, text="no request here has a body\n", headers={"Connection": "close"})
             return await handler(request)
         finally:
             if visitor is not None and visitor.transport in self._all:
@@ -111,6 +106,14 @@ class Visitors:
                 return
             self.close(visitor)
             excess -= size
+
+
+@web.middleware
+async def without_body(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """No request here has a body: one that comes is not kept, and ends the connection (413)."""
+    if request.body_exists:
+        raise web.HTTPRequestEntityTooLarge(0, 1, text="no request here has a body\n", headers={"Connection": "close"})
+    return await handler(request)
 
 
 class _Visitor(asyncio.Protocol):

@@ -58,6 +58,7 @@ def test_a_foreign_host_gets_nothing_on_any_path_whatever_the_method(path: str) 
         async with Running() as port:
             for method in ("GET", "HEAD", "OPTIONS", "POST"):
                 assert await ask(port, f"{method} {path} HTTP/1.1\r\nHost: evil.example:{port}\r\n\r\n") == 421
+                assert await ask(port, f"{method} {path} HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 1\r\n\r\nx") == 421
 
     asyncio.run(main())
 

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from sinks.events import Hub
-from sinks.visitors import Visitors, most_connections
+from sinks.visitors import Visitors, most_connections, without_body
 from tests.sinks.raw_http import Raw, ask
 
 GET = "GET {} HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -44,7 +44,7 @@ async def place(*, head_within: float = 30.0, listeners: int = 250, **bounds: fl
 
     hub = Hub(most=listeners)
     visitors = Visitors(lambda: runner.server(), **bounds)  # type: ignore[misc, arg-type]
-    app = web.Application(middlewares=[visitors.serve])
+    app = web.Application(middlewares=[visitors.serve, without_body])
     app.router.add_get("/", small)
     app.router.add_get("/large", large)
     app.router.add_get("/events", hub.listen)
