@@ -95,6 +95,7 @@ class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
     """How a role was doing at `evaluated_at` (µs UTC): all its rows of the catalogue, and of its feeds the state in words.
 
     A histogram's rows end in `_bucket` (with the label `le`), `_count` and `_sum`. `simulated`: the role looks at a simulated world.
+    `artefacts`: what the Hub's watched repositories are that are no models, by name; said now and then, and true until it is said again.
     """
 
     role: str
@@ -102,6 +103,7 @@ class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
     rows: list[Measurement]
     states: dict[str, str] = {}
     simulated: bool = False
+    artefacts: dict[str, str] = {}
 
 
 def health_key(role: str) -> bytes:

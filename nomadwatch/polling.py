@@ -4,9 +4,8 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
 USER_AGENT: Final = f"nomadwatch/{__version__}"
 _LAST_WORDS: Final = 4.0
+_ARTEFACTS_EVERY: Final = 20.0
 # Seconds beyond the longest interval within which a mark comes: it keeps a minute behind its poll, and is told within another.
 _SETTLING: Final = 120.0
 _LOG: Final = logging.getLogger("nomadwatch.streams")
@@ -110,7 +110,7 @@ async def _poll(polling: Polling, foreign: Collection[str]) -> None:
         open_session(USER_AGENT, world) as github_session,
         open_session(USER_AGENT, world) as hub_session,
     ):
-        report = partial(_report, world)
+        report = Reporter(world)
         outlet = KafkaOutlet(delivery, topics, clock, feeds, cursors, report, polling.interval_cap + _SETTLING, world)
         context = Context(
             watchlist=Watchlist.load(polling.watchlist or None),
@@ -124,6 +124,7 @@ async def _poll(polling: Polling, foreign: Collection[str]) -> None:
         )
         github = GithubPoller(polling.github_api, polling.github_token, github_session, context)
         hub = HubPoller(polling.hf_endpoint, polling.hf_token, hub_session, context)
+        report.artefacts = hub.artefacts
         pollers: dict[str, GithubPoller | HubPoller] = {"github": github, "huggingface": hub}
         outlet.more_rows = lambda: [
             row for name, poller in pollers.items() for each in poller.popularity() for row in _popularity(name, each)
@@ -145,11 +146,26 @@ def _popularity(platform: str, stated: "Popularity") -> "Iterator[Row]":
         yield "nomadwatch_repository_popularity_share_ratio", {**labels, "share": share}, getattr(stated, share)
 
 
-def _report(world: "World", now: int, rows: "list[Row]", states: dict[str, str]) -> tuple[bytes, bytes]:
-    """The record of `measurements`; its age is told by the wall's clock, whatever the station's shows."""
-    from agents.measurements import HealthReport, Measurement, encode, health_key
+class Reporter:
+    """Makes the record of `measurements` that says how the feeds are; its age is told by the wall's clock, whatever the station's shows.
 
-    shown: list[Measurement] = [Measurement(name, labels, value) for name, labels, value in rows]
-    at = time.time_ns() // 1000
-    report = HealthReport(role="streams", evaluated_at=at, rows=shown, states=states, simulated=world.simulated)
-    return health_key("streams"), encode(report)
+    `artefacts` may be many: they are in the record only every `_ARTEFACTS_EVERY` seconds.
+    """
+
+    def __init__(self, world: "World", now: Callable[[], float] = time.monotonic) -> None:
+        self.artefacts: Callable[[], dict[str, str]] = dict
+        self._world, self._now = world, now
+        self._next = 0.0
+
+    def __call__(self, now: int, rows: "list[Row]", states: dict[str, str]) -> tuple[bytes, bytes]:
+        """Key and value; `now` is the station's time (µs)."""
+        from agents.measurements import HealthReport, Measurement, encode, health_key
+
+        artefacts: dict[str, str] = {}
+        if self._now() >= self._next and (artefacts := self.artefacts()):
+            self._next = self._now() + _ARTEFACTS_EVERY
+        shown = [Measurement(name, labels, value) for name, labels, value in rows]
+        at = time.time_ns() // 1000
+        simulated = self._world.simulated
+        report = HealthReport(role="streams", evaluated_at=at, rows=shown, states=states, simulated=simulated, artefacts=artefacts)
+        return health_key("streams"), encode(report)

@@ -70,6 +70,8 @@ class Board:
         self._shown: dict[bytes, Measurement] = {}
         self._pending: dict[bytes, Measurement | None] = {}
         self._reports: dict[bytes, HealthReport] = {}
+        # What the Hub's watched repositories are that are no models, as it was said last.
+        self.artefacts: dict[str, str] = {}
 
     def take(self, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
         """Take in records of the topic, in their order; foreign ones are passed over."""
@@ -83,6 +85,7 @@ class Board:
         if is_health(key):
             if isinstance(found, HealthReport):
                 self._reports[key] = found
+                self.artefacts = found.artefacts or self.artefacts
             else:
                 self._reports.pop(key, None)
         elif key == EVALUATION:

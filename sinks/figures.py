@@ -51,6 +51,7 @@ class Figures(msgspec.Struct, kw_only=True):
     activity; `releases` by platform and window, by falling engagement. `since` (scope, platform, window) has the windows that are covered
     too little for their figures to be shown, with the time from which on they are covered (None: unknown). `reserved` are those
     (scope, platform, window) whose sample is too thin for what is invalid under sampling. Both are left out of the figures.
+    `artefacts` has what those of the Hub are that are no models, by name.
     """
 
     status: Status
@@ -65,6 +66,7 @@ class Figures(msgspec.Struct, kw_only=True):
     releases: dict[str, dict[str, list[tuple[str, float]]]] = {}
     since: dict[str, dict[str, dict[str, int | None]]] = {}
     reserved: list[tuple[str, str, str]] = []
+    artefacts: dict[str, str] = {}
 
 
 def cells_in_order() -> Iterator[Cell]:
@@ -116,6 +118,7 @@ def figures_of(board: Board) -> Figures:
     shown = {(platform, window) for scope, platform, window in _PLACES if scope == "watched" and windows.enough(scope, platform, window)}
     figures.busiest = _busiest(row for row in rows["top_repository_activity"] if (row.labels["platform"], row.labels["window"]) in shown)
     figures.releases = _releases(row for row in rows["release_engagement"] if (row.labels["platform"], row.labels["window"]) in shown)
+    figures.artefacts = {name: board.artefacts[name] for name in _names_of_the_hub(figures) if name in board.artefacts}
     return figures
 
 
@@ -174,6 +177,12 @@ def _releases(rows: Iterable[Measurement]) -> dict[str, dict[str, list[tuple[str
         windows = found.setdefault(row.labels["platform"], {})
         windows.setdefault(row.labels["window"], []).append((row.labels["release"], row.value))
     return {platform: {window: _first(pairs) for window, pairs in windows.items()} for platform, windows in found.items()}
+
+
+def _names_of_the_hub(figures: Figures) -> set[str]:
+    ranked = [pairs for features in figures.busiest.get("huggingface", {}).values() for pairs in features.values()]
+    ranked += figures.releases.get("huggingface", {}).values()
+    return {name for pairs in ranked for name, _ in pairs}
 
 
 def _first(pairs: list[tuple[str, float]]) -> list[tuple[str, float]]:

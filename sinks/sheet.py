@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from agents.metric import PREFIX
 from sinks.board import World
 from sinks.cells import Cell, row_of
 from sinks.figures import MEASURES, WINDOWS, Figures
@@ -12,7 +13,7 @@ from sinks.history import Line
 from sinks.report import rfc3339
 from streams.activity import FEATURES, PLATFORMS
 
-_COLUMNS: Final = ("metric", "scope", "platform", "window", "feature", "repository", "feed", "value", "state", "coverage", "covered_since")
+_COLUMNS: Final = ("name", "scope", "platform", "window", "feature", "repository", "feed", "value", "state", "coverage", "covered_since")
 
 
 def figures_csv(figures: Figures, scope: str, window: str, feature: str, world: World) -> str:
@@ -22,7 +23,7 @@ def figures_csv(figures: Figures, scope: str, window: str, feature: str, world: 
     is covered too little. Times are RFC 3339.
     """
     ends = rfc3339(figures.front), rfc3339(figures.evaluated_at), world
-    rows = ([*row, *ends] for row in _rows(figures, scope, window, feature))
+    rows = ([f"{PREFIX}{name}", *row, *ends] for name, *row in _rows(figures, scope, window, feature))
     return _table([*_COLUMNS, "as_of", "evaluated_at", "world"], rows)
 
 

@@ -121,6 +121,10 @@ class HubPoller:
         """Likes and downloads of the watched repositories, as the Hub states them."""
         return self._popularity.get(self._clock.now())
 
+    def artefacts(self) -> dict[str, str]:
+        """What the watched repositories are that are no models, by name."""
+        return self._watched.artefacts()
+
     async def run(self) -> None:
         """Poll until cancelled. What servers and networks do ends up in the feeds' health, never in an exception."""
         if self._limits.ban.shortened:

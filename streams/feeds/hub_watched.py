@@ -110,6 +110,12 @@ class HubWatched:
         # A glob of owners cannot be listed: what fits it is met in the walks.
         self.owners = [owner for owner in owners.values() if "*" not in owner and "?" not in owner]
 
+    def artefacts(self) -> dict[str, str]:
+        """`dataset` or `space` by name; a name that a model has too is the model's."""
+        places = [watch.place for watch in self.by_key.values()]
+        models = {place.repository.name for place in places if place.artefact == "model"}
+        return {place.repository.name: place.artefact for place in places if place.repository.name not in models}
+
     def take(self, owner: str, artefact: str, found: Mapping[str, tuple[Place, Listed]], now: int) -> None:
         """Take up all of an owner's repositories of one kind, by key, as a listing shows them that was asked for at `now`."""
         for key in self._listings.get((owner, artefact), set()) - found.keys():

@@ -407,7 +407,7 @@ def test_what_is_shown_comes_as_csv(run: Callable[..., None]) -> None:
             found[name] = download.suggested_filename, rows
         filename, rows = found["Download as CSV"]
         assert filename == "nomadwatch-figures-watched-7d-contribution-2015-01-01T120001.csv"
-        wanted = {"metric": "activity", "platform": "github", "window": "7d", "feature": "contribution"}
+        wanted = {"name": "nomadwatch_activity", "platform": "github", "window": "7d", "feature": "contribution"}
         assert [(row["value"], row["coverage"], row["as_of"]) for row in rows if wanted.items() <= row.items()] == [
             ("4321", "0.9", "2015-01-01T12:00:01Z")
         ]
@@ -440,6 +440,12 @@ def test_names_of_repositories_lead_to_their_platforms(run: Callable[..., None])
         released = page.locator('table[data-platform="huggingface"] [data-table="releases"] a')
         await expect(released).to_have_attribute("href", "https://huggingface.co/allenai/OLMo-next")
         await expect(released).to_have_attribute("rel", "noopener noreferrer")
+        await world.told(artefacts={"allenai/OLMo-next": "dataset"})
+        await expect(released).to_have_attribute("href", "https://huggingface.co/datasets/allenai/OLMo-next")
+        world.clock.now += SECOND
+        await world.told(simulated=True)
+        await expect(released).to_have_count(0)
+        await expect(page.locator('table[data-platform="huggingface"] [data-table="releases"] th')).to_have_text("allenai/OLMo-next")
         # Choosing what has no busiest repositories takes the links away.
         await page.get_by_label("Feature").select_option("review")
         await expect(page.locator('table[data-platform="github"] [data-table="busiest"]')).to_have_text("None known in this window.")

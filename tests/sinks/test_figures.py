@@ -172,3 +172,18 @@ def test_what_is_too_old_is_not_shown_but_when_it_was_is() -> None:
     clock = Clock(NOON + STALE_AFTER + 1)
     figures = shown(measurement("activity", 7.0, scope="watched", **PLACE), clock=clock)
     assert (figures.status, figures.evaluated_at, figures.cells) == ("stale", NOON, {})
+
+
+def test_what_the_hub_s_repositories_are_is_told_of_those_that_are_shown() -> None:
+    place = {"scope": "watched", "platform": "huggingface", "window": "1h", "feature": "contribution"}
+    board = Board(live=True, now=Clock())
+    rows = [
+        coverage(1.0, "watched", "huggingface"),
+        measurement("top_repository_activity", 7.0, repository="a/corpus", **place),
+        measurement("release_engagement", 3.0, platform="huggingface", window="1h", release="a/demo"),
+    ]
+    said = {"a/corpus": "dataset", "a/demo": "space", "a/hidden": "dataset"}
+    board.take([*map(record, rows), evaluation_record(), health_record(NOON, artefacts=said), health_record(NOON + 1)])
+    assert figures_of(board).artefacts == {"a/corpus": "dataset", "a/demo": "space"}, "it holds until it is said again"
+    board.put(*health_record(NOON + 2, artefacts={"a/corpus": "space"}))
+    assert figures_of(board).artefacts == {"a/corpus": "space"}

@@ -42,21 +42,21 @@ ACTIVITY = measurement("activity", 1234.0, feature="exchange", **PLACE)
 
 
 def test_a_figure_stands_beside_its_coverage_its_moment_and_its_world() -> None:
-    found = of(rows(figures(ACTIVITY), "simulated"), metric="activity", platform="github", feature="exchange")
+    found = of(rows(figures(ACTIVITY), "simulated"), name="nomadwatch_activity", platform="github", feature="exchange")
     assert found == [
         {
-            "metric": "activity", "scope": "watched", "platform": "github", "window": "24h", "feature": "exchange", "repository": "",
-            "feed": "", "value": "1234", "state": "", "coverage": "0.75", "covered_since": "", "as_of": "2015-01-01T11:59:59.999999Z",
-            "evaluated_at": "2015-01-01T12:00:00Z", "world": "simulated",
+            "name": "nomadwatch_activity", "scope": "watched", "platform": "github", "window": "24h", "feature": "exchange",
+            "repository": "", "feed": "", "value": "1234", "state": "", "coverage": "0.75", "covered_since": "",
+            "as_of": "2015-01-01T11:59:59.999999Z", "evaluated_at": "2015-01-01T12:00:00Z", "world": "simulated",
         }
     ]  # fmt: skip
 
 
 def test_what_is_unknown_and_what_is_withheld_has_no_value() -> None:
     known = rows(figures(ACTIVITY))
-    assert [row["value"] for row in of(known, metric="active_developers", platform="github", feature="exchange")] == [""]
-    assert [row["value"] for row in of(known, metric="activity", platform="huggingface", feature="exchange")] == [""]
-    withheld = of(rows(figures(ACTIVITY, coverage=0.04)), metric="activity", platform="github", feature="exchange")
+    assert [row["value"] for row in of(known, name="nomadwatch_active_developers", platform="github", feature="exchange")] == [""]
+    assert [row["value"] for row in of(known, name="nomadwatch_activity", platform="huggingface", feature="exchange")] == [""]
+    withheld = of(rows(figures(ACTIVITY, coverage=0.04)), name="nomadwatch_activity", platform="github", feature="exchange")
     assert [(row["value"], row["coverage"], row["covered_since"]) for row in withheld] == [("", "0.04", "2015-01-01T11:00:00Z")]
 
 
@@ -64,19 +64,19 @@ def test_every_table_of_the_page_is_in_it() -> None:
     busiest = measurement("top_repository_activity", 5.0, feature="exchange", repository="a/b", **PLACE)
     release = measurement("release_engagement", 7.0, platform="github", window="24h", release="a/new")
     found = rows(figures(ACTIVITY, busiest, release))
-    assert [(row["repository"], row["value"]) for row in of(found, metric="top_repository_activity")] == [("a/b", "5")]
-    assert [(row["repository"], row["value"]) for row in of(found, metric="release_engagement")] == [("a/new", "7")]
-    assert [(row["feed"], row["value"], row["state"]) for row in of(found, metric="feed_coverage_ratio")][1:] == [
+    assert [(row["repository"], row["value"]) for row in of(found, name="nomadwatch_top_repository_activity")] == [("a/b", "5")]
+    assert [(row["repository"], row["value"]) for row in of(found, name="nomadwatch_release_engagement")] == [("a/new", "7")]
+    assert [(row["feed"], row["value"], row["state"]) for row in of(found, name="nomadwatch_feed_coverage_ratio")][1:] == [
         ("huggingface:models", "0.97", "failing: 502"),
         ("github:/events", "0.0412", "ok"),
     ]
-    assert len(of(found, metric="window_coverage_ratio")) == 8
+    assert len(of(found, name="nomadwatch_window_coverage_ratio")) == 8
 
 
 @pytest.mark.parametrize("name", [*FORMULAS, AWKWARD])
 def test_no_name_is_a_formula_or_ends_its_cell(name: str) -> None:
     busiest = measurement("top_repository_activity", 5.0, feature="exchange", repository=name, **PLACE)
-    [row] = of(rows(figures(busiest)), metric="top_repository_activity")
+    [row] = of(rows(figures(busiest)), name="nomadwatch_top_repository_activity")
     assert row["repository"] == (name if name == AWKWARD else "'" + name).replace("\r\n", "\n").replace("\r", "\n")
     assert (row["value"], row["coverage"]) == ("5", "0.75")
     reported = csv.DictReader(io.StringIO(as_csv(build(None, [busiest])), newline=""))
