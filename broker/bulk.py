@@ -13,6 +13,8 @@ from broker.errors import Malformed
 
 Buffer = bytes | bytearray | memoryview
 
+# Of all lists of a request together.
+MOST_ELEMENTS: Final = 10_000
 # Bytes after each received frame that belong to the same buffer, for a parser that looks ahead.
 SLACK: Final = 32
 
@@ -63,16 +65,20 @@ class FetchedPartition(NamedTuple):
 
 
 def decode_produce(body: memoryview) -> ProduceRequest:
-    """Versions 3 to 8. Raises struct.error or Malformed where the bytes end too early."""
+    """Versions 3 to 8. Raises struct.error or Malformed where the bytes end too early, and Malformed for too many elements."""
     transactional_id, position = _text(body, 0)
     acks, _ = _ACKS_TIMEOUT.unpack_from(body, position)
     (topics,) = _INT.unpack_from(body, position + 6)
     position += 10
+    elements = topics
     batches: list[ProducedBatch] = []
     for _ in range(topics):
         topic, position = _text(body, position)
         (partitions,) = _INT.unpack_from(body, position)
         position += 4
+        elements += max(partitions, 0)
+        if elements > MOST_ELEMENTS:
+            raise Malformed(f"more than {MOST_ELEMENTS} elements")
         for _ in range(partitions):
             partition, length = struct.unpack_from(">ii", body, position)
             position += 8

@@ -286,7 +286,7 @@ class Connection(asyncio.BufferedProtocol):
         self._broker.outgoing.take(size)
         pieces.reverse()
         try:
-            while pieces:
+            while pieces and not self._transport.is_closing():
                 chunk = [pieces.pop()]
                 length = len(chunk[0])
                 while pieces and length + len(pieces[-1]) <= _WRITE_BYTES:
@@ -297,8 +297,6 @@ class Connection(asyncio.BufferedProtocol):
                 if not self._writable.is_set():
                     self._writing = self._loop.time()
                     await self._writable.wait()
-                    if self._transport.is_closing():
-                        return
         finally:
             self._writing = None
             self._broker.outgoing.give_back(size)

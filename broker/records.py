@@ -177,6 +177,8 @@ class Batch:
         for number in range(self.count):
             length, position = read_varint(body, position)
             end = position + length
+            if body[position] > 0x7F:  # aiokafka's parser takes the attributes for a varint
+                raise Refused(Code.INVALID_RECORD, f"the attributes of record {number} are unknown")
             stamp_delta, at = read_varint(body, position + 1)
             _, at = read_varint(body, at)
             key_length, key_at = read_varint(body, at)

@@ -6,9 +6,9 @@ kafka-python's codec lets a null through everywhere, and a request of a megabyte
 from functools import cache
 from typing import Any, Final, NamedTuple
 
+from broker.bulk import MOST_ELEMENTS
 from broker.errors import Malformed
 
-_MOST_ELEMENTS: Final = 10_000
 _LONGEST_TEXT: Final = 32_767
 
 
@@ -24,8 +24,8 @@ class _Field(NamedTuple):
 
 def check_shape(message: Any, body: Any, version: int) -> None:
     """Raises Malformed. `message`: the request's class in kafka-python."""
-    if _elements(_fields(message, version), body) > _MOST_ELEMENTS:
-        raise Malformed(f"more than {_MOST_ELEMENTS} elements")
+    if _elements(_fields(message, version), body) > MOST_ELEMENTS:
+        raise Malformed(f"more than {MOST_ELEMENTS} elements")
 
 
 @cache

@@ -27,7 +27,7 @@ async def api_versions(broker: "Broker", request: Request) -> Any:
 async def metadata(broker: "Broker", request: Request) -> Any:
     body = request.body
     everything = body.topics is None or (not body.topics and request.version == 0)
-    names = list(broker.log.topics) if everything else [topic.name for topic in body.topics]
+    names = list(broker.log.topics) if everything else list(dict.fromkeys(topic.name for topic in body.topics))
     create = broker.auto_create and (request.version < 4 or body.allow_auto_topic_creation)
     node = MetadataResponse.MetadataResponseBroker(node_id=NODE, host=broker.host, port=broker.port, rack=None)
     return MetadataResponse(

@@ -160,7 +160,7 @@ async def list_groups(broker: "Broker", request: Request) -> Any:
 
 async def describe(broker: "Broker", request: Request) -> Any:
     described = []
-    for id in request.body.groups:
+    for id in dict.fromkeys(request.body.groups):
         state, group = _state(broker, id)
         described.append(
             DescribeGroupsResponse.DescribedGroup(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _FETCH_BYTES: Final = 16 << 20
 _WAIT_SECONDS: Final = 60.0
+_AT_ONCE: Final = 50
 _EARLIEST: Final = -2
 _LATEST: Final = -1
 
@@ -33,7 +34,11 @@ _LATEST: Final = -1
 async def produce(broker: "Broker", request: Request) -> list[Buffer] | None:
     """The partitions of a request have an answer each."""
     body: ProduceRequest = request.body
-    appended = [await _append(broker, body, batch) for batch in body.batches]
+    appended = []
+    for number, batch in enumerate(body.batches, 1):
+        appended.append(await _append(broker, body, batch))
+        if not number % _AT_ONCE:
+            await asyncio.sleep(0)
     answers: list[ProducedPartition] = []
     for batch, outcome in zip(body.batches, appended, strict=True):
         try:
@@ -55,13 +60,17 @@ async def _append(broker: "Broker", body: ProduceRequest, batch: ProducedBatch) 
         return refusal
 
 
+def _check_once(places: list[tuple[str, int]]) -> None:
+    if len(set(places)) < len(places):
+        raise Malformed("a partition twice in one request")
+
+
 async def fetch(broker: "Broker", request: Request) -> list[Buffer]:
     """Waits for `min_bytes`, at most `max_wait_ms`; an error is answered at once. Much is read only when it can be sent."""
     body = request.body
     deadline = asyncio.get_running_loop().time() + min(body.max_wait_ms / 1000, _WAIT_SECONDS)
     places = [(topic.topic, partition.partition) for topic in body.topics for partition in topic.partitions]
-    if len(set(places)) < len(places):
-        raise Malformed("a partition twice in one request")
+    _check_once(places)
     with broker.log.watching(places) as changed:
         try:
             while True:
@@ -128,6 +137,8 @@ def _read_partition(broker: "Broker", name: str, wanted: Any, left: int, *, comm
 
 async def list_offsets(broker: "Broker", request: Request) -> Any:
     committed = request.version >= 2 and bool(request.body.isolation_level)
+    places = [(topic.name, partition.partition_index) for topic in request.body.topics for partition in topic.partitions]
+    _check_once(places)
     topics = []
     for topic in request.body.topics:
         partitions = []

@@ -1,5 +1,6 @@
 """Requests about topics and their settings."""
 
+import asyncio
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -106,7 +107,8 @@ async def create_partitions(broker: "Broker", request: Request) -> Any:
 
 async def describe_settings(broker: "Broker", request: Request) -> Any:
     results = []
-    for resource in request.body.resources:
+    for resource in {(each.resource_type, each.resource_name): each for each in request.body.resources}.values():
+        await asyncio.sleep(0)  # each is some dozen objects: others have their turn
         result = DescribeConfigsResponse.DescribeConfigsResult(
             error_code=0, error_message=None, resource_type=resource.resource_type, resource_name=resource.resource_name, configs=[]
         )

@@ -358,6 +358,25 @@ def test_a_request_with_more_elements_than_can_mean_anything_closes_its_connecti
             raw.receive("Metadata", 5)
 
 
+def test_a_topic_that_is_named_thousands_of_times_is_described_once(embedded: EmbeddedBroker) -> None:
+    topic = unique()
+    with Raw(embedded.address) as raw:
+        assert raw.create(topic, 1000) == 0
+        wanted = [message("MetadataRequest.MetadataRequestTopic", name=topic)] * 5000
+        (found,) = raw.call("Metadata", 5, topics=wanted, allow_auto_topic_creation=False).topics
+        assert len(found.partitions) == 1000
+        (described,) = raw.call("DescribeGroups", 3, groups=["g"] * 5000, include_authorized_operations=False).groups
+        assert described.group_id == "g"
+
+
+def test_a_produce_request_has_as_many_elements_as_another(embedded: EmbeddedBroker) -> None:
+    empty = struct.pack(">h", 0) + struct.pack(">i", 0)
+    frame = struct.pack(">hhih", 0, 7, 1, -1) + struct.pack(">hhii", -1, 1, 1000, 20_000) + empty * 20_000
+    with Raw(embedded.address) as raw:
+        raw._socket.sendall(struct.pack(">i", len(frame)) + frame)
+        assert raw._socket.recv(1) == b""
+
+
 def test_a_fetch_that_waits_for_much_is_answered_when_it_is_there_or_the_time_is_over(embedded: EmbeddedBroker) -> None:
     topic = unique()
     with Raw(embedded.address) as raw, Raw(embedded.address) as reader:

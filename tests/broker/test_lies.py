@@ -69,6 +69,16 @@ def test_bytes_that_are_not_of_their_codec_are_refused(embedded: EmbeddedBroker,
         assert raw.produce(topic, noise)[0] in (CORRUPT_MESSAGE, INVALID_RECORD)
 
 
+def test_a_compacted_topic_s_records_are_read_by_every_client_alike(embedded: EmbeddedBroker) -> None:
+    """Attributes that one parser takes for a byte and another for a varint would be two different records."""
+    topic = unique()
+    shifted = altered(batch(b"v", key=b"k"), bytes.fromhex("10ff00000002610000"))
+    with Raw(embedded.address) as raw:
+        assert raw.create(topic, cleanup_policy="compact") == 0
+        assert raw.produce(topic, shifted)[0] == INVALID_RECORD
+        assert raw.offset(topic, -1)[1] == 0
+
+
 def test_a_batch_that_is_not_at_offset_0_is_refused(raw: Raw, make_topic: Any) -> None:
     topic = make_topic()
     assert raw.produce(topic, altered(_TWO, base=7))[0] == INVALID_RECORD
