@@ -50,6 +50,8 @@ def explain(exception: BaseException, *, retry: bool = True) -> Failure | None:
             return no_room(exception.filename)
         case OSError(errno=number) if number in _LASTING or not retry:
             return cannot(exception, f"{exception.filename} cannot be used" if exception.filename else "the system refuses")
+        case Exception() if not retry and type(exception).__module__.partition(".")[0] in ("aiokafka", "kafka"):
+            return Failure(f"the broker does not answer as it should ({type(exception).__name__}: {exception}); look at what it says")
         case sqlite3.OperationalError() if exception.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
             return no_room(None)
     return None

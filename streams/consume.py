@@ -6,13 +6,17 @@ told once, and passed over.
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Collection
 from typing import Any, Final, TypeVar
 
 from streams.activity import Foreign
+from streams.errors import BrokerAway
 
 _LOG: Final = logging.getLogger("streams.consume")
 _WAIT_MS: Final = 200
+# Seconds without any record after which a broker that is there, and has some, will not give them.
+STUCK: Final = 60.0
 _SHOWN: Final = 100
 
 T = TypeVar("T")
@@ -59,9 +63,24 @@ async def read_to_end(consumer: Any, places: Collection[Any]) -> AsyncIterator[t
 
 
 async def unread(consumer: Any, places: Collection[Any]) -> AsyncIterator[list[Any]]:
-    """Those of the assigned partitions that are not read up to what is their end now, again and again until there are none."""
+    """Those of the assigned partitions that are not read up to what is their end now, again and again until there are none.
+
+    Raises BrokerAway where a broker that is there gives no record for so long that none will come: its log is damaged.
+    """
     ends = await consumer.end_offsets(places)
-    while left := [place for place in places if await consumer.position(place) < ends[place]]:
+    before: dict[Any, int] = {}
+    moved = time.monotonic()
+    while True:
+        positions = {place: await consumer.position(place) for place in places}
+        left = [place for place in places if positions[place] < ends[place]]
+        if not left:
+            return
+        if positions != before:
+            before, moved = positions, time.monotonic()
+        elif time.monotonic() - moved > STUCK:
+            place = left[0]
+            where = f"{place.topic}, partition {place.partition}, from offset {positions[place]} on"
+            raise BrokerAway(f"the broker gives nothing of {where}: its log may be damaged; look at what it says, or bring back a copy")
         yield left
 
 

@@ -7,12 +7,14 @@ from typing import Final, TypeVar
 import msgspec
 
 from streams.activity import ARCHIVE as ARCHIVE
-from streams.activity import LATEST, Foreign
+from streams.activity import LATEST, PLATFORMS, Foreign
 from streams.doubts import Doubt, HourRead
 from streams.errors import UnreadableCursor
 from streams.payloads import UNDECODABLE
 
 MOST_DOUBTS: Final = 1_000
+# How the keys of all feeds begin, and those of their coverage.
+_FEEDS: Final = (ARCHIVE, "coverage:", *(f"{platform}:" for platform in PLATFORMS))
 
 T = TypeVar("T")
 
@@ -87,9 +89,11 @@ def _is_finite(value: object) -> bool:
 def sound_key(key: bytes, value: bytes | None) -> None:
     """Raises Foreign where no feed can be called so."""
     try:
-        key.decode()
+        known = key.decode().startswith(_FEEDS)
     except UnicodeDecodeError:
-        raise Foreign("a key that is no text") from None
+        known = False
+    if not known:
+        raise Foreign(f"no feed has the key {key[:60].decode(errors='replace')}")
 
 
 def sound_archive(key: bytes, value: bytes | None) -> None:

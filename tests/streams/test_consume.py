@@ -2,16 +2,18 @@
 
 import asyncio
 import logging
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from streams.activity import ARCHIVE, Foreign
-from streams.consume import Guard, Table
+from streams.consume import Guard, Table, read_to_end, stop
 from streams.cursors import begin, decoded, encode_cursor, sound_archive
-from streams.errors import UnreadableCursor
+from streams.errors import BrokerAway, UnreadableCursor
 from streams.publish import read_cursor
 from tests.streams.brokers import TOPICS, broker
 
@@ -86,3 +88,34 @@ def test_a_guard_hides_no_other_mistake() -> None:
 
 def _foreign() -> None:
     raise Foreign("theirs")
+
+
+def test_a_record_that_the_broker_does_not_give_is_told_instead_of_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a bit that has flipped on the disk: the broker stops there, and so would everybody who reads to the end."""
+    monkeypatch.setattr("streams.consume.STUCK", 1.0)
+
+    async def produce(bootstrap: str) -> None:
+        async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+            for number in range(3):
+                await producer.send_and_wait(TOPICS.cursors, b"value %d" % number, key=b"key %d" % number, partition=0)
+
+    async def read(bootstrap: str) -> list[bytes]:
+        place = TopicPartition(TOPICS.cursors, 0)
+        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+        try:
+            await consumer.start()
+            consumer.assign([place])
+            return [record.value async for _, records in read_to_end(consumer, [place]) for record in records]
+        finally:
+            await stop(consumer)
+
+    with broker(tmp_path) as process:
+        asyncio.run(produce(process.bootstrap))
+        assert asyncio.run(read(process.bootstrap)) == [b"value 0", b"value 1", b"value 2"]
+        process.kill()
+        with closing(sqlite3.connect(tmp_path / "broker.log")) as file, file:
+            for number, tail in file.execute("SELECT id, tail FROM records").fetchall():
+                file.execute("UPDATE records SET tail = ? WHERE id = ?", (tail.replace(b"value 1", b"velue 1"), number))
+        process.start()
+        with pytest.raises(BrokerAway, match=r"gives nothing of test-cursors, partition 0, from offset 1 on: its log may be damaged"):
+            asyncio.run(read(process.bootstrap))
