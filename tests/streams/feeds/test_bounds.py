@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import threading
 import time
 import tracemalloc
+import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -371,8 +373,6 @@ def test_of_too_many_changes_the_stalest_are_dropped_and_the_ledger_is_told(monk
 
 
 def test_a_packed_answer_is_unpacked_no_further_than_the_largest_body() -> None:
-    import zlib
-
     packer = zlib.compressobj(9, wbits=31)
     bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(1_024)) + packer.flush()
 
@@ -391,11 +391,39 @@ def test_a_packed_answer_is_unpacked_no_further_than_the_largest_body() -> None:
 
 
 def test_a_large_body_is_decoded_beside_the_event_loop() -> None:
-    import threading
-
     async def run() -> None:
         here = threading.get_ident()
         assert await off_loop(LARGE - 1, threading.get_ident) == here
         assert await off_loop(LARGE, threading.get_ident) != here
+        # What waits for the event loop would wait for ever on it.
+        loop_goes_on = threading.Event()
+        asyncio.get_running_loop().call_soon(loop_goes_on.set)
+        assert await off_loop(LARGE, loop_goes_on.wait, 20)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_both_platforms_decode_their_large_bodies_there(monkeypatch: pytest.MonkeyPatch, large: bool) -> None:
+    body = b"[" + b" " * (LARGE if large else 1) + b"]"
+    decoded: list[bool] = []
+
+    def decode(content: bytes, most: int = 0) -> list[msgspec.Raw]:
+        decoded.append(threading.current_thread() is threading.main_thread())
+        return []
+
+    monkeypatch.setattr("streams.feeds.github_page.elements", decode)
+
+    async def run() -> None:
+        clock = Clock(600, origin=time.time())
+        async with RawServer.open(lambda path: raw(body, b"X-Poll-Interval: 1"), clock) as server:
+            async with polling(server, MemoryOutlet()):
+                await until(lambda: decoded)
+            of_github = len(decoded)
+            async with open_session("tests") as session:
+                client = HubClient(server.address, "t", session, HubLimits(clock.wall), Kept(), clock)
+                await client.get("models", decode, Health("f", PLATFORM))
+        assert len(decoded) == of_github + 1
+        assert set(decoded) == {not large}
 
     asyncio.run(run())
