@@ -254,7 +254,7 @@ _row(
     group="H",
     help="HTTP requests of a feed by their outcome. Mostly `unchanged` is healthy: the feed is polled more often than it moves. `limited` "
     "means that the token's quota is spent, `failed` that the platform or the way to it is ill.",
-    formula="answers with 200 (new), 304 (unchanged), 403 and 429 (limited), everything else and broken bodies (failed)",
+    formula="answers with 200 (new), 304 (unchanged), refusals of a limit (limited), everything else and broken bodies (failed)",
 )
 _row(
     "feed_coverage_ratio",

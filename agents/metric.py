@@ -34,7 +34,7 @@ LABELS: Final = {
     "reason": "why the input could not be counted; of a gap, why the feed could not see.",
     "role": "the part of nomadwatch that says so.",
     "feed": "what is polled: `github:/events`, `github:/orgs/NAME/events`, `huggingface:models`, …",
-    "outcome": "of a request: `new` (200), `unchanged` (304), `limited` (403, 429) or `failed` (everything else).",
+    "outcome": "of a request: `new` (200), `unchanged` (304), `limited` (a 429, or a 403 that says so) or `failed` (everything else).",
     "source": "the publication that states the value.",
     "metric": "the metric that the value stands beside, without the prefix.",
     "version": "of nomadwatch.",

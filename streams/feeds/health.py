@@ -14,10 +14,11 @@ class Health:
     """The health of one feed. `state` is a few words for a person: `ok`, `limited until 12:03:20`, `failing: 502`.
     `well` is the state while its requests succeed: `ok`, or what cannot be seen all the same.
 
-    `polls` counts HTTP requests by outcome: 200, 304, 403 and 429, everything else (broken bodies too). `seen` counts activities of its own
-    finds, `gap_seconds` and `gaps` the ledger's rows by reason. Unknown is None: `newest` (µs, the newest event time seen), `coverage`
-    (0 to 1, the trailing hour's estimate), `remaining` (requests left of the quota). `late_after` (µs) is how long it may say nothing of
-    what it saw although it is well, where that is longer than what holds for all feeds.
+    `polls` counts HTTP requests by outcome: 200, 304, refusals of a limit, everything else (broken bodies too).
+    `seen` counts activities of its own finds, `gap_seconds` and `gaps` the ledger's rows by reason. Unknown is None:
+    `newest` (µs, the newest event time seen), `coverage` (0 to 1, the trailing hour's estimate), `remaining` (requests
+    left of the quota). `late_after` (µs) is how long it may say nothing of what it saw although it is well, where that
+    is longer than what holds for all feeds.
     """
 
     feed: str
