@@ -57,7 +57,7 @@ def _activity() -> list[tuple[Panel, int]]:
         (
             over_time(
                 "Activity: $feature, $window",
-                meaning("activity", "A window that was seen in part shows that part: divide by the coverage."),
+                meaning("activity", "A window that was seen in part shows that part."),
                 panels.COUNT,
                 {"{{platform}}": f"max by (platform) ({of('activity', _CHOSEN)})"},
                 low=0,
