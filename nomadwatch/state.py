@@ -9,6 +9,7 @@ import shutil
 import socket
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -47,6 +48,9 @@ class Kept(msgspec.Struct, kw_only=True):
     prefix: str = ""
     partitions: int
     port: int = 0
+    # The clock of a station whose time runs faster: how much, and since when (s since 1970).
+    time_scale: float = 1.0
+    time_origin: float = 0.0
     page_host: str = ""
     page_port: int = 0
 
@@ -154,6 +158,14 @@ class State:
         key = secrets.token_bytes(KEY_BYTES)
         self._write("actor.key", key.hex().encode())
         return key
+
+    def time_origin(self, scale: float) -> float:
+        """Since when (s since 1970) a clock of this speed has run on this folder: the first time since now. It must not run back."""
+        assert self.kept is not None
+        if self.kept.time_scale != scale or not self.kept.time_origin:
+            self.kept.time_scale, self.kept.time_origin = scale, time.time()
+            self.keep(self.kept)
+        return self.kept.time_origin
 
     def room(self) -> int:
         """Free bytes on the folder's disk."""

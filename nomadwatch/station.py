@@ -115,6 +115,8 @@ class _Station:
             await self._start(Role("broker", roles.run_broker, lambda: (str(self.state.path), kept.port), last=True), "ready")
         topics = Role("topics", roles.run_topics, lambda: (self.bootstrap, kept.prefix, kept.partitions), once=True)
         await self._start(topics, "topics")
+        if settings.time_scale != 1 and settings.time_origin is None:
+            settings = msgspec.structs.replace(settings, time_origin=self.state.time_origin(settings.time_scale))
         polling = polling_of(settings, kept, self.bootstrap, self.state.actor_key(settings.actor_key))
         config = worker_config(settings, kept, self.bootstrap, self.state.path)
         self.supervisor.start(Role("streams", roles.run_polling, lambda: (polling,)))

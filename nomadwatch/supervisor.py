@@ -161,7 +161,8 @@ class _Keeper:
                 raise Failure(f"{self.role.name} keeps failing ({how}); run again with --verbose to see more")
             self._notice(f"{self.role.name} {how}; starting it again in {wait:g} s")
             if self._verbose and self._crash is not None:
-                self._notice(self._crash[1].rstrip())
+                for line in self._crash[1].splitlines():
+                    self._notice(line)
             try:
                 await asyncio.wait_for(self.stopping.wait(), wait)
             except TimeoutError:

@@ -4,6 +4,7 @@ import os
 import socket
 import stat
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -149,3 +150,14 @@ def test_a_spoilt_state_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "state.json").write_text("{")
     with pytest.raises(Misuse, match=r"state\.json cannot be read"):
         State(str(tmp_path))
+
+
+def test_a_faster_clock_goes_on_where_it_was_after_a_restart(tmp_path: Path) -> None:
+    with State(str(tmp_path)) as first:
+        first.keep(Kept(partitions=1))
+        before = time.time()
+        origin = first.time_origin(60.0)
+        assert before <= origin <= time.time()
+    with State(str(tmp_path)) as second:
+        assert second.time_origin(60.0) == origin
+        assert second.time_origin(30.0) > origin, "another speed is another clock"
