@@ -58,10 +58,10 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_a_replay_of_nothing_is_a_valid_report_and_nothing_else(tmp_path: Path, temporary: Path) -> None:
+def test_a_replay_of_nothing_fails_with_a_valid_report_and_leaves_nothing_else(tmp_path: Path, temporary: Path) -> None:
     (tmp_path / "2015-01-01-15.json").touch()
     done = command("replay", tmp_path / "2015-01-01-15.json", "--report", "-")
-    assert (done.code, done.complaint) == (0, "")
+    assert (done.code, done.complaint) == (1, "nomadwatch: nothing could be read (unreadable 1): 2015-01-01-15.json is empty\n")
     report = json.loads(done.output)
     assert report["input"]["files"] == 1
     assert report["input"]["activities"] == 0
@@ -210,7 +210,7 @@ def test_a_bad_watchlist_is_exit_code_2_with_its_place(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_was_begun_otherwise_is_refused(hour: Hour, tmp_path: Path) -> None:
-    (tmp_path / "2015-01-01-15.json").touch()
+    (tmp_path / "2015-01-01-15.json").write_text(json.dumps(event(created_at="2015-01-01T15:00:00Z")))
     state = tmp_path / "state"
     assert command("replay", tmp_path / "2015-01-01-15.json", "--report", "-", "--data-dir", state).code == 0
     done = command("replay", tmp_path / "2015-01-01-15.json", "--data-dir", state, "--partitions", 3)
@@ -224,7 +224,7 @@ def test_a_folder_that_was_begun_otherwise_is_refused(hour: Hour, tmp_path: Path
 
 
 def test_a_replay_s_folder_is_refused_to_a_station(tmp_path: Path) -> None:
-    (tmp_path / "2015-01-01-15.json").touch()
+    (tmp_path / "2015-01-01-15.json").write_text(json.dumps(event(created_at="2015-01-01T15:00:00Z")))
     state = tmp_path / "state"
     assert command("replay", tmp_path / "2015-01-01-15.json", "--report", "-", "--data-dir", state).code == 0
     before = (state / "state.json").read_text()
