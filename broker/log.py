@@ -9,32 +9,29 @@ import json
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from broker.bulk import Buffer
 from broker.clock import SteadyClock
-from broker.configs import LONGEST
 from broker.errors import Code, LogUnusable, Refused
 from broker.file import unusable
 from broker.notices import warn
-from broker.records import HEAD_BYTES, Batch, Record, StoredRecord, build, checksum, empty_control_batch
+from broker.records import Batch, Record, checksum
 from broker.store import Store
 from broker.topic import OFFSETS, REMEMBERED, SHIFT, Partition, Producer, Topic
 from broker.transactions import Transactions
 
-_OPENED_BYTES: Final = 16 << 20
+OPENED_BYTES: Final = 16 << 20
 # Of a batch for a compacted topic, which keeps a row a record; clients' own limits are below. More would hold up the others.
 _MOST_RECORDS: Final = 20_000
 _COST_BYTES: Final = 10_000
-_PROBED_ROWS: Final = 1000
 _MOST_PRODUCERS: Final = 1000
 _SAVE_CLOCK_MS: Final = 1000
 _MOST_NAMED: Final = 5
 _MOST_PARTITIONS: Final = 10_000
 _LAST_PARTITION: Final = 1 << (63 - SHIFT)
-NEWEST_STAMP: Final = -3
 # The horizon of a tombstone that compaction has not reached yet.
 PENDING: Final = -1
 
@@ -247,7 +244,7 @@ class Log:
             raise Refused(Code.INVALID_RECORD, "a transactional batch needs a transactional id, and the other way round")
         if topic.compacted and batch.count > _MOST_RECORDS:
             raise Refused(Code.MESSAGE_TOO_LARGE, f"{batch.count} records in a batch, a compacted topic takes {_MOST_RECORDS}")
-        await batch.open(max(2 * limit, _OPENED_BYTES))
+        await batch.open(max(2 * limit, OPENED_BYTES))
         await batch.check_records()
         records = None
         if topic.compacted:
@@ -318,53 +315,6 @@ class Log:
         (value,) = self.store.execute("SELECT value FROM counters WHERE name = 'producer'").fetchone()
         return int(value)
 
-    # Reading.
-
-    def read(self, topic: Topic, partition: Partition, offset: int, limit: int, upto: int) -> list[Buffer]:
-        """Batches from `offset` on and before `upto`: about `limit` bytes, at least one batch.
-
-        A gap at the end of what may be read is told by an empty control batch, which is not stored: readers wait for an offset, not for a
-        record.
-        """
-        columns = "id, tail, stamp, checksum" if topic.compacted else "id, data, stamp, 0"
-        table, _ = topic.table
-        sound = _sound_record if topic.compacted else _sound_batch
-        rows: list[tuple[int, bytes, int]] = []
-        size = 0
-        complete = True
-        # A cursor left half-read would keep the write-ahead log from being reset.
-        query = f"SELECT {columns} FROM {table} WHERE id >= ? AND id < ? ORDER BY id"
-        with closing(self.store.execute(query, (partition.row(offset), partition.row(upto)))) as cursor:
-            for id, data, stamp, kept in cursor:
-                size += len(data)
-                if rows and size > limit:
-                    complete = False
-                    break
-                if not sound(id, data, stamp, kept):
-                    self.damaged(partition, id & OFFSETS)
-                    if not rows:
-                        raise Refused(Code.CORRUPT_MESSAGE, "a stored record is damaged")
-                    complete = False
-                    break
-                rows.append((id, data, stamp))
-        found: list[Buffer] = [row[1] for row in rows]
-        if topic.compacted and rows:
-            found = [build([StoredRecord(row & OFFSETS, stamp, tail) for row, tail, stamp in rows])]
-        if complete and (not rows or rows[-1][0] != partition.row(upto - 1)):
-            found.append(empty_control_batch(upto - 1))
-        return found
-
-    def size_after(self, name: str, number: int, offset: int, *, committed: bool) -> int:
-        """About how many bytes a reader finds at `offset`: the lengths of the next rows, which are not read. Raises Refused."""
-        topic, partition = self.find(name, number)
-        upto = partition.stable if committed else partition.end
-        if not partition.first <= offset <= partition.end:
-            raise Refused(Code.OFFSET_OUT_OF_RANGE)
-        table, column = topic.table
-        query = f"SELECT length({column}) FROM {table} WHERE id >= ? AND id < ? LIMIT ?"
-        rows = self.store.execute(query, (partition.row(offset), partition.row(upto), _PROBED_ROWS)).fetchall()
-        return sum(size for (size,) in rows) if len(rows) < _PROBED_ROWS else LONGEST
-
     def damaged(self, partition: Partition, offset: int) -> None:
         """Say that a stored record is not what came in."""
         name = f"{partition.topic}-{partition.number}"
@@ -373,26 +323,6 @@ class Log:
             f"{self.store.path} is damaged: the record at offset {offset} of {name} fails its checksum. Its readers stop there: "
             "delete the topic, or bring back a copy of the file",
         )
-
-    async def since(self, topic: Topic, partition: Partition, stamp: int, upto: int) -> tuple[int, int]:
-        """(offset, stamp) of the first record at or after `stamp` ms; (-1, -1) if there is none. NEWEST_STAMP asks for the newest."""
-        table, column = topic.table
-        span = (partition.row(partition.first), partition.row(upto))
-        if stamp == NEWEST_STAMP:
-            (newest,) = self.store.execute(f"SELECT max(stamp) FROM {table} WHERE id >= ? AND id < ?", span).fetchone()
-            if newest is None:
-                return -1, -1
-            stamp = newest
-        query = f"SELECT id, stamp, {column} FROM {table} WHERE id >= ? AND id < ? AND stamp >= ? ORDER BY id LIMIT 1"
-        row = self.store.execute(query, (*span, stamp)).fetchone()
-        if row is None:
-            return -1, -1
-        if topic.compacted:
-            return row[0] & OFFSETS, row[1]
-        batch = Batch(row[2], check=False)
-        await batch.open(max(2 * topic.number("max.message.bytes"), _OPENED_BYTES))
-        offset, found = await batch.first_since(stamp)
-        return max(offset, partition.first), found
 
     # Offsets of groups.
 
@@ -437,16 +367,3 @@ def _offset_if_repeated(partition: Partition, batch: Batch) -> int | None:
     if batch.sequence != expected:
         raise Refused(Code.OUT_OF_ORDER_SEQUENCE_NUMBER, f"expected sequence {expected}, got {batch.sequence}")
     return None
-
-
-def _sound_record(id: int, tail: Buffer, stamp: int, kept: int | None) -> bool:
-    """Whether a record is what came in; those of an earlier version have no checksum."""
-    return kept is None or checksum(id, stamp, tail) == kept
-
-
-def _sound_batch(id: int, data: Buffer, stamp: int, kept: int) -> bool:
-    """Whether a batch's head belongs to its row. Its records have the producer's checksum, which readers look at."""
-    if len(data) < HEAD_BYTES:
-        return False
-    batch = Batch(data, check=False)
-    return bool(batch.sound_length and batch.base + batch.delta == id & OFFSETS)

@@ -18,7 +18,7 @@ from broker.bulk import (
     encode_produce,
 )
 from broker.errors import Code, Malformed, Refused
-from broker.log import NEWEST_STAMP
+from broker.reading import NEWEST_STAMP, read, since, size_after
 from broker.wire import Request
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _enough(broker: "Broker", body: Any, left: int) -> bool:
     for wanted_topic in body.topics:
         for wanted in wanted_topic.partitions:
             try:
-                size += broker.log.size_after(wanted_topic.topic, wanted.partition, wanted.fetch_offset, committed=committed)
+                size += size_after(broker.log, wanted_topic.topic, wanted.partition, wanted.fetch_offset, committed=committed)
             except (Refused, sqlite3.Error):
                 return True
             if size >= min(body.min_bytes, left):
@@ -131,7 +131,7 @@ def _read_partition(broker: "Broker", name: str, wanted: Any, left: int, *, comm
     upto = stable if committed else partition.end
     records: list[Buffer] = []
     if wanted.fetch_offset < upto and left > 0:
-        records = broker.log.read(topic, partition, wanted.fetch_offset, min(wanted.partition_max_bytes, left), upto)
+        records = read(broker.log, topic, partition, wanted.fetch_offset, min(wanted.partition_max_bytes, left), upto)
     return FetchedPartition(name, wanted.partition, Code.NONE, partition.end, stable, partition.first, records)
 
 
@@ -164,7 +164,7 @@ async def _offset_at(broker: "Broker", name: str, wanted: Any, *, committed: boo
         return partition.first, -1
     if wanted.timestamp < 0 and wanted.timestamp != NEWEST_STAMP:
         raise Refused(Code.UNSUPPORTED_VERSION)
-    return await broker.log.since(topic, partition, wanted.timestamp, upto)
+    return await since(broker.log, topic, partition, wanted.timestamp, upto)
 
 
 async def delete_records(broker: "Broker", request: Request) -> Any:

@@ -12,6 +12,7 @@ import pytest
 from broker.errors import LogUnusable, Refused
 from broker.housekeeping import keep_house
 from broker.log import Log
+from broker.reading import read
 from tests.broker.clients import eventually, unique
 from tests.broker.embedded import EmbeddedBroker
 from tests.broker.raw import Raw, batch
@@ -72,7 +73,7 @@ def test_a_batch_that_is_out_of_its_place_is_found(log_file: Path) -> None:
         log.store.execute("UPDATE batches SET data = ?", (b"\x01" + data[1:],))
         topic, partition = log.find("t", 0)
         with pytest.raises(Refused, match="damaged"):
-            log.read(topic, partition, 0, 1000, partition.end)
+            read(log, topic, partition, 0, 1000, partition.end)
         log.close()
 
     asyncio.run(scenario())
@@ -118,7 +119,7 @@ def test_the_checksum_of_a_record_is_the_one_that_was_made_when_it_came(log_file
         while await keep_house(log):
             pass
         topic, partition = log.find("t", 0)
-        log.read(topic, partition, 0, 1000, partition.end)
+        read(log, topic, partition, 0, 1000, partition.end)
         after = dict(log.store.execute("SELECT id, checksum FROM records").fetchall())
         log.close()
         assert len(after) == 2
@@ -224,7 +225,7 @@ def test_a_log_of_an_earlier_version_is_read_and_goes_on(log_file: Path) -> None
         while await keep_house(log):
             pass
         topic, partition = log.find("t", 0)
-        (found,) = log.read(topic, partition, 0, 1000, partition.end)
+        (found,) = read(log, topic, partition, 0, 1000, partition.end)
         log.close()
         assert b"old" in found
         assert b"new" in found
