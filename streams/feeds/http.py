@@ -48,6 +48,10 @@ class Oversized(Unreachable):
         self.raw = raw[:KEPT]
 
 
+class Broken(Unreachable):
+    """A whole answer came, and what it says cannot be read."""
+
+
 class Gone(Exception):
     """What was asked for is not there, or not for us."""
 

@@ -17,7 +17,7 @@ from streams.errors import DeadLetter
 from streams.feeds.clock import Clock
 from streams.feeds.find import Find, Outlet
 from streams.feeds.health import Health
-from streams.feeds.http import MOST_MOVES, Answer, Gone, Oversized, RefusedToken, Unreachable, fetch, growing, off_loop
+from streams.feeds.http import MOST_MOVES, Answer, Broken, Gone, Oversized, RefusedToken, Unreachable, fetch, growing, off_loop
 from streams.feeds.hub_limits import LIMITS_FEED, HubLimits
 from streams.feeds.hub_refusals import Refused, TokenRefused, refusal
 from streams.payloads import UNDECODABLE
@@ -153,7 +153,7 @@ class HubClient:
                 health.state = str(error) if isinstance(error, Unreachable) else "failing: broken answer"
                 tries += 1
                 if tries == _TRIES:
-                    raise Unreachable(health.state) from error
+                    raise (Unreachable if isinstance(error, Unreachable) else Broken)(health.state) from error
                 await asyncio.sleep(self.growing(tries))
 
     async def _ask(self, address: str, health: Health) -> Answer | None:

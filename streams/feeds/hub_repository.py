@@ -13,7 +13,7 @@ from streams.activity import DAY, SECOND, Activity
 from streams.errors import DeadLetter
 from streams.feeds.find import Gap
 from streams.feeds.health import Health
-from streams.feeds.http import Gone, Oversized, unhurried
+from streams.feeds.http import Broken, Gone, Oversized, unhurried
 from streams.feeds.hub_activities import DELETED, HubActivities, Place
 from streams.feeds.hub_client import HubClient
 from streams.feeds.hub_letters import HubLetters
@@ -104,6 +104,8 @@ class HubRepository:
                 # What the other parts found is published.
                 look.exceeded = str(error)
                 look.letters += self._letters.exceeding(self._health.feed, error)
+            except Broken as error:
+                look.exceeded = str(error)
         if look.exceeded:
             return look
         if look.refused and not look.seen:
@@ -187,7 +189,11 @@ class HubRepository:
                     if old is None and parse_time(thread.created_at) < state.since:
                         threads[thread.num] = shown
                     else:
-                        threads[thread.num] = await self._thread(place, thread, old, look)
+                        try:
+                            threads[thread.num] = await self._thread(place, thread, old, look)
+                        except Broken as error:
+                            # The other threads are looked at; this one is asked for again at the next look.
+                            look.exceeded = str(error)
                 except DeadLetter as error:
                     look.letters += self._letters.write(self._health.feed, page.address, line, error, raw)
             pages = -(-page.content.count // len(rows)) if rows else 0

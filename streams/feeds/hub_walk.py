@@ -11,7 +11,7 @@ from streams.errors import DeadLetter
 from streams.feeds.clock import Clock
 from streams.feeds.find import Gap
 from streams.feeds.health import Health
-from streams.feeds.http import unhurried
+from streams.feeds.http import Oversized, unhurried
 from streams.feeds.hub_activities import HubActivities, Place
 from streams.feeds.hub_client import HubClient
 from streams.feeds.hub_letters import HubLetters
@@ -60,7 +60,10 @@ def expand(artefact: str) -> list[tuple[str, str | int]]:
 
 @dataclass(slots=True)
 class Walk:
-    """What a walk found. `since` is how far back it saw everything, `cursor` how the next one goes on once this one is published."""
+    """What a walk found in so many `pages`, the last of which goes back to `oldest`.
+
+    `since` is how far back it saw everything, `cursor` how the next one goes on once this one is published.
+    """
 
     since: int
     cursor: WalkCursor
@@ -68,6 +71,8 @@ class Walk:
     letters: list[bytes] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     changes: dict[str, tuple[int, Place, Listed]] = field(default_factory=dict)
+    pages: int = 0
+    oldest: int = 0
 
 
 class HubWalks:
@@ -106,7 +111,21 @@ class HubWalks:
         since = (began if old.began is None else old.began) - OVERLAP
         walk = Walk(since, WalkCursor(began, None, _younger(old.created, since - DAY), _younger(old.derived, since - DAY)))
         seen: set[int] = set()
-        pages = 0
+        try:
+            await self._through(walk, seen, began)
+        except Oversized as error:
+            if not walk.pages:
+                raise
+            # What was walked through is published; what lies behind it is missing.
+            walk.letters += self._letters.exceeding(self._health.feed, error)
+            self._stop(walk)
+        self._seen = seen
+        # The cursor is a record of Kafka, whatever a walk has shown.
+        walk.cursor.created, walk.cursor.derived = _younger(walk.cursor.created, 0), _younger(walk.cursor.derived, 0)
+        return walk
+
+    async def _through(self, walk: Walk, seen: set[int], began: int) -> None:
+        """Take up page after page, back to where the last walk began."""
         query = [("sort", "lastModified"), *expand(self.artefact)]
         async for page in self._client.listing(FOLDERS[self.artefact], decode_list, self._health, query):
             oldest = began
@@ -115,17 +134,18 @@ class HubWalks:
                     oldest = self._take(read_listed(raw), walk, seen, oldest, page.received)
                 except DeadLetter as error:
                     walk.letters += self._letters.write(self._health.feed, page.address, line, error, raw)
-            pages += 1
-            if oldest < since:
-                break
-            if pages == _MOST_PAGES:
-                walk.gaps.append(Gap(feed=self._health.feed, start=since, end=oldest, reason="overflow"))
-                walk.since = oldest
-                break
-        self._seen = seen
-        # The cursor is a record of Kafka, whatever a walk has shown.
-        walk.cursor.created, walk.cursor.derived = _younger(walk.cursor.created, 0), _younger(walk.cursor.derived, 0)
-        return walk
+            walk.pages += 1
+            walk.oldest = oldest
+            if oldest < walk.since:
+                return
+            if walk.pages == _MOST_PAGES:
+                self._stop(walk)
+                return
+
+    def _stop(self, walk: Walk) -> None:
+        """End a walk before it has come to where the last one began."""
+        walk.gaps.append(Gap(feed=self._health.feed, start=walk.since, end=walk.oldest, reason="overflow"))
+        walk.since = walk.oldest
 
     def _take(self, listed: Listed, walk: Walk, seen: set[int], oldest: int, received: int) -> int:
         """Take up a listed repository; when the oldest of the walk so far was modified."""

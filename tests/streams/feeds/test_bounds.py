@@ -218,6 +218,27 @@ def test_likers_without_end_cost_the_likers_and_are_told(monkeypatch: pytest.Mon
     asyncio.run(run())
 
 
+def test_a_walk_without_end_publishes_what_it_came_through_and_a_gap() -> None:
+    async def run() -> None:
+        hub = SmallHub()
+        hub.repo("else/new", created=ago(60), modified=ago(60))
+
+        def answer(request: web.Request) -> web.StreamResponse | None:
+            if request.path != "/api/models" or request.query.get("sort") != "lastModified":
+                return None
+            rows = [repo.listed() for repo in hub.repos]
+            return web.json_response(rows, headers={"Link": f'<{request.path_qs}>; rel="next"'})
+
+        hub.answer = answer
+        async with station(hub) as it:
+            feed = f"{PLATFORM}:models"
+            await it.until(lambda: bool(it.kept.of("repository")) and bool(it.feeds.by_name[feed].gaps))
+            assert it.feeds.by_name[feed].gaps.keys() == {"overflow"}
+            assert {(letter.source, letter.reason) for letter in letters(it.kept)} == {(feed, "too-long")}
+
+    asyncio.run(run())
+
+
 def test_a_listing_without_end_is_told_while_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub_client, "_MOST_PAGES", 5)
     endless = [True]
@@ -291,6 +312,26 @@ def test_half_a_character_in_a_text_costs_nothing_on_either_platform() -> None:
                 assert not letters(run.outlet)
 
     asyncio.run(scenario())
+
+
+def test_a_thread_that_cannot_be_read_costs_itself_and_is_told() -> None:
+    async def run() -> None:
+        hub = SmallHub()
+        repo = hub.repo("allenai/OLMo")
+        repo.commit(1, 60, "Ada")
+        repo.open(1, 60, "Bob")
+        repo.open(2, 60, "Bob")
+        odd = [True]
+        hub.answer = lambda request: web.json_response([]) if odd[0] and request.path.endswith("/discussions/2") else None
+        async with station(hub, clock=Clock(1_000, origin=time.time()), interval_cap=60.0) as it:
+            health = it.feeds.by_name[REPOSITORIES]
+            await it.until(lambda: health.state == "failing: 1 of 1 repositories")
+            assert {activity.thread for activity in it.kept.of("discussion")} == {1}
+            assert it.kept.of("commit")
+            odd[0] = False
+            await it.until(lambda: {activity.thread for activity in it.kept.of("discussion")} == {1, 2})
+
+    asyncio.run(run())
 
 
 def test_an_object_of_the_hub_keeps_its_list_and_what_can_be_read() -> None:
