@@ -147,12 +147,14 @@ def replay(
         report, outcome = run_replay(request, settings, show)
     if target is not None or not unread.is_empty(outcome):
         write_report(report, target, form)
-    if history is not None and not unread.is_empty(outcome):
-        said, *commands = next_step(history).splitlines()
-        tell(said)
-        for line in commands:
-            click.echo(line, err=True)
-    unread.check(report, outcome, strict=strict)
+    try:
+        unread.check(report, outcome, strict=strict)
+    finally:
+        if history is not None and not unread.is_empty(outcome):
+            said, *commands = next_step(history).splitlines()
+            tell(said)
+            for line in commands:
+                click.echo(line, err=True)
 
 
 _port = _option("--port", metavar="N", help="The port of the page and /metrics; 0 takes a free one.  [default: 9108; NOMADWATCH_PORT]")

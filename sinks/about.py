@@ -17,6 +17,10 @@ from sinks.prometheus import family_of
 BUILD: Final = "nomadwatch_build_info"
 
 
+# How many series of a scrape these are.
+SERIES: Final = 7
+
+
 def build_info(world: World) -> Measurement:
     """The series that names the version and the world: always 1.
 

@@ -19,6 +19,7 @@ from sinks.board import Board, wall_clock
 from sinks.events import MOST
 from sinks.hosts import LOOPBACK, Hosts
 from sinks.page import LivePage
+from sinks.prometheus import MOST as MOST_SERIES
 from sinks.prometheus import BoardCollector, registry_of
 from sinks.report import rfc3339
 from sinks.topic import TopicReader
@@ -58,7 +59,7 @@ class Sink:
 
     def __init__(self, bootstrap: str, topic: str, now: Callable[[], int] = wall_clock, *, simulated: bool = False) -> None:
         self.board = Board(live=True, simulated=simulated, now=now)
-        self.collector = BoardCollector(self.board, now)
+        self.collector = BoardCollector(self.board, now, MOST_SERIES - about.SERIES)
         self.page = LivePage(self.board, now, listeners=min(MOST, most_connections() // 2))
         self._bootstrap = bootstrap
         self._topic = topic
