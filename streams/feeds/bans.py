@@ -20,6 +20,8 @@ LONGEST_BAN: Final = 86_400.0
 LONGEST_INTERVAL: Final = 3_600.0
 # More requests than either platform grants anybody in a window.
 LARGEST_QUOTA: Final = 1_000_000.0
+_LIMITED: Final = "limited until"
+_USED_UP: Final = "quota used up, waits until"
 # A feed that waits longer than this (the wall's seconds) for a quota says so.
 _LONG: Final = 60.0
 _SKEW: Final = 2.0
@@ -76,7 +78,7 @@ class Ban(Hold):
     def state(self) -> str:
         """For a person."""
         told = f", not for the {self._stated:,.0f} s that the server said" if self._stated > LONGEST_BAN else ""
-        return f"limited until {moment(self.until, self._wall())}{told}"
+        return f"{_LIMITED} {moment(self.until, self._wall())}{told}"
 
 
 class Caps:
@@ -110,7 +112,16 @@ class Caps:
 
 def quota_state(until: float, now: float) -> str | None:
     """The state of a feed that waits for a quota until a time (s since 1970), or None if that is not for long."""
-    return f"quota used up, waits until {moment(until, now)}" if until - now > _LONG else None
+    return f"{_USED_UP} {moment(until, now)}" if until - now > _LONG else None
+
+
+def is_waiting(state: str) -> bool:
+    """Whether a feed's state says that it waits for the end of a ban, or for a quota.
+
+    >>> is_waiting("limited until 12:03:20"), is_waiting("quota used up, waits until 12:03:20"), is_waiting("failing: 502")
+    (True, True, False)
+    """
+    return state.startswith((_LIMITED, _USED_UP))
 
 
 def moment(time_: float, now: float) -> str:

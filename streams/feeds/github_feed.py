@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from streams.activity import HOUR, SECOND, Activity, Cover
 from streams.elements import LARGEST_ELEMENT
 from streams.errors import DeadLetter
-from streams.feeds.bans import sleep_until
+from streams.feeds.bans import is_waiting, sleep_until
 from streams.feeds.clock import Clock
 from streams.feeds.find import Find, Gap, Outlet
 from streams.feeds.github_coverage import SampleCoverage
@@ -324,7 +324,7 @@ class GithubFeed:
     def _tell(self) -> None:
         """Log a change of state, once; what holds up all feeds is not told by each."""
         state = self.health.state
-        of_all = state.startswith(("limited", "quota"))
+        of_all = is_waiting(state)
         if state != self._told and not of_all and (self._told or state != "ok"):
             _LOG.info("%s: %s", self.health.feed, state)
         self._told = self._told if of_all else state

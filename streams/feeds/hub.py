@@ -16,6 +16,7 @@ import msgspec
 from streams.activity import HOUR, SECOND
 from streams.assignment import Assignment
 from streams.cursors import decoded
+from streams.feeds.bans import is_waiting
 from streams.feeds.context import Context
 from streams.feeds.find import Find, Gap
 from streams.feeds.http import Unreachable
@@ -220,7 +221,8 @@ class HubPoller:
                     await self._put(ledger, ledger.find(covered=covered, mark=mark))
                 return False
             unlisted = ledger is self._ledgers[REPOSITORIES] and bool(self._watched.unlisted)
-            waits = self._limits.state is not None or (ledger.health.state == ledger.health.well and not unlisted)
+            # The state may still tell of a wait that has just ended.
+            waits = is_waiting(ledger.health.state) or (ledger.health.state == ledger.health.well and not unlisted)
             reason = "limited" if self._limits.ban.holds else "quota" if waits else "failed"
             # No row for every few seconds of it.
             gaps = ledger.overdue(now - patience, reason, least=patience // 3)
