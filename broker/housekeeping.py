@@ -16,8 +16,8 @@ from broker.topic import OFFSETS, SHIFT, Partition, Topic
 _SLICE_ROWS: Final = 500
 _SLICE_BYTES: Final = 2 << 20
 _MOST_SUPERSEDED: Final = 2000
-# The lengths of a key and of a value as varints.
-_KEY_HEAD: Final = 20
+# The key beside the part of the record that has it too: the lengths of key and value are varints.
+_HEAD: Final = "substr(records.tail, 1, length(records.key) + 20), records.key"
 _CHECKED: Final = "records.stamp, records.tail, records.key, records.checksum"
 
 
@@ -114,24 +114,20 @@ def _compact(log: Log, topic: Topic, partition: Partition) -> bool:
     """
     now = log.clock()
     settled = now - topic.number("min.compaction.lag.ms")
-    query = f"SELECT id, taken, {_CHECKED} FROM records WHERE id > ? AND id < ? ORDER BY id LIMIT ?"
+    query = f"SELECT id, taken, {_HEAD} FROM records WHERE id > ? AND id < ? ORDER BY id LIMIT ?"
     span = (partition.row(0) + partition.cleaned, partition.row(partition.stable), _SLICE_ROWS)
     newer: list[int] = []
-    size = 0
-    for id, taken, *checked in log.store.execute(query, span).fetchall():
+    for id, taken, head, key in log.store.execute(query, span).fetchall():
         if taken > settled:
             continue
-        if not _sound(log, partition, id, *checked):
+        if not _sound(log, partition, id, 0, head, key, None):
             return False
         newer.append(id)
-        size += len(checked[1])
-        if size > _SLICE_BYTES:
-            break
     if newer:
         stretch = (newer[0], newer[-1])
         # Of each key only its newest row counts: a key that is written again and again must not be joined with itself.
         superseded = log.store.execute(
-            f"SELECT old.id, length(old.tail), substr(old.tail, 1, length(old.key) + {_KEY_HEAD}), old.key"
+            f"SELECT old.id, length(old.tail), {_HEAD.replace('records.', 'old.')}"
             " FROM (SELECT part, key, max(id) AS id FROM records WHERE id BETWEEN ? AND ? GROUP BY key) new"
             " JOIN records old ON old.part = new.part AND old.key = new.key AND old.id < new.id LIMIT ?",
             (*stretch, _MOST_SUPERSEDED),
@@ -152,7 +148,7 @@ def _compact(log: Log, topic: Topic, partition: Partition) -> bool:
     if not all(_sound(log, partition, id, *checked) and key_of(checked[1])[1] for id, *checked in expired):
         return False
     _remove(log, "records", [id for id, *_ in expired])
-    return len(newer) == _SLICE_ROWS or size > _SLICE_BYTES or len(expired) == _SLICE_ROWS
+    return len(newer) == _SLICE_ROWS or len(expired) == _SLICE_ROWS
 
 
 def _sound(log: Log, partition: Partition, id: int, stamp: int, tail: bytes, key: bytes | None, kept: int | None) -> bool:

@@ -10,6 +10,7 @@ Source: https://kafka.apache.org/documentation/#recordbatch
 import asyncio
 import itertools
 import struct
+import zlib
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -202,8 +203,8 @@ class Batch:
 
 
 def checksum(row: int, stamp: int, tail: Buffer) -> int:
-    """What is kept beside a record of a compacted topic, made when it came: its CRC-32C with its place and its stamp."""
-    return int(calc_crc32c(b"".join((struct.pack(">qq", row, stamp), tail))))
+    """What is kept beside a record of a compacted topic, made when it came: the CRC-32 of its place, its stamp and its bytes."""
+    return zlib.crc32(tail, zlib.crc32(struct.pack(">qq", row, stamp)))
 
 
 def key_of(tail: Buffer) -> tuple[bytes | None, bool]:
