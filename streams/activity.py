@@ -90,7 +90,7 @@ class Activity(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
 
 
 class Cover(msgspec.Struct, frozen=True, array_like=True):
-    """From `start` to `end` (µs UTC) everything of a platform that the feed can show was seen."""
+    """From `start` to `end` (µs UTC) everything of a platform that the feed can show was seen. An empty stretch says that nothing was."""
 
     platform: str
     start: int
@@ -159,7 +159,7 @@ def _is_sound(batch: Batch) -> bool:
         )
         and (batch.complete_to is None or 0 <= batch.complete_to < LATEST)
         and (batch.sequence is None or 0 <= batch.sequence <= _MOST)
-        and all(cover.platform in PLATFORMS and 0 <= cover.start < cover.end < LATEST for cover in batch.covered)
+        and all(cover.platform in PLATFORMS and 0 <= cover.start <= cover.end < LATEST for cover in batch.covered)
     )
 
 

@@ -283,9 +283,9 @@ class Sections:
         return min(max(ends), cursor.now) if ends else None
 
     def _covered(self, hour: int) -> list[Cover]:
-        """The hour was seen whole, unless some of its files could not be read or were empty."""
+        """The hour was seen whole, or it is known that it was not: some of its files could not be read, or were empty."""
         end = self._bounded(hour + HOUR, len(self._plan.files))
-        return [Cover(platform, hour, end) for platform in self._cursor.platforms if self._cursor.intact and end > hour]
+        return [Cover(platform, hour, end if self._cursor.intact else hour) for platform in self._cursor.platforms if end > hour]
 
     def _doubts(self, until: int) -> Iterator[Doubtful]:
         """Judge the hours whose neighbours have been read, as far as they are asked for; what is doubted goes to the ledger."""

@@ -78,7 +78,7 @@ class Past(Windows):
         """Every measurement at the end of an hour (µs), up to which everything was taken."""
         for number, ended in enumerate(self._ended):
             totals = {scope: self._totals[scope][number].get() for scope in SCOPES}
-            covered = {platform: list(_until(end, ended, platform)) for platform in PLATFORMS}
+            covered = {platform: before for platform in PLATFORMS if (before := list(_until(end, ended, platform)))}
             self.progress[number] = Progress(front=end - 1, feeds={"": Feed(covered=covered)}, totals=totals)
         self.refresh()
         return self.evaluate(final=True)

@@ -17,7 +17,7 @@ _BEFORE_ALL: Final = -(1 << 62)
 class Feed(msgspec.Struct, omit_defaults=True):
     """A feed as one partition knows it: its mark (µs), the number of its last batch, and what it covered of each platform.
 
-    `covered` are sorted disjoint intervals [start, end) in µs.
+    `covered` are sorted disjoint intervals [start, end) in µs; a platform without one is known to be uncovered, an absent one is unknown.
     """
 
     mark: int | None = None
@@ -65,6 +65,7 @@ class Progress(msgspec.Struct, kw_only=True):
             feed.sequence = batch.sequence
         for cover in batch.covered:
             if cover.end <= cover.start:
+                feed.covered.setdefault(cover.platform, [])
                 continue
             coverage = feed.coverage(cover.platform)
             coverage.add(cover.start, cover.end)

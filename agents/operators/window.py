@@ -296,7 +296,7 @@ class Windows:
         if front is None:
             return
         for platform in PLATFORMS:
-            shares = [_covered(progress, platform).share(*bounds(window, front)) for progress in self.progress]
+            shares = [_share(progress, platform, bounds(window, front)) for progress in self.progress]
             known = [share for share in shares if share is not None]
             if known and len(known) == len(shares):
                 for scope in SCOPES:
@@ -304,11 +304,14 @@ class Windows:
                     yield Measurement("nomadwatch_window_coverage_ratio", labels, min(known))
 
 
-def _covered(progress: Progress | None, platform: str) -> Coverage:
+def _share(progress: Progress | None, platform: str, window: tuple[int, int]) -> float | None:
+    """Which share of a window the feeds covered; None where none of them has said anything of the platform."""
+    feeds = [feed for feed in (progress.feeds.values() if progress else ()) if platform in feed.covered]
     coverage = Coverage()
-    for feed in progress.feeds.values() if progress else ():
+    for feed in feeds:
         coverage.merge(feed.coverage(platform))
-    return coverage
+    share = coverage.share(*window)
+    return 0.0 if share is None and feeds else share
 
 
 class _NameFinder:

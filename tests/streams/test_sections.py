@@ -56,6 +56,11 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sections, "BATCH", 7)
 
 
+def covered(steps: list[Step]) -> list[Cover]:
+    """The stretches that were seen whole."""
+    return [cover for _, batch in batches(steps) for cover in batch.covered if cover.end > cover.start]
+
+
 def records(steps: list[Step]) -> list[Step]:
     """What reaches the broker."""
     return [step for step in steps if not isinstance(step, Breath)]
@@ -174,7 +179,7 @@ def test_an_hour_covers_the_platforms_that_occurred_in_it(tmp_path: Path) -> Non
 def test_an_hour_that_is_empty_or_damaged_is_not_covered(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "2024-05-01-10.json.gz").write_bytes(content)
     steps = read_all([tmp_path])
-    assert all(not batch.covered for _, batch in batches(steps))
+    assert covered(steps) == []
     assert [batch.complete_to for partition, batch in batches(steps) if partition == 0 and batch.closed] == [ELEVEN]
 
 
@@ -319,7 +324,8 @@ def test_a_text_that_ends_in_the_middle_of_its_last_event_is_torn_packed_or_not(
     (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else text)
     steps = read_all([tmp_path])
     assert (len(activities(steps)), [letter["reason"] for letter in letters(steps)]) == (499, ["truncated"])
-    assert all(not batch.covered for _, batch in batches(steps))
+    assert {cover for _, batch in batches(steps) for cover in batch.covered} == {Cover("github", TEN, TEN)}, "known to be uncovered"
+    assert covered(steps) == []
 
 
 @pytest.mark.parametrize("content", [b"\n\n \n", bytes(5_000), b"[]", b"\xef\xbb\xbf\n", gzip.compress(bytes(100_000))])
@@ -327,7 +333,7 @@ def test_an_hour_in_which_nothing_stands_is_not_covered_and_holds_nothing_bad(tm
     (tmp_path / "2024-05-01-10.json").write_bytes(content)
     steps = read_all([tmp_path])
     assert letters(steps) == activities(steps) == []
-    assert all(not batch.covered for _, batch in batches(steps))
+    assert covered(steps) == []
 
 
 def hours(folder: Path, counts: dict[int, int]) -> Path:
