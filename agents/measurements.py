@@ -106,6 +106,15 @@ class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
     artefacts: dict[str, str] = {}
 
 
+def is_well(state: str) -> bool:
+    """Whether the state of a feed says that all is well, whatever else there is to know.
+
+    >>> is_well("ok"), is_well("ok, moved to new-org/tool"), is_well("failing: 502")
+    (True, True, False)
+    """
+    return state == "ok" or state.startswith("ok, ")
+
+
 def health_key(role: str) -> bytes:
     """The key of a role's health.
 

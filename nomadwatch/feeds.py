@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from agents.measurements import HealthReport
+from agents.measurements import HealthReport, is_well
 from nomadwatch.connect import await_broker
 from nomadwatch.console import cell, console, print_json, table
 from nomadwatch.embedded import embedded
@@ -164,7 +164,7 @@ def _cells(feed: Feed) -> list["Text"]:
     def known(value: float | None, text: str) -> Text:
         return Text("–", style="dim") if value is None else Text(text)
 
-    state = cell(feed.state or "–", "" if feed.state in ("ok", None) else "yellow")
+    state = cell(feed.state or "–", "" if feed.state is None or is_well(feed.state) else "yellow")
     bad = [f"{feed.polls[outcome]:,} {outcome}" for outcome in ("limited", "failed") if feed.polls.get(outcome)]
     polls = "\n".join([f"{sum(feed.polls.values()):,}", *bad])
     gaps = [f"{gap.count:,} {reason} ({span(gap.seconds)})" for reason, gap in feed.gaps.items()]

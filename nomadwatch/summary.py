@@ -4,6 +4,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias
 
+from agents.measurements import is_well
 from nomadwatch.console import cell, console, tell
 from sinks.board import SIMULATED, Board
 from sinks.covered import Covered, Totals
@@ -75,7 +76,7 @@ def _sentences(board: Board) -> list[str]:
         scopes = [_pair(word, figures.activity(scope, platform)) for scope, word in SCOPES.items()]
         found.append(f"{name} in 1h: {', '.join(scopes)}")
     feeds = figures.feeds()
-    bad = [f"{feed}: {state}" for feed, state, *_ in feeds if state not in ("ok", "starting")]
+    bad = [f"{feed}: {state}" for feed, state, *_ in feeds if not is_well(state) and state != "starting"]
     found.append(f"{len(feeds) - len(bad)} of {len(feeds)} feeds well" + (f" ({bad[0]})" if bad else ""))
     return found
 
@@ -199,9 +200,9 @@ def _feed_table(feeds: list[tuple[str, str, float | None, float | None]], room: 
     from nomadwatch.feeds import span
 
     shown = table("feed", "state", "coverage", "lag", numbers=("coverage", "lag"))
-    ranked = sorted(feeds, key=lambda row: row[1] == "ok")
+    ranked = sorted(feeds, key=lambda row: is_well(row[1]))
     for feed, state, coverage, lag in ranked[:room]:
-        style = "" if state == "ok" else "yellow"
+        style = "" if is_well(state) else "yellow"
         shown.add_row(cell(feed), cell(state, style), _percent(coverage), "–" if lag is None else span(lag))
     if len(ranked) > room:
         shown.add_row(Text(f"and {len(ranked) - room} more: nomadwatch feeds", style="dim"))

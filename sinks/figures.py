@@ -7,7 +7,7 @@ from typing import Final, Literal
 import msgspec
 
 from agents.catalogue import CATALOGUE, by_name
-from agents.measurements import Measurement
+from agents.measurements import Measurement, is_well
 from agents.metric import PREFIX
 from sinks.board import Board, World
 from sinks.covered import Coverages
@@ -155,7 +155,7 @@ def _feeds(board: Board, rows: dict[str, list[Measurement]]) -> list[Feed]:
     lag = {row.labels["feed"]: row.value for row in rows["feed_lag_seconds"]}
     states = {feed: state for report in board.reports for feed, state in report.states.items()}
     found = [Feed(feed, state, coverage.get(feed), lag.get(feed)) for feed, state in states.items()]
-    return sorted(found, key=lambda each: (each.state == "ok", each.feed))
+    return sorted(found, key=lambda each: (is_well(each.state), each.feed))
 
 
 def _busiest(rows: Iterable[Measurement]) -> dict[str, dict[str, dict[str, list[tuple[str, float]]]]]:

@@ -202,15 +202,18 @@ function named(platform, repository) {
   return { text: repository, href: SITES[platform] + (platform === "huggingface" ? kind : "") + [owner, name].map(encodeURIComponent).join("/") };
 }
 
+// "ok, moved to NEW/NAME" is well, too.
+const isWell = (feed) => feed.state === "ok" || feed.state.startsWith("ok, ");
+
 function showFeeds() {
   const feeds = state?.feeds ?? [];
   fill(one('[data-table="feeds"]'), feeds.map((each) => [
     each.feed,
-    { text: each.state, "data-state": each.state === "ok" ? "ok" : "trouble" },
+    { text: each.state, "data-state": isWell(each) ? "ok" : "trouble" },
     { text: share(each.coverage), "data-level": known(each.coverage) && each.coverage < LOW ? "low" : null },
     known(each.lag) ? ago(each.lag) : "–",
   ]), "No feed has reported in the last minute.");
-  const well = feeds.filter((each) => each.state === "ok").length;
+  const well = feeds.filter(isWell).length;
   write(one("#feeds-summary"), feeds.length ? `${well} of ${feeds.length} ok` : "none");
 }
 

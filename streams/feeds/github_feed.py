@@ -179,7 +179,7 @@ class GithubFeed:
         await self._publish(look, complete)
         if trouble is not None:
             raise trouble
-        self.health.state = self._due.slowed or self._pages.limits.state or "ok"
+        self.health.state = self._due.slowed or self._pages.limits.state or self.health.well
         if complete:
             self._trouble = None
             self._fresh = False

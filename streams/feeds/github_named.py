@@ -58,12 +58,15 @@ class NamedRepository:
             if known.name != self._place.casefold():
                 self.path = f"/repositories/{known.native}/events"
                 self._tell(f"{self._place} is another repository now, the watched one is {known.name}")
+                health.well = f"ok, moved to {known.name}"
                 return False
         for event, at in met:
             self._identities.claim(event.repo.id, event.repo.name, at, self._place)
         known = self._identities.assignment.holder(self._place)
+        health.well = "ok"
         if known is not None and known.name != self._place.casefold():
             self._tell(f"{self._place} is called {known.name} now, and is watched under both names")
+            health.well = f"ok, moved to {known.name}"
         return True
 
     async def _ask_for(self, native: int | str, health: Health) -> None:

@@ -12,7 +12,8 @@ Row = tuple[str, dict[str, str], float]
 @dataclass(slots=True)
 class Health:
     """The health of one feed. `state` is a few words for a person: `ok`, `limited until 12:03:20`, `failing: 502`.
-    `well` is the state while its requests succeed: `ok`, or what cannot be seen all the same.
+    It begins with `ok` only where all is well: `ok, moved to new-org/tool`. `well` is the state while its requests
+    succeed: `ok`, with what there is to know, or what cannot be seen all the same.
 
     `polls` counts HTTP requests by outcome: 200, 304, refusals of a limit, everything else (broken bodies too).
     `seen` counts activities of its own finds, `gap_seconds` and `gaps` the ledger's rows by reason. Unknown is None:

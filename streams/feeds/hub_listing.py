@@ -109,7 +109,7 @@ class HubListing:
             # Where nothing succeeds, why is said already.
             health.state = self._watched.state if health.state == health.well else health.state
         elif self._watched.absent or self._watched.refused:
-            health.state = health.well = self._watched.trouble or "ok"
+            health.state = health.well = self._watched.well
         elif not self._watched.by_key and health.state == health.well:
             health.state = health.well = "ok"
 

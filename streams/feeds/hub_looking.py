@@ -150,7 +150,7 @@ class HubLooking:
     def _tell(self) -> None:
         """Say what cannot be seen, or that all is well."""
         health = self._watched_ledger.health
-        health.well, health.state = self._watched.trouble or "ok", self._watched.state
+        health.well, health.state = self._watched.well, self._watched.state
 
     async def _fail(self, watch: Watch, error: Unreachable) -> None:
         """A failed look is repeated soon. One that keeps failing is told once, and marks no longer wait for it."""
@@ -168,7 +168,7 @@ class HubLooking:
         longest = self._watched.longest if watch.failures < GIVEN_UP else PATIENCE
         wait = min(longest, SECOND << min(watch.failures, 20))
         self._watched.schedule(watch, self._clock.now() + wait)
-        ledger.health.well = self._watched.trouble or "ok"
+        ledger.health.well = self._watched.well
         # Where the token is refused all repositories fail, and that is what helps to know.
         ledger.health.state = str(error) if isinstance(error, TokenRefused) else self._watched.trouble or str(error)
 

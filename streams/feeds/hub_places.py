@@ -62,6 +62,15 @@ class HubPlaces:
         self._told = set(absent)
         self._watched.absent = [place for place in absent if place not in self._refused]
         self._watched.refused = {place: self._refused[place] for place in absent if place in self._refused}
+        self._watched.moved = dict(self._moved())
+
+    def _moved(self) -> Iterator[tuple[str, str]]:
+        """The places whose repository is watched under another name, and that name."""
+        watched = {plain_name(PLATFORM, watch.place.repository.name) for watch in self._watched.by_key.values()}
+        for place in filter(names_one, self._places):
+            for _, known in self._holders(place):
+                if known.name != place and known.name in watched:
+                    yield place, known.name
 
     def _lists_nothing(self, owner: str) -> bool:
         """Whether an owner was asked for all kinds of repositories and has none."""
@@ -131,5 +140,10 @@ class HubPlaces:
         if not self._identities.claim(listed.native, listed.id, self._clock.now(), place, artefact):
             return None
         if plain_name(PLATFORM, listed.id) != place and place not in self._told:
-            _LOG.info("%s: %s is called %s now, and is watched under both names", PLATFORM, place, listed.id)
+            _LOG.warning(
+                "%s: %s is called %s now, and is watched under both names; correct the name in the watchlist",
+                PLATFORM,
+                place,
+                listed.id,
+            )
         return self._activities.place(artefact, listed), listed

@@ -95,6 +95,8 @@ class HubWatched:
         # What to do about them, for a person, and those that it does not give, with the reason.
         self.remedy = "correct the name in the watchlist"
         self.refused: dict[str, str] = {}
+        # Those that moved and are followed, with their names of today.
+        self.moved: dict[str, str] = {}
         # Why an owner's repositories of a kind could not be listed the last time.
         self.unlisted: dict[tuple[str, str], str] = {}
         self.by_key: dict[str, Watch] = {}
@@ -201,7 +203,13 @@ class HubWatched:
         for failure in sorted(set(self.unlisted.values())):
             owners = {owner: None for (owner, _), why in self.unlisted.items() if why == failure}
             said.append(f"{failure} (listing {_some(list(owners))})")
-        return "; ".join(said) or "ok"
+        return "; ".join(said) or self.well
+
+    @property
+    def well(self) -> str:
+        """The state of their feed where no listing fails: `trouble`, else `ok` with the places that moved."""
+        moved = [f"{place} moved to {name}" for place, name in self.moved.items()]
+        return self.trouble or (f"ok, {_some(moved)}" if moved else "ok")
 
     def reached(self) -> float:
         """The share (0 to 1) of them that can be looked at; one that refuses some of its parts counts by the others.

@@ -162,6 +162,13 @@ def test_feeds_in_trouble_come_first_and_what_a_feed_has_not_told_is_unknown() -
     ]
 
 
+def test_a_feed_whose_repository_moved_is_well() -> None:
+    board = Board(live=True, now=Clock())
+    states = {"b": "ok, moved to new-org/tool", "c": "failing: 502", "a": "ok"}
+    board.take([record(coverage(1.0, "watched")), evaluation_record(), health_record(NOON, rows=[], states=states)])
+    assert [(feed.feed, feed.state) for feed in figures_of(board).feeds] == [("c", states["c"]), ("a", "ok"), ("b", states["b"])]
+
+
 def test_a_role_is_believed_before_a_measurement() -> None:
     board = Board(live=True, now=Clock())
     board.take([record(coverage(1.0, "watched")), evaluation_record(), health_record(NOON, rows=[coverage(0.04, "watched")])])

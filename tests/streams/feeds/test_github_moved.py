@@ -87,7 +87,7 @@ def test_a_repository_that_moved_before_the_station_began_is_its_projects() -> N
             pushed = [world.push(77) for _ in range(8)]
             async with polling(server, outlet, watchlist=WATCHED) as run:
                 await until(lambda: projects(outlet).keys() >= set(pushed) and outlet.of(FEED))
-                assert run.feeds.by_name[FEED].state == "ok"
+                assert run.feeds.by_name[FEED].state == "ok, moved to new-org/tool"
                 later = world.push(77)
                 await until(lambda: later in projects(outlet))
                 await until(lambda: len(outlet.ids(FEED)) == 9)
@@ -117,9 +117,10 @@ def test_what_gets_the_old_name_is_not_the_projects_and_the_watched_one_is_follo
                 strange, moved = world.push(88), world.push(77)
                 await until(lambda: {strange, moved} <= projects(outlet).keys())
                 assert (projects(outlet)[strange], projects(outlet)[moved]) == (None, "tool")
-            async with polling(server, outlet, watchlist=WATCHED):
+            async with polling(server, outlet, watchlist=WATCHED) as run:
                 strange, moved = world.push(88), world.push(77)
                 await until(lambda: {strange, moved} <= projects(outlet).keys())
+                await until(lambda: run.feeds.by_name[FEED].state == "ok, moved to new-org/tool")
                 await until(lambda: any(a.id.endswith(f":{moved}") for find in outlet.of(FEED) for a in find.activities))
                 assert (projects(outlet)[strange], projects(outlet)[moved]) == (None, "tool"), "after a restart, too"
 

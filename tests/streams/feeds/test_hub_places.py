@@ -45,10 +45,11 @@ def test_a_repository_that_moved_before_the_station_began_is_its_projects() -> N
             await it.until(lambda: bool(it.kept.of("commit")) and states(it)[1] == 1.0)
             assert projects(it.kept) == {"01": "tool"}
             assert it.kept.of("commit")[0].repo == "new-org/tool"
-            assert states(it)[0] == "ok"
+            await it.until(lambda: states(it)[0] == "ok, old-org/tool moved to new-org/tool")
             repo.commit(2, 1, "Ada")
             await it.until(lambda: len(it.kept.of("commit")) == 2)
             assert projects(it.kept) == {"01": "tool", "02": "tool"}
+            assert states(it)[0] == "ok, old-org/tool moved to new-org/tool"
 
     asyncio.run(run())
 
