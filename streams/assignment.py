@@ -76,7 +76,7 @@ class Assignment:
         found = self._find(repository, name, artefact)
         if found is not None:
             return found.project
-        known = self._known.get(repository)
+        known = self._once(repository)
         return known.project if known is not None else None
 
     def by_name(self, name: str) -> str | None:
@@ -94,7 +94,7 @@ class Assignment:
         if known is None:
             return None
         self._rename(repository, known, plain_name(self._platform, name), at)
-        return known.project
+        return known.project if self._once(repository) is not None else None
 
     def claim(self, repository: int, native: int | str, name: str, at: int, place: str, artefact: str = SOFTWARE) -> bool:
         """Learn that a repository is the one that a place (`owner/name`) names, whatever it is called itself; whether it can be."""
@@ -141,6 +141,16 @@ class Assignment:
         if found is not None and self._is_taken(found.place, repository, artefact):
             return self._watchlist.find(self._platform, name, named=False)
         return found
+
+    def _once(self, repository: int) -> Assigned | None:
+        """What is known of a repository by its id, unless it had the name of another one, of which more was heard only later.
+
+        Where the platform is asked, nothing is learnt before the other one is known to be gone.
+        """
+        known = self._known.get(repository)
+        if known is None or self._asked or not names_one(known.place):
+            return known
+        return None if self._is_taken(known.place, repository, known.artefact) else known
 
     def _is_taken(self, place: str, repository: int, artefact: str) -> bool:
         """Whether a place names another repository, which goes on under another name."""

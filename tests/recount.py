@@ -97,11 +97,11 @@ WITH known AS (SELECT *, 'github:' || type || ':' || id AS identity,
         if(action = 'merged' OR (action = 'closed' AND merged), 'merged', action) AS turn
     FROM meaning WHERE feature IN (SELECT unnest($features)))
 SELECT identity AS id, 'github' AS platform, feature, file, happened, coalesce(file.ends, happened) AS ingested, repository, name, actor,
-    login, if(feature = 'contribution', commits, NULL) AS commits, 'software' AS artefact, thread, turn
+    login, if(feature = 'contribution', commits, NULL) AS commits, 'software' AS artefact, thread, turn, NULL AS stated
 FROM known JOIN file ON file.number = known.file
 UNION ALL
 SELECT identity || ':accepted', 'github', 'accepted', file, happened, coalesce(file.ends, happened), repository, name,
-    coalesce(author, actor), if(author IS NULL, login, author_login), NULL, 'software', thread, 'accepted'
+    coalesce(author, actor), if(author IS NULL, login, author_login), NULL, 'software', thread, 'accepted', NULL
 FROM known JOIN file ON file.number = known.file
 WHERE type = 'PullRequestEvent' AND turn = 'merged' AND (author IS NOT NULL OR head_owner = login)
 """
@@ -110,7 +110,7 @@ HUB_ACTIVITIES = """
 CREATE TABLE stated AS
 WITH field AS (
     SELECT file, json_extract_string(body, ['$.id', '$.platform', '$.kind', '$.action', '$.occurred_at', '$.ingested_at', '$.repo_id',
-        '$.repo', '$.actor', '$.bot', '$.commits', '$.artefact', '$.thread']) AS f
+        '$.repo', '$.actor', '$.bot', '$.commits', '$.artefact', '$.thread', '$.project']) AS f
     FROM object JOIN file ON file.number = object.file WHERE file.kind = 'activities' AND shape = 'OBJECT'
 )
 SELECT f[1] AS id, f[2] AS platform, CASE
@@ -126,8 +126,38 @@ SELECT f[1] AS id, f[2] AS platform, CASE
 END AS feature, file, CAST(f[5] AS BIGINT) AS happened, CAST(f[6] AS BIGINT) AS ingested, f[7] AS repository, f[8] AS name,
     coalesce(f[9], 'nobody of ' || f[1]) AS actor,
     if(f[10] = 'true', '[bot]', '') AS login, CAST(f[11] AS BIGINT) AS commits, coalesce(f[12], 'software') AS artefact,
-    if(f[3] = 'pull_request', CAST(f[13] AS BIGINT), NULL) AS thread, f[4] AS turn
+    if(f[3] = 'pull_request', CAST(f[13] AS BIGINT), NULL) AS thread, f[4] AS turn,
+    if(f[14] IN (SELECT project FROM watched), f[14], NULL) AS stated
 FROM field
+"""
+
+# Whose a repository is: its name decides, else the project that it had under another name. A place that names one repository means the one
+# that had the name first, unless nothing more is heard of that one.
+BELONGS = """
+CREATE TABLE called AS
+SELECT platform, artefact, repository, lower(name) AS name, min(happened) AS since, max(happened) AS until, min(stated) AS stated
+FROM arrived GROUP BY ALL;
+CREATE TABLE latest AS
+SELECT platform, repository, arg_max(name, until) AS name FROM called GROUP BY ALL;
+CREATE TABLE fitting AS
+SELECT called.*, project, pattern, one, rank FROM called JOIN watched
+    ON watched.platform = called.platform AND called.name GLOB pattern
+WHERE NOT one OR NOT EXISTS (
+    FROM called AS other JOIN latest USING (platform, repository)
+    WHERE other.platform = called.platform AND other.artefact = called.artefact AND other.name = called.name
+        AND other.since < called.since AND latest.name <> called.name
+);
+CREATE TABLE belongs AS
+WITH own AS (
+    SELECT platform, repository, arg_min(project, (NOT one, since, rank)) AS project FROM (
+        SELECT platform, repository, since, project, one, rank FROM fitting
+        UNION ALL SELECT platform, repository, since, stated, false, [-1, 0] FROM called WHERE stated IS NOT NULL
+    ) GROUP BY ALL
+), by_name AS (
+    SELECT platform, repository, name, arg_min(project, rank) AS project FROM fitting GROUP BY ALL
+)
+SELECT DISTINCT platform, repository, name, coalesce(by_name.project, own.project) AS project
+FROM called LEFT JOIN by_name USING (platform, repository, name) LEFT JOIN own USING (platform, repository);
 """
 
 # What was read twice counts once; what is stamped more than a day ahead of its file not at all.
@@ -135,9 +165,11 @@ ACTIVITIES = """
 CREATE TABLE arrived AS
 SELECT * FROM github_activity UNION ALL SELECT * FROM stated;
 CREATE TABLE known AS
-SELECT DISTINCT ON (id) *, (ends_with(login, '[bot]') OR login IN (SELECT unnest($bots))) AND NOT $include_bots AS bot,
-    (SELECT min(project) FROM watched WHERE watched.platform = a.platform AND lower(a.name) GLOB pattern) AS project
-FROM arrived AS a WHERE happened <= ingested + 86400000000 ORDER BY id, ingested;
+SELECT DISTINCT ON (id) a.*, (ends_with(login, '[bot]') OR login IN (SELECT unnest($bots))) AND NOT $include_bots AS bot,
+    coalesce(stated, belongs.project) AS project
+FROM arrived AS a LEFT JOIN belongs
+    ON belongs.platform = a.platform AND belongs.repository = a.repository AND belongs.name = lower(a.name)
+WHERE happened <= ingested + 86400000000 ORDER BY id, ingested;
 """
 
 # The accepted contribution of a merge, once: of who opened the thread within 31 days of it, else of whom the line of the merge names.
@@ -290,21 +322,22 @@ def _read(paths: Iterable[Path | str], include_bots: bool, watchlist: Sequence[W
         compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix, "none")
         connection.execute("INSERT INTO file VALUES (?, ?, ?)", [number, kind, _end_of_hour(path.name)])
         connection.execute(READ_LINES, {"number": number, "path": str(path), "compression": compression})
-    connection.execute("CREATE TABLE watched (project VARCHAR, platform VARCHAR, pattern VARCHAR)")
+    connection.execute("CREATE TABLE watched (project VARCHAR, platform VARCHAR, pattern VARCHAR, one BOOLEAN, rank INTEGER[])")
     patterns = [
-        [entry["project"], platform, (place if "/" in place else f"{place}/*").lower()]
-        for entry in watchlist
+        [entry["project"], platform, (place if "/" in place else f"{place}/*").lower(), *_rank(number, place)]
+        for number, entry in enumerate(watchlist)
         for platform in ("github", "huggingface")
         for place in entry[platform]
     ]
     if patterns:
-        connection.executemany("INSERT INTO watched VALUES (?, ?, ?)", patterns)
+        connection.executemany("INSERT INTO watched VALUES (?, ?, ?, ?, ?)", patterns)
     for statement in (OBJECTS, EVENTS, MEANINGS):
         connection.execute(statement)
     connection.execute(GITHUB_ACTIVITIES, {"features": list(FEATURES)})
     connection.execute(HUB_ACTIVITIES)
     arrived, known = ACTIVITIES.split(";\n", 1)
     connection.execute(arrived)
+    connection.execute(BELONGS)
     (front,) = connection.execute(FRONT).fetchall()[0]
     connection.execute("CREATE TABLE span (span VARCHAR, begins BIGINT, ends BIGINT)")
     for name, (step, n) in WINDOWS.items() if front is not None else ():
@@ -313,6 +346,13 @@ def _read(paths: Iterable[Path | str], include_bots: bool, watchlist: Sequence[W
     connection.execute(known, {"bots": list(bots), "include_bots": include_bots})
     connection.execute(CREDITED)
     return connection
+
+
+def _rank(number: int, place: str) -> tuple[bool, list[int]]:
+    """Whether a place names one repository, and its rank among those that fit: the first project's, the most definite."""
+    glob = "*" in place or "?" in place
+    one = "/" in place and not glob
+    return one, [number, 0 if one else 2 if glob else 1]
 
 
 def _end_of_hour(name: str) -> int | None:

@@ -1,5 +1,6 @@
 """A generated world of both platforms, with everything that can be wrong in an archive, against its own truth."""
 
+import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -78,6 +79,33 @@ def test_with_a_watchlist_of_ones_own_and_bots_as_people_it_equals_the_recount(w
     assert {row["labels"]["project"] for row in watched.measurements if "project" in row["labels"]} == {"first", "second"}
     assert values(watched, "activities_total", actor="bot") == []
     assert watched.input == world.undisturbed.input
+
+
+def test_repositories_that_move_are_the_same_projects_in_a_recount(tmp_path: Path) -> None:
+    """Into and out of watched places, under names that are given away again, and exported activities that state their project."""
+    paths, _ = write(tmp_path, replace(MESSY, hours=2, events=1500, hub_events=200, seed=13))
+    names = [
+        (77, "old-org/tool"), (88, "old-org/tool"), (77, "new-org/tool"), (88, "else/tool"), (5, "lab/one"), (5, "gone/one"),
+        (6, "old-org/other"), (6, "lab/two"), (6, "third/two"), (9, "remade/it"), (10, "remade/it"), (77, "lab/tool"), (5, "a/b"),
+    ]  # fmt: skip
+    event = {"type": "WatchEvent", "actor": {"id": 1, "login": "ada"}, "payload": {"action": "started"}, "public": True}
+    start = MESSY.start + 20 * MINUTE
+    events = [
+        {**event, "id": f"9{number}", "repo": {"id": native, "name": name}, "created_at": rfc3339(start + number * MINUTE)}
+        for number, (native, name) in enumerate(names)
+    ]
+    moves = tmp_path / Path(paths[0]).name.replace(".json", ".moves.json").removesuffix(".gz")
+    moves.write_text("".join(json.dumps(each) + "\n" for each in events))
+    watchlist = [
+        {"project": "tool", "github": ["Old-Org/tool", "remade/it"], "huggingface": []},
+        {"project": "lab", "github": ["lab", "old-org/oth*"], "huggingface": []},
+    ]
+    file = tmp_path / "watchlist.yaml"
+    file.write_text("".join(f"- project: {each['project']}\n  github: {json.dumps(each['github'])}\n" for each in watchlist))
+    replay = replayed(*paths, moves, "--watchlist", file)
+    assert compare(replay.measurements, recount([*paths, moves], watchlist=watchlist, bots=BOTS)) == []
+    assert values(replay, "project_activity", project="tool", window="24h") == [4.0]
+    assert values(replay, "project_activity", project="lab", window="24h") == [7.0]
 
 
 def test_the_files_in_any_order_and_partitions_of_any_number_are_the_same_report(world: World) -> None:

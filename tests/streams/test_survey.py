@@ -40,6 +40,12 @@ def test_a_new_repository_under_the_old_name_is_not_the_projects(tmp_path: Path)
     assert [number for number, _ in watched(tmp_path, rows, "old-org/tool")] == ["1", "3", "4"]
 
 
+def test_a_new_repository_that_is_seen_before_the_watched_one_under_its_new_name_is_not_the_projects(tmp_path: Path) -> None:
+    rows = [push(1, 77, "old-org/tool"), push(2, 88, "old-org/tool", "10:10:00"), push(3, 88, "else/tool", "10:15:00")]
+    rows.append(push(4, 77, "new-org/tool", "10:20:00"))
+    assert [number for number, _ in watched(tmp_path, rows, "old-org/tool")] == ["1", "4"]
+
+
 def test_a_new_repository_of_a_watched_owner_is_the_owners_whatever_its_name_was_before(tmp_path: Path) -> None:
     rows = [*MOVED, push(5, 88, "old-org/tool", "10:40:00")]
     assert [number for number, _ in watched(tmp_path, rows, "old-org")] == ["1", "3", "4", "5"]
