@@ -26,6 +26,10 @@ _POLL_INTERVAL: Final = 60.0
 _SHORTEST_POLL_INTERVAL: Final = 1.0
 
 
+# Poll intervals after which a feed that was due has been asked, on a machine however busy.
+_LATEST: Final = 4
+
+
 class Pace:
     """The intervals of all feeds, in the station's seconds; `cap` is the longest with a token."""
 
@@ -61,7 +65,7 @@ class Due:
     `poll_interval` is what the server wants between two polls: a second of the station's at least, an hour at most. A
     feed that is asked more rarely than its `patience` (the station's seconds) is not well.
 
-    A run that was killed may have asked, when it was due or somewhat later, and not been able to save that.
+    A run that was killed may have asked, when it was due or up to `_LATEST` poll intervals later, and not been able to save that.
     """
 
     def __init__(self, clock: Clock, cursor: GithubCursor, banned_until: float, patience: float) -> None:
@@ -76,7 +80,7 @@ class Due:
         if cursor.due_at > 0:
             due = max(cursor.due_at, banned_until)
             if now >= due:
-                due = min(now, due + self.poll_interval) + self.poll_interval
+                due = min(now, due + _LATEST * self.poll_interval) + self.poll_interval
             # A clock that was set back must not hold up the feed for longer than it would have waited.
             self.at = min(due, now + max(self.poll_interval, min(clock.wait(cursor.interval), LONGEST_BAN)))
 

@@ -55,6 +55,9 @@ async def watch(server: GithubServer, clock: Clock, outlet: MemoryOutlet, second
     for leg in range(kills + 1):
         async with polling(address, clock, outlet, feeds):
             await asyncio.sleep(seconds / (kills + 1))
+            if leg < kills:
+                # A poller that is killed before it has saved anything cannot know that it has asked.
+                await until(lambda: {f"github:{path}" for path in ("/events", *WATCHED)} <= outlet.cursors.keys(), timeout=60)
             if leg == kills:
                 ended = clock.now()
                 server.faults.clear()
