@@ -144,7 +144,8 @@ def _print(reports: Iterable[HealthReport], now: int) -> None:
         age = now - report.evaluated_at
         if report.simulated:
             out.print(Text(SIMULATED, style="bold reverse yellow"))
-        said = Text.assemble((f"{report.role} ", "bold"), (f"as of {rfc3339(report.evaluated_at // 1_000_000 * 1_000_000)}", "dim"))
+        clock = ", by the real clock" if report.simulated else ""
+        said = Text.assemble((f"{report.role} ", "bold"), (f"as of {rfc3339(report.evaluated_at // 1_000_000 * 1_000_000)}{clock}", "dim"))
         if age > STALE_AFTER:
             said.append(f": {span(age / 1e6)} ago, it does not run now", "yellow")
         out.print(said)

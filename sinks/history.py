@@ -16,9 +16,13 @@ Values = list[float | None]
 
 
 class Line(msgspec.Struct, frozen=True):
-    """Points of both platforms at the same times (s UTC, rising). `values` by platform and measure; None where it was unknown."""
+    """Points of both platforms, measured at `times` (s UTC, rising), of windows that ended at `ends` (event time, s UTC).
+
+    `values` by platform and measure; None where it was unknown. A simulated world has a clock of its own, which `ends` shows.
+    """
 
     times: list[float]
+    ends: Values
     values: dict[str, dict[str, Values]]
 
 
@@ -82,7 +86,7 @@ class History:
 
     def __init__(self) -> None:
         self._column = {cell: 2 * place for place, cell in enumerate(cells_in_order())}
-        width = len(LINES) * len(self._column)
+        width = len(LINES) * len(self._column) + 1
         self.rings: Final = (Ring(SECONDS, width, SECOND), Ring(MINUTES, width, MINUTE))
 
     def add(self, figures: Figures) -> None:
@@ -90,7 +94,9 @@ class History:
         time = figures.evaluated_at
         if time is None or figures.status != "ok":
             return
-        row = np.full(len(LINES) * len(self._column), np.nan)
+        row = np.full(len(LINES) * len(self._column) + 1, np.nan)
+        if figures.front is not None:
+            row[-1] = figures.front / 1e6
         for (scope, platform, window, feature), column in self._column.items():
             cell = figures.cells.get(scope, {}).get(platform, {}).get(window, {}).get(feature, {})
             for place, measure in enumerate(LINES):
@@ -111,7 +117,7 @@ def _line(ring: Ring, columns: dict[str, int]) -> Line:
     known = {
         platform: {measure: _values(rows[:, column + place]) for place, measure in enumerate(LINES)} for platform, column in columns.items()
     }
-    return Line((times / 1e6).tolist(), known)
+    return Line((times / 1e6).tolist(), _values(rows[:, -1]), known)
 
 
 def _values(column: np.ndarray) -> Values:

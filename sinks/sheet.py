@@ -28,14 +28,21 @@ def figures_csv(figures: Figures, scope: str, window: str, feature: str, world: 
 
 
 def history_csv(line: Line, coverage: dict[str, float], scope: str, window: str, feature: str, world: World) -> str:
-    """A row a moment (RFC 3339): the activity and the intensity of both platforms. `coverage` is that of now, by platform."""
+    """A row an evaluation: the activity and the intensity of both platforms. `coverage` is that of now, by platform.
+
+    `as_of` is where the windows end, `evaluated_at` when that was measured (RFC 3339).
+    """
     names = [(platform, measure) for measure in ("activity", "intensity") for platform in PLATFORMS]
     columns = [line.values[platform][measure] for platform, measure in names]
     told: list[Cell] = [scope, window, feature, *(coverage.get(platform) for platform in PLATFORMS), world]
-    head = ["time", *(f"{platform}_{measure}" for platform, measure in names), "scope", "window", "feature"]
+    head = ["as_of", "evaluated_at", *(f"{platform}_{measure}" for platform, measure in names), "scope", "window", "feature"]
     head += [*(f"{platform}_coverage_now" for platform in PLATFORMS), "world"]
-    moments = zip(line.times, *columns, strict=True)
-    return _table(head, ([rfc3339(round(at * 1e6)), *values, *told] for at, *values in moments))
+    moments = zip(line.ends, line.times, *columns, strict=True)
+    return _table(head, ([_moment(end), _moment(at), *values, *told] for end, at, *values in moments))
+
+
+def _moment(seconds: float | None) -> str | None:
+    return rfc3339(None if seconds is None else round(seconds * 1e6))
 
 
 def _rows(figures: Figures, scope: str, window: str, feature: str) -> Iterator[list[Cell]]:

@@ -234,6 +234,7 @@ function showStatus() {
   write(one("#age"), measured === null || now === null ? "–" : `${ago(now - measured)} ago`);
   const simulated = state?.world === "simulated";
   one("#world").hidden = !simulated;
+  one("#lines-clock").hidden = !simulated;
   mark(document.body, "data-world", state?.world);
   const warning = { lost: "⚠ ", stale: "⚠ ", starting: "… " }[status] ?? "";
   const title = `${warning}${simulated ? "SIMULATED · " : ""}nomadwatch`;
@@ -300,12 +301,12 @@ function append() {
   if (!past || state?.status !== "ok") return;
   const at = state.evaluated_at / 1e6;
   for (const [name, { step, points }] of Object.entries(SPANS)) {
-    const { times, values } = past[name];
+    const { times, ends, values } = past[name];
     const last = times.at(-1);
     if (last !== undefined && at <= last) continue;
     const lines = Object.keys(PLATFORMS).flatMap((platform) => ["activity", "intensity"].map((measure) => [platform, measure]));
-    const columns = [times, ...lines.map(([platform, measure]) => values[platform][measure])];
-    const row = [at, ...lines.map(([platform, measure]) => cellOf(platform)[measure] ?? null)];
+    const columns = [times, ends, ...lines.map(([platform, measure]) => values[platform][measure])];
+    const row = [at, known(state.front) ? state.front / 1e6 : null, ...lines.map(([platform, measure]) => cellOf(platform)[measure] ?? null)];
     if (last !== undefined && Math.floor(last / step) === Math.floor(at / step)) columns.forEach((column) => column.pop());
     columns.forEach((column, place) => column.push(row[place]));
     if (times.length > points) columns.forEach((column) => column.shift());
@@ -335,6 +336,18 @@ const CHARTS = {
   intensity: [["github", "intensity"], ["huggingface", "intensity"]],
 };
 const drawn = {};
+
+// What the clock of the figures said when it was `at` (s) here. A simulated world has its own clock; between two points it is taken as even.
+function clockAt(at) {
+  if (state?.world !== "simulated" || !past) return at;
+  const { times, ends } = past[chosen.span];
+  const to = times.findIndex((each) => each >= at);
+  if (times[to] === at) return ends[to];
+  if (to < 1 || !known(ends[to - 1]) || !known(ends[to])) return null;
+  return ends[to - 1] + (at - times[to - 1]) / (times[to] - times[to - 1]) * (ends[to] - ends[to - 1]);
+}
+
+const clockTime = (at) => (known(clockAt(at)) ? time(clockAt(at)) : "");
 
 function drawCharts(anew) {
   if (!past) return;
@@ -372,7 +385,7 @@ function options(node, lines) {
     // A figure that stands still is a line in the middle, and no scale goes below nothing.
     scales: { x: { time: true }, y: { range: (u, low, high) => (low === null ? [0, 1] : room(low, high)) } },
     axes: [
-      { ...axis, space: 70, size: 28, values: (u, ticks, _, __, step) => ticks.map((at) => time(at).slice(0, step < 60 ? 8 : 5)) },
+      { ...axis, space: 70, size: 28, values: (u, ticks, _, __, step) => ticks.map((at) => clockTime(at).slice(0, step < 60 ? 8 : 5)) },
       { ...axis, size: 56, values: (u, ticks) => ticks.map(number) },
     ],
     series: [
@@ -390,7 +403,7 @@ function tell(chart, node, lines) {
   const place = chart.data[0][pointed] === undefined ? chart.data[0].length - 1 : pointed;
   const legend = node.nextElementSibling;
   lines.forEach(([platform], line) => write(one(`[data-platform="${platform}"] b`, legend), number(chart.data[line + 1][place])));
-  write(one("time", legend), place < 0 ? "" : `${time(chart.data[0][place])} UTC`);
+  write(one("time", legend), place < 0 ? "" : `${clockTime(chart.data[0][place])} UTC`);
 }
 
 function room(low, high) {
@@ -415,7 +428,7 @@ function fillLines(line, span) {
     if (line.times[place] > next) continue;
     next = line.times[place] - span.every;
     const values = ["activity", "intensity"].flatMap((measure) => Object.keys(PLATFORMS).map((platform) => line.values[platform][measure][place]));
-    rows.push([time(line.times[place]), ...values.map(number)]);
+    rows.push([clockTime(line.times[place]), ...values.map(number)]);
   }
   fill(one('[data-table="lines"]'), rows, "Nothing known yet.");
 }

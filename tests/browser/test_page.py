@@ -16,7 +16,7 @@ from playwright.async_api import Browser, BrowserContext, Page, Route, async_pla
 from agents.measurements import Measurement
 from sinks.board import STALE_AFTER
 from sinks.server import serve
-from streams.activity import FEATURES, SECOND
+from streams.activity import FEATURES, HOUR, SECOND
 from streams.admin import create
 from streams.features import in_words, meanings
 from streams.topics import Topics
@@ -112,10 +112,10 @@ class World:
         page.set_default_timeout(PATIENCE)
         return page
 
-    async def measured(self, *rows: Measurement) -> None:
-        """A new evaluation, a second later."""
+    async def measured(self, *rows: Measurement, front: int | None = None) -> None:
+        """A new evaluation, a second later, of windows that end then or at `front` (µs UTC)."""
         self.clock.now += SECOND
-        evaluated = evaluation_record(evaluated_at=self.clock.now, front=self.clock.now)
+        evaluated = evaluation_record(evaluated_at=self.clock.now, front=front or self.clock.now)
         await publish(self._bootstrap, self._topics, [*(record(row) for row in rows), evaluated])
 
     async def told(self, **health: Any) -> None:
@@ -232,6 +232,24 @@ def test_the_lines_stand_in_a_table_too(run: Callable[..., None]) -> None:
         await expect(cells).to_have_text(["12:00:01", "1,234", "88", "17.3", "–"])
         await page.get_by_label("Feature").select_option("exchange")
         await expect(cells).to_have_text(["12:00:01", "99", "–", "–", "–"])
+
+    run(test)
+
+
+def test_the_lines_of_a_simulated_world_have_its_clock(run: Callable[..., None]) -> None:
+    async def test(world: World) -> None:
+        page = await world.visit()
+        await world.told(simulated=True)
+        await world.measured(*FIGURES, front=NOON - 6 * HOUR)
+        await expect(headline(page)).to_have_text("1,234")
+        await expect(page.locator('[data-chart="github"] time')).to_have_text("06:00:00 UTC")
+        await page.get_by_text("The lines as a table").click()
+        cells = page.locator('[data-table="lines"] tr').first.locator("th, td")
+        await expect(cells.first).to_have_text("06:00:00")
+        # What has come with the page goes on with what comes live.
+        await world.measured(*FIGURES, front=NOON - 5 * HOUR)
+        await expect(page.locator('[data-chart="github"] time')).to_have_text("07:00:00 UTC")
+        await expect(page.locator("#lines-clock")).to_contain_text("The times are those of the simulated world")
 
     run(test)
 
@@ -413,7 +431,7 @@ def test_what_is_shown_comes_as_csv(run: Callable[..., None]) -> None:
         ]
         filename, rows = found["Lines as CSV"]
         assert filename == "nomadwatch-lines-watched-7d-contribution-2015-01-01T120001.csv"
-        assert [(row["time"], row["github_activity"], row["huggingface_activity"]) for row in rows] == [
+        assert [(row["as_of"], row["github_activity"], row["huggingface_activity"]) for row in rows] == [
             ("2015-01-01T12:00:01Z", "4321", "")
         ]
 

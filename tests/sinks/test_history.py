@@ -5,7 +5,7 @@ import pytest
 
 from sinks.figures import Figures
 from sinks.history import MINUTES, SECONDS, History, Ring
-from streams.activity import MINUTE, SECOND
+from streams.activity import HOUR, MINUTE, SECOND
 from tests.sinks.made import NOON
 
 MEGABYTE = 1_000_000
@@ -47,6 +47,17 @@ def test_what_is_not_measured_now_makes_no_point(status: str) -> None:
     history.add(figures(NOON, status=status))
     history.add(Figures(status="ok", evaluated_at=None))
     assert history.past("watched", "24h", "exchange").seconds.times == []
+
+
+def test_each_point_says_where_its_windows_ended() -> None:
+    history = History()
+    for at, front in ((NOON, NOON - HOUR), (NOON + SECOND, None), (NOON + 2 * SECOND, NOON - HOUR + MINUTE)):
+        one = figures(at)
+        one.front = front
+        history.add(one)
+    line = history.past("watched", "24h", "exchange").seconds
+    assert line.times == [NOON / 1e6, NOON / 1e6 + 1, NOON / 1e6 + 2]
+    assert line.ends == [NOON / 1e6 - 3600, None, NOON / 1e6 - 3540]
 
 
 def test_a_clock_that_was_set_back_begins_anew() -> None:

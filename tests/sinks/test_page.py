@@ -136,7 +136,7 @@ def test_the_past_goes_on_with_each_evaluation(process: Process) -> None:
             assert found["minutes"]["values"]["github"]["activity"] == [6.0]
             assert found["seconds"]["values"]["huggingface"]["activity"] == [None, None]
             assert (await past(window="2h"))[0] == 400
-            for name, first in (("figures", "name,scope,"), ("history", "time,github_activity,")):
+            for name, first in (("figures", "name,scope,"), ("history", "as_of,evaluated_at,github_activity,")):
                 query = {"scope": "watched", "window": "24h", "feature": "exchange"}
                 async with session.get(f"{page.address}/live/{name}.csv", params=query) as answer:
                     assert (answer.status, answer.content_type, answer.charset) == (200, "text/csv", "utf-8")

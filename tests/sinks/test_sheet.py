@@ -92,12 +92,13 @@ def test_the_lines_are_a_row_a_moment() -> None:
     history = History()
     for second, value in enumerate((5.0, 6.0)):
         found = figures(measurement("activity", value, feature="exchange", **PLACE))
-        found.evaluated_at = NOON + second * 1_000_000
+        found.evaluated_at, found.front = NOON + second * 1_000_000, NOON - 3_600_000_000 + second * 30_000_000
         history.add(found)
     text = history_csv(history.past("watched", "24h", "exchange").seconds, {"github": 0.75}, "watched", "24h", "exchange", "simulated")
     found_rows = list(csv.DictReader(io.StringIO(text, newline="")))
     assert found_rows[1] == {
-        "time": "2015-01-01T12:00:01Z", "github_activity": "6", "huggingface_activity": "", "github_intensity": "",
+        "as_of": "2015-01-01T11:00:30Z", "evaluated_at": "2015-01-01T12:00:01Z",
+        "github_activity": "6", "huggingface_activity": "", "github_intensity": "",
         "huggingface_intensity": "", "scope": "watched", "window": "24h", "feature": "exchange", "github_coverage_now": "0.75",
         "huggingface_coverage_now": "",
         "world": "simulated",
