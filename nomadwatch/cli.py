@@ -68,8 +68,11 @@ def _run(arguments: list[str]) -> int:
 def _usage(error: click.ClickException) -> str:
     path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "nomadwatch"
     if isinstance(error, click.NoSuchOption):
-        # Of click's guesses those that are near.
-        error.possibilities = get_close_matches(error.option_name, error.possibilities or [], n=1, cutoff=0.7)
+        # Of click's guesses the nearest, if it is near; the dashes that all options have in common say nothing.
+        options = {option.lstrip("-"): option for option in error.possibilities or []}
+        near = get_close_matches(error.option_name.lstrip("-"), options, n=1, cutoff=0.7)
+        error.possibilities = None
+        error.message = error.message.rstrip(".") + (f": did you mean {options[near[0]]}?" if near else "")
     message = error.format_message().rstrip(".")
     return f"{message} See {path} --help" if message.endswith("?") else f"{message}; see {path} --help"
 

@@ -59,7 +59,7 @@ def _asked(role: str, known: Known) -> str:
         settings = msgspec.structs.replace(settings, broker=broker, prefix=kept.prefix, partitions=kept.partitions)
     if not settings.broker:
         raise Misuse(
-            f"the health of {role} stands on a broker, and no station has its state in {_folder(settings)}: start one with nomadwatch up, "
+            f"there is no station to ask, as {_folder(settings)} holds no state: start one with nomadwatch up, "
             "name its folder with --data-dir, or a broker with --broker HOST:PORT"
         )
     try:

@@ -1,6 +1,7 @@
 """The settings: defaults < `nomadwatch.toml` < `NOMADWATCH_*` < flags, each value with where it came from."""
 
 import os
+import re
 import time
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -149,6 +150,11 @@ def load(
     return Known(settings=settings, origins=origins)
 
 
+_EXPECTED: Final = re.compile(r"Expected `(int|float|str|bool)(?: \| null)?`(?:,|$| (of length )?(>=|<=|>|<) ([\d.]+))")
+_KINDS: Final = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false"}
+_COMPARISONS: Final = {">=": "at least", "<=": "at most", ">": "greater than", "<": "less than"}
+
+
 def _clean(settings: Settings, origins: Mapping[str, str]) -> Settings:
     """The settings with tokens and addresses as they were meant, and a clock that can be. Raises Misuse."""
     tokens = {name: clean_token(getattr(settings, name), origins[name]) for name in ("github_token", "hf_token")}
@@ -182,7 +188,7 @@ def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[tuple
 
 def warnings(environment: Mapping[str, str] = os.environ) -> list[str]:
     """A line for each variable that looks like a setting but is none."""
-    return [f"{name} is no setting" + (f"; did you mean {near}?" if near else "") for name, near in unknown_variables(environment)]
+    return [f"{name} is no setting and is ignored" + (f"; did you mean {near}?" if near else "") for name, near in unknown_variables(environment)]
 
 
 def _file(environment: Mapping[str, str], folder: Path) -> Path | None:
@@ -233,8 +239,23 @@ def _converted(tree: dict[str, Any], origins: Mapping[str, str]) -> Settings:
             msgspec.convert(value, _type(name), strict=False)
         except msgspec.ValidationError as error:
             shown = "its value" if name in SECRETS else repr(value)
-            raise Misuse(f"{origins[name]}: {shown} will not do for {name} ({error}); correct it") from None
+            raise Misuse(f"{origins[name]}: {shown} will not do for {name}; {_wanted(str(error))}") from None
     return msgspec.convert(tree, Settings, strict=False)
+
+
+def _wanted(error: str) -> str:
+    """What to write where a value does not fit, from the words of msgspec.
+
+    >>> _wanted("Expected `int` >= 1"), _wanted("Expected `float`, got `str`"), _wanted("Expected `str` of length >= 1")
+    ('give a whole number, at least 1', 'give a number', 'give a text, not an empty one')
+    """
+    found = _EXPECTED.match(error)
+    if found is None:
+        return f"correct it ({error})"
+    kind, of_length, comparison, bound = found.groups()
+    if of_length:
+        return f"give {_KINDS[kind]}, not an empty one"  # no setting has another bound of its length
+    return f"give {_KINDS[kind]}" + (f", {_COMPARISONS[comparison]} {bound.removesuffix('.0')}" if comparison else "")
 
 
 def _lookup(tree: Mapping[str, Any], name: str) -> Any:

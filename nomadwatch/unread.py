@@ -33,10 +33,10 @@ def check(report: Report, outcome: "Outcome", *, strict: bool) -> None:
         tell(in_words(report.input.hour_doubtful))
     if not letters:
         return
-    line = f"not everything could be measured{_counts(letters)}"
+    line = f"some of the input could not be measured{_counts(letters)}"
     if strict and letters.keys() - set(_HARMLESS):
         raise Failure(f"{line}, and --strict makes that an error")
-    tell(f"{line}; all else is")
+    tell(f"{line}; everything else was")
 
 
 def nothing_in(plan: "Plan") -> str:

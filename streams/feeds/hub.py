@@ -216,6 +216,8 @@ class HubPoller:
         async with ledger.lock:
             mark = None if known_to is None else known_to - MARGIN
             if mark is not None and mark >= now - patience:
+                if ledger.health.state == "starting":
+                    ledger.health.state = ledger.health.well  # there is nothing to ask for
                 if ledger.mark is None or mark > ledger.mark:
                     covered = ledger.cover(mark if ledger.mark is None else ledger.mark, mark)
                     await self._put(ledger, ledger.find(covered=covered, mark=mark))

@@ -56,6 +56,8 @@ def test_help_loads_none_of_the_heavy_modules() -> None:
     ("arguments", "said"),
     [
         (["replay"], "Missing argument 'PATH...'; see nomadwatch replay --help"),
+        (["replay", "x", "--histroy", "y"], "No such option: --histroy: did you mean --history? See nomadwatch replay --help"),
+        (["replay", "x", "--workers", "2"], "No such option: --workers; see nomadwatch replay --help"),
         (["replay", "x", "--frobnicate"], "No such option: --frobnicate; see nomadwatch replay --help"),
         (["dance"], "No such command 'dance'; see nomadwatch --help"),
         (["report"], "whose report? name a data folder (--data-dir) or a broker (--broker)"),
@@ -67,7 +69,7 @@ def test_help_loads_none_of_the_heavy_modules() -> None:
         (["topics", "check"], "which broker? name it with --broker HOST:PORT"),
         (["replay", "absent.json.gz"], "there is no file or folder absent.json.gz; name files, folders or globs that exist"),
         (["replay", ".", "--as-of", "yesterday"], "--as-of: 'yesterday' is no time; write it as 2015-01-01T15:00:00Z"),
-        (["replay", ".", "--partitions", "0"], "--partitions: '0' will not do for partitions (Expected `int` >= 1); correct it"),
+        (["replay", ".", "--partitions", "0"], "--partitions: '0' will not do for partitions; give a whole number, at least 1"),
         (["replay", ".", "--broker", "nowhere"], "the broker 'nowhere' is no address; write it as HOST:PORT"),
         (["report", "--data-dir", "absent"], "absent holds no state; name the --data-dir of a station or a replay"),
     ],

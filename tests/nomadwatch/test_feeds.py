@@ -178,7 +178,7 @@ def test_sinks_that_others_can_reach_says_so(process: Process, host: str, near: 
     [
         (["--host", "http://localhost"], "--host: 'http://localhost' is no host name; write it without http:// and without a port"),
         (["--allow-host", "a:80"], "--allow-host: 'a:80' is no host name; write it without http:// and without a port"),
-        (["--host", ""], "--host: '' will not do for host (Expected `str` of length >= 1); correct it"),
+        (["--host", ""], "--host: '' will not do for host; give a text, not an empty one"),
     ],
 )
 @pytest.mark.parametrize("role", ["up", "demo", "sinks"])

@@ -45,8 +45,8 @@ def test_every_setting_can_be_set_from_the_environment(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("partitions = 0", "0 will not do for partitions"),
-        ('partitions = "many"', "'many' will not do for partitions"),
+        ("partitions = 0", "0 will not do for partitions; give a whole number, at least 1"),
+        ('partitions = "many"', "'many' will not do for partitions; give a whole number"),
         ("partition = 4", "there is no setting partition; did you mean partitions?"),
         ("[measure]\nspeed = 4", "there is no setting measure.speed"),
         ("partitions = ", "cannot be read"),
@@ -141,6 +141,6 @@ def test_a_faster_clock_begins_at_the_start_unless_its_origin_is_set(tmp_path: P
 def test_a_variable_that_is_no_setting_is_told_on_stderr(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     load({}, {"NOMADWATCH_INTERVALL_CAP": "1", "NOMADWATCH_GITHUB_TOKEN": "t", "NOMADWATCH_CONFIG": ""}, tmp_path)
     assert capfd.readouterr().err == (
-        "nomadwatch: NOMADWATCH_GITHUB_TOKEN is no setting; did you mean GITHUB_TOKEN?\n"
-        "nomadwatch: NOMADWATCH_INTERVALL_CAP is no setting; did you mean NOMADWATCH_INTERVAL_CAP?\n"
+        "nomadwatch: NOMADWATCH_GITHUB_TOKEN is no setting and is ignored; did you mean GITHUB_TOKEN?\n"
+        "nomadwatch: NOMADWATCH_INTERVALL_CAP is no setting and is ignored; did you mean NOMADWATCH_INTERVAL_CAP?\n"
     )

@@ -4,7 +4,7 @@ import asyncio
 
 from aiohttp import web
 
-from streams.feeds.hub import REPOSITORIES
+from streams.feeds.hub import CHANGES, REPOSITORIES
 from streams.watchlist import Project, Watchlist
 from tests.streams.feeds.hub_small import Kept, Repo, SmallHub, Station, station
 
@@ -126,5 +126,13 @@ def test_a_watchlist_of_which_nothing_is_there_is_not_called_well() -> None:
     async def run() -> None:
         async with station(SmallHub(), watchlist=watching("no-such-owner")) as it:
             await it.until(lambda: states(it) == ("not listed: no-such-owner; correct the name in the watchlist", 0.0))
+
+    asyncio.run(run())
+
+
+def test_feeds_that_have_nothing_to_ask_for_are_well_and_do_not_start_for_ever() -> None:
+    async def run() -> None:
+        async with station(SmallHub(), watchlist=Watchlist([])) as it:
+            await it.until(lambda: {it.feeds.by_name[feed].state for feed in (REPOSITORIES, CHANGES)} == {"ok"})
 
     asyncio.run(run())
