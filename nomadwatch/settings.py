@@ -188,7 +188,10 @@ def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[tuple
 
 def warnings(environment: Mapping[str, str] = os.environ) -> list[str]:
     """A line for each variable that looks like a setting but is none."""
-    return [f"{name} is no setting and is ignored" + (f"; did you mean {near}?" if near else "") for name, near in unknown_variables(environment)]
+    return [
+        f"{name} is no setting and is ignored" + (f"; did you mean {near}?" if near else "")
+        for name, near in unknown_variables(environment)
+    ]
 
 
 def _file(environment: Mapping[str, str], folder: Path) -> Path | None:

@@ -211,7 +211,10 @@ def test_of_an_input_in_which_nothing_can_be_read_one_line_says_what_it_is(name:
     [
         ([], ""),
         ([line(event(3, type="SponsorshipEvent"))], ""),
-        ([b"{", line(event(3, type="SponsorshipEvent"))], "some of the input could not be measured (json 1, unknown-type 1), and --strict makes"),
+        (
+            [b"{", line(event(3, type="SponsorshipEvent"))],
+            "some of the input could not be measured (json 1, unknown-type 1), and --strict makes",
+        ),
     ],
 )
 def test_with_strict_an_input_that_is_read_in_part_is_exit_code_1(more: list[bytes], strict: str, tmp_path: Path) -> None:
