@@ -27,6 +27,7 @@ from streams.activity import Batch, NoBatch, decode_batch
 from streams.consume import Guard
 from streams.letters import misread
 from streams.topics import Topics
+from streams.unpack import pass_over_unreadable
 
 logger = logging.getLogger("nomadwatch.aggregate")
 # Faust's services log under the name of the module that a class stands in: these would speak as if they were ours.
@@ -124,6 +125,7 @@ class Aggregate:
             TableManager=_NoTables,
         )
         app.transport.Consumer = _PromptConsumer
+        pass_over_unreadable()
         source = app.topic(self.source, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", acks=False)
         app.agent(source, name="aggregate")(self._aggregate)
         app.task(self._checkpoint_regularly)

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from agents.config import Config
+from streams import unpack
 from streams.consume import Guard, Table, read_to_end, stop
 
 # Seconds after which the broker ends a transaction that nobody ends. Whoever takes a partition over ends it at once; this only has to be
@@ -102,7 +103,7 @@ class Checkpoints:
 
 def committed_consumer(config: Config) -> AIOKafkaConsumer:
     """A consumer without a group that sees committed records only."""
-    return AIOKafkaConsumer(
+    return unpack.consumer(
         bootstrap_servers=config.bootstrap,
         auto_offset_reset="earliest",
         isolation_level="read_committed",

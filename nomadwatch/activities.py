@@ -47,8 +47,9 @@ def _opened(target: str) -> Iterator[Any]:
 
 async def _copy(settings: Settings, file: Any) -> int:
     """All partitions from their beginnings to what is committed now; a batch that came twice is written once."""
-    from aiokafka import AIOKafkaConsumer, TopicPartition
+    from aiokafka import TopicPartition
 
+    from streams import unpack
     from streams.activity import decode_batch
     from streams.consume import Guard, read_to_end, stop
     from streams.topics import Topics
@@ -57,7 +58,7 @@ async def _copy(settings: Settings, file: Any) -> int:
     encode = msgspec.json.Encoder().encode
     async with station(settings, "whose activities?") as (bootstrap, kept):
         topics = Topics(prefix=kept.prefix, partitions=kept.partitions)
-        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", max_partition_fetch_bytes=8 << 20)
+        consumer = unpack.consumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", max_partition_fetch_bytes=8 << 20)
         try:
             await consumer.start()
             places = [TopicPartition(topics.activity, number) for number in range(topics.partitions)]

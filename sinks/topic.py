@@ -20,9 +20,11 @@ class TopicReader:
     @asynccontextmanager
     async def open(cls, bootstrap: str, topic: str, since: int | None = None) -> AsyncIterator[Self]:
         """A reader of the broker's topic, which must exist, from its beginning or a time (µs) on. Raises KafkaError when nobody answers."""
-        from aiokafka import AIOKafkaConsumer, TopicPartition
+        from aiokafka import TopicPartition
 
-        consumer = AIOKafkaConsumer(
+        from streams import unpack
+
+        consumer = unpack.consumer(
             bootstrap_servers=bootstrap, isolation_level="read_committed", auto_offset_reset="earliest", fetch_max_wait_ms=200
         )
         try:

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeAlias
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartitionError
 
+from streams import unpack
 from streams.consume import Guard, Table, read_to_end, stop
 from streams.errors import BrokerAway, TopicMismatch, in_words
 from streams.topics import Topics
@@ -137,7 +138,7 @@ async def read_table(bootstrap: str, topics: Topics, topic: str, sound: Sound = 
 
     Raises `BrokerAway`, and `TopicMismatch` where the topic is missing.
     """
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False)
+    consumer = unpack.consumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False)
     place = TopicPartition(topic, 0)
     table = Table(Guard(topic), sound)
     try:
