@@ -9,6 +9,8 @@ from broker.errors import Code, Refused
 
 CODECS: Final = {0: "none", 1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
 _XERIAL: Final = b"\x82SNAPPY\0"
+# Version and oldest version that can read it, int32 each: the only one that there is.
+_XERIAL_VERSION: Final = struct.pack(">ii", 1, 1)
 _XERIAL_HEAD: Final = 16
 _SMALLEST_LIMIT: Final = 1 << 16
 
@@ -41,7 +43,8 @@ def _gunzip(data: Buffer, limit: int) -> Buffer:
 def _unzstd(data: Buffer, limit: int) -> Buffer:
     import zstandard
 
-    with zstandard.ZstdDecompressor(max_window_size=max(limit, _SMALLEST_LIMIT)).stream_reader(data) as reader:
+    # To the end of the data: readers refuse what follows the last frame, if it is none.
+    with zstandard.ZstdDecompressor(max_window_size=max(limit, _SMALLEST_LIMIT)).stream_reader(data, read_across_frames=True) as reader:
         opened = reader.read(limit + 1)
     if len(opened) > limit:
         raise _too_long(limit)
@@ -68,6 +71,8 @@ def _unsnappy(data: Buffer, limit: int) -> Buffer:
     if bytes(data[: len(_XERIAL)]) != _XERIAL:
         blocks = [data]
     else:
+        if bytes(data[len(_XERIAL) : _XERIAL_HEAD]) != _XERIAL_VERSION:
+            raise ValueError("an unknown version of xerial's blocks")
         blocks, position = [], _XERIAL_HEAD
         while position < len(data):
             (length,) = struct.unpack_from(">i", data, position)

@@ -4,11 +4,15 @@ import asyncio
 import gzip
 import random
 import sqlite3
+import struct
 from pathlib import Path
 from typing import Any
 
+import cramjam
 import pytest
 import zstandard
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.default_records import DefaultRecordBatch
 
 from broker.compression import decompress
 from broker.errors import Code, Refused
@@ -23,6 +27,7 @@ from tests.broker.raw import CODECS, HEAD_BYTES, Raw, altered, batch
 UNKNOWN_SERVER_ERROR, CORRUPT_MESSAGE, MESSAGE_TOO_LARGE, INVALID_TIMESTAMP, INVALID_RECORD = -1, 2, 10, 32, 87
 _TWO = batch(b"a", b"b")
 _RECORDS = _TWO[HEAD_BYTES:]
+_SNAPPY = bytes(cramjam.snappy.compress_raw(_RECORDS))
 _FIRST = _RECORDS[: 1 + (_RECORDS[0] >> 1)]
 
 
@@ -68,6 +73,27 @@ def test_bytes_that_are_not_of_their_codec_are_refused(embedded: EmbeddedBroker,
     with Raw(embedded.address) as raw:
         assert raw.create(topic) == 0
         assert raw.produce(topic, noise)[0] in (CORRUPT_MESSAGE, INVALID_RECORD)
+
+
+@pytest.mark.parametrize(
+    ("codec", "packed"),
+    [
+        pytest.param("zstd", zstandard.compress(_RECORDS) + b"more", id="bytes after zstd"),
+        pytest.param("zstd", zstandard.compress(_RECORDS) + bytes(8), id="zeros after zstd"),
+        pytest.param("zstd", zstandard.compress(_RECORDS) * 2, id="zstd twice"),
+        pytest.param("snappy", b"\x82SNAPPY\0" + struct.pack(">iii", 9, 9, len(_SNAPPY)) + _SNAPPY, id="an unknown xerial"),
+    ],
+)
+def test_what_clients_cannot_unpack_is_refused(embedded: EmbeddedBroker, codec: str, packed: bytes) -> None:
+    """Clients unpack all that a batch holds, in their own way; a batch that they cannot read would stop them for good."""
+    topic = unique()
+    data = altered(_TWO, packed, attributes=CODECS[codec])
+    with pytest.raises((CorruptRecordException, cramjam.DecompressionError)):
+        list(DefaultRecordBatch(data))
+    with Raw(embedded.address) as raw:
+        assert raw.create(topic) == 0
+        assert raw.produce(topic, data)[0] in (CORRUPT_MESSAGE, INVALID_RECORD)
+        assert raw.offset(topic, -1)[1] == 0
 
 
 def test_a_compacted_topic_s_records_are_read_by_every_client_alike(embedded: EmbeddedBroker) -> None:
