@@ -13,10 +13,9 @@ from typing import Final
 
 import msgspec
 
-from streams.cursors import decoded
+from streams.cursors import ASSIGNMENT_CURSOR, decoded
 from streams.watchlist import Found, Watchlist, names_one, plain_name
 
-ASSIGNMENT_CURSOR: Final = "watched:"
 SOFTWARE: Final = "software"
 
 

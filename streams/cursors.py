@@ -13,8 +13,10 @@ from streams.errors import UnreadableCursor
 from streams.payloads import UNDECODABLE
 
 MOST_DOUBTS: Final = 1_000
-# How the keys of all feeds begin, and those of their coverage.
-_FEEDS: Final = (ARCHIVE, "coverage:", *(f"{platform}:" for platform in PLATFORMS))
+# How the keys of repositories begin that are known to be a project's.
+ASSIGNMENT_CURSOR: Final = "watched:"
+# How the keys of all feeds begin, those of their coverage, and those of what is known of repositories.
+_FEEDS: Final = (ARCHIVE, "coverage:", ASSIGNMENT_CURSOR, *(f"{platform}:" for platform in PLATFORMS))
 
 T = TypeVar("T")
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Self
 
 from aiohttp import web
 
+from streams.cursors import sound_key
 from streams.feeds.clock import Clock
 from streams.feeds.context import Context
 from streams.feeds.find import Find
@@ -101,7 +102,7 @@ class ScriptedGithub:
 
 
 class MemoryOutlet:
-    """Keeps finds as a broker would, while `hold` is set; the others are `waiting`."""
+    """Keeps finds as a broker would, while `hold` is set; the others are `waiting`. All cursors are of a kind that the next start reads."""
 
     def __init__(self) -> None:
         self.finds: list[Find] = []
@@ -114,6 +115,8 @@ class MemoryOutlet:
         self.waiting.append(find)
         await self.hold.wait()
         self.waiting.remove(find)
+        for key in (*find.cursors, find.feed):
+            sound_key(key.encode(), None)
         self.finds.append(find)
         self.cursors |= {**find.cursors, find.feed: find.cursor}
 
