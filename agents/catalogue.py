@@ -60,7 +60,8 @@ _row(
     "scope platform feature window",
     "activities",
     "scales",
-    help="How much people did in the window. Compare a feature with its own past; the two platforms count different kinds of work.",
+    help="How much people did in the window. Compare a feature with its own past; the two platforms count different kinds of work. "
+    "Live, preference of scope `all` is seen only in part: no coverage holds for it.",
     formula="number of different human activities whose time lies in the window",
     source=f"features of {_YE_ZHOU}, RQ1",
 )

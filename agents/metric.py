@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterable
+from textwrap import wrap
 from typing import Final, Literal
 
 import msgspec
 
-from streams.features import Meaning, in_words, meanings
+from streams.features import IN_PART, Meaning, in_words, meanings
 
 PREFIX: Final = "nomadwatch_"
 _TITLES: Final = {"github": "GitHub", "huggingface": "Hugging Face"}
@@ -21,18 +22,18 @@ LABELS: Final = {
     "platform": "`github` (open-source software) or `huggingface` (open models, datasets, spaces).",
     "feature": "what was done: `contribution`, `accepted`, `exchange`, `preference`, `review`, `adaptation`, `publication`, `upkeep`.",
     "window": "the trailing `1h`, `24h`, `7d` or `30d` of event time, up to the newest event.",
-    "actor": "`human` or `bot`. Every other metric is of humans.",
+    "actor": "`human` or `bot`. Metrics of activity without this label count people only.",
     "project": "an entry of the watchlist; a repository stays its project's when it is renamed or moves.",
     "artefact": "`software`, `model`, `dataset` or `space`.",
-    "repository": "its public name; `_other` stands for all that are not named.",
+    "repository": "the repository's public name; `_other` is the sum of all repositories that are not named.",
     "release": "the public name of the repository that was published, or that published a version.",
     "kind": "`stars`, `forks`, `watchers`, `likes`, `downloads` (30 days) or `downloads_all`.",
     "share": "of a project's repositories: `answered` (when last asked) or `counted` (in the sum, with numbers up to a day old).",
     "stat": "`mean`, `median`, `p90`, `p99`, `max`, or `gini` (0: all repositories are equal, towards 1: one has everything).",
     "a": "the first feature of a pair.",
     "b": "the second feature of a pair.",
-    "reason": "why the input could not be counted; of a gap, why the feed could not see.",
-    "role": "the part of nomadwatch that says so.",
+    "reason": "of a dead letter: why it could not be read; of a gap: why the feed could not see.",
+    "role": "the part of nomadwatch that states the value, such as `measure`.",
     "feed": "what is polled: `github:/events`, `github:/orgs/NAME/events`, `huggingface:models`, …",
     "outcome": "of a request: `new` (200), `unchanged` (304), `limited` (a 429, or a 403 that says so) or `failed` (everything else).",
     "source": "the publication that states the value.",
@@ -44,8 +45,8 @@ LABELS: Final = {
 }
 
 UNDER_SAMPLING: Final = {
-    "scales": "a sample gives a proportional figure: divide it by the coverage of its window, if that is at least 0.5.",
-    "invalid": "wrong when the feed is a sample: trust it only while the coverage of its window is at least 0.95.",
+    "scales": "a sample of half the events gives half the figure. See below how to scale it.",
+    "invalid": "wrong for a sample, and cannot be scaled. Trust it only where the coverage of its window is at least 0.95.",
     "exact": "does not depend on how much of the world the feeds show.",
 }
 
@@ -54,20 +55,22 @@ UNDER_SAMPLING: Final = {
 _SCALING: Final = (
     "### How to scale",
     "",
-    "To estimate the whole of a window, divide a metric that **scales** by `nomadwatch_window_coverage_ratio` of the same scope,",
-    "platform and window, and only where that is at least 0.5. Below, the quotient misleads: the first look at a feed brings activities",
-    "that are older than the time it covers. They count, but the covered time does not contain them. A day that has been watched for an",
-    "hour (coverage 0.045) may hold 1,660 activities of three hours; 1,660 ÷ 0.045 is no day's activity. In PromQL:",
+    "To estimate a whole window, divide a metric that **scales** by `nomadwatch_window_coverage_ratio` of the same scope, platform and",
+    "window. Do so only where that coverage is at least 0.5. Below 0.5 the result is far too high: the first look at a feed brings",
+    "activities from before the time that the feed covers. They are counted, but the coverage does not include their time. Example: one",
+    "hour after the first start a day has the coverage 0.045 and may hold 1,660 activities of three hours. 1,660 ÷ 0.045 = 36,889 is not",
+    "the activity of a day. In PromQL:",
     "",
     "```",
     'nomadwatch_activity{scope="watched", window="24h"}',
-    "  / on(platform) group_left",
+    "  / on (platform) group_left ()",
     '(nomadwatch_window_coverage_ratio{scope="watched", window="24h"} >= 0.5)',
     "```",
     "",
-    "The page and the terminal show no figure of a window whose coverage is below 0.5 or unknown: they say since when it is",
-    "covered (`nomadwatch_covered_since_timestamp_seconds`). `/metrics`, and reports as JSON, CSV and Parquet, keep the figure, its",
-    "coverage beside it. The CSV of the page has what the page shows.",
+    "The page and the terminal of a station show no figure of a window whose coverage is below 0.5 or unknown. They show since when it",
+    "is covered (`nomadwatch_covered_since_timestamp_seconds`). The table of `nomadwatch report` does the same below 0.5; where no",
+    "coverage is known, it shows figures. `/metrics`, and reports as JSON, CSV and Parquet, keep every figure with its coverage.",
+    "The CSV of the page has what the page shows.",
 )
 
 
@@ -134,7 +137,7 @@ def render(rows: Iterable[Metric]) -> str:
         "<!-- Written by `python -m agents.catalogue > docs/metrics.md`; change agents/catalogue.py instead. -->",
         "",
         "A figure that is not known is absent, never 0. Ratios are 0 to 1 unless they say otherwise; times are in seconds.",
-        "Everything but `activities_total` is of humans.",
+        "Groups A, B and F count people only; `activities_total` counts bots too, and popularity is what the platforms state.",
         "",
         "## Labels",
         "",
@@ -144,12 +147,14 @@ def render(rows: Iterable[Metric]) -> str:
         "",
         "## Features",
         "",
-        "Which event of GitHub, and which act on the Hub, counts as which feature. What is not named here counts as `upkeep`, if it can be",
-        "read; events of an unknown type are dead letters. A station shows the same table at `/features`.",
+        "The table says which event of GitHub, and which act on the Hub, counts as which feature. Any other action of these event types",
+        "counts as `upkeep`. Events of other types are dead letters. A station shows the same table at `/features`.",
         "",
         "| feature | platform | event or act | what was done |",
         "|---|---|---|---|",
         *(f"| {in_words(row)} | {_TITLES[row.platform]} | {_event(row)} | {row.what} |" for row in meanings()),
+        "",
+        *wrap(IN_PART, 130),
         "",
         "## Samples",
         "",

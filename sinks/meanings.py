@@ -5,7 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
-from streams.features import in_words, meanings
+from streams.features import IN_PART, in_words, meanings
 
 _TITLES: Final = {"github": "GitHub", "huggingface": "Hugging Face"}
 _PAGE: Final = """<!doctype html>
@@ -21,7 +21,8 @@ _PAGE: Final = """<!doctype html>
 <body>
 <header><div class="masthead"><h1>What each feature means</h1>
 <p class="tagline">Which event of GitHub, and which act on the Hugging Face Hub, counts as which feature. What is not named here counts as
-upkeep. <a href="/">The figures</a></p></div></header>
+upkeep. <a href="/">The figures</a></p>
+<p class="tagline">{in_part}</p></div></header>
 <main class="card"><div class="scroll"><table class="meanings">
 <thead><tr>{heads}</tr></thead>
 <tbody>
@@ -37,7 +38,7 @@ def page() -> str:
     cells = [(in_words(row), _TITLES[row.platform], row.event, row.what) for row in meanings()]
     heads = "".join(f'<th scope="col">{head}</th>' for head in ("Feature", "Platform", "Event or act", "What was done"))
     rows = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in cells)
-    return _PAGE.replace("{heads}", heads).replace("{rows}", rows)
+    return _PAGE.replace("{in_part}", escape(IN_PART)).replace("{heads}", heads).replace("{rows}", rows)
 
 
 async def answer(request: web.Request) -> web.Response:

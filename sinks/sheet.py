@@ -8,6 +8,7 @@ from typing import Final
 from agents.metric import PREFIX
 from sinks.board import World
 from sinks.cells import Cell, row_of
+from sinks.covered import is_in_part
 from sinks.figures import MEASURES, WINDOWS, Figures
 from sinks.history import Line
 from sinks.report import rfc3339
@@ -20,7 +21,7 @@ def figures_csv(figures: Figures, scope: str, window: str, feature: str, world: 
     """A row a figure. What is unknown, or not shown because its window is covered too little, has no value.
 
     `coverage` (0 to 1) is that of the figure's own scope, platform and window; `covered_since` says from when on a window is covered that
-    is covered too little. Times are RFC 3339.
+    is covered too little. Of what a station sees only in part (`is_in_part`) the coverage is unknown. Times are RFC 3339.
     """
     ends = rfc3339(figures.front), rfc3339(figures.evaluated_at), world
     rows = ([f"{PREFIX}{name}", *row, *ends] for name, *row in _rows(figures, scope, window, feature))
@@ -58,7 +59,9 @@ def _rows(figures: Figures, scope: str, window: str, feature: str) -> Iterator[l
         for each in FEATURES:
             for measure, name in MEASURES.items():
                 value = cells.get(each, {}).get(measure)
-                yield [name, scope, platform, window, each, None, None, value, None, *seen(platform, scope, window)]
+                share, since = seen(platform, scope, window)
+                share = None if is_in_part({"scope": scope, "feature": each}) else share
+                yield [name, scope, platform, window, each, None, None, value, None, share, since]
     for each, value in figures.gap.get(scope, {}).get(window, {}).items():
         yield ["intensity_gap_ratio", scope, None, window, each, None, None, value, None, None, None]
     for platform in PLATFORMS:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from agents.measurements import Measurement
 from sinks.board import SIMULATED
-from sinks.covered import Coverages
+from sinks.covered import SEEN_IN_PART, Coverages
 from sinks.enough import Windows
 from sinks.report import Report, in_words
 from streams.activity import FEATURES, PLATFORMS
@@ -47,6 +47,11 @@ class _Index:
                 self._is_known = True
                 if "window" not in labels or all(self.since(place, labels["window"]) is None for place in _platforms(labels)):
                     self._values[name, frozenset(labels.items())] = each.value
+
+    @property
+    def in_part(self) -> str:
+        """What the coverage does not hold for, in words."""
+        return f" · the coverage does not hold for {SEEN_IN_PART}" if self._scope == "all" and self._coverages.is_live else ""
 
     def __bool__(self) -> bool:
         return self._is_known
@@ -173,7 +178,7 @@ def _add_since(table: _Headed, index: _Index, platform: str, *before: str) -> No
 
 def _activity(index: _Index, window: str) -> _Headed:
     columns = (*WINDOWS, f"developers {window}", f"repositories {window}")
-    table = _table("Activity of people", "", "feature", *columns, text_columns=2)
+    table = _table(f"Activity of people{index.in_part}", "", "feature", *columns, text_columns=2)
     for platform in PLATFORMS:
         title = TITLES[platform]
         for feature in FEATURES:

@@ -11,6 +11,13 @@ import msgspec
 from streams.activity import FEATURES, feature_of
 from streams.payloads import SHAPES, Payload
 
+# What live feeds show only in part, for people. No coverage tells how large the part is.
+IN_PART: Final = (
+    "A live station sees preference only in part. Since 2025 GitHub leaves most stars out of its public feed, and whether the feeds of "
+    "organisations and repositories have them all is not known. On the Hub, likes are asked for in watched repositories only. "
+    "Preference in scope all is therefore at least what is shown, and no coverage holds for it: do not scale it."
+)
+
 
 class Meaning(NamedTuple):
     """What counts as a feature: an event type of GitHub, or an act on the Hub, and what was done with it (may be empty)."""

@@ -99,5 +99,5 @@ def test_what_scales_with_its_window_says_how_and_under_which_condition() -> Non
     assert said == {row.name for row in CATALOGUE if row.under_sampling == "scales" and "window" in row.labels}
     assert "nomadwatch_activity" in said
     written = (ROOT / "docs" / "metrics.md").read_text()
-    assert "where that is at least 0.5. Below, the quotient misleads" in written
+    assert "Do so only where that coverage is at least 0.5. Below 0.5 the result is far too high" in written
     assert f"{ENOUGH:g}" == "0.5", "the page and the terminal go by the same"

@@ -150,6 +150,7 @@ function show() {
   one("#reserved").hidden = !reserved.length;
   write(one("#reserved"), `Of ${reserved.join(" and ")} less than ${percent.format(LOW).replace(".0", "")} of all events of this window were seen. `
     + "People, repositories and means over repositories cannot be told from such a sample and are left out; choose Watched to see them.");
+  one("#in-part").hidden = chosen.scope !== "all" || !known(state?.evaluated_at);
   const gap = state?.gap?.[chosen.scope]?.[chosen.window]?.[chosen.feature];
   write(one("#gap"), known(gap) ? `· GitHub ÷ Hugging Face: ${fine.format(gap)}` : "");
   showFeeds();
@@ -170,7 +171,8 @@ function showUncovered() {
 
 function showPlatform(platform, card) {
   const total = cellOf(platform).activity;
-  const about = `coverage ${share(coverageOf(platform))}`;
+  const inPart = chosen.scope === "all" && chosen.feature === "preference" && isShown(platform);
+  const about = inPart ? "seen only in part" : `coverage ${share(coverageOf(platform))}`;
   write(one('[data-figure="headline"]', card), isShown(platform) ? number(total) : since(sinceOf(platform)));
   write(one('[data-text="headline"]', card), isShown(platform)
     ? `${chosen.feature} activities in ${chosen.window}, ${about}` : `${about} of ${chosen.window}: too little for a figure`);

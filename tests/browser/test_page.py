@@ -684,6 +684,28 @@ def test_a_simulated_world_is_said_in_a_banner_the_title_and_beside_the_dot_and_
     run(test)
 
 
+def test_preference_of_everything_stands_beside_no_coverage(run: Callable[..., None]) -> None:
+    async def test(world: World) -> None:
+        page = await world.visit()
+        place = {"scope": "all", "window": "24h"}
+        await world.measured(
+            of("window_coverage_ratio", 0.9, **place),
+            of("activity", 7.0, feature="preference", **place),
+            of("activity", 8.0, feature="review", **place),
+        )
+        told = page.locator('.card[data-platform="github"] [data-text="headline"]')
+        await expect(page.locator("#in-part")).to_be_hidden()
+        await page.get_by_label("24h").check(force=True)
+        await page.get_by_label("All seen").check(force=True)
+        await expect(page.locator("#in-part")).to_contain_text("The coverage does not hold for it")
+        await page.get_by_label("Feature").select_option("review")
+        await expect(told).to_have_text("review activities in 24h, coverage 90.0%")
+        await page.get_by_label("Feature").select_option("preference")
+        await expect(told).to_have_text("preference activities in 24h, seen only in part")
+
+    run(test)
+
+
 def test_what_each_feature_means_is_a_link_away(run: Callable[..., None]) -> None:
     async def test(world: World) -> None:
         page = await world.visit()

@@ -56,6 +56,27 @@ def test_promtool_sees_every_alert_fire_and_stay_silent_when_it_should(cases: Pa
     assert "SUCCESS" in checked(program("promtool"), "test", "rules", cases.name, cwd=cases.parent)
 
 
+def test_the_documented_query_scales_what_is_covered_by_half_and_nothing_else(tmp_path: Path) -> None:
+    documented = (ROOT / "docs" / "metrics.md").read_text()
+    (query,) = re.findall(r"In PromQL:\n\n```\n(.*?)\n```", documented, re.DOTALL)
+    place = 'scope="watched", window="24h"'
+    series = {
+        f'nomadwatch_activity{{platform="github", feature="review", {place}}}': 300,
+        f'nomadwatch_activity{{platform="github", feature="upkeep", {place}}}': 60,
+        f'nomadwatch_activity{{platform="huggingface", feature="review", {place}}}': 300,
+        f'nomadwatch_window_coverage_ratio{{platform="github", {place}}}': 0.6,
+        f'nomadwatch_window_coverage_ratio{{platform="huggingface", {place}}}': 0.4,
+    }
+    wanted = {"review": 500, "upkeep": 100}
+    samples = [{"labels": f'{{platform="github", feature="{name}", {place}}}', "value": value} for name, value in wanted.items()]
+    case = {
+        "input_series": [{"series": name, "values": f"{value}x5"} for name, value in series.items()],
+        "promql_expr_test": [{"expr": query, "eval_time": "1m", "exp_samples": samples}],
+    }
+    (tmp_path / "documented.yml").write_text(yaml.safe_dump({"tests": [case]}))
+    assert "SUCCESS" in checked(program("promtool"), "test", "rules", "documented.yml", cwd=tmp_path)
+
+
 def test_every_alert_has_a_case_that_fires_and_one_that_stays_silent() -> None:
     tried: dict[str, set[bool]] = {name: set() for name in ALERTS}
     for path in CASES:
