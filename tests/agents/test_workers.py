@@ -105,7 +105,7 @@ def test_a_record_that_is_no_batch_is_kept_with_its_place_and_stops_nobody(tmp_p
             encode_batch(Batch(feed="github", activities=[activity(9, NOW, platform="elsewhere")])),
             encode_batch(Batch(feed="github", activities=[activity(9, 1_000 * NOW)])),
             encode_batch(Batch(feed="github", complete_to=1_000 * NOW)),
-            encode_batch(Batch(feed="github", covered=[Cover("github", NOW, NOW)])),
+            encode_batch(Batch(feed="github", covered=[Cover("github", NOW, NOW - 1)])),
         ]
         send(broker.bootstrap, batch(1), *poison, batch(2, 3))
         with workers(broker.bootstrap, tmp_path):
