@@ -22,6 +22,7 @@ TRANSACTION_TIMEOUT: Final = 600.0
 # Seconds until a request that was not answered has failed.
 _REQUEST_TIMEOUT: Final = 120.0
 MAX_REQUEST_BYTES: Final = 8 << 20
+_READ_BACK_WAIT_MS: Final = 20
 # A header of a partition's progress: when (ms, the wall's) the oldest record arrived that the checkpoint adds. Not in the progress itself,
 # for the same input shall give the same panes.
 RECEIVED: Final = "received"
@@ -101,12 +102,13 @@ class Checkpoints:
         await asyncio.gather(*(producer.stop() for producer in producers.values()), return_exceptions=True)
 
 
-def committed_consumer(config: Config) -> AIOKafkaConsumer:
-    """A consumer without a group that sees committed records only."""
+def committed_consumer(config: Config, wait_ms: int = 500) -> AIOKafkaConsumer:
+    """A consumer without a group that sees committed records only. The broker may hold a fetch for `wait_ms` where nothing is."""
     return unpack.consumer(
         bootstrap_servers=config.bootstrap,
         auto_offset_reset="earliest",
         isolation_level="read_committed",
+        fetch_max_wait_ms=wait_ms,
         max_partition_fetch_bytes=MAX_REQUEST_BYTES,
         fetch_max_bytes=64 << 20,
         metadata_max_age_ms=5000,
@@ -121,17 +123,21 @@ async def read_back(
     One partition after the other, so that only one is held here. What `sound(partition, key, value)` refuses by raising Foreign is passed
     over without a word: `measure` tells and counts it.
     """
-    consumer = committed_consumer(config)
+    # What is asked of the broker waits behind a fetch that it holds: at the end of each partition, before the next one.
+    consumer = committed_consumer(config, wait_ms=_READ_BACK_WAIT_MS)
     try:
         await consumer.start()
-        for number in partitions:
-            place = TopicPartition(topic, number)
-            consumer.assign([place])
-            await consumer.seek_to_beginning(place)
+        places = {number: TopicPartition(topic, number) for number in partitions}
+        firsts = await consumer.beginning_offsets(places.values())
+        ends = await consumer.end_offsets(places.values())
+        for number, place in places.items():
             table = Table(Guard(topic, quiet=True), partial(sound, number))
-            async for _, records in read_to_end(consumer, [place]):
-                for record in records:
-                    table.put(record.key, record.value)
+            if firsts[place] < ends[place]:
+                consumer.assign([place])
+                consumer.seek(place, firsts[place])
+                async for _, records in read_to_end(consumer, [place]):
+                    for record in records:
+                        table.put(record.key, record.value)
             yield number, table.values
     finally:
         await stop(consumer)
