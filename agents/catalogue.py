@@ -71,7 +71,7 @@ _row(
     "commits",
     "scales",
     help="Commits of people, where the platform states how many: on the Hub each one, on GitHub pushes until 7 October 2025. "
-    "Absent if none was stated, since a push may bring any number of them.",
+    "Absent if no number was stated: a push can bring any number of commits.",
     formula="sum of the stated numbers of commits over the window's human activities",
     source=f"{_YE_ZHOU}, RQ1",
 )
@@ -80,7 +80,7 @@ _row(
     "scope platform feature window",
     "people",
     "invalid",
-    help="How many different people did something of the feature. One who does several features counts in each: do not add them.",
+    help="How many different people did the feature. A person who does several features counts in each of them: do not add the numbers.",
     formula="number of different human actors with at least one activity",
     source="CHAOSS, Contributors",
 )
@@ -89,7 +89,7 @@ _row(
     "scope platform feature window",
     "repositories",
     "invalid",
-    help="How many different repositories saw something of the feature. One with several features counts in each: do not add them.",
+    help="How many different repositories had the feature. A repository with several features counts in each of them: do not add them.",
     formula="number of different repositories with at least one human activity",
     source="CHAOSS, Activity",
 )
@@ -108,18 +108,18 @@ _row(
     "scope platform feature window repository",
     "activities",
     "scales",
-    help="The 50 busiest repositories by name; `_other` is the rest, so that the sum is the platform's activity. A high share of one "
-    "name means that a headline figure is one repository's.",
-    formula="human activities of a repository in the window; equal ones in the order of their names; live, a name stays until "
-    "it has fallen clearly behind",
+    help="Activity of the 50 busiest repositories by name. `_other` is the sum of the rest, so that all together are the platform's "
+    "activity. If one name has a high share, the platform's figure is mostly that of one repository.",
+    formula="human activities of a repository in the window; repositories with equal figures in the order of their names; live, a "
+    "repository keeps its place until others are clearly ahead",
 )
 _row(
     "repository_popularity",
     "project platform artefact kind",
     "as stated",
     "exact",
-    help="Stars, forks, watchers, likes and downloads as the platforms state them, summed over a watched project. Levels, not events: "
-    "look at the slope. Read `repository_popularity_share_ratio` beside it: a sum over fewer repositories is lower.",
+    help="Stars, forks, watchers, likes and downloads as the platforms state them, summed over a watched project. These are levels, not "
+    "events: compare their change over time. Read `repository_popularity_share_ratio` beside it: a sum over fewer repositories is lower.",
     formula="sum of the numbers that the platform states for the project's repositories; one that does not answer is in the "
     "sum at its last number for a day, and one that is gone is not; absent before each was asked for once",
     source="GitHub REST API, repositories; Hugging Face Hub API, repository information",
@@ -129,8 +129,8 @@ _row(
     "project platform artefact kind share",
     "ratio",
     "exact",
-    help="Which share of a project's repositories `repository_popularity` is a sum of. Below 1 for `counted` some are missing "
-    "in the sum; below 1 for `answered` some are in it at an older number, or missing.",
+    help="How many of a project's repositories are in the sum `repository_popularity`, as a share. If `counted` is below 1, some are "
+    "missing in the sum. If `answered` is below 1, some are in the sum with an older number, or missing.",
     formula="repositories that stated the number when they were last asked (`answered`), or at most a day ago (`counted`) ÷ "
     "the project's repositories that are known; an owner on the Hub that could never be listed counts as one",
     source="nomadwatch",
@@ -141,18 +141,18 @@ _row(
     "ratio",
     "exact",
     help="Read it before every other figure of the window: the share of its time in which the feeds were complete. Two hours after a "
-    "first start a 30-day window says 0.003. Divide a figure that scales by it only where it is at least 0.5: below, the window also holds "
-    "what the first look at a feed brought from before its covered time.",
-    formula="time that the feeds covered ÷ length of the window; of several partitions the least; live, of an hour "
-    "only that part counts of which a feed has said whether it saw it, or is late to",
+    "first start that of 30 days is 0.003. Divide figures by it only where it is at least 0.5: below, the window also holds activities "
+    "from before the covered time, which the first look at a feed brought.",
+    formula="time that the feeds covered ÷ length of the window; the least of several partitions; live, the window of an hour leaves "
+    "out the time of which its feeds have not yet reported and are not late to report",
 )
 _row(
     "covered_since_timestamp_seconds",
     "scope platform",
     "seconds",
     "exact",
-    help="From when on the feeds have seen what happened, or their share of it, without a break of more than half an hour, as a Unix time. "
-    "A live station says so. What is older was brought by the first look at a feed: it counts, but no coverage contains it.",
+    help="Since when the feeds have been watched without a break of more than half an hour, as a Unix time. Only live stations state it. "
+    "Older activities came with the first look at a feed: they are counted, but the coverage does not include their time.",
     formula="start of a feed's latest stretch of covered time; of several feeds the median",
 )
 _row(
@@ -162,8 +162,8 @@ _row(
     "invalid",
     group="B",
     help="How work is spread over repositories. A median of 0 beside a high maximum: most repositories saw none of the feature, a few saw "
-    "much. Gini says how unequal they are and has no unit. A feature of which nothing happened has the mean 0; `accepted` is absent then, "
-    "for not every source tells of merges.",
+    "much. Gini says how unequal they are and has no unit. A feature that did not occur has the mean 0, but `accepted` is absent then, "
+    "because not every source reports merges.",
     formula="mean, median, percentiles (linear interpolation), maximum and Gini coefficient (mean absolute difference ÷ twice the mean) "
     "of the human activities per repository, over repositories active in any feature in the window, zeros included",
     source=f"{_YE_ZHOU}, RQ1, table 2 and figures 4 to 6; percentiles: Hyndman & Fan 1996, definition 7",
@@ -174,9 +174,9 @@ _row(
     "ratio",
     "invalid",
     group="B",
-    help="How many times more an average GitHub repository sees than an average Hub one. Above 1 GitHub is busier. Over whole lives the "
-    "paper has about 137 for commits, 180 for issues, 154 for stars, with silent repositories included: compare "
-    "the features with each other, not their levels with the paper's.",
+    help="The mean of GitHub's repositories as a multiple of the mean of the Hub's. Above 1, GitHub is busier. The paper found about 137 "
+    "for commits, 180 for issues, 154 for stars, over the whole lives of repositories and with silent ones included. So compare the "
+    "features with each other, not with the paper's levels.",
     formula="mean activities per active repository on GitHub ÷ the same on Hugging Face; absent if the latter is 0",
     source=f"{_YE_ZHOU}, RQ1, table 2",
 )
@@ -186,8 +186,8 @@ _row(
     "pairs",
     "invalid",
     group="B",
-    help="In how many of all pairs of a GitHub and a Hub repository GitHub's has more of the feature. Its size depends on the numbers of "
-    "repositories: read `dominance_ratio` for the effect and `mann_whitney_p` for the evidence.",
+    help="Of all pairs of one GitHub and one Hub repository: in how many GitHub's has more of the feature. Its size depends on the "
+    "numbers of repositories: read `dominance_ratio` for the effect and `mann_whitney_p` for the evidence.",
     formula="pairs that GitHub wins + ½ · ties, over the same repositories as `intensity`",
     source=f"{_YE_ZHOU}, RQ1; Mann & Whitney 1947",
 )
@@ -197,7 +197,7 @@ _row(
     "standard deviations",
     "invalid",
     group="B",
-    help="How far the two platforms are from being alike, in standard deviations: positive where GitHub has more, negative where the Hub.",
+    help="How far the two platforms are from being alike, in standard deviations. Positive: GitHub has more; negative: the Hub has more.",
     formula="(U - n1·n2÷2 ∓ ½) ÷ its standard deviation under equality, corrected for ties; absent if all values are the same",
     source="Mann & Whitney 1947, normal approximation; equals scipy.stats.mannwhitneyu(method='asymptotic')",
 )
@@ -207,8 +207,8 @@ _row(
     "probability",
     "invalid",
     group="B",
-    help="How often two equal platforms would differ at least so much. With many repositories it is small for differences that nobody "
-    "would notice: read it together with `dominance_ratio`.",
+    help="The probability that two equal platforms differ at least this much by chance. With many repositories it is small even for "
+    "negligible differences: read it together with `dominance_ratio`.",
     formula="two-sided tail of the normal distribution beyond z; absent if all values are the same",
     source="Mann & Whitney 1947, normal approximation; equals scipy.stats.mannwhitneyu(method='asymptotic')",
 )
@@ -218,8 +218,8 @@ _row(
     "ratio",
     "invalid",
     group="B",
-    help="The chance that a random GitHub repository has more of the feature than a random Hub one, ties counted half. 0.5: alike; "
-    "0.7: GitHub's wins seven times of ten.",
+    help="The chance that a random GitHub repository has more of the feature than a random Hub one, ties counted half. 0.5: the "
+    "platforms are alike; 0.7: GitHub's repository has more in seven of ten pairs.",
     formula="U ÷ (n1·n2)",
     source="Vargha & Delaney 2000 (measure A); McGraw & Wong 1992 (common language effect size)",
 )
@@ -229,8 +229,8 @@ _row(
     "r",
     "invalid",
     group="B",
-    help="Whether repositories with much of one feature have much of the other: 1 always, 0 unrelated, -1 the contrary. The paper finds "
-    "0.04 to 0.09: weak, so that one feature cannot stand for another.",
+    help="Whether repositories with much of one feature have much of the other: 1 always, 0 unrelated, -1 the opposite. The paper finds "
+    "weak correlations of 0.04 to 0.09, so one feature cannot stand in for another.",
     formula="Pearson's r of the activities of two features over the same repositories as `intensity`; absent if one does not vary",
     source=f"{_YE_ZHOU}, RQ1; Pearson 1895",
 )
@@ -240,9 +240,9 @@ _row(
     "activities",
     "scales",
     group="F",
-    help="The watched repositories that were new, or published a version, within the window, and how much people did to them in it: the "
-    "swarm around a release. 0 is a release that nobody took notice of. The 50 with most on each platform; what happens to derivatives "
-    "under their own names is not in it.",
+    help="What people did in the window to watched repositories that were created, or published a version, in it: the swarm around a "
+    "release. 0 means that nobody reacted. Shown are the 50 releases with most on each platform. Activity in derivatives of a release "
+    "is not included.",
     formula="human exchange, review, preference and adaptation in the window, of watched repositories with a human publication in it",
     source="Linåker, Osborne et al. 2025, 3.1; definition: nomadwatch",
 )
@@ -253,8 +253,8 @@ _row(
     "exact",
     type="counter",
     group="H",
-    help="HTTP requests of a feed by their outcome. Mostly `unchanged` is healthy: the feed is polled more often than it moves. `limited` "
-    "means that the token's quota is spent, `failed` that the platform or the way to it is ill.",
+    help="HTTP requests of a feed by their outcome. Mostly `unchanged` is healthy: the feed is polled more often than it changes. "
+    "`limited` means that the rate limit was hit, `failed` that the platform or the network has a problem.",
     formula="answers with 200 (new), 304 (unchanged), refusals of a limit (limited), everything else and broken bodies (failed)",
 )
 _row(
@@ -264,8 +264,7 @@ _row(
     "exact",
     group="H",
     help="The share of a feed's events of the last hour that were seen. 1 while its polls overlap; `/events` is a sample of a few per "
-    "cent by nature. Figures of a window are scaled by `window_coverage_ratio`, not by this; what a thin sample makes invalid is not to be "
-    "trusted where this is below 0.95.",
+    "cent by nature. To scale the figures of a window, use `window_coverage_ratio`, not this.",
     formula="1 while polls overlap; else events seen ÷ (rate within a poll × time), the rate from the span of a poll's times",
 )
 _row(
@@ -275,7 +274,7 @@ _row(
     "exact",
     type="counter",
     group="H",
-    help="How often a feed could not see everything. Activities of a gap may be missing from every figure of its time.",
+    help="How often a feed could not see everything. Activities in a gap may be missing from all figures of that time.",
     formula="rows of the gap ledger, by reason",
 )
 _row(
@@ -295,7 +294,7 @@ _row(
     "exact",
     group="H",
     help="How old the newest event is that a feed has shown. GitHub delays events by 30 seconds or more, so a few minutes are usual; a "
-    "quiet feed lags because nothing happens: compare with `feed_polls_total`.",
+    "quiet feed lags because nothing happens: `feed_polls_total` shows whether it is still answered.",
     formula="time of evaluation - newest event time seen",
 )
 _row(
@@ -304,7 +303,7 @@ _row(
     "requests",
     "exact",
     group="H",
-    help="Requests left of the quota that the platform states, until it is filled up again. Near 0 the feed waits, and a gap may open.",
+    help="Requests left in the platform's current rate-limit window, as it states them. Near 0 the feed waits, and a gap may open.",
     formula="as in the latest answer's x-ratelimit-remaining (GitHub) or RateLimit (Hugging Face)",
     source="GitHub REST API, rate limits; Hugging Face Hub, rate limits",
 )
@@ -326,8 +325,8 @@ _row(
     "exact",
     type="counter",
     group="H",
-    help="Activities that came too long after their time to be told from duplicates, and were left out. If it grows, old input is being "
-    "read into a newer state: replay it into a folder of its own.",
+    help="Activities that arrived more than 31 days late and were not counted: so late, duplicates are no longer recognised. If it grows, "
+    "old input is being read into a newer state: replay it into a data folder of its own.",
     formula="activities more than 31 days behind the watermark",
 )
 _row(
