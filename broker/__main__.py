@@ -43,7 +43,8 @@ def main() -> int:
             )
         )
     except BrokerError as error:
-        print(f"broker: {error}", file=sys.stderr)
+        # What a file is called must not act on a terminal.
+        print("broker: " + "".join(each if each.isprintable() else "\ufffd" for each in str(error)), file=sys.stderr)
         return 1
     return 0
 

@@ -85,7 +85,7 @@ _broker = _option("--broker", metavar="HOST:PORT", help="A Kafka broker to work 
 _data_dir = _option("--data-dir", metavar="DIR", help="The folder that keeps the state.  [NOMADWATCH_DATA_DIR]")
 _prefix = _option("--prefix", metavar="TEXT", help="What stands before the names of the topics.  [NOMADWATCH_PREFIX]")
 _partitions = _option("--partitions", metavar="N", help="Partitions of the topics activity and panes.  [default: 8; NOMADWATCH_PARTITIONS]")
-_verbose = _option("-v", "--verbose", is_flag=True, help="Show the processes' own log and what they died of.")
+_verbose = _option("-v", "--verbose", is_flag=True, help="Show the log of each process, and the traceback of one that died.")
 
 
 @click.group(cls=Commands, context_settings=_CONTEXT)
@@ -102,10 +102,10 @@ def nomadwatch() -> None:
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 @_option("--report", "target", metavar="FILE", help="Write the report to this file (.csv, .parquet, else JSON; -: JSON on stdout).")
 @_option("--history", metavar="DIR", help="Write the figures at the end of each hour too, for Prometheus: OpenMetrics, a file a day.")
-@_option("--as-of", metavar="TIME", help="Measure as if it were this time (2015-01-01T15:00:00Z): what is later does not count.")
+@_option("--as-of", metavar="TIME", help="Measure as of this time (2015-01-01T15:00:00Z): what happened later is left out.")
 @_option("--include-bots", is_flag=True, help="Treat bots as people.")
-@_option("--strict", is_flag=True, help="Exit code 1 if any of the input cannot be read (unknown types of events are not counted).")
-@_option("--watchlist", metavar="FILE", help="The watched projects.  [default: the list that comes along; NOMADWATCH_WATCHLIST]")
+@_option("--strict", is_flag=True, help="Exit code 1 if any of the input cannot be read. Events of unknown types are no error.")
+@_option("--watchlist", metavar="FILE", help="The watched projects.  [default: the built-in list; NOMADWATCH_WATCHLIST]")
 @_broker
 @_data_dir
 @_partitions
@@ -123,10 +123,10 @@ def replay(
     """Measure archives: files, folders or globs of GH Archive hours and of activities.
 
     The files (*.json and *.activities.ndjson, also .gz and .zst) go through the whole pipeline on this machine, in the order of their
-    hours. State is thrown away at the end unless --data-dir names a folder: there a replay that was interrupted or killed goes on when the
-    same command is repeated.
+    hours. State is thrown away at the end unless --data-dir names a folder. With a folder, the same command resumes a replay that was
+    interrupted or killed.
 
-    How a file is packed is seen from its first bytes. What cannot be read of the input is told by reason; exit code 1 if that is all of it.
+    The first bytes of a file say how it is packed. What cannot be read is counted by reason. If nothing can be read, the exit code is 1.
     """
     from nomadwatch import unread
     from nomadwatch.history import check_folder, next_step
@@ -175,7 +175,7 @@ _allow_host = _option(
 @_host
 @_port
 @_allow_host
-@_option("--watchlist", metavar="FILE", help="The watched projects.  [default: the list that comes along; NOMADWATCH_WATCHLIST]")
+@_option("--watchlist", metavar="FILE", help="The watched projects.  [default: the built-in list; NOMADWATCH_WATCHLIST]")
 @_broker
 @_data_dir
 @_prefix
@@ -200,9 +200,9 @@ def up(verbose: bool, **flags: Any) -> None:
 
 
 @nomadwatch.command()
-@_option("--speed", type=click.FloatRange(1, 1440), default=30.0, show_default=True, help="How many times as fast as time it runs.")
+@_option("--speed", type=click.FloatRange(1, 1440), default=30.0, show_default=True, help="How many simulated seconds pass in a second.")
 @_option("--for", "seconds", type=click.FloatRange(min=1), help="End after so many seconds.  [default: at Ctrl-C]")
-@_option("--seed", type=int, default=1, show_default=True, help="Another number is another world.")
+@_option("--seed", type=int, default=1, show_default=True, help="The number that the simulated world is made from.")
 @_option("--rate", type=click.FloatRange(0.1, 200), default=4.0, show_default=True, help="Events of GitHub in a simulated second.")
 @_host
 @_port
@@ -210,9 +210,9 @@ def up(verbose: bool, **flags: Any) -> None:
 @_data_dir
 @_verbose
 def demo(speed: float, seconds: float | None, seed: int, rate: float, verbose: bool, **flags: Any) -> None:
-    """Show the station on a simulated GitHub and Hub: without a token, without a network.
+    """Show the station on a simulated GitHub and Hub: no token and no network is needed.
 
-    Nothing is kept unless --data-dir names a folder: a new one each time, for each demonstration begins a world of its own.
+    Nothing is kept unless --data-dir names a folder. Each demonstration is a world of its own, so it needs a new folder.
     """
     from nomadwatch.settings import load
     from nomadwatch.show import quiet_libraries
@@ -233,7 +233,7 @@ def demo(speed: float, seconds: float | None, seed: int, rate: float, verbose: b
 @_data_dir
 @_prefix
 def report(form: str | None, window: str | None, target: str, **flags: Any) -> None:
-    """Show what a station or a replay knows now.
+    """Show what a station or a replay has measured.
 
     By default that is the station of `nomadwatch up`; --data-dir or --broker name another one.
     """
@@ -271,7 +271,7 @@ _role("measure", "Run the worker that makes measurements of panes, until SIGTERM
 
 
 @nomadwatch.command()
-@_option("--watchlist", metavar="FILE", help="The watched projects.  [default: the list that comes along; NOMADWATCH_WATCHLIST]")
+@_option("--watchlist", metavar="FILE", help="The watched projects.  [default: the built-in list; NOMADWATCH_WATCHLIST]")
 @_broker
 @_data_dir
 @_prefix
@@ -295,11 +295,11 @@ def streams(verbose: bool, **flags: Any) -> None:
 @_prefix
 @_partitions
 def activities(target: str, **flags: Any) -> None:
-    """Write the activities that a station or a replay holds as a file that `replay` reads: one a line, as JSON.
+    """Write the activities of a station or a replay to a file that `replay` can read: JSON, one activity a line.
 
     By default they are those of the station of `nomadwatch up`; --data-dir or --broker name another one.
 
-    Actors in it are hashes by the key of that station; text of opened issues and discussions is in it.
+    The file names actors by keyed hashes only. It holds the text of issues and discussions that were opened.
     """
     from nomadwatch.activities import write
     from nomadwatch.settings import load
@@ -349,11 +349,10 @@ def sinks(verbose: bool, **flags: Any) -> None:
 @_prefix
 @_partitions
 def health(role: str | None, **flags: Any) -> None:
-    """Say whether a role is well, or each of them: exit code 0 or 1, and a line for a role.
+    """Check that the roles are well, or one of them: a line for each role; exit code 0 if they are, else 1.
 
-    Without --broker the station that `up` runs is asked, by its folder. sinks must answer on its port and show figures of the last minute,
-    streams and measure must have spoken within a minute, and of aggregate a worker of this host must be among those that share the
-    partitions.
+    Without --broker the station of `nomadwatch up` is checked. sinks is well if it answers on its port and shows figures of the last
+    minute; streams and measure, if they have published within the last minute; aggregate, if a worker of this host has partitions.
     """
     from nomadwatch.health import show
     from nomadwatch.settings import load
@@ -373,8 +372,8 @@ def feeds(form: str, **flags: Any) -> None:
 
     By default those of the station of `nomadwatch up`; --data-dir or --broker name another one.
 
-    Seen is the share of the last hour's events that were seen, lag the age of the newest one, quota the requests that the platform still
-    allows; gaps are what could not be seen, and for how long.
+    The columns: "seen" is the share of the last hour's events that were seen, "lag" the age of the newest event, "quota" how many requests
+    the platform still allows, "gaps" how often and how long the feed could not see everything, by reason.
     """
     from nomadwatch.feeds import show
     from nomadwatch.settings import load
@@ -386,11 +385,11 @@ def feeds(form: str, **flags: Any) -> None:
 
 @nomadwatch.group()
 def watch() -> None:
-    """The watchlist: the projects that are looked at closely."""
+    """Show or check the watchlist: the projects that are watched."""
 
 
 @watch.command("list")
-@_option("--watchlist", metavar="FILE", help="The watched projects.  [default: the list that comes along; NOMADWATCH_WATCHLIST]")
+@_option("--watchlist", metavar="FILE", help="The watched projects.  [default: the built-in list; NOMADWATCH_WATCHLIST]")
 @_option("--format", "form", type=_FORMS_WITHOUT_CSV, default="table", show_default=True, help="For people or programs.")
 def watch_list(form: str, **flags: Any) -> None:
     """Show the watched projects and their places."""
@@ -404,10 +403,10 @@ def watch_list(form: str, **flags: Any) -> None:
 @click.argument("file", metavar="[FILE]", required=False)
 @_option("--online", is_flag=True, help="Ask GitHub and the Hub for every name in it, too.")
 def watch_check(file: str | None, online: bool) -> None:
-    """Look whether a file can be the watchlist (by default the one that is set).
+    """Check a watchlist file (by default the one that is set).
 
-    Exit code 2, and the line and what to do, where it cannot. With --online exit code 1 where a platform does not list an owner or a
-    repository; what is called otherwise today is told.
+    A file that is no watchlist is exit code 2, with the line and what to do. With --online, an owner or a repository that its platform does
+    not list is exit code 1; repositories that have another name today are named.
     """
     from nomadwatch.settings import load
     from nomadwatch.watch import check, check_online
@@ -422,7 +421,7 @@ def watch_check(file: str | None, online: bool) -> None:
 
 @nomadwatch.group()
 def bots() -> None:
-    """Bots: which accounts do not count as people, and why."""
+    """Show which accounts count as bots, and why."""
 
 
 _platform = _option("--platform", type=click.Choice(["github", "huggingface"]), default="github", show_default=True, help="Where.")
@@ -434,7 +433,7 @@ _platform = _option("--platform", type=click.Choice(["github", "huggingface"]), 
 def bots_explain(login: str, platform: str) -> None:
     """Say whether a login is a bot, and by which rule.
 
-    The rule comes with its source; where none fits, the account counts as a person.
+    The rule is shown with its source. If no rule fits, the account counts as a person.
     """
     from nomadwatch.bots import explain
 
@@ -452,7 +451,7 @@ def bots_list(platform: str) -> None:
 
 @nomadwatch.group()
 def topics() -> None:
-    """The topics on a broker: make, check or delete them, see how far behind the workers are."""
+    """Create, check or delete the topics on a broker, or show how far behind the workers are."""
 
 
 def _topics_command(name: str, what: str) -> None:
@@ -472,7 +471,7 @@ def _topics_command(name: str, what: str) -> None:
 
 
 _topics_command("create", "Make the topics that are missing, and check the others.")
-_topics_command("check", "Compare the topics with what is needed; exit code 1 and what to do where they differ.")
+_topics_command("check", "Compare the topics with what is needed. If they differ, the exit code is 1, and a line says what to do.")
 _topics_command("delete", "Remove the topics with everything in them, to begin anew.")
 _topics_command("lag", "Show how far the workers are behind the feeds.")
 
@@ -483,7 +482,7 @@ _topics_command("lag", "Show how far the workers are behind the feeds.")
 @_prefix
 @_partitions
 def doctor(**flags: Any) -> None:
-    """Look whether everything is as it must be, and show every setting with where it comes from."""
+    """Check the installation and its settings, and show where each setting comes from."""
     from nomadwatch.doctor import examine
     from nomadwatch.settings import load
     from nomadwatch.show import quiet_libraries

@@ -213,7 +213,7 @@ def _watchlist(path: str) -> Iterator[Finding]:
 
     try:
         projects = len(Watchlist.load(path or None).projects)
-        yield Finding("good", f"the watchlist {path or '(the one that comes along)'} names {projects} projects")
+        yield Finding("good", f"the watchlist {path or '(the built-in one)'} names {projects} projects")
     except WatchlistError as error:
         yield Finding("bad", str(error))
 

@@ -9,7 +9,7 @@ from streams.watchlist import Project, Watchlist
 
 
 def show(path: str, form: str) -> None:
-    """The command `watch list`: each project with its governance and its places, of a file or (empty) of the list that comes along."""
+    """The command `watch list`: each project with its governance and its places, of a file or (empty) of the built-in list."""
     projects = Watchlist.load(path or None).projects
     if form == "json":
         print_json([_as_json(project) for project in projects])
@@ -24,7 +24,7 @@ def show(path: str, form: str) -> None:
 
 
 def check(path: str) -> None:
-    """The command `watch check`: a line with what stands in a file, or (empty) in the list that comes along.
+    """The command `watch check`: a line with what stands in a file, or (empty) in the built-in list.
 
     Raises WatchlistError with the line that is wrong.
     """
@@ -32,7 +32,7 @@ def check(path: str) -> None:
     github = sum(len(project.github) for project in projects)
     hub = sum(len(project.huggingface) for project in projects)
     counts = f"{_count(len(projects), 'project')}, {_count(github, 'place')} on GitHub, {hub} on Hugging Face"
-    print(f"{path or 'the list that comes along'} is as it must be: {counts}")
+    print(f"{path or 'the built-in watchlist'} is valid: {counts}")
 
 
 def check_online(path: str, settings: Settings) -> None:

@@ -41,7 +41,7 @@ def test_a_role_without_a_broker_or_a_station_is_a_wrong_question(role: str, tmp
     done = command("health", role)
     assert (done.code, done.output) == (2, "")
     assert "--broker HOST:PORT" in done.complaint
-    assert f"no station has its state in {tmp_path / 'nomadwatch'}: start one with nomadwatch up" in done.complaint
+    assert f"no station to ask, as {tmp_path / 'nomadwatch'} holds no state: start one with nomadwatch up" in done.complaint
 
 
 def test_a_broker_that_is_away_is_said() -> None:

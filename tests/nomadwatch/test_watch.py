@@ -70,7 +70,7 @@ def test_without_a_file_the_list_that_comes_along_is_shown(capfd: pytest.Capture
 
 def test_a_good_list_is_told_with_its_counts(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["watch", "check", str(path)]) == 0
-    assert capfd.readouterr().out == f"{path} is as it must be: 2 projects, 3 places on GitHub, 1 on Hugging Face\n"
+    assert capfd.readouterr().out == f"{path} is valid: 2 projects, 3 places on GitHub, 1 on Hugging Face\n"
 
 
 @pytest.mark.parametrize(
