@@ -48,10 +48,15 @@ class Windows:
         return is_enough(self._coverage.get((scope, platform, window)))
 
     def since(self, scope: str, platform: str, window: str) -> int | None:
-        """From when on it is covered (µs UTC): as the station says, else counted back from the end of what is covered; None: unknown."""
+        """From when on it is covered (µs UTC): as the station says, else counted back from the end of what is covered; None: unknown.
+
+        Pollers can be ahead of the figures: a stretch that begins behind the front is not in them.
+        """
         begun, coverage = self._begun.get((scope, platform)), self._coverage.get((scope, platform, window))
-        if begun is not None or coverage is None or self._end is None:
+        if begun is not None and (self._front is None or begun <= self._front):
             return begun
+        if coverage is None or self._end is None:
+            return None
         return self._end - round(coverage * LENGTHS[window])
 
     def since_words(self, scope: str, platform: str, window: str) -> str:

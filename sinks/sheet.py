@@ -35,7 +35,8 @@ def history_csv(line: Line, coverage: dict[str, float], scope: str, window: str,
     """
     names = [(platform, measure) for measure in ("activity", "intensity") for platform in PLATFORMS]
     columns = [line.values[platform][measure] for platform, measure in names]
-    told: list[Cell] = [scope, window, feature, *(coverage.get(platform) for platform in PLATFORMS), world]
+    seen = {} if is_in_part({"scope": scope, "feature": feature}) else coverage
+    told: list[Cell] = [scope, window, feature, *(seen.get(platform) for platform in PLATFORMS), world]
     head = ["as_of", "evaluated_at", *(f"{platform}_{measure}" for platform, measure in names), "scope", "window", "feature"]
     head += [*(f"{platform}_coverage_now" for platform in PLATFORMS), "world"]
     moments = zip(line.ends, line.times, *columns, strict=True)

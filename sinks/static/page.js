@@ -130,6 +130,9 @@ const isShown = (platform, scope = chosen.scope, window = chosen.window) => stat
 const sinceOf = (platform, scope = chosen.scope, window = chosen.window) => state?.since?.[scope]?.[platform]?.[window];
 const isReserved = (platform) => (state?.reserved ?? []).some((place) => place.join() === [chosen.scope, platform, chosen.window].join());
 
+// No coverage holds for what the feeds show only a part of.
+const isInPart = () => chosen.scope === "all" && chosen.feature === "preference";
+
 function show() {
   if (openWindow()) { past = null; loadPast(); }
   showStatus();
@@ -138,7 +141,8 @@ function show() {
   for (const node of all("[data-coverage]")) {
     const value = coverageOf(node.dataset.coverage, node.dataset.scope);
     const begun = isShown(node.dataset.coverage, node.dataset.scope) ? "" : `${since(sinceOf(node.dataset.coverage, node.dataset.scope))}, `;
-    write(node, begun + (known(value) ? `coverage ${share(value)}` : "coverage unknown"));
+    const inPart = node.closest("figure") && !begun && isInPart(); // what the lines show is of one feature
+    write(node, inPart ? "seen only in part" : begun + (known(value) ? `coverage ${share(value)}` : "coverage unknown"));
     mark(node, "data-level", !known(value) || value < LOW ? "low" : null);
   }
   for (const platform of Object.keys(PLATFORMS)) showPlatform(platform, one(`.card[data-platform="${platform}"]`));
@@ -171,8 +175,7 @@ function showUncovered() {
 
 function showPlatform(platform, card) {
   const total = cellOf(platform).activity;
-  const inPart = chosen.scope === "all" && chosen.feature === "preference" && isShown(platform);
-  const about = inPart ? "seen only in part" : `coverage ${share(coverageOf(platform))}`;
+  const about = isInPart() && isShown(platform) ? "seen only in part" : `coverage ${share(coverageOf(platform))}`;
   write(one('[data-figure="headline"]', card), isShown(platform) ? number(total) : since(sinceOf(platform)));
   write(one('[data-text="headline"]', card), isShown(platform)
     ? `${chosen.feature} activities in ${chosen.window}, ${about}` : `${about} of ${chosen.window}: too little for a figure`);

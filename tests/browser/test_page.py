@@ -702,6 +702,7 @@ def test_preference_of_everything_stands_beside_no_coverage(run: Callable[..., N
         await expect(told).to_have_text("review activities in 24h, coverage 90.0%")
         await page.get_by_label("Feature").select_option("preference")
         await expect(told).to_have_text("preference activities in 24h, seen only in part")
+        await expect(page.locator('[data-chart="github"] .coverage')).to_have_text("seen only in part")
 
     run(test)
 

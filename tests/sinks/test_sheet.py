@@ -104,3 +104,16 @@ def test_the_lines_are_a_row_a_moment() -> None:
         "world": "simulated",
     }  # fmt: skip
     assert [row["github_activity"] for row in found_rows] == ["5", "6"]
+
+
+@pytest.mark.parametrize(("scope", "coverage"), [("all", ""), ("watched", "0.75")])
+def test_no_coverage_stands_beside_what_is_seen_only_in_part(scope: str, coverage: str) -> None:
+    history = History()
+    history.add(figures(measurement("activity", 5.0, feature="preference", **PLACE)))
+    line = history.past(scope, "24h", "preference").seconds
+    (row,) = csv.DictReader(io.StringIO(history_csv(line, {"github": 0.75}, scope, "24h", "preference", "real"), newline=""))
+    assert row["github_coverage_now"] == coverage
+    shown = figures(measurement("window_coverage_ratio", 0.75, scope=scope, platform="github", window="24h"))
+    rows = csv.DictReader(io.StringIO(figures_csv(shown, scope, "24h", "preference", "real"), newline=""))
+    found = {row["feature"]: row["coverage"] for row in rows if row["name"] == "nomadwatch_activity" and row["platform"] == "github"}
+    assert (found["preference"], found["review"]) == (coverage, "0.75")
