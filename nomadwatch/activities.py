@@ -56,7 +56,7 @@ async def _copy(settings: Settings, file: Any) -> int:
 
     count = 0
     encode = msgspec.json.Encoder().encode
-    async with station(settings, "whose activities?") as (bootstrap, kept):
+    async with station(settings) as (bootstrap, kept):
         topics = Topics(prefix=kept.prefix, partitions=kept.partitions)
         consumer = unpack.consumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", max_partition_fetch_bytes=8 << 20)
         try:

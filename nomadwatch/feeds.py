@@ -67,7 +67,7 @@ def show(settings: Settings, form: str) -> None:
 
 
 async def _reports(settings: Settings) -> list[HealthReport]:
-    async with station(settings, "whose feeds?") as (bootstrap, kept):
+    async with station(settings) as (bootstrap, kept):
         from streams.topics import Topics
 
         board = Board()
@@ -77,7 +77,7 @@ async def _reports(settings: Settings) -> list[HealthReport]:
 
 
 @asynccontextmanager
-async def station(settings: Settings, question: str) -> AsyncIterator[tuple[str, Kept]]:
+async def station(settings: Settings) -> AsyncIterator[tuple[str, Kept]]:
     """A broker that answers and what is kept of its topics: of the named data folder, whether something runs on it or not, or as named.
 
     Where neither a folder nor a broker is named it is the folder that `up` uses. Raises Misuse when that or the named one holds nothing;
@@ -90,7 +90,10 @@ async def station(settings: Settings, question: str) -> AsyncIterator[tuple[str,
     folder = Path(settings.data_dir or default_folder())
     kept = read_kept(folder)
     if kept is None and not settings.data_dir:
-        raise Misuse(f"{question} name a data folder (--data-dir) or a broker (--broker)")
+        raise Misuse(
+            f"no station has its state in {folder}: start one with nomadwatch up, "
+            "or name a data folder (--data-dir) or a broker (--broker)"
+        )
     if kept is None:
         raise Misuse(f"{folder} holds no state; name the --data-dir of a station or a replay")
     state = None

@@ -27,7 +27,7 @@ def latest(settings: Settings) -> Report:
 async def _latest(settings: Settings) -> Report:
     from streams.topics import Topics
 
-    async with station(settings, "whose report?") as (bootstrap, kept):
+    async with station(settings) as (bootstrap, kept):
         board = Board(simulated=kept.kind == "demonstration")
         topics = Topics(prefix=kept.prefix, partitions=kept.partitions)
         async with TopicReader.open(bootstrap, topics.measurements) as measurements, TopicReader.open(bootstrap, topics.cursors) as cursors:

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_type_hints
+from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -25,7 +25,8 @@ _OTHERS: Final = ("NOMADWATCH_CONFIG", "NOMADWATCH_MAIN_PROCESS", "NOMADWATCH_SH
 # No station's clock shows a time before 2000 or after 2199 (s since 1970).
 _EARLIEST, _LATEST = 946_684_800, 7_258_118_400
 
-Seconds = Annotated[float, Meta(gt=0)]
+# At most a year. An infinite number is none, either.
+Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]
 
 
 class Aggregate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,7 +71,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     hf_endpoint: str = "https://huggingface.co"
     hf_token: str = ""
     interval_cap: Seconds = 300.0
-    time_scale: Seconds = 1.0
+    time_scale: Annotated[float, Meta(gt=0, le=100_000)] = 1.0
     time_origin: float | None = None
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 9108
@@ -164,7 +165,7 @@ def _clean(settings: Settings, origins: Mapping[str, str]) -> Settings:
     }
     origin, scale = settings.time_origin, settings.time_scale
     now = time.time()
-    if origin is not None and scale != 1 and not _EARLIEST < origin + (now - origin) * scale < _LATEST:
+    if origin is not None and not _EARLIEST < origin + (now - origin) * scale < _LATEST:
         start = f"its value at the start of the world (now: {now:.0f}), or unset it"
         raise Misuse(f"{origins['time_origin']}: with time_scale {scale:g} the clock would show a time that cannot be; set {start}")
     return msgspec.structs.replace(settings, **tokens, **addresses)
@@ -242,7 +243,9 @@ def _converted(tree: dict[str, Any], origins: Mapping[str, str]) -> Settings:
             msgspec.convert(value, _type(name), strict=False)
         except msgspec.ValidationError as error:
             shown = "its value" if name in SECRETS else repr(value)
-            raise Misuse(f"{origins[name]}: {shown} will not do for {name}; {_wanted(str(error))}") from None
+            choices = get_args(_type(name)) if get_origin(_type(name)) is Literal else ()
+            wanted = f"give {' or '.join(choices)}" if choices else _wanted(str(error))
+            raise Misuse(f"{origins[name]}: {shown} will not do for {name}; {wanted}") from None
     return msgspec.convert(tree, Settings, strict=False)
 
 

@@ -60,7 +60,6 @@ def test_help_loads_none_of_the_heavy_modules() -> None:
         (["replay", "x", "--workers", "2"], "No such option: --workers; see nomadwatch replay --help"),
         (["replay", "x", "--frobnicate"], "No such option: --frobnicate; see nomadwatch replay --help"),
         (["dance"], "No such command 'dance'; see nomadwatch --help"),
-        (["report"], "whose report? name a data folder (--data-dir) or a broker (--broker)"),
         (["topics", "dance"], "No such command 'dance'; see nomadwatch topics --help"),
         (["broker", "--port", "x"], "Invalid value for '--port': 'x' is not a valid integer range; see nomadwatch broker --help"),
         (["aggregate"], "aggregate works on a broker; name it with --broker HOST:PORT"),
@@ -166,7 +165,10 @@ def test_without_a_folder_the_one_that_up_uses_is_asked(
     monkeypatch.chdir(tmp_path)
     for command in ("report", "feeds", "activities"):
         assert run([command]) == 2
-        assert "name a data folder (--data-dir) or a broker (--broker)" in capfd.readouterr().err
+        assert capfd.readouterr().err == (
+            f"nomadwatch: no station has its state in {tmp_path / 'nomadwatch'}: start one with nomadwatch up, "
+            "or name a data folder (--data-dir) or a broker (--broker)\n"
+        )
     hour = write(tmp_path / "2024-05-01-10.json", pushes(5))
     assert run(["replay", str(hour), "--data-dir", str(tmp_path / "nomadwatch"), "--report", str(tmp_path / "r.json")]) == 0
     assert run(["activities"]) == 0

@@ -69,6 +69,24 @@ def test_a_wrong_variable_is_told_with_its_name(tmp_path: Path) -> None:
         load({}, {"NOMADWATCH_AGGREGATE_SESSION_TIMEOUT": "-1"}, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("TIME_SCALE", "inf", "give a number, at most 100000"),
+        ("TIME_SCALE", "nan", "give a number, greater than 0"),
+        ("BROKER_WAIT", "1e300", "give a number, at most 31536000"),
+        ("TIME_ORIGIN", "inf", "the clock would show a time that cannot be"),
+        ("DEAD_LETTERS", "rawr", "give raw or digest"),
+        ("PARTITIONS", "1025", "give a whole number, at most 1024"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_in_words(tmp_path: Path, name: str, value: str, wanted: str) -> None:
+    with pytest.raises(Misuse) as raised:
+        load({}, {f"NOMADWATCH_{name}": value}, tmp_path)
+    assert str(raised.value).startswith(f"NOMADWATCH_{name}: ")
+    assert wanted in str(raised.value)
+
+
 def test_a_secret_is_shown_as_set_and_never_itself(tmp_path: Path) -> None:
     known = load({}, {"NOMADWATCH_ACTOR_KEY": "hush"}, tmp_path)
     shown = {name: (value, origin) for name, value, origin in known.table()}
