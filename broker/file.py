@@ -115,6 +115,12 @@ def _prepare(database: sqlite3.Connection, synchronous: str, path: Path) -> None
     execute("COMMIT")
 
 
+def _forbidden(path: Path) -> bool:
+    """Whether the file or its folder is there, and its mode keeps us out."""
+    places = ((path, os.R_OK | os.W_OK), (path.parent, os.W_OK | os.X_OK))
+    return any(place.exists() and not os.access(place, wanted) for place, wanted in places)
+
+
 def unusable(path: Path, error: sqlite3.Error) -> BrokerError:
     """An error of SQLite as one line for a person."""
     text = str(error)
@@ -127,6 +133,8 @@ def unusable(path: Path, error: sqlite3.Error) -> BrokerError:
         return LogUnusable(_damaged(path, text))
     if _read_only(path):
         return LogUnusable(f"{path} cannot be written, its file system is mounted read-only: choose a file elsewhere with room")
+    if _forbidden(path):
+        return LogUnusable(f"{path} cannot be read and written by this user: give this user the right to it and to its folder")
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and not _room(path)):
         return LogUnusable(f"{path} cannot be written ({text}): make room on its disk")
     if code == sqlite3.SQLITE_IOERR:

@@ -140,6 +140,19 @@ def test_a_read_only_file_system_is_not_told_to_make_room(log_file: Path, monkey
     assert "make room" not in str(unusable(log_file, error))
 
 
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN])
+def test_a_file_that_this_user_may_not_write_is_not_told_to_make_room(
+    code: int, log_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_file.touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: path != log_file)
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = code
+    assert str(unusable(log_file, error)) == (
+        f"{log_file} cannot be read and written by this user: give this user the right to it and to its folder"
+    )
+
+
 @linux_only
 def test_a_disk_that_is_full_at_the_start_is_one_line_that_says_what_to_do(log_file: Path) -> None:
     def no_room() -> None:
