@@ -23,7 +23,7 @@ from agents.operators.partition import Partition
 from agents.operators.past import PaneRecord, Past, hours_covered
 from agents.operators.progress import Progress
 from streams.activity import HOUR, MINUTE, NoBatch, decode_batch
-from streams.consume import stop
+from streams.consume import stop, unread
 from streams.topics import Topics
 
 # Windows need no ids and no threads.
@@ -99,7 +99,8 @@ class PaneStore:
 async def gather(config: Config, ends: Mapping[int, int], store: PaneStore, advance: Callable[[float], None]) -> list[Progress]:
     """Aggregate the topic `activity` up to the end offset of each partition into the store; the last progress of each partition.
 
-    `advance` is told the share that is done. Raises RecordsLost where the topic does not begin with its first record.
+    `advance` is told the share that is done. Raises RecordsLost where the topic does not hold all records from its
+    first one up to there, and BrokerAway where the broker does not give one.
     """
     topic = Topics(prefix=config.prefix, partitions=config.partitions).activity
     consumer = committed_consumer(config)
@@ -115,7 +116,7 @@ async def gather(config: Config, ends: Mapping[int, int], store: PaneStore, adva
             await consumer.seek_to_beginning(place)
             keeper = Keeper(number, store)
             position = 0
-            while position < end:
+            async for _ in unread(consumer, [place]):
                 for records in (await consumer.getmany(place, timeout_ms=200)).values():
                     for record in records:
                         if record.offset < end:
@@ -123,6 +124,10 @@ async def gather(config: Config, ends: Mapping[int, int], store: PaneStore, adva
                 now = min(end, await consumer.position(place))
                 done, position = done + now - position, now
                 advance(done / whole)
+                if position >= end:
+                    break
+            if position < end:
+                raise RecordsLost(f"{topic} ends with record {position - 1} of partition {number}, not {end - 1}")
             progress.append(keeper.end())
     finally:
         await stop(consumer)
