@@ -58,6 +58,8 @@ class Figures(msgspec.Struct, kw_only=True):
     world: World = "real"
     evaluated_at: int | None = None
     front: int | None = None
+    # Windows that were last evaluated at an earlier front, with that one.
+    behind: dict[str, int] = {}
     feeds: list[Feed] = []
     coverage: dict[str, dict[str, dict[str, float]]] = {}
     cells: dict[str, dict[str, dict[str, dict[str, dict[str, float]]]]] = {}
@@ -96,6 +98,7 @@ def figures_of(board: Board) -> Figures:
         status="starting" if seen is None else "stale" if board.is_stale else "ok",
         evaluated_at=seen.evaluated_at if seen else None,
         front=front,
+        behind=seen.behind if seen else {},
         feeds=_feeds(board, rows),
         reserved=sampled.thin,
     )

@@ -46,7 +46,7 @@ def as_parquet(report: Report) -> bytes:
     moment, words = pa.timestamp("us", tz="UTC"), pa.dictionary(pa.int32(), pa.string())
     coverage = Coverages(rows)
     columns: dict[str, Any] = {
-        "as_of": pa.array([_moment(report.as_of)] * len(rows), moment),
+        "as_of": pa.array([_moment(report.moment_of(row)) for row in rows], moment),
         "watermark": pa.array([_moment(report.watermark)] * len(rows), moment),
         "name": pa.array([row.name for row in rows], pa.string()).cast(words),
     }

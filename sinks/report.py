@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from agents.measurements import Evaluation, Measurement
 from sinks.board import World
@@ -61,14 +62,21 @@ class Input(msgspec.Struct, omit_defaults=True, kw_only=True):
 class Report(msgspec.Struct, kw_only=True):
     """`world`: `real`, or `simulated` where any part of the figures comes from a simulated world.
 
-    Times as RFC 3339: `as_of` the front, `watermark` up to where closed panes reach; None while nothing has arrived.
+    Times as RFC 3339: `as_of` the front, `watermark` up to where closed panes reach; None while nothing has arrived. `behind`, only of a
+    live station on a busy machine: windows that were last evaluated at an earlier front, with that front.
     """
 
     world: World
     as_of: str | None
+    behind: dict[str, str] | UnsetType = UNSET
     watermark: str | None
     input: Input
     measurements: list[Measurement]
+
+    def moment_of(self, measurement: Measurement) -> str | None:
+        """The front at which a measurement's window was evaluated."""
+        behind = {} if self.behind is UNSET else self.behind
+        return behind.get(measurement.labels.get("window", ""), self.as_of)
 
 
 def rfc3339(time: int | None) -> str | None:
@@ -100,11 +108,13 @@ def build(
     `world` is the board's, which knows more than its evaluation.
     """
     letters = dict(dead_letters or {})
+    behind = evaluation.behind if evaluation else {}
     for reason, count in (evaluation.dead_letters if evaluation else {}).items():
         letters[reason] = letters.get(reason, 0) + count
     return Report(
         world=world,
         as_of=rfc3339(evaluation.front if evaluation else None),
+        behind={window: str(rfc3339(front)) for window, front in behind.items()} or UNSET,
         watermark=rfc3339(evaluation.watermark if evaluation else None),
         input=Input(
             files=files,
@@ -140,7 +150,7 @@ def as_csv(report: Report) -> str:
     writer.writerow(["name", *labels, "value", "coverage", "as_of", "watermark", "world"])
     for each in report.measurements:
         own = [each.labels.get(label) for label in labels]
-        writer.writerow(row_of([each.name, *own, each.value, coverage.of(each), report.as_of, report.watermark, report.world]))
+        writer.writerow(row_of([each.name, *own, each.value, coverage.of(each), report.moment_of(each), report.watermark, report.world]))
     return text.getvalue()
 
 

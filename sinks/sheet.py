@@ -23,8 +23,13 @@ def figures_csv(figures: Figures, scope: str, window: str, feature: str, world: 
     `coverage` (0 to 1) is that of the figure's own scope, platform and window; `covered_since` says from when on a window is covered that
     is covered too little. Of what a station sees only in part (`is_in_part`) the coverage is unknown. Times are RFC 3339.
     """
-    ends = rfc3339(figures.front), rfc3339(figures.evaluated_at), world
-    rows = ([f"{PREFIX}{name}", *row, *ends] for name, *row in _rows(figures, scope, window, feature))
+    moments = {each: rfc3339(figures.behind.get(each, figures.front)) for each in WINDOWS}
+    front, evaluated_at = rfc3339(figures.front), rfc3339(figures.evaluated_at)
+    place = _COLUMNS.index("window") - 1
+    rows = (
+        [f"{PREFIX}{name}", *row, moments.get(str(row[place]), front), evaluated_at, world]
+        for name, *row in _rows(figures, scope, window, feature)
+    )
     return _table([*_COLUMNS, "as_of", "evaluated_at", "world"], rows)
 
 

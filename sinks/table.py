@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
+from msgspec import UNSET
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -121,7 +122,9 @@ def _headline(report: Report) -> Text:
     world = [(SIMULATED + "\n", "bold reverse yellow")] if report.world == "simulated" else []
     if report.as_of is None:
         return Text.assemble(*world, "Nothing has arrived yet: no measurements." + _account(report))
-    return Text.assemble(*world, ("As of ", "dim"), (report.as_of, "bold"), _account(report))
+    behind = {} if report.behind is UNSET else report.behind
+    late = f" ({', '.join(f'{window}: {moment}' for window, moment in behind.items())})" if behind else ""
+    return Text.assemble(*world, ("As of ", "dim"), (report.as_of, "bold"), late, _account(report))
 
 
 def _account(report: Report) -> str:

@@ -75,3 +75,15 @@ def test_a_report_of_a_simulated_world_says_so_in_every_form() -> None:
     report = build(evaluation(), [ACTIVITY], world="simulated")
     assert json.loads(as_json(report))["world"] == "simulated"
     assert [row["world"] for row in csv.DictReader(io.StringIO(as_csv(report)))] == ["simulated"]
+
+
+def test_a_window_that_was_evaluated_earlier_has_its_own_moment() -> None:
+    late = measurement("activity", 3.0, scope="all", platform="github", feature="review", window="7d")
+    seen = evaluation()
+    assert seen.front is not None
+    report = build(evaluation(behind={"7d": seen.front - 60_000_000}), [ACTIVITY, late])
+    moments = {row["window"]: row["as_of"] for row in csv.DictReader(io.StringIO(as_csv(report)))}
+    assert moments["7d"] == rfc3339(seen.front - 60_000_000)
+    assert moments[ACTIVITY.labels["window"]] == rfc3339(seen.front) == report.as_of
+    assert json.loads(as_json(report))["behind"] == {"7d": moments["7d"]}
+    assert "behind" not in as_json(build(seen, [ACTIVITY])), "where every window stands at the front nothing is said"
