@@ -12,7 +12,7 @@ from agents.operators.pane import Pane, RecordKey
 from agents.operators.partition import Partition
 from simulator import panes as truth
 from simulator.stream import five_days
-from streams.activity import DAY, FEATURES, HOUR, MINUTE, PLATFORMS, SECOND, Activity, Batch, hash_ids, partition_of
+from streams.activity import ARCHIVE, DAY, FEATURES, HOUR, MINUTE, PLATFORMS, SECOND, Activity, Batch, hash_ids, partition_of
 
 PARTITIONS = 4
 
@@ -26,7 +26,7 @@ def batches(activities: list[Activity], random: Random) -> Iterator[tuple[int, B
     def send(partition: int, mark: int | None = None) -> tuple[int, Batch]:
         own, buffers[partition] = buffers[partition], []
         numbers[partition] += 1
-        return partition, Batch(feed="test", activities=own, sequence=numbers[partition] - 1, complete_to=mark)
+        return partition, Batch(feed=ARCHIVE, activities=own, sequence=numbers[partition] - 1, complete_to=mark)
 
     for activity in activities:
         if activity.ingested_at // HOUR > hour:
