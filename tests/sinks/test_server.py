@@ -240,14 +240,19 @@ def test_a_tombstoned_series_goes(process: Process) -> None:
 
 def test_what_was_deleted_while_it_could_not_read_is_gone_when_it_reads_again(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
     ill = False
-    read = TopicReader.read
+    failed = asyncio.Event()
 
-    async def falling_ill(self: TopicReader, timeout: float = 0.2) -> list[Record]:
-        if ill:
-            raise KafkaError("the topic cannot be read now")
-        return await read(self, timeout)
+    def falling_ill(read: Callable[..., Awaitable[list[Record]]]) -> Callable[..., Awaitable[list[Record]]]:
+        async def reading(*arguments: Any) -> list[Record]:
+            if ill:
+                failed.set()
+                raise KafkaError("the topic cannot be read now")
+            return await read(*arguments)
 
-    monkeypatch.setattr(TopicReader, "read", falling_ill)
+        return reading
+
+    for name in ("read", "read_to_end"):
+        monkeypatch.setattr(TopicReader, name, falling_ill(getattr(TopicReader, name)))
 
     async def main() -> None:
         nonlocal ill
@@ -255,6 +260,8 @@ def test_what_was_deleted_while_it_could_not_read_is_gone_when_it_reads_again(pr
             await publish(process.bootstrap, TOPICS, [record(COMMITS), evaluation_record()])
             await page.shows("nomadwatch_commits{platform")
             ill = True
+            # A read that has begun may last longer than all that follows.
+            await failed.wait()
             await asyncio.to_thread(delete, process.bootstrap, TOPICS)
             await asyncio.to_thread(create, process.bootstrap, TOPICS)
             await publish(process.bootstrap, TOPICS, [record(measurement("commits", 9.0, scope="watched")), evaluation_record()])
