@@ -117,7 +117,9 @@ async def fetch(session: aiohttp.ClientSession, url: str, *, headers: dict[str, 
                 blocks.append(block)
                 length += len(block)
                 if length > LARGEST_BODY:
-                    raise Oversized(f"the answer is larger than {LARGEST_BODY >> 20} MB", url, blocks[0])
+                    # The same bytes each time, however the network cuts them: the same answer must be told of once.
+                    head = b"".join(blocks)[:_BLOCK]
+                    raise Oversized(f"the answer is larger than {LARGEST_BODY >> 20} MB", url, head)
             stated = _believable(response.headers)
             return Answer(response.status, stated, b"".join(blocks), _moved_to(response.status, response.url, stated))
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:

@@ -7,7 +7,7 @@ import time
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -427,6 +427,36 @@ def test_a_packed_answer_is_unpacked_no_further_than_the_largest_body() -> None:
                 await fetch(session, server.address)
             assert tracemalloc.get_traced_memory()[1] < 4 * LARGEST_BODY
             tracemalloc.stop()
+
+    asyncio.run(run())
+
+
+def test_what_is_kept_of_a_too_large_answer_is_the_same_however_the_network_cuts_it() -> None:
+    answer = raw(bytes(range(251)) * (LARGEST_BODY // 251 + 1))
+
+    async def kept(first: int) -> bytes:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with suppress(OSError):
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(answer[:first])
+                await writer.drain()
+                # The client, on the same event loop, takes what was sent before the rest is.
+                for _ in range(200):
+                    await asyncio.sleep(0)
+                writer.write(answer[first:])
+                await writer.drain()
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, open_session("tests") as session:
+            with pytest.raises(Oversized) as raised:
+                await fetch(session, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+            return raised.value.raw
+
+    async def run() -> None:
+        heads = [await kept(first) for first in (1_000, 70_000, 1 << 20)]
+        assert heads[0] == heads[1] == heads[2]
+        assert heads[0]
+        assert answer.partition(b"\r\n\r\n")[2].startswith(heads[0])
 
     asyncio.run(run())
 
