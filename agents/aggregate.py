@@ -117,8 +117,7 @@ class Aggregate:
             consumer_metadata_max_age_ms=5000,
             broker_session_timeout=config.session_timeout,
             broker_heartbeat_interval=config.session_timeout / 4,
-            # A member that is alive may first have to finish a slow checkpoint.
-            broker_rebalance_timeout=60,
+            broker_rebalance_timeout=20,
             stream_buffer_maxsize=256,
             # Offsets and acknowledgements are ours: a record counts when its checkpoint is committed.
             stream_wait_empty=False,

@@ -91,7 +91,10 @@ def arm() -> None:
 def read(reading: Reading) -> None:
     enough = Path(reading.enough)
 
-    def progress(_: Progress) -> None:
+    def progress(now: Progress) -> None:
+        if not now.position:
+            # It looks through the files first: nothing is sent yet, and every life does that once more.
+            return
         time.sleep(reading.rest * (1 if enough.exists() else 3))
         strike("reading")
 

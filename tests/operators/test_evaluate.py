@@ -205,7 +205,12 @@ def test_the_same_activities_give_the_same_bits_however_they_were_merged() -> No
 def test_every_measurement_is_a_row_of_the_catalogue_with_its_labels() -> None:
     done = deeds(2, 400, PLATFORMS, FEATURES)
     found = measured(done) + totals("all", sums(done)[0])
-    said = ("repository_popularity", "repository_popularity_share_ratio", "window_coverage_ratio")
+    said = (
+        "covered_since_timestamp_seconds",
+        "repository_popularity",
+        "repository_popularity_share_ratio",
+        "window_coverage_ratio",
+    )
     elsewhere = {f"nomadwatch_{name}" for name in said}
     assert {m.name for m in found} == {row.name for row in CATALOGUE if row.group in "ABF"} - elsewhere
     for m in found:
