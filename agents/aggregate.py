@@ -38,7 +38,7 @@ REST: Final = 10
 FETCH_WAIT_MS: Final = 100
 _FULL: Final = 1.0
 # Seconds for which a checkpoint may make no progress before it has failed, and after which one that does is told.
-STUCK: Final = 60.0
+STUCK: Final = 30.0
 SLOW: Final = 10.0
 # Seconds of records after which the agent lets others have the loop: where the next record is there, waiting for it does not.
 _TURN: Final = 0.05

@@ -19,8 +19,6 @@ from streams.consume import Guard, Table, read_to_end, stop
 # Seconds after which the broker ends a transaction that nobody ends. Whoever takes a partition over ends it at once; this only has to be
 # longer than a checkpoint can take on a busy machine.
 TRANSACTION_TIMEOUT: Final = 600.0
-# Seconds until a request that was not answered has failed.
-_REQUEST_TIMEOUT: Final = 120.0
 MAX_REQUEST_BYTES: Final = 8 << 20
 _READ_BACK_WAIT_MS: Final = 20
 # A header of a partition's progress: when (ms, the wall's) the oldest record arrived that the checkpoint adds. Not in the progress itself,
@@ -59,7 +57,6 @@ class Checkpoints:
             client_id=f"{self._config.prefix}{self._name}-{number}",
             transactional_id=f"{self._config.prefix}{self._name}-{number}",
             transaction_timeout_ms=int(TRANSACTION_TIMEOUT * 1000),
-            request_timeout_ms=int(_REQUEST_TIMEOUT * 1000),
             acks="all",
             enable_idempotence=True,
             max_batch_size=1 << 20,
