@@ -31,6 +31,7 @@ import numpy as np
 
 from agents.measurements import HealthReport, encode
 from benchmarks.broker import cpu_seconds, resident_mb
+from simulator.population import WATCHLIST
 from streams import admin
 from streams.activity import Activity
 from streams.deliver import Delivery
@@ -199,6 +200,7 @@ def pollers(bootstrap: str, rate: float, speed: float) -> Iterator[subprocess.Po
             "HF_ENDPOINT": world["huggingface"],
             "NOMADWATCH_TIME_SCALE": str(speed),
             "NOMADWATCH_TIME_ORIGIN": str(world["origin"]),
+            "NOMADWATCH_WATCHLIST": str(WATCHLIST),
             **dict.fromkeys(("GITHUB_TOKEN", "HF_TOKEN"), "simulated"),
         }
         with (
