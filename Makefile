@@ -41,8 +41,9 @@ live: $(STAMP) ## Show the live station on a simulated GitHub and Hub, until Ctr
 test: lint types ## Lint, types, and all tests.
 	@$(BIN)/pytest -n 2 --dist worksteal
 
-lint: $(STAMP) ## ruff.
+lint: $(STAMP) ## ruff: rules and format.
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet . || { echo "not formatted: run '$(BIN)/ruff format .'" >&2; exit 1; }
 
 types: $(STAMP) ## mypy --strict.
 	@$(BIN)/mypy

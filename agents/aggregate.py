@@ -1,7 +1,7 @@
 """The aggregate worker: a Faust app that makes panes of the topic `activity`, exactly once, whatever dies.
 
-The agent decodes a record, lets `Partition` take it in, and a timer checkpoints what changed. Everything between two awaits is atomic for
-the loop; what must not be torn by a checkpoint runs under the lock.
+The agent decodes a record, lets `Partition` take it in, and a timer checkpoints what changed. Everything between two
+awaits is atomic for the loop; what must not be torn by a checkpoint runs under the lock.
 """
 
 import asyncio
@@ -40,7 +40,8 @@ _FULL: Final = 1.0
 # Seconds for which a checkpoint may make no progress before it has failed, and after which one that does is told.
 STUCK: Final = 30.0
 SLOW: Final = 10.0
-# Seconds of records after which the agent lets others have the loop: where the next record is there, waiting for it does not.
+# Seconds of records after which the agent lets others have the loop: where the next record is there, waiting for it
+# does not.
 _TURN: Final = 0.05
 
 
@@ -55,7 +56,9 @@ class _NoTables(TableManager):
 
 
 class _PromptThread(AIOKafkaConsumerThread):
-    """Faust lets a fetch wait for 1.5 s, and a partition that was not part of it waits as long: at the end of a stream for nothing."""
+    """Faust lets a fetch wait for 1.5 s, and a partition that was not part of it waits as long: at the end of a stream
+    for nothing.
+    """
 
     logger = _FAUST
 
@@ -125,7 +128,9 @@ class Aggregate:
         )
         app.transport.Consumer = _PromptConsumer
         pass_over_unreadable()
-        source = app.topic(self.source, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", acks=False)
+        source = app.topic(
+            self.source, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", acks=False
+        )
         app.agent(source, name="aggregate")(self._aggregate)
         app.task(self._checkpoint_regularly)
         app.on_partitions_revoked.connect(self._on_revoked)
@@ -141,7 +146,8 @@ class Aggregate:
             self._drop()
 
     async def _on_assigned(self, app: faust.App, **_: Any) -> None:
-        # Faust goes on delivering what it fetched before a rebalance, from offsets that are no longer ours (faust-streaming #596).
+        # Faust goes on delivering what it fetched before a rebalance, from offsets that are no longer ours
+        # (faust-streaming #596).
         app.consumer.stop_flow()
         app.flow_control.suspend()
         app.flow_control.clear()
@@ -194,7 +200,10 @@ class Aggregate:
             try:
                 await self._take(event.message, event.value)
             except Exception as error:  # noqa: BLE001 - Faust would let the agent end, and the worker live on without it
-                self._die(f"the record at {event.message.offset} of partition {event.message.partition} cannot be aggregated", error)
+                self._die(
+                    f"the record at {event.message.offset} of partition {event.message.partition} cannot be aggregated",
+                    error,
+                )
 
     async def _take(self, message: Any, value: bytes | None) -> None:
         """Take in a record that is next in its partition; pass over what was taken in before, and note a hole."""
@@ -205,7 +214,10 @@ class Aggregate:
             self.holes.setdefault(message.partition, partition.progress.offset + 1)
             return
         if partition.torn:
-            self._die("the agent was cancelled in the middle of a batch", RuntimeError(f"partition {partition.number} is torn"))
+            self._die(
+                "the agent was cancelled in the middle of a batch",
+                RuntimeError(f"partition {partition.number} is torn"),
+            )
         self.holes.pop(message.partition, None)
         batch = self._decode(message.partition, message.offset, value)
         if batch is None:
@@ -234,7 +246,9 @@ class Aggregate:
             logger.info("partition %d offset %d is no batch: %s", number, offset, error)
             progress = self.partitions[number].progress
             progress.dead_letters["batch"] = progress.dead_letters.get("batch", 0) + 1
-            letter = misread(self.source, f"partition {number}", offset, "batch", value or b"", self.config.dead_letters)
+            letter = misread(
+                self.source, f"partition {number}", offset, "batch", value or b"", self.config.dead_letters
+            )
             dead = Outgoing(self.dead_letters, 0, self.source.encode(), letter)
             self.poison.setdefault(number, []).append(dead)
             return None
@@ -256,7 +270,8 @@ class Aggregate:
 
     async def _checkpoint(self) -> None:
         """Commit what changed since the last one, one transaction a partition, side by side. Under the lock."""
-        # An agent that was cancelled in the middle of a closing leaves a torn partition: whoever owns it next takes that batch again.
+        # An agent that was cancelled in the middle of a closing leaves a torn partition: whoever owns it next takes
+        # that batch again.
         due = {n: own for n, own in self.partitions.items() if own.progress.offset != self.written[n] and not own.torn}
         if not due:
             return
@@ -276,12 +291,16 @@ class Aggregate:
         await self.app.consumer._commit({TP(self.source, n): self.written[n] + 1 for n in due})
 
     async def _written(self, writing: Iterable[asyncio.Future[None]]) -> None:
-        """Wait until everything is committed. On a busy machine that may take long: only a checkpoint without progress has failed."""
+        """Wait until everything is committed. On a busy machine that may take long: only a checkpoint without progress
+        has failed.
+        """
         started = moved = time.monotonic()
         told, taken = False, self.checkpoints.taken
         unfinished = set(writing)
         while unfinished:
-            finished, unfinished = await asyncio.wait(unfinished, timeout=STUCK / 10, return_when=asyncio.FIRST_EXCEPTION)
+            finished, unfinished = await asyncio.wait(
+                unfinished, timeout=STUCK / 10, return_when=asyncio.FIRST_EXCEPTION
+            )
             for each in finished:
                 each.result()
             now = time.monotonic()
@@ -291,7 +310,10 @@ class Aggregate:
                 raise TimeoutError(f"the broker has taken nothing for {STUCK:.0f} s")
             if not told and unfinished and now - started > SLOW:
                 told = True
-                logger.warning("a checkpoint has been under way for %.0f s: the machine, its disk or the broker is busy", now - started)
+                logger.warning(
+                    "a checkpoint has been under way for %.0f s: the machine, its disk or the broker is busy",
+                    now - started,
+                )
 
     def _outgoing(self, number: int, partition: Partition) -> list[Outgoing]:
         changed = [Outgoing(self.panes, number, key, value) for key, value in partition.checkpoint()]

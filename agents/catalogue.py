@@ -11,7 +11,9 @@ _ROWS: Final[list[Metric]] = []
 _YE_ZHOU: Final = "Ye & Zhou 2026, From OSS to Open Source AI"
 _OWN: Final = "nomadwatch"
 _FEATURES: Final = " What counts as which feature: docs/metrics.md#features, and /features of a station."
-_SCALING: Final = " To estimate a whole window, divide by its `window_coverage_ratio`, and only where that is at least 0.5."
+_SCALING: Final = (
+    " To estimate a whole window, divide by its `window_coverage_ratio`, and only where that is at least 0.5."
+)
 
 
 def _row(

@@ -1,7 +1,9 @@
-"""Checkpoints on Kafka's transactions: one transactional producer for each source partition, whose id names the partition, not the worker.
+"""Checkpoints on Kafka's transactions: one transactional producer for each source partition, whose id names the
+partition, not the worker.
 
-Starting a partition's producer ends whatever its previous owner left open and fences that owner for good. After any failure nothing here
-may be used again: the worker ends, and whoever takes the partition over starts from what was committed.
+Starting a partition's producer ends whatever its previous owner left open and fences that owner for good. After any
+failure nothing here may be used again: the worker ends, and whoever takes the partition over starts from what was
+committed.
 """
 
 import asyncio
@@ -16,13 +18,13 @@ from agents.config import Config
 from streams import unpack
 from streams.consume import Guard, Table, read_to_end, stop
 
-# Seconds after which the broker ends a transaction that nobody ends. Whoever takes a partition over ends it at once; this only has to be
-# longer than a checkpoint can take on a busy machine.
+# Seconds after which the broker ends a transaction that nobody ends. Whoever takes a partition over ends it at once;
+# this only has to be longer than a checkpoint can take on a busy machine.
 TRANSACTION_TIMEOUT: Final = 600.0
 MAX_REQUEST_BYTES: Final = 8 << 20
 _READ_BACK_WAIT_MS: Final = 20
-# A header of a partition's progress: when (ms, the wall's) the oldest record arrived that the checkpoint adds. Not in the progress itself,
-# for the same input shall give the same panes.
+# A header of a partition's progress: when (ms, the wall's) the oldest record arrived that the checkpoint adds. Not in
+# the progress itself, for the same input shall give the same panes.
 RECEIVED: Final = "received"
 
 
@@ -46,7 +48,9 @@ class Checkpoints:
         self.taken = 0
 
     async def open(self, partitions: Iterable[int]) -> None:
-        """Stop the producers of an earlier assignment and start new ones: only then are the previous owners' transactions over."""
+        """Stop the producers of an earlier assignment and start new ones: only then are the previous owners'
+        transactions over.
+        """
         await self.close()
         self._producers = {number: self._producer(number) for number in partitions}
         await asyncio.gather(*(producer.start() for producer in self._producers.values()))
@@ -67,7 +71,8 @@ class Checkpoints:
     async def write(self, number: int, records: Iterable[Outgoing]) -> None:
         """Commit the records in one transaction, in their order.
 
-        Every send is awaited before the commit: aiokafka commits even if a record was refused, which would be half a checkpoint.
+        Every send is awaited before the commit: aiokafka commits even if a record was refused, which would be half a
+        checkpoint.
         """
         producer = self._producers[number]
         await producer.begin_transaction()
@@ -76,7 +81,10 @@ class Checkpoints:
             # Whole batches: sending record by record costs ten times as much.
             batch = producer.create_batch()
             for record in own:
-                if batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers)) is None:
+                if (
+                    batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers))
+                    is None
+                ):
                     sent.append(await self._send(producer, batch, topic, partition))
                     batch = producer.create_batch()
                     batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers))
@@ -100,7 +108,9 @@ class Checkpoints:
 
 
 def committed_consumer(config: Config, wait_ms: int = 500) -> AIOKafkaConsumer:
-    """A consumer without a group that sees committed records only. The broker may hold a fetch for `wait_ms` where nothing is."""
+    """A consumer without a group that sees committed records only. The broker may hold a fetch for `wait_ms` where
+    nothing is.
+    """
     return unpack.consumer(
         bootstrap_servers=config.bootstrap,
         auto_offset_reset="earliest",
@@ -113,12 +123,15 @@ def committed_consumer(config: Config, wait_ms: int = 500) -> AIOKafkaConsumer:
 
 
 async def read_back(
-    config: Config, topic: str, partitions: Iterable[int], sound: Callable[[int, bytes, bytes | None], object] = lambda *record: None
+    config: Config,
+    topic: str,
+    partitions: Iterable[int],
+    sound: Callable[[int, bytes, bytes | None], object] = lambda *record: None,
 ) -> AsyncIterator[tuple[int, dict[bytes, bytes]]]:
     """Each partition with the last value of each of its keys, up to its committed end; tombstoned keys are left out.
 
-    One partition after the other, so that only one is held here. What `sound(partition, key, value)` refuses by raising Foreign is passed
-    over without a word: `measure` tells and counts it.
+    One partition after the other, so that only one is held here. What `sound(partition, key, value)` refuses by raising
+    Foreign is passed over without a word: `measure` tells and counts it.
     """
     # What is asked of the broker waits behind a fetch that it holds: at the end of each partition, before the next one.
     consumer = committed_consumer(config, wait_ms=_READ_BACK_WAIT_MS)

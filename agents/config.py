@@ -6,7 +6,8 @@ import msgspec
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of the roles `aggregate` and `measure`. Intervals in seconds.
 
-    `silence` is for how long `measure` says nothing where nothing is new: less than after what its figures are taken for stale.
+    `silence` is for how long `measure` says nothing where nothing is new: less than after what its figures are taken
+    for stale.
     """
 
     bootstrap: str

@@ -1,7 +1,7 @@
 """The measure worker: a Faust app that makes measurements of the topic `panes`.
 
-It reads committed records without a group: there is no session to wait for, the topic is its state. From its start it publishes nothing
-until it has reached what was the end then, so that no figure falls back after a restart.
+It reads committed records without a group: there is no session to wait for, the topic is its state. From its start it
+publishes nothing until it has reached what was the end then, so that no figure falls back after a restart.
 """
 
 import asyncio
@@ -82,7 +82,8 @@ class Measure:
         except asyncio.CancelledError:
             if self.app.should_stop:
                 raise
-            # Faust takes a task that is cancelled for one that has ended in order, and the worker would go on without it.
+            # Faust takes a task that is cancelled for one that has ended in order, and the worker would go on without
+            # it.
             raise RuntimeError("cancelled, but not by us") from None
 
     async def _follow(self) -> None:
@@ -95,7 +96,11 @@ class Measure:
             ends = await consumer.end_offsets(places)
             await consumer.seek_to_beginning(*places)
             await self.output.open([0])
-            table = {key: value async for _, own in read_back(self.config, self.measurements, [0]) for key, value in own.items()}
+            table = {
+                key: value
+                async for _, own in read_back(self.config, self.measurements, [0])
+                for key, value in own.items()
+            }
             # The health of others stands in the topic too, and is not ours to withdraw.
             self.published = {key: value for key, value in table.items() if not is_health(key) and key != EVALUATION}
             caught_up = False
@@ -103,7 +108,9 @@ class Measure:
             while not self.app.should_stop:
                 # Only a wait lets the fetcher run: while the rest of a checkpoint is to come there must always be one.
                 idle = not self.pace.waiting() or not caught_up or self.windows.pending
-                fetched = await consumer.getmany(timeout_ms=int(1000 * (IDLE if idle else self.pace.wait(time.monotonic()))))
+                fetched = await consumer.getmany(
+                    timeout_ms=int(1000 * (IDLE if idle else self.pace.wait(time.monotonic())))
+                )
                 for place, records in fetched.items():
                     for record in records:
                         self._put(place.partition, record.key, record.value)
@@ -132,8 +139,12 @@ class Measure:
             await self.output.close()
 
     async def _is_current(self, consumer: AIOKafkaConsumer) -> bool:
-        """Whether everything that stands in `activity` is in the figures: not where whoever makes the panes has stopped."""
-        ends = await consumer.end_offsets([TopicPartition(self.activity, number) for number in range(self.config.partitions)])
+        """Whether everything that stands in `activity` is in the figures: not where whoever makes the panes has
+        stopped.
+        """
+        ends = await consumer.end_offsets(
+            [TopicPartition(self.activity, number) for number in range(self.config.partitions)]
+        )
         taken = [0 if progress is None else progress.offset + 1 for progress in self.windows.progress]
         return self.windows.front is not None and all(taken[place.partition] >= end for place, end in ends.items())
 
@@ -151,7 +162,9 @@ class Measure:
             self.windows.put(partition, found, value)
 
     async def _drop_unfinished(self, consumer: AIOKafkaConsumer) -> None:
-        """Drop records that no progress follows although their partition is read to its committed end: no checkpoint wrote them."""
+        """Drop records that no progress follows although their partition is read to its committed end: no checkpoint
+        wrote them.
+        """
         places = [TopicPartition(self.panes, number) for number in self.windows.unfinished]
         ends = await consumer.end_offsets(places)
         for place in places:
@@ -182,7 +195,9 @@ class Measure:
             # What an earlier run published and this one does not know.
             own = set().union(*self.values.values())
             records.update(dict.fromkeys(self.published.keys() - own))
-        await self.output.write(0, [Outgoing(self.measurements, 0, key, value) for key, value in records.items()] + [self._end(complete)])
+        await self.output.write(
+            0, [Outgoing(self.measurements, 0, key, value) for key, value in records.items()] + [self._end(complete)]
+        )
         for key, value in records.items():
             if value is None:
                 self.published.pop(key, None)

@@ -1,11 +1,12 @@
 """The records of the topic `measurements`: the contract between `measure` and everything that shows its results.
 
-A measurement's key is its series as Prometheus writes it (`name{label="value",…}`), its value `{"name", "labels", "value"}`; a series that
-is no longer known is tombstoned. After the measurements that changed comes, in the same transaction, the evaluation under the key
-`evaluation`: what they were evaluated from. A reader takes measurements up when their evaluation arrives.
+A measurement's key is its series as Prometheus writes it (`name{label="value",…}`), its value `{"name", "labels",
+"value"}`; a series that is no longer known is tombstoned. After the measurements that changed comes, in the same
+transaction, the evaluation under the key `evaluation`: what they were evaluated from. A reader takes measurements up
+when their evaluation arrives.
 
-Other roles publish how they are doing, and what they alone know, each under one key of its own (`health/ROLE`): a reader takes that up at
-once, and believes it before a measurement of the same series.
+Other roles publish how they are doing, and what they alone know, each under one key of its own (`health/ROLE`): a
+reader takes that up at once, and believes it before a measurement of the same series.
 """
 
 import re
@@ -38,7 +39,8 @@ class Measurement(msgspec.Struct, frozen=True):
 
 
 class Histogram(msgspec.Struct):
-    """Durations in seconds since a process began, counted in buckets; clocks of two machines may differ, so none is below 0.
+    """Durations in seconds since a process began, counted in buckets; clocks of two machines may differ, so none is
+    below 0.
 
     >>> histogram = Histogram()
     >>> list(histogram.rows(LATENCY, {"stage": "shown"}))
@@ -68,12 +70,13 @@ class Histogram(msgspec.Struct):
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
-    """The state that the measurements before it show. Times in µs UTC; `offsets`: the next offset of each partition of `activity`.
+    """The state that the measurements before it show. Times in µs UTC; `offsets`: the next offset of each partition of
+    `activity`.
 
-    `front` is None until something has arrived. `missing` records were gone before they could be aggregated. `closed`: the feeds of every
-    partition have ended. `latencies`: by stage, how long what has arrived took, as far as the evaluating process saw it. `simulated`: some
-    of the activities come from a simulated world. `behind`: windows that were last evaluated at an earlier front than `front`, with that
-    front (µs); they follow within seconds.
+    `front` is None until something has arrived. `missing` records were gone before they could be aggregated. `closed`:
+    the feeds of every partition have ended. `latencies`: by stage, how long what has arrived took, as far as the
+    evaluating process saw it. `simulated`: some of the activities come from a simulated world. `behind`: windows that
+    were last evaluated at an earlier front than `front`, with that front (µs); they follow within seconds.
     """
 
     evaluated_at: int
@@ -92,10 +95,12 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How a role was doing at `evaluated_at` (µs UTC): all its rows of the catalogue, and of its feeds the state in words.
+    """How a role was doing at `evaluated_at` (µs UTC): all its rows of the catalogue, and of its feeds the state in
+    words.
 
-    A histogram's rows end in `_bucket` (with the label `le`), `_count` and `_sum`. `simulated`: the role looks at a simulated world.
-    `artefacts`: what the Hub's watched repositories are that are no models, by name; said now and then, and true until it is said again.
+    A histogram's rows end in `_bucket` (with the label `le`), `_count` and `_sum`. `simulated`: the role looks at a
+    simulated world. `artefacts`: what the Hub's watched repositories are that are no models, by name; said now and
+    then, and true until it is said again.
     """
 
     role: str
@@ -162,7 +167,11 @@ def read(key: bytes | None, value: bytes | None) -> Measurement | Evaluation | H
     try:
         if is_health(key):
             found = report = decode_health(value)
-            sound = health_key(report.role) == key and 0 <= report.evaluated_at < LATEST and all(map(_is_sound, report.rows))
+            sound = (
+                health_key(report.role) == key
+                and 0 <= report.evaluated_at < LATEST
+                and all(map(_is_sound, report.rows))
+            )
         elif key == EVALUATION:
             found = seen = decode_evaluation(value)
             sound = _is_sound_evaluation(seen)
@@ -193,7 +202,14 @@ def _is_edge(text: str) -> bool:
 
 
 def _is_sound_evaluation(seen: Evaluation) -> bool:
-    counts = (seen.activities, seen.duplicates, seen.late, seen.missing, *seen.offsets.values(), *seen.dead_letters.values())
+    counts = (
+        seen.activities,
+        seen.duplicates,
+        seen.late,
+        seen.missing,
+        *seen.offsets.values(),
+        *seen.dead_letters.values(),
+    )
     times = (seen.evaluated_at, seen.front, seen.watermark)
     return (
         all(0 <= count < _MOST for count in counts)

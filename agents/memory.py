@@ -1,4 +1,6 @@
-"""Gives memory that is free back to the system: glibc keeps what large work has used (Linux; elsewhere nothing is done)."""
+"""Gives memory that is free back to the system: glibc keeps what large work has used (Linux; elsewhere nothing is
+done).
+"""
 
 import ctypes
 import sys

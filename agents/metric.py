@@ -154,7 +154,7 @@ def render(rows: Iterable[Metric]) -> str:
         "|---|---|---|---|",
         *(f"| {in_words(row)} | {_TITLES[row.platform]} | {_event(row)} | {row.what} |" for row in meanings()),
         "",
-        *wrap(IN_PART, 130),
+        *wrap(IN_PART, 120),
         "",
         "## Samples",
         "",

@@ -3,15 +3,18 @@
 from collections.abc import Collection, Sequence
 from typing import Final
 
-# A window rests for this many times what its evaluation took: the first takes at most a tenth of the time, each of the others half of that.
+# A window rests for this many times what its evaluation took: the first takes at most a tenth of the time, each of the
+# others half of that.
 REST: Final = 10
 REST_OF_LONGER: Final = 20
-# Windows are evaluated together while this (s) is expected to be enough, so that the first is held up by one of the others at most.
+# Windows are evaluated together while this (s) is expected to be enough, so that the first is held up by one of the
+# others at most.
 TOGETHER: Final = 0.2
 
 
 class Pace:
-    """Chooses the windows that are due. Times in seconds of one clock; `interval` is the shortest time between two evaluations.
+    """Chooses the windows that are due. Times in seconds of one clock; `interval` is the shortest time between two
+    evaluations.
 
     >>> pace = Pace(["1h", "7d"], interval=0.5)
     >>> pace.changed()

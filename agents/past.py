@@ -1,8 +1,8 @@
 """The past, hour by hour, of a replay that has ended: its activities are aggregated once more, and their panes kept.
 
-The topic `panes` forgets the hours of scope `all` after eight days, and holds late activities only once they have come. So the topic
-`activity` is read again from its beginning, partition by partition, through the same `Partition` that made the panes there; what it hands
-out goes to a file of its own, from which the windows are then moved along the hours.
+The topic `panes` forgets the hours of scope `all` after eight days, and holds late activities only once they have come.
+So the topic `activity` is read again from its beginning, partition by partition, through the same `Partition` that made
+the panes there; what it hands out goes to a file of its own, from which the windows are then moved along the hours.
 """
 
 import os
@@ -68,7 +68,17 @@ class PaneStore:
     def put(self, records: Iterable[PaneRecord]) -> None:
         """Keep records, each in place of its last version."""
         rows = [
-            (key.grain == "day", key.start, key.scope, key.partition, key.summary, key.grain, key.shards, key.shard, value)
+            (
+                key.grain == "day",
+                key.start,
+                key.scope,
+                key.partition,
+                key.summary,
+                key.grain,
+                key.shards,
+                key.shard,
+                value,
+            )
             for key, value in records
         ]
         self._file.executemany("REPLACE INTO pane VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
@@ -82,7 +92,9 @@ class PaneStore:
         return self._select(True, begin, end)
 
     def _select(self, day: bool, begin: int, end: int) -> Iterator[PaneRecord]:
-        rows = self._file.execute("SELECT * FROM pane WHERE day = ? AND start >= ? AND start < ? ORDER BY shards", (day, begin, end))
+        rows = self._file.execute(
+            "SELECT * FROM pane WHERE day = ? AND start >= ? AND start < ? ORDER BY shards", (day, begin, end)
+        )
         for _, start, scope, partition, summary, grain, shards, shard, value in rows:
             yield PaneRecord(RecordKey(scope, partition, summary, grain, start, shard, shards), value)
 
@@ -93,11 +105,19 @@ class PaneStore:
 
     def hours(self) -> list[int]:
         """The ends of the hours in which something happened, rising, µs."""
-        return [hour + HOUR for (hour,) in self._file.execute(f"SELECT DISTINCT start - start % {HOUR} FROM pane WHERE NOT day ORDER BY 1")]
+        return [
+            hour + HOUR
+            for (hour,) in self._file.execute(
+                f"SELECT DISTINCT start - start % {HOUR} FROM pane WHERE NOT day ORDER BY 1"
+            )
+        ]
 
 
-async def gather(config: Config, ends: Mapping[int, int], store: PaneStore, advance: Callable[[float], None]) -> list[Progress]:
-    """Aggregate the topic `activity` up to the end offset of each partition into the store; the last progress of each partition.
+async def gather(
+    config: Config, ends: Mapping[int, int], store: PaneStore, advance: Callable[[float], None]
+) -> list[Progress]:
+    """Aggregate the topic `activity` up to the end offset of each partition into the store; the last progress of each
+    partition.
 
     `advance` is told the share that is done. Raises RecordsLost where the topic does not hold all records from its
     first one up to there, and BrokerAway where the broker does not give one.
@@ -147,12 +167,19 @@ class _Remembering(Partition):
             self.belated[floor(minute * MINUTE, "hour")].append((sign, Columns(minute, *group)))
 
     def would_lose(self, mark: int) -> bool:
-        """Whether what changed since the last checkpoint would be past its keep, and never be handed out, at a later mark."""
-        return any(not is_kept(scope, "day" if grain == "day" else "hour", start, mark) for scope, grain, start in self._changed)
+        """Whether what changed since the last checkpoint would be past its keep, and never be handed out, at a later
+        mark.
+        """
+        return any(
+            not is_kept(scope, "day" if grain == "day" else "hour", start, mark)
+            for scope, grain, start in self._changed
+        )
 
 
 class Keeper:
-    """One partition, aggregated as the worker does it; what it hands out is kept: of each hour its pane, or those of its minutes."""
+    """One partition, aggregated as the worker does it; what it hands out is kept: of each hour its pane, or those of
+    its minutes.
+    """
 
     def __init__(self, number: int, store: PaneStore) -> None:
         self._partition, self._store = _Remembering(number), store
@@ -167,7 +194,9 @@ class Keeper:
             batch = decode_batch(value)
         except NoBatch:
             return
-        if batch.complete_to is not None and (batch.complete_to >= self._due or self._partition.would_lose(batch.complete_to)):
+        if batch.complete_to is not None and (
+            batch.complete_to >= self._due or self._partition.would_lose(batch.complete_to)
+        ):
             self._keep()
             self._due = batch.complete_to + _REST
         if self._partition.advance(offset, batch):
@@ -196,7 +225,9 @@ class Keeper:
         self._store.put(fresh)
 
     def end(self) -> Progress:
-        """The end of the input: minutes of hours that no mark has closed are kept too, and what came too late for its hour joins it."""
+        """The end of the input: minutes of hours that no mark has closed are kept too, and what came too late for its
+        hour joins it.
+        """
         self._keep()
         for minutes in self._minutes.values():
             self._store.put(PaneRecord(RecordKey.parse(raw), value) for raw, value in minutes.items())
@@ -232,7 +263,8 @@ def points(
 ) -> Iterator[tuple[int, list[Measurement]]]:
     """(end of the hour in µs, measurements) of every hour that was seen whole and ends no later than `until`.
 
-    Where no hour was seen whole: of every hour in which something happened, unless `covered_only`, for then those hours are torn.
+    Where no hour was seen whole: of every hour in which something happened, unless `covered_only`, for then those hours
+    are torn.
     """
     taken, days = 0, 0
     ends = hours_covered(progress)

@@ -1,7 +1,9 @@
-"""Where `measure` keeps the rows of facts: one SQLite file, read by hours of event time, with the offsets of the topic that it holds.
+"""Where `measure` keeps the rows of facts: one SQLite file, read by hours of event time, with the offsets of the topic
+that it holds.
 
-It is a copy of the topic `facts`. What it holds and the offsets that say so change in one transaction; after a crash it is as old as its
-last one, and the topic tells the rest. A file that is damaged is found when it is opened, and made anew from the topic.
+It is a copy of the topic `facts`. What it holds and the offsets that say so change in one transaction; after a crash it
+is as old as its last one, and the topic tells the rest. A file that is damaged is found when it is opened, and made
+anew from the topic.
 """
 
 import logging
@@ -62,7 +64,8 @@ class NamedRepository(NamedTuple):
 class Store:
     """The rows of all partitions. `read` gives them in the order in which they were appended within each hour.
 
-    A full disk stops the writing only: rows wait in memory, are read like the others, and are written when there is room.
+    A full disk stops the writing only: rows wait in memory, are read like the others, and are written when there is
+    room.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -130,7 +133,9 @@ class Store:
         return number
 
     def append(self, rows: Rows, offsets: Mapping[int, int], names: Iterable[NamedRepository] = ()) -> None:
-        """Add rows (their `project` is a number of this store), and the offsets that they lead to. Raises MemoryError if too many wait."""
+        """Add rows (their `project` is a number of this store), and the offsets that they lead to. Raises MemoryError
+        if too many wait.
+        """
         self._unwritten.append(rows)
         self._unwritten_names += names
         self._offsets.update(offsets)
@@ -140,10 +145,14 @@ class Store:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             if sum(map(len, self._unwritten)) > MOST_UNWRITTEN:
-                raise MemoryError(f"{self._path} cannot be written ({error}), and too many rows wait in memory") from None
+                raise MemoryError(
+                    f"{self._path} cannot be written ({error}), and too many rows wait in memory"
+                ) from None
             if not self._told:
                 self._told = True
-                logger.warning("%s cannot be written (%s): what is new waits in memory; make room on the disk", self._path, error)
+                logger.warning(
+                    "%s cannot be written (%s): what is new waits in memory; make room on the disk", self._path, error
+                )
             return
         if self._told:
             self._told = False
@@ -160,8 +169,12 @@ class Store:
                 self._join(hour)
                 small[hour] = 0
         self._db.executemany("INSERT OR REPLACE INTO offsets VALUES (?, ?)", self._offsets.items())
-        self._db.executemany(_NEWER_NAME, [(_signed(one.repository), one.minute, one.name) for one in self._unwritten_names])
-        self._db.executemany("INSERT OR IGNORE INTO projects VALUES (?, ?)", [(n, name) for name, n in self._projects.items()])
+        self._db.executemany(
+            _NEWER_NAME, [(_signed(one.repository), one.minute, one.name) for one in self._unwritten_names]
+        )
+        self._db.executemany(
+            "INSERT OR IGNORE INTO projects VALUES (?, ?)", [(n, name) for name, n in self._projects.items()]
+        )
         self._db.execute("COMMIT")
         self._seq, self._small = seq, small
         self._unwritten, self._unwritten_names = [], []
@@ -172,7 +185,9 @@ class Store:
 
     def _join(self, hour: int) -> None:
         """Write the small blobs of an hour as one."""
-        found = self._db.execute("SELECT seq, n, checksum, data FROM rows WHERE hour = ? AND n < ? ORDER BY seq", (hour, _SMALL)).fetchall()
+        found = self._db.execute(
+            "SELECT seq, n, checksum, data FROM rows WHERE hour = ? AND n < ? ORDER BY seq", (hour, _SMALL)
+        ).fetchall()
         rows = np.concatenate([self._rows(n, checksum, data) for _, n, checksum, data in found])
         self._db.executemany("DELETE FROM rows WHERE hour = ? AND seq = ?", [(hour, seq) for seq, *_ in found])
         self._put(hour, found[-1][0], rows)
@@ -201,7 +216,9 @@ class Store:
         for begin in range(0, len(repositories), 500):
             some = [_signed(repository) for repository in repositories[begin : begin + 500]]
             query = f"SELECT repository, minute, name FROM names WHERE repository IN ({','.join('?' * len(some))})"
-            found |= {repository % (1 << 64): (minute, name) for repository, minute, name in self._db.execute(query, some)}
+            found |= {
+                repository % (1 << 64): (minute, name) for repository, minute, name in self._db.execute(query, some)
+            }
         wanted = set(repositories)
         for repository, minute, name in self._unwritten_names:
             if repository in wanted:

@@ -1,10 +1,11 @@
-"""One aggregate worker with all summaries, on Apache Kafka and on the embedded broker in turn: how fast it is, and how soon it is back.
+"""One aggregate worker with all summaries, on Apache Kafka and on the embedded broker in turn: how fast it is, and how
+soon it is back.
 
 python -m benchmarks.aggregate [--events N] [--runs N] [--restarts N] [--hours DIR]
 
-Speed: all batches of two generated hours are in `activity` before the worker starts; measured is from the moment it owns its partitions to
-the committed progress that covers everything. Return: in the middle of input it is killed with SIGKILL and another one is started at once;
-measured is from the kill to the first progress that the new one commits.
+Speed: all batches of two generated hours are in `activity` before the worker starts; measured is from the moment it
+owns its partitions to the committed progress that covers everything. Return: in the middle of input it is killed with
+SIGKILL and another one is started at once; measured is from the kill to the first progress that the new one commits.
 """
 
 import argparse
@@ -39,7 +40,8 @@ from tests.broker.embedded import EmbeddedBroker
 _PARTITIONS: Final = 8
 _NOW: Final = 4_000_000_000_000_000
 _PATIENCE: Final = 60.0
-# The input into which the kill falls lasts so many seconds, and the worker is killed when it has measured such a part of it.
+# The input into which the kill falls lasts so many seconds, and the worker is killed when it has measured such a part
+# of it.
 _INPUT: Final = 20.0
 _PART: Final = 8
 _WORKER: Final = """
@@ -57,7 +59,8 @@ _OWNS: Final = re.compile(r"owns partitions \[.+\] after ([\d.]+) s")
 class Worker:
     """An aggregate worker as a process.
 
-    `owning` is set once it has its partitions; then `owned_at` says when (s), and `recovery` how long it took to read them back (s).
+    `owning` is set once it has its partitions; then `owned_at` says when (s), and `recovery` how long it took to read
+    them back (s).
     """
 
     def __init__(self, config: Config) -> None:
@@ -108,7 +111,12 @@ class Follower:
     def __init__(self, bootstrap: str, topic: str) -> None:
         self.offsets = [-1] * _PARTITIONS
         self._consumer = confluent_kafka.Consumer(
-            {"bootstrap.servers": bootstrap, "group.id": "benchmark", "enable.auto.commit": False, "isolation.level": "read_committed"}
+            {
+                "bootstrap.servers": bootstrap,
+                "group.id": "benchmark",
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+            }
         )
         self._consumer.assign([confluent_kafka.TopicPartition(topic, number, 0) for number in range(_PARTITIONS)])
 
@@ -135,7 +143,9 @@ class Follower:
 
 @dataclass
 class Speed:
-    """Of one run: activities a second, CPU seconds of the worker from owning on and of the broker, MB, seconds from start to owning."""
+    """Of one run: activities a second, CPU seconds of the worker from owning on and of the broker, MB, seconds from
+    start to owning.
+    """
 
     rate: float
     cpu: float
@@ -146,7 +156,9 @@ class Speed:
 
 @dataclass
 class Return:
-    """Of one kill, in seconds: until the new worker measured, of it until the group let it in, reading back, and up to its first commit."""
+    """Of one kill, in seconds: until the new worker measured, of it until the group let it in, reading back, and up to
+    its first commit.
+    """
 
     total: float
     joining: float
@@ -163,7 +175,12 @@ class Bench:
 
     def _config(self) -> Config:
         self._runs += 1
-        config = Config(bootstrap=self._broker.address, prefix=f"run{self._runs}-", partitions=_PARTITIONS, data_dir=str(self._folder))
+        config = Config(
+            bootstrap=self._broker.address,
+            prefix=f"run{self._runs}-",
+            partitions=_PARTITIONS,
+            data_dir=str(self._folder),
+        )
         admin.create(config.bootstrap, topics.Topics(config.prefix, config.partitions))
         return config
 
@@ -177,7 +194,9 @@ class Bench:
         try:
             done = follower.wait(lambda: follower.offsets == ends, worker)
             cpu, broker = worker.cpu - worker.owned_cpu, cpu_seconds(self._broker.pid) - broker
-            return Speed(activities / (done - worker.owned_at), cpu, broker, worker.peak, worker.owned_at - worker.started_at)
+            return Speed(
+                activities / (done - worker.owned_at), cpu, broker, worker.peak, worker.owned_at - worker.started_at
+            )
         finally:
             worker.end()
             follower.close()
@@ -258,9 +277,13 @@ def _publish(bootstrap: str, topic: str, batches: Sequence[Send]) -> list[int]:
 
 
 def batches_of(folder: Path) -> tuple[list[Send], int]:
-    """All batches of a folder's archive hours, in the order in which the reader sends them, and how many activities they hold."""
+    """All batches of a folder's archive hours, in the order in which the reader sends them, and how many activities
+    they hold.
+    """
     planned = plan([str(folder / "*.json.gz")])
-    reading = Sections(planned, begin("archive", "benchmark", _NOW, _PARTITIONS), b"benchmark", Options(Watchlist.load()))
+    reading = Sections(
+        planned, begin("archive", "benchmark", _NOW, _PARTITIONS), b"benchmark", Options(Watchlist.load())
+    )
     batches = [step for step in reading if isinstance(step, Send)]
     return batches, reading.counts.activities
 
@@ -286,8 +309,14 @@ def main() -> None:
             generate(folder / "hours", options.events)
         batches, activities = batches_of(options.hours or folder / "hours")
         size = sum(len(batch.value) for batch in batches)
-        print(f"{activities:,} activities in {len(batches):,} batches of {size / 1e6:.0f} MB; medians (least to most)", flush=True)
-        brokers: dict[str, AnyBroker] = {"embedded": EmbeddedBroker(folder / "log.db"), "Apache Kafka": ApacheKafka(folder / "kafka")}
+        print(
+            f"{activities:,} activities in {len(batches):,} batches of {size / 1e6:.0f} MB; medians (least to most)",
+            flush=True,
+        )
+        brokers: dict[str, AnyBroker] = {
+            "embedded": EmbeddedBroker(folder / "log.db"),
+            "Apache Kafka": ApacheKafka(folder / "kafka"),
+        }
         benches: dict[str, Bench] = {}
         try:
             for title, broker in brokers.items():
@@ -311,7 +340,10 @@ def main() -> None:
 
 def _print(speeds: dict[str, list[Speed]], returns: dict[str, list[Return]]) -> None:
     def row(title: str, pattern: str, columns: list[list[float]]) -> None:
-        cells = [f"{statistics.median(c):{pattern}} ({min(c):{pattern}} to {max(c):{pattern}})" if c else "-" for c in columns]
+        cells = [
+            f"{statistics.median(c):{pattern}} ({min(c):{pattern}} to {max(c):{pattern}})" if c else "-"
+            for c in columns
+        ]
         print(f"{title:<34}" + "".join(f"{cell:>30}" for cell in cells))
 
     print(" " * 34 + "".join(f"{title:>30}" for title in speeds))

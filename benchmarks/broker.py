@@ -1,7 +1,8 @@
-"""The embedded broker beside Apache Kafka, in one run: python benchmarks/broker.py [--log-gb 2] [--megabytes 300] [--no-apache]
+"""The embedded broker beside Apache Kafka, in one run: python benchmarks/broker.py [--log-gb 2] [--megabytes 300]
+[--no-apache]
 
-Throughput is driven by librdkafka, so that the client is not what is measured; transactions by aiokafka, as the workers do.
-CPU is the broker process's own. The large log is written to a temporary folder and removed.
+Throughput is driven by librdkafka, so that the client is not what is measured; transactions by aiokafka, as the workers
+do. CPU is the broker process's own. The large log is written to a temporary folder and removed.
 """
 
 import argparse
@@ -106,7 +107,12 @@ def write(broker: AnyBroker, topic: str, size: int, total: int) -> Rate:
 
 def read(broker: AnyBroker, topic: str, expected: int) -> Rate:
     consumer = confluent_kafka.Consumer(
-        {"bootstrap.servers": broker.address, "group.id": "benchmark", "enable.auto.commit": False, "fetch.message.max.bytes": 4_000_000}
+        {
+            "bootstrap.servers": broker.address,
+            "group.id": "benchmark",
+            "enable.auto.commit": False,
+            "fetch.message.max.bytes": 4_000_000,
+        }
     )
     consumer.assign([confluent_kafka.TopicPartition(topic, number, 0) for number in range(_PARTITIONS)])
     count = size = 0
@@ -123,9 +129,13 @@ def read(broker: AnyBroker, topic: str, expected: int) -> Rate:
 
 
 async def transactions(broker: AnyBroker, topic: str, rounds: int) -> tuple[list[float], float]:
-    """(seconds of each round, the broker's CPU seconds a round); in a round each owner commits its records side by side with the others."""
+    """(seconds of each round, the broker's CPU seconds a round); in a round each owner commits its records side by side
+    with the others.
+    """
     producers = [
-        AIOKafkaProducer(bootstrap_servers=broker.address, transactional_id=f"{topic}-{number}", max_batch_size=1 << 20, linger_ms=0)
+        AIOKafkaProducer(
+            bootstrap_servers=broker.address, transactional_id=f"{topic}-{number}", max_batch_size=1 << 20, linger_ms=0
+        )
         for number in range(_OWNERS)
     ]
     await asyncio.gather(*(producer.start() for producer in producers))
@@ -134,7 +144,10 @@ async def transactions(broker: AnyBroker, topic: str, rounds: int) -> tuple[list
     async def commit(number: int, producer: AIOKafkaProducer) -> None:
         await producer.begin_transaction()
         keys = [b"%d/%d" % (number, chance.randrange(1000)) for _ in range(_RECORDS)]
-        sends = [await producer.send(topic, noise[: chance.randint(8_000, 40_000)], key=key, partition=number) for key in keys]
+        sends = [
+            await producer.send(topic, noise[: chance.randint(8_000, 40_000)], key=key, partition=number)
+            for key in keys
+        ]
         await asyncio.gather(*sends)
         await producer.commit_transaction()
 
@@ -171,7 +184,9 @@ def measure(start: Callable[[], AnyBroker], total: int, rounds: int) -> tuple[di
     figures[f"{_SMALL_BYTES} B records out"] = str(read(broker, small, into.records))
     taken, cpu = asyncio.run(transactions(broker, state, rounds))
     p50, p99 = (1000 * taken[min(int(len(taken) * quantile), len(taken) - 1)] for quantile in (0.5, 0.99))
-    figures[f"{_OWNERS} transactions of {_RECORDS} records of 8-40 KB"] = f"p50 {p50:.1f} ms  p99 {p99:.1f} ms  {1000 * cpu:.1f} ms CPU"
+    figures[f"{_OWNERS} transactions of {_RECORDS} records of 8-40 KB"] = (
+        f"p50 {p50:.1f} ms  p99 {p99:.1f} ms  {1000 * cpu:.1f} ms CPU"
+    )
     figures["memory after that"] = f"{resident_mb(broker.pid):.0f} MB"
     return figures, broker
 
@@ -220,7 +235,9 @@ def main() -> int:
                 print(f"without Apache Kafka: {reason}", file=sys.stderr)
             finally:
                 kafka.kill()
-    table = Table(title=f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    table = Table(
+        title=f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    )
     for column in ("", *results):
         table.add_column(column)
     for name in results["embedded"]:

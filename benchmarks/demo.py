@@ -1,9 +1,10 @@
-"""How long `nomadwatch demo` takes to show both platforms, and to end: from the command to the first answer of /metrics that counts
-activity on each, and from Ctrl-C until no process is left.
+"""How long `nomadwatch demo` takes to show both platforms, and to end: from the command to the first answer of /metrics
+that counts activity on each, and from Ctrl-C until no process is left.
 
 python -m benchmarks.demo [--runs N]
 
-One run before them fills the caches of the disk; each has a fresh folder that it must leave in order, as a station's. Prints the median.
+One run before them fills the caches of the disk; each has a fresh folder that it must leave in order, as a station's.
+Prints the median.
 """
 
 import argparse
@@ -71,9 +72,13 @@ def main() -> None:
     for stage in ("served", *PLATFORMS):
         print(f"{stage:<12} median {statistics.median(run[stage] for run in found):5.2f} s")
     both = [max(run[platform] for platform in PLATFORMS) for run in found]
-    print(f"{'both':<12} median {statistics.median(both):5.2f} s, {min(both):.2f} to {max(both):.2f} s, {runs} runs after a warm start")
+    print(
+        f"{'both':<12} median {statistics.median(both):5.2f} s, {min(both):.2f} to {max(both):.2f} s, {runs} runs after a warm start"
+    )
     ended = [run["ended"] for run in found]
-    print(f"{'ended':<12} median {statistics.median(ended):5.2f} s, {min(ended):.2f} to {max(ended):.2f} s after Ctrl-C")
+    print(
+        f"{'ended':<12} median {statistics.median(ended):5.2f} s, {min(ended):.2f} to {max(ended):.2f} s after Ctrl-C"
+    )
 
 
 if __name__ == "__main__":

@@ -1,14 +1,16 @@
-"""How long an activity takes from its receipt to the first answer of /metrics that contains it, and what each role uses meanwhile.
+"""How long an activity takes from its receipt to the first answer of /metrics that contains it, and what each role uses
+meanwhile.
 
 python -m benchmarks.live [--rate N] [--seconds N] [--speed N]
 
 Two stations, one after the other, each with broker, aggregate, measure and sinks as processes of their own:
 
-1. The outlet of the pollers runs in this process and is given finds as they would come. /metrics is asked every 0.1 s for
-   `nomadwatch_activities_total`: this gives the delay.
-2. The pollers are a process too, `nomadwatch streams`, and look at the simulated GitHub and Hub, where as many events happen in a second,
-   four of five on GitHub. Their time runs `speed` times as fast, so that the pollers ask `speed` times as often as real servers allow;
-   otherwise hardly any of the events would be shown to them. So what they use is an upper bound.
+1. The outlet of the pollers runs in this process and is given finds as they would come. /metrics is asked every 0.1 s
+   for `nomadwatch_activities_total`: this gives the delay.
+2. The pollers are a process too, `nomadwatch streams`, and look at the simulated GitHub and Hub, where as many events
+   happen in a second, four of five on GitHub. Their time runs `speed` times as fast, so that the pollers ask `speed`
+   times as often as real servers allow; otherwise hardly any of the events would be shown to them. So what they use is
+   an upper bound.
 """
 
 import argparse
@@ -58,7 +60,9 @@ def role(
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A command of nomadwatch and the first line that it says, if it says any."""
     command = [sys.executable, "-m", module, *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}
+    ) as process:
         assert process.stdout is not None
         try:
             yield process, process.stdout.readline().strip() if arguments[0] in _SPEAKING else ""
@@ -91,7 +95,9 @@ def show(roles: Mapping[str, subprocess.Popen[str]], before: Mapping[str, float]
     """A line for each role: its share of a core over `wall` seconds, and its memory now."""
     print(f"\n{'role':<22}{'CPU':>8}{'memory':>10}")
     for name, process in roles.items():
-        print(f"{name:<22}{100 * (cpu_seconds(process.pid) - before[name]) / wall:>6.1f} %{resident_mb(process.pid):>7.0f} MB")
+        print(
+            f"{name:<22}{100 * (cpu_seconds(process.pid) - before[name]) / wall:>6.1f} %{resident_mb(process.pid):>7.0f} MB"
+        )
 
 
 def finds(rate: float, random: Random) -> Iterator[Find]:
@@ -117,7 +123,9 @@ def finds(rate: float, random: Random) -> Iterator[Find]:
                     project="olmo" if repo % 16 == 0 else None,
                 )
             )
-        yield Find(feed="github:/events", platform="github", cursor=b"{}", activities=made, complete_to=now - 60_000_000)
+        yield Find(
+            feed="github:/events", platform="github", cursor=b"{}", activities=made, complete_to=now - 60_000_000
+        )
 
 
 async def feed(bootstrap: str, rate: float, seconds: float, received: deque[tuple[int, float]]) -> int:
@@ -226,7 +234,9 @@ def usage(rate: float, seconds: float, speed: float) -> None:
         begun = time.monotonic()
         time.sleep(seconds)
         wall, came = time.monotonic() - begun, ask(url) - counted
-        print(f"\nThe pollers too, {speed:g} times as fast, at {rate:g} events/s: {came / wall:.0f} activities/s came through them")
+        print(
+            f"\nThe pollers too, {speed:g} times as fast, at {rate:g} events/s: {came / wall:.0f} activities/s came through them"
+        )
         show(roles, before, wall)
 
 
@@ -235,7 +245,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rate", type=float, default=200.0, help="activities a second")
     parser.add_argument("--seconds", type=float, default=60.0, help="of each of the two measurements")
-    parser.add_argument("--speed", type=float, default=60.0, help="how fast the time of the pollers and their world goes")
+    parser.add_argument(
+        "--speed", type=float, default=60.0, help="how fast the time of the pollers and their world goes"
+    )
     options = parser.parse_args()
     delays(options.rate, options.seconds)
     usage(options.rate, options.seconds, options.speed)

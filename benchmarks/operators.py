@@ -78,7 +78,12 @@ def update_rates(rng: np.random.Generator) -> None:
             if number % 100 == 0:
                 summary.snapshot()
 
-    work_by_name = {"Tally.update": tally, "Ids.known + update": known, "Names.put_many": names, "Threads.find + put": threads}
+    work_by_name = {
+        "Tally.update": tally,
+        "Ids.known + update": known,
+        "Names.put_many": names,
+        "Threads.find + put": threads,
+    }
     for name, work in work_by_name.items():
         print(f"{name:<34}{UPDATES / seconds(work) / 1e6:8.2f} M/s")
 

@@ -13,7 +13,9 @@ _EVERY: Final = 0.1
 
 @dataclass
 class Usage:
-    """Of one command: wall time (s); by process name CPU time (s) and the most memory (MB, shared pages divided); `peak`: all at once."""
+    """Of one command: wall time (s); by process name CPU time (s) and the most memory (MB, shared pages divided);
+    `peak`: all at once.
+    """
 
     wall: float = 0.0
     cpu: dict[str, float] = field(default_factory=dict)

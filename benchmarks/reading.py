@@ -1,8 +1,10 @@
-"""How fast an archive hour becomes batches, beside the floor: unpacking it with isal and decoding the same fields with msgspec.
+"""How fast an archive hour becomes batches, beside the floor: unpacking it with isal and decoding the same fields with
+msgspec.
 
 python benchmarks/reading.py FILE [--rounds N]
 
-All stages run in turn, N times, in one process; of each the quickest round is printed, in CPU seconds. Every stage holds the one before:
+All stages run in turn, N times, in one process; of each the quickest round is printed, in CPU seconds. Every stage
+holds the one before:
 
     unpack     isal alone
     lines      and cut into lines
@@ -91,7 +93,9 @@ def main() -> None:
             best[name] = min(best[name], time.process_time() - begun)
     events, size = batches(planned)
     packed = Path(options.file).stat().st_size
-    print(f"{options.file}: {events:,} events, {packed / 1e6:.0f} MB packed, batches of {size / 1e6:.0f} MB; best of {options.rounds}")
+    print(
+        f"{options.file}: {events:,} events, {packed / 1e6:.0f} MB packed, batches of {size / 1e6:.0f} MB; best of {options.rounds}"
+    )
     print(f"{'stage':<12}{'CPU s':>8}{'µs/event':>10}{'events/s':>10}{'of floor':>10}{'of plain':>10}")
     for name, seconds in best.items():
         shares = f"{best['floor'] / seconds:>10.2f}{best['plain'] / seconds:>10.2f}"

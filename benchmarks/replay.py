@@ -1,4 +1,5 @@
-"""A generated archive hour end to end through the embedded broker, beside the floor: unpacking and decoding the same file, nothing more.
+"""A generated archive hour end to end through the embedded broker, beside the floor: unpacking and decoding the same
+file, nothing more.
 
 python benchmarks/replay.py [--events N] [--runs N] [--hour DIR]
 """
@@ -50,7 +51,9 @@ def main() -> None:
             ratios.append(seconds / usage.wall)
     print(f"{events:,} events, {archive.name}; medians of {options.runs} runs, floor and replay in turn")
     print(f"floor   {statistics.median(floors):>9,.0f} events/s on one core (isal, msgspec)")
-    print(f"replay  {statistics.median(events / usage.wall for usage in usages):>9,.0f} events/s from command to report")
+    print(
+        f"replay  {statistics.median(events / usage.wall for usage in usages):>9,.0f} events/s from command to report"
+    )
     print(f"ratio   {statistics.median(ratios):>9.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
     print(f"memory  {max(usage.peak for usage in usages):>9,.0f} MB at most, all processes together")
     _stages(usages)
@@ -75,7 +78,19 @@ def _generate(folder: Path, events: int) -> Path:
     hour = folder / "hour"
     # As an archive of those years is: in order, nothing late, nothing twice.
     quiet = ["--hub-events", "0", "--duplicates", "0", "--disorder-hours", "0", "--late", "0", "--future", "0"]
-    command = [sys.executable, "-m", "simulator", "hour", "--out", str(hour), "--events", str(events), "--seed", "7", *quiet]
+    command = [
+        sys.executable,
+        "-m",
+        "simulator",
+        "hour",
+        "--out",
+        str(hour),
+        "--events",
+        str(events),
+        "--seed",
+        "7",
+        *quiet,
+    ]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return hour
 

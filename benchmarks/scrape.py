@@ -1,6 +1,7 @@
 """What a scrape costs: `python -m benchmarks.scrape [--series N]`.
 
-A sink in a process of its own, its board filled with measurements of many repositories, is asked over HTTP; the median of ten.
+A sink in a process of its own, its board filled with measurements of many repositories, is asked over HTTP; the median
+of ten.
 """
 
 import argparse
@@ -29,7 +30,13 @@ def fill(sink: Sink, count: int) -> None:
     """As many series as asked, as the busiest repositories have them, of an evaluation made now."""
     for number in range(count):
         feature = ("contribution", "exchange", "preference", "review")[number % 4]
-        labels = {"scope": "all", "platform": "github", "feature": feature, "window": "24h", "repository": f"organisation/name-{number}"}
+        labels = {
+            "scope": "all",
+            "platform": "github",
+            "feature": feature,
+            "window": "24h",
+            "repository": f"organisation/name-{number}",
+        }
         measurement = Measurement("nomadwatch_top_repository_activity", labels, number + 0.5)
         sink.board.put(series(measurement.name, labels), encode(measurement))
     now = time.time_ns() // 1000
@@ -75,7 +82,9 @@ def main() -> None:
         measured = [scrape(port, headers) for _ in range(SCRAPES)]
         seconds = [each[0] for each in measured]
         spread = f"{min(seconds):.3f} to {max(seconds):.3f}"
-        print(f"{form:<18}{count:,} series: median {statistics.median(seconds):.3f} s ({spread}), {measured[0][1]:,} bytes")
+        print(
+            f"{form:<18}{count:,} series: median {statistics.median(seconds):.3f} s ({spread}), {measured[0][1]:,} bytes"
+        )
     process.terminate()
     process.join()
 

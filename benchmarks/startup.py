@@ -21,7 +21,9 @@ def once(folder: Path) -> float:
     """Seconds of one run."""
     report = folder / "report.json"
     begun = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "nomadwatch", "replay", str(folder / "event.json"), "--report", str(report)], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "nomadwatch", "replay", str(folder / "event.json"), "--report", str(report)], check=True
+    )
     seconds = time.perf_counter() - begun
     report.unlink()
     return seconds

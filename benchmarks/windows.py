@@ -33,7 +33,9 @@ def main() -> None:
     begin = min(minutes)
     windows, partitions = Windows(_PARTITIONS), [Partition(number) for number in range(_PARTITIONS)]
     took: list[float] = []
-    print(f"{options.rate:,} activities an hour; an evaluation is the median of {_EVALUATIONS}; the process's memory includes the input's")
+    print(
+        f"{options.rate:,} activities an hour; an evaluation is the median of {_EVALUATIONS}; the process's memory includes the input's"
+    )
     print(f"{'hours':>6}{'evaluation, CPU s':>19}{'figures':>9}{'memory MB':>11}")
     for minute in range(begin, max(minutes) + 1):
         mark = (minute + 1) * MINUTE

@@ -14,13 +14,23 @@ def main() -> int:
         prog="python -m broker", description="A Kafka-protocol broker for this machine, kept in one file."
     )
     parser.add_argument("file", help="the log; it is made if it is absent")
-    parser.add_argument("--port", type=int, default=9092, help="where to listen on 127.0.0.1; 0 takes a free port (default: 9092)")
-    parser.add_argument("--auto-create", action="store_true", help="create a topic when a client asks for it")
-    parser.add_argument("--partitions", type=int, default=1, help="of a topic that does not say how many, 1 to 1000 (default: 1)")
     parser.add_argument(
-        "--housekeeping", type=float, default=5.0, metavar="SECONDS", help="between two clean-ups, 0.01 to 86400 (default: 5)"
+        "--port", type=int, default=9092, help="where to listen on 127.0.0.1; 0 takes a free port (default: 9092)"
     )
-    parser.add_argument("--synchronous", choices=SYNCHRONOUS, default="NORMAL", help="FULL waits for the disk at each commit")
+    parser.add_argument("--auto-create", action="store_true", help="create a topic when a client asks for it")
+    parser.add_argument(
+        "--partitions", type=int, default=1, help="of a topic that does not say how many, 1 to 1000 (default: 1)"
+    )
+    parser.add_argument(
+        "--housekeeping",
+        type=float,
+        default=5.0,
+        metavar="SECONDS",
+        help="between two clean-ups, 0.01 to 86400 (default: 5)",
+    )
+    parser.add_argument(
+        "--synchronous", choices=SYNCHRONOUS, default="NORMAL", help="FULL waits for the disk at each commit"
+    )
     options = parser.parse_args()
     from broker.server import serve
 

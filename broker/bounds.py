@@ -36,12 +36,16 @@ class Pool:
         return self.held * 2 > self.size
 
     def allowance(self) -> int:
-        """Bytes that one answer may have now: a part of what is left, so that something is left for the next; 0 if nothing is."""
+        """Bytes that one answer may have now: a part of what is left, so that something is left for the next; 0 if
+        nothing is.
+        """
         return 0 if self.exhausted else max((self.size - self.held) // _SHARE, _LEAST)
 
 
 class Turns:
-    """One at a time in each turn of the event loop: a hundred who read much at once must not hold up those who ask for little."""
+    """One at a time in each turn of the event loop: a hundred who read much at once must not hold up those who ask for
+    little.
+    """
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()

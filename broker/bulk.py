@@ -65,7 +65,9 @@ class FetchedPartition(NamedTuple):
 
 
 def decode_produce(body: memoryview) -> ProduceRequest:
-    """Versions 3 to 8. Raises struct.error or Malformed where the bytes end too early, and Malformed for too many elements."""
+    """Versions 3 to 8. Raises struct.error or Malformed where the bytes end too early, and Malformed for too many
+    elements.
+    """
     transactional_id, position = _text(body, 0)
     acks, _ = _ACKS_TIMEOUT.unpack_from(body, position)
     (topics,) = _INT.unpack_from(body, position + 6)

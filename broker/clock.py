@@ -25,8 +25,8 @@ def monotonic() -> int:
 class SteadyClock:
     """Milliseconds since about 1970, that never go back and never jump.
 
-    While the broker runs they follow the monotonic clock. The time while it was down is the machine's word alone: it counts for half a
-    day at most, so that a clock that is wrong for a moment does not make a log old.
+    While the broker runs they follow the monotonic clock. The time while it was down is the machine's word alone: it
+    counts for half a day at most, so that a clock that is wrong for a moment does not make a log old.
 
     >>> ticks = iter([0, 250, 500])
     >>> clock = SteadyClock(wall=lambda: 5_000, ticks=lambda: next(ticks))

@@ -44,7 +44,9 @@ def _unzstd(data: Buffer, limit: int) -> Buffer:
     import zstandard
 
     # To the end of the data: readers refuse what follows the last frame, if it is none.
-    with zstandard.ZstdDecompressor(max_window_size=max(limit, _SMALLEST_LIMIT)).stream_reader(data, read_across_frames=True) as reader:
+    with zstandard.ZstdDecompressor(max_window_size=max(limit, _SMALLEST_LIMIT)).stream_reader(
+        data, read_across_frames=True
+    ) as reader:
         opened = reader.read(limit + 1)
     if len(opened) > limit:
         raise _too_long(limit)

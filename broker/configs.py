@@ -41,14 +41,17 @@ def _share(value: str) -> bool:
 
 
 SETTINGS: Final[dict[str, Setting]] = {
-    "cleanup.policy": Setting("delete", lambda value: set(value.split(",")) <= {"compact", "delete"}, "compact, delete, or both"),
+    "cleanup.policy": Setting(
+        "delete", lambda value: set(value.split(",")) <= {"compact", "delete"}, "compact, delete, or both"
+    ),
     "retention.ms": Setting(str(7 * DAY_MS), *_whole(-1)),
     "retention.bytes": Setting("-1", *_whole(-1)),
     "min.compaction.lag.ms": Setting("0", *_whole(0)),
     "delete.retention.ms": Setting(str(DAY_MS), *_whole(0)),
     # A Produce request is no longer than this: a larger batch could never arrive.
     "max.message.bytes": Setting("1048588", *_whole(0, MOST_PRODUCE_BYTES)),
-    # These are taken so that one set of topics fits both brokers; without segments and replicas they change nothing here.
+    # These are taken so that one set of topics fits both brokers; without segments and replicas they change nothing
+    # here.
     "message.timestamp.type": Setting("CreateTime", *_only("CreateTime")),
     "compression.type": Setting("producer", *_only("producer")),
     "min.insync.replicas": Setting("1", *_only("1")),

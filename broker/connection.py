@@ -36,8 +36,8 @@ _LARGEST: Final = {PRODUCE: MOST_PRODUCE_BYTES, JOIN_GROUP: _GROUP_BYTES, SYNC_G
 class Connection(asyncio.BufferedProtocol):
     """Bytes are received straight into the frame that they belong to.
 
-    Memory is taken for bytes that have come, not for a declared length, and from a pool that all connections share. A client that sends
-    ahead waits in its own socket: a few requests are read, not more.
+    Memory is taken for bytes that have come, not for a declared length, and from a pool that all connections share. A
+    client that sends ahead waits in its own socket: a few requests are read, not more.
     """
 
     def __init__(self, broker: "Broker") -> None:
@@ -58,7 +58,8 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self.task: asyncio.Task[None] | None = None
-        # Moments of the loop's clock: the last sign of life, the begin of an unfinished frame, of an answer that is not taken.
+        # Moments of the loop's clock: the last sign of life, the begin of an unfinished frame, of an answer that is not
+        # taken.
         self.since = self._loop.time()
         self._begun: float | None = None
         self._writing: float | None = None
@@ -85,7 +86,9 @@ class Connection(asyncio.BufferedProtocol):
     def _read(self) -> None:
         """Queue the frames that are complete, up to a few; make room for the rest of the last one."""
         try:
-            while self._filled >= 4 and len(self._frames) < _MOST_QUEUED and sum(map(len, self._frames)) < _QUEUED_BYTES:
+            while (
+                self._filled >= 4 and len(self._frames) < _MOST_QUEUED and sum(map(len, self._frames)) < _QUEUED_BYTES
+            ):
                 self._need = self._need or 4 + self._checked_length()
                 if self._filled < self._need:
                     break
@@ -153,7 +156,12 @@ class Connection(asyncio.BufferedProtocol):
     def resume(self) -> None:
         """Go on reading, if there is room."""
         self._read()
-        if self._paused and self._filled < self._room and self._transport is not None and not self._transport.is_closing():
+        if (
+            self._paused
+            and self._filled < self._room
+            and self._transport is not None
+            and not self._transport.is_closing()
+        ):
             self._paused = False
             self._transport.resume_reading()
 
@@ -204,11 +212,21 @@ class Connection(asyncio.BufferedProtocol):
     def late(self, now: float) -> str | None:
         """Why the connection has to go: what it did not do in time."""
         pressed = self._broker.incoming.pressed and self._held > _CHUNK_BYTES
-        if self._begun is not None and not self._frames and now - self._begun > (_PRESSED_SECONDS if pressed else PATIENCE_SECONDS):
+        if (
+            self._begun is not None
+            and not self._frames
+            and now - self._begun > (_PRESSED_SECONDS if pressed else PATIENCE_SECONDS)
+        ):
             return "a frame does not end"
-        if self._writing is not None and now - self._writing > (_PRESSED_SECONDS if self._broker.outgoing.pressed else PATIENCE_SECONDS):
+        if self._writing is not None and now - self._writing > (
+            _PRESSED_SECONDS if self._broker.outgoing.pressed else PATIENCE_SECONDS
+        ):
             return "an answer is not taken"
-        if self._key is None and not self._frames and now - self.since > (_IDLE_SECONDS if self._spoke else PATIENCE_SECONDS):
+        if (
+            self._key is None
+            and not self._frames
+            and now - self.since > (_IDLE_SECONDS if self._spoke else PATIENCE_SECONDS)
+        ):
             return "nothing is asked"
         return None
 
@@ -237,7 +255,13 @@ class Connection(asyncio.BufferedProtocol):
                     await asyncio.sleep(0)
         except Malformed as malformed:
             self._broker.refuse(malformed)
-        except (AttributeError, OverflowError, TypeError, ValueError, struct.error) as error:  # a value that the codec let through
+        except (
+            AttributeError,
+            OverflowError,
+            TypeError,
+            ValueError,
+            struct.error,
+        ) as error:  # a value that the codec let through
             self._broker.refuse(repr(error))
         except sqlite3.Error as error:
             self._broker.cannot_read(error)

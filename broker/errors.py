@@ -13,7 +13,9 @@ from enum import IntEnum
 
 
 class Code(IntEnum):
-    """The error codes of the Kafka protocol that this broker answers (https://kafka.apache.org/protocol#protocol_error_codes)."""
+    """The error codes of the Kafka protocol that this broker answers
+    (https://kafka.apache.org/protocol#protocol_error_codes).
+    """
 
     UNKNOWN_SERVER_ERROR = -1
     NONE = 0

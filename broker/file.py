@@ -50,7 +50,9 @@ def open_file(path: Path, synchronous: str) -> sqlite3.Connection:
         cut = _cut_short(path)
         database = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS)
     except OSError as error:
-        raise LogUnusable(f"{path} cannot be read ({error.strerror}): choose a file that can be read and written") from None
+        raise LogUnusable(
+            f"{path} cannot be read ({error.strerror}): choose a file that can be read and written"
+        ) from None
     except sqlite3.Error as error:
         raise unusable(path, error) from None
     try:
@@ -132,13 +134,19 @@ def unusable(path: Path, error: sqlite3.Error) -> BrokerError:
     if code == sqlite3.SQLITE_CORRUPT:
         return LogUnusable(_damaged(path, text))
     if _read_only(path):
-        return LogUnusable(f"{path} cannot be written, its file system is mounted read-only: choose a file elsewhere with room")
+        return LogUnusable(
+            f"{path} cannot be written, its file system is mounted read-only: choose a file elsewhere with room"
+        )
     if _forbidden(path):
-        return LogUnusable(f"{path} cannot be read and written by this user: give this user the right to it and to its folder")
+        return LogUnusable(
+            f"{path} cannot be read and written by this user: give this user the right to it and to its folder"
+        )
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and not _room(path)):
         return LogUnusable(f"{path} cannot be written ({text}): make room on its disk")
     if code == sqlite3.SQLITE_IOERR:
-        return LogUnusable(f"{path} cannot be read or written ({text}): make room on its disk, or see whether the disk is sound")
+        return LogUnusable(
+            f"{path} cannot be read or written ({text}): make room on its disk, or see whether the disk is sound"
+        )
     return LogUnusable(f"{path} cannot be used ({text}): choose a file in a folder that exists and can be written")
 
 
@@ -161,10 +169,11 @@ def _room(path: Path) -> bool:
 
 
 class Mark:
-    """The end of each partition, kept beside the file and outside SQLite: eight bytes at eight times the partition's number.
+    """The end of each partition, kept beside the file and outside SQLite: eight bytes at eight times the partition's
+    number.
 
-    It shows on opening whether the file has stepped back: by a power cut, or because its write-ahead log was removed or cut, or an
-    older copy was put back. What is written stays when the process dies; a missing mark proves nothing.
+    It shows on opening whether the file has stepped back: by a power cut, or because its write-ahead log was removed or
+    cut, or an older copy was put back. What is written stays when the process dies; a missing mark proves nothing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -174,7 +183,9 @@ class Mark:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             data = os.pread(self._file, 8 * MOST_MARKED, 0)
         except OSError as error:
-            raise LogUnusable(f"{self.path} cannot be used ({error.strerror}): choose a file in a folder that can be written") from None
+            raise LogUnusable(
+                f"{self.path} cannot be used ({error.strerror}): choose a file in a folder that can be written"
+            ) from None
         self._ends = array("q", data[: len(data) // 8 * 8])
 
     @property

@@ -1,7 +1,9 @@
-"""Consumer groups by the classic protocol: join, synchronise, heartbeat, leave. Members live in memory, committed offsets in the log.
+"""Consumer groups by the classic protocol: join, synchronise, heartbeat, leave. Members live in memory, committed
+offsets in the log.
 
-After a restart of the broker each member is unknown, joins again and goes on from the committed offsets. A member whose connection goes
-while it waits to join is dropped at once. Static membership is refused. Source: https://kafka.apache.org/protocol
+After a restart of the broker each member is unknown, joins again and goes on from the committed offsets. A member whose
+connection goes while it waits to join is dropped at once. Static membership is refused. Source:
+https://kafka.apache.org/protocol
 """
 
 import asyncio
@@ -67,7 +69,9 @@ class Joined:
 
 
 class Group:
-    """A group's generation. `pending`: ids given out and not used yet, until when; `gathering`: the first members are still awaited."""
+    """A group's generation. `pending`: ids given out and not used yet, until when; `gathering`: the first members are
+    still awaited.
+    """
 
     def __init__(self, id: str) -> None:
         self.id = id
@@ -183,13 +187,17 @@ class Groups:
             raise Refused(Code.GROUP_MAX_SIZE_REACHED, f"a group has at most {_MOST_MEMBERS} members")
         if not request.member_id and version >= 4:
             member_id = _unguessable_id(client)
-            group.pending[member_id] = time.monotonic() + min(request.session_timeout_ms / 1000, _LONGEST_PENDING_SECONDS)
+            group.pending[member_id] = time.monotonic() + min(
+                request.session_timeout_ms / 1000, _LONGEST_PENDING_SECONDS
+            )
             raise MemberIdRequired(member_id)
         return Member(request.member_id or _unguessable_id(client), client, request)
 
     def _prepare(self, group: Group) -> None:
         """Begin a rebalance: whoever waits for the last one's result is sent back."""
-        wait = self._initial_delay if group.state == EMPTY else max(member.rebalance for member in group.members.values())
+        wait = (
+            self._initial_delay if group.state == EMPTY else max(member.rebalance for member in group.members.values())
+        )
         group.gathering = group.state == EMPTY and self._initial_delay > 0
         for member in group.members.values():
             _answer_sync(member, Refused(Code.REBALANCE_IN_PROGRESS))
@@ -197,7 +205,11 @@ class Groups:
         group.call_after(wait, self._complete)
 
     def _complete_if_all_joined(self, group: Group) -> None:
-        if group.state == PREPARING and not group.gathering and all(member.joining for member in group.members.values()):
+        if (
+            group.state == PREPARING
+            and not group.gathering
+            and all(member.joining for member in group.members.values())
+        ):
             self._complete(group)
 
     def _complete(self, group: Group) -> None:
@@ -298,7 +310,9 @@ class Groups:
                 del self.groups[group.id]  # what is left are its offsets, in the log
 
     def check_commit(self, request: Any) -> None:
-        """Raises Refused unless the sender may commit offsets: a member of this generation, or anybody while there are no members."""
+        """Raises Refused unless the sender may commit offsets: a member of this generation, or anybody while there are
+        no members.
+        """
         if len(request.group_id) > _LONGEST_ID:
             raise Refused(Code.INVALID_GROUP_ID)
         group = self.groups.get(request.group_id)

@@ -1,6 +1,8 @@
-"""What leaves the log: rows past their retention, superseded rows of compacted topics, rows of deleted topics, forgotten producers.
+"""What leaves the log: rows past their retention, superseded rows of compacted topics, rows of deleted topics,
+forgotten producers.
 
-Everything goes in slices of about 2 MB between other work, because SQLite visits each page that it frees. Ages count from arrival.
+Everything goes in slices of about 2 MB between other work, because SQLite visits each page that it frees. Ages count
+from arrival.
 """
 
 from collections.abc import Iterable
@@ -78,7 +80,9 @@ def _remove(log: Log, table: str, ids: list[int]) -> int:
 
 
 def _retain(log: Log, topic: Topic, partition: Partition) -> bool:
-    """Remove from the front: what is before the log's start, older than retention.ms, or beyond retention.bytes (ordinary topics only)."""
+    """Remove from the front: what is before the log's start, older than retention.ms, or beyond retention.bytes
+    (ordinary topics only).
+    """
     now = log.clock()
     age, size = topic.number("retention.ms"), topic.number("retention.bytes")
     table, column = topic.table
@@ -109,8 +113,8 @@ def _retain(log: Log, topic: Topic, partition: Partition) -> bool:
 def _compact(log: Log, topic: Topic, partition: Partition) -> bool:
     """Remove what a newer row of the same key, committed and itself older than the lag, has replaced.
 
-    So a record that nobody has read yet, such as the last words of a fenced worker, does not win at once. A tombstone goes
-    delete.retention.ms after it has done its work. The last row never goes.
+    So a record that nobody has read yet, such as the last words of a fenced worker, does not win at once. A tombstone
+    goes delete.retention.ms after it has done its work. The last row never goes.
     """
     now = log.clock()
     settled = now - topic.number("min.compaction.lag.ms")
@@ -138,7 +142,9 @@ def _compact(log: Log, topic: Topic, partition: Partition) -> bool:
         _remove(log, "records", ids)
         if len(ids) < len(superseded) or len(superseded) == _MOST_SUPERSEDED:
             return True
-        log.store.execute(f"UPDATE records SET horizon = ? WHERE id BETWEEN ? AND ? AND horizon = {PENDING}", (now, *stretch))
+        log.store.execute(
+            f"UPDATE records SET horizon = ? WHERE id BETWEEN ? AND ? AND horizon = {PENDING}", (now, *stretch)
+        )
         partition.cleaned = newer[-1] & OFFSETS
         log.touched.add(partition)
     expired = log.store.execute(
@@ -151,7 +157,9 @@ def _compact(log: Log, topic: Topic, partition: Partition) -> bool:
     return len(newer) == _SLICE_ROWS or len(expired) == _SLICE_ROWS
 
 
-def _sound(log: Log, partition: Partition, id: int, stamp: int, tail: bytes, key: bytes | None, kept: int | None) -> bool:
+def _sound(
+    log: Log, partition: Partition, id: int, stamp: int, tail: bytes, key: bytes | None, kept: int | None
+) -> bool:
     """Whether a record and the key beside it are what came in; damage would remove another record. Said if not.
 
     Without its checksum (None), for which the tail's head is enough, the two keys are compared.

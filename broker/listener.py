@@ -1,4 +1,6 @@
-"""Accepting connections, without asyncio's own loop: that one logs a traceback for each attempt while no file descriptor is free."""
+"""Accepting connections, without asyncio's own loop: that one logs a traceback for each attempt while no file
+descriptor is free.
+"""
 
 import asyncio
 import errno
@@ -18,7 +20,9 @@ _SHORTAGE: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 class Listener:
     """`relieve` is called while the process is short of file descriptors or buffers: it should close a connection."""
 
-    def __init__(self, host: str, port: int, connect: Callable[[], asyncio.BaseProtocol], relieve: Callable[[], object]) -> None:
+    def __init__(
+        self, host: str, port: int, connect: Callable[[], asyncio.BaseProtocol], relieve: Callable[[], object]
+    ) -> None:
         """Raises OSError."""
         self._socket = socket.create_server((host, port), backlog=_BACKLOG)
         self._socket.setblocking(False)
@@ -67,7 +71,10 @@ class Listener:
     def _back_off(self, error: OSError) -> None:
         """Not at once again: what waits in the backlog would wake the event loop without end."""
         why = os.strerror(error.errno) if error.errno in _SHORTAGE else error
-        warn("accept", f"a connection cannot be accepted ({why}): others wait. Close clients, or raise the limit (ulimit -n)")
+        warn(
+            "accept",
+            f"a connection cannot be accepted ({why}): others wait. Close clients, or raise the limit (ulimit -n)",
+        )
         self._relieve()
         if self._later is None:
             self._loop.remove_reader(self._socket)

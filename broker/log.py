@@ -1,7 +1,7 @@
 """The log: topics, appended batches, reading, offsets of groups.
 
-Ordinary topics keep a row a batch, its id being the place of the last record; compacted topics a row a record, so that compaction is a
-DELETE.
+Ordinary topics keep a row a batch, its id being the place of the last record; compacted topics a row a record, so that
+compaction is a DELETE.
 """
 
 import asyncio
@@ -24,7 +24,8 @@ from broker.topic import OFFSETS, REMEMBERED, SHIFT, Partition, Producer, Topic
 from broker.transactions import Transactions
 
 OPENED_BYTES: Final = 16 << 20
-# Of a batch for a compacted topic, which keeps a row a record; clients' own limits are below. More would hold up the others.
+# Of a batch for a compacted topic, which keeps a row a record; clients' own limits are below. More would hold up the
+# others.
 _MOST_RECORDS: Final = 20_000
 _COST_BYTES: Final = 10_000
 _MOST_PRODUCERS: Final = 1000
@@ -58,7 +59,9 @@ class Log:
             raise unusable(path, error) from None
         except (ValueError, TypeError, KeyError) as error:  # JSON or numbers that are none
             self.store.abandon()
-            raise LogUnusable(f"{path} is damaged ({error!r}): bring back a copy of it, or remove it to begin anew") from None
+            raise LogUnusable(
+                f"{path} is damaged ({error!r}): bring back a copy of it, or remove it to begin anew"
+            ) from None
 
     def _steady_clock(self) -> SteadyClock:
         clock = SteadyClock()
@@ -74,16 +77,23 @@ class Log:
     def load(self) -> None:
         execute = self.store.execute
         self.touched.clear()
-        self.topics = {name: Topic(name, json.loads(settings), []) for name, settings in execute("SELECT name, settings FROM topics")}
+        self.topics = {
+            name: Topic(name, json.loads(settings), [])
+            for name, settings in execute("SELECT name, settings FROM topics")
+        }
         self.by_id = {}
         columns = "id, topic, number, first, end, cleaned, size, taken"
         for row in execute(f"SELECT {columns} FROM partitions ORDER BY topic, number").fetchall():
             partition = Partition(*row)
             self.topics[partition.topic].partitions.append(partition)
             self.by_id[partition.id] = partition
-        for part, producer, epoch, recent, seen in execute("SELECT part, id, epoch, recent, seen FROM producers ORDER BY seen").fetchall():
+        for part, producer, epoch, recent, seen in execute(
+            "SELECT part, id, epoch, recent, seen FROM producers ORDER BY seen"
+        ).fetchall():
             if part in self.by_id:
-                self.by_id[part].producers[producer] = Producer(epoch, deque(map(tuple, json.loads(recent)), REMEMBERED), seen)
+                self.by_id[part].producers[producer] = Producer(
+                    epoch, deque(map(tuple, json.loads(recent)), REMEMBERED), seen
+                )
         self.transactions.load()
 
     def save(self) -> None:
@@ -112,7 +122,9 @@ class Log:
         """Say which partitions end before where they ended once, or are not there at all."""
         ends = {partition.id: partition.end for partition in self.by_id.values()}
         names = {partition.id: f"{partition.topic}-{partition.number}" for partition in self.by_id.values()}
-        (last,) = self.store.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'partitions'").fetchone()
+        (last,) = self.store.execute(
+            "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'partitions'"
+        ).fetchone()
         gone = dict.fromkeys(range(last + 1, self.store.mark.count), 0)
         ends |= gone
         lost = {number: count for number, end in ends.items() if (count := self.store.mark.end(number) - end) > 0}
@@ -161,8 +173,12 @@ class Log:
             if name in self.topics:
                 raise Refused(Code.TOPIC_ALREADY_EXISTS, f"Topic '{name}' already exists.")
             if len(self.by_id) + partitions > _MOST_PARTITIONS:
-                raise Refused(Code.POLICY_VIOLATION, f"this broker keeps {_MOST_PARTITIONS} partitions, not more: delete topics")
-            (last,) = self.store.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'partitions'").fetchone()
+                raise Refused(
+                    Code.POLICY_VIOLATION, f"this broker keeps {_MOST_PARTITIONS} partitions, not more: delete topics"
+                )
+            (last,) = self.store.execute(
+                "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'partitions'"
+            ).fetchone()
             if last + partitions >= _LAST_PARTITION:
                 raise Refused(Code.POLICY_VIOLATION, "no number is left for a partition: begin a new log")
             self.store.execute("INSERT INTO topics VALUES(?, ?)", (name, json.dumps(settings)))
@@ -203,14 +219,18 @@ class Log:
             if topic is None:
                 raise Refused(Code.UNKNOWN_TOPIC_OR_PARTITION, "no such topic")
             if Topic(name, settings, []).compacted != topic.compacted:
-                raise Refused(Code.INVALID_CONFIG, "cleanup.policy cannot change between compact and delete: create another topic")
+                raise Refused(
+                    Code.INVALID_CONFIG, "cleanup.policy cannot change between compact and delete: create another topic"
+                )
             self.store.execute("UPDATE topics SET settings = ? WHERE name = ?", (json.dumps(settings), name))
             topic.settings = settings
 
         return self.store.write(job)
 
     def truncate(self, name: str, number: int, before: int) -> "asyncio.Future[int]":
-        """Move the log's start to `before` (-1: the end); the future's result is the new start. Rows go with housekeeping."""
+        """Move the log's start to `before` (-1: the end); the future's result is the new start. Rows go with
+        housekeeping.
+        """
 
         def job() -> int:
             _, partition = self.find(name, number)
@@ -229,7 +249,9 @@ class Log:
         """(offset of the batch's first record, the log's start), once it is committed. Raises Refused."""
         return await (await self.take(name, number, data, transaction))
 
-    async def take(self, name: str, number: int, data: Buffer, transaction: str | None = None) -> "asyncio.Future[tuple[int, int]]":
+    async def take(
+        self, name: str, number: int, data: Buffer, transaction: str | None = None
+    ) -> "asyncio.Future[tuple[int, int]]":
         """Check a batch as Kafka does, and put it into the next commit; the future's result is that of `append`.
 
         Raises Refused for a batch that cannot be taken. Each record is looked at, compressed ones too.
@@ -241,9 +263,13 @@ class Log:
         batch = Batch(data)
         batch.check_produced()
         if bool(transaction) != batch.transactional:
-            raise Refused(Code.INVALID_RECORD, "a transactional batch needs a transactional id, and the other way round")
+            raise Refused(
+                Code.INVALID_RECORD, "a transactional batch needs a transactional id, and the other way round"
+            )
         if topic.compacted and batch.count > _MOST_RECORDS:
-            raise Refused(Code.MESSAGE_TOO_LARGE, f"{batch.count} records in a batch, a compacted topic takes {_MOST_RECORDS}")
+            raise Refused(
+                Code.MESSAGE_TOO_LARGE, f"{batch.count} records in a batch, a compacted topic takes {_MOST_RECORDS}"
+            )
         await batch.open(max(2 * limit, OPENED_BYTES))
         await batch.check_records()
         records = None
@@ -254,7 +280,9 @@ class Log:
         cost = len(data) // _COST_BYTES + (len(records) if records is not None else 1)
         return self.store.write(lambda: self._append(name, number, batch, records, transaction), cost)
 
-    def _append(self, name: str, number: int, batch: Batch, records: list[Record] | None, transaction: str | None) -> tuple[int, int]:
+    def _append(
+        self, name: str, number: int, batch: Batch, records: list[Record] | None, transaction: str | None
+    ) -> tuple[int, int]:
         topic, partition = self.find(name, number)
         if topic.compacted != (records is not None):
             raise Refused(Code.UNKNOWN_TOPIC_OR_PARTITION, "the topic was made anew")
@@ -271,7 +299,8 @@ class Log:
         if records is None:
             data = batch.placed(base)
             self.store.execute(
-                "INSERT INTO batches VALUES(?, ?, ?, ?)", (partition.row(base + batch.delta), batch.newest_stamp, partition.taken, data)
+                "INSERT INTO batches VALUES(?, ?, ?, ?)",
+                (partition.row(base + batch.delta), batch.newest_stamp, partition.taken, data),
             )
             partition.size += len(data)
         else:
@@ -279,7 +308,16 @@ class Log:
             self.store.executemany(
                 "INSERT INTO records VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
                 [
-                    (row, part, r.stamp, taken, PENDING if r.tombstone else None, r.key, r.tail, checksum(row, r.stamp, r.tail))
+                    (
+                        row,
+                        part,
+                        r.stamp,
+                        taken,
+                        PENDING if r.tombstone else None,
+                        r.key,
+                        r.tail,
+                        checksum(row, r.stamp, r.tail),
+                    )
                     for row, r in enumerate(records, first)
                 ],
             )
@@ -311,7 +349,9 @@ class Log:
 
     def new_producer_id(self) -> int:
         """To be called in a job."""
-        self.store.execute("INSERT INTO counters VALUES('producer', 1000) ON CONFLICT(name) DO UPDATE SET value = value + 1")
+        self.store.execute(
+            "INSERT INTO counters VALUES('producer', 1000) ON CONFLICT(name) DO UPDATE SET value = value + 1"
+        )
         (value,) = self.store.execute("SELECT value FROM counters WHERE name = 'producer'").fetchone()
         return int(value)
 
@@ -330,7 +370,9 @@ class Log:
         """`rows`: (topic, partition, offset, note)."""
 
         def job() -> None:
-            self.store.executemany("INSERT OR REPLACE INTO offsets VALUES(?, ?, ?, ?, ?)", [(group, *row) for row in rows])
+            self.store.executemany(
+                "INSERT OR REPLACE INTO offsets VALUES(?, ?, ?, ?, ?)", [(group, *row) for row in rows]
+            )
 
         return self.store.write(job)
 
@@ -349,8 +391,9 @@ class Log:
 
 
 def _offset_if_repeated(partition: Partition, batch: Batch) -> int | None:
-    """The offset of the batch that this one repeats, None for a new one. A producer that is not known (any more) may begin anywhere, as in
-    Kafka."""
+    """The offset of the batch that this one repeats, None for a new one. A producer that is not known (any more) may
+    begin anywhere, as in Kafka.
+    """
     producer = partition.producers.get(batch.producer_id)
     if producer is None:
         return None

@@ -11,7 +11,9 @@ _said: dict[str, tuple[float, int]] = {}
 
 
 def warn(kind: str, text: str, logger: str = "broker") -> bool:
-    """Log a warning unless one of its kind was logged within the last minute; then it is counted. True if it was logged."""
+    """Log a warning unless one of its kind was logged within the last minute; then it is counted. True if it was
+    logged.
+    """
     now = time.monotonic()
     at, missed = _said.get(kind, (-_QUIET_SECONDS, 0))
     if now - at < _QUIET_SECONDS:

@@ -17,8 +17,8 @@ _PROBED_ROWS: Final = 1000
 def read(log: Log, topic: Topic, partition: Partition, offset: int, limit: int, upto: int) -> list[Buffer]:
     """Batches from `offset` on and before `upto`: about `limit` bytes, at least one batch.
 
-    A gap at the end of what may be read is told by an empty control batch, which is not stored: readers wait for an offset, not for a
-    record.
+    A gap at the end of what may be read is told by an empty control batch, which is not stored: readers wait for an
+    offset, not for a record.
     """
     columns = "id, tail, stamp, checksum" if topic.compacted else "id, data, stamp, 0"
     table, _ = topic.table
@@ -50,7 +50,9 @@ def read(log: Log, topic: Topic, partition: Partition, offset: int, limit: int, 
 
 
 def size_after(log: Log, name: str, number: int, offset: int, *, committed: bool) -> int:
-    """About how many bytes a reader finds at `offset`: the lengths of the next rows, which are not read. Raises Refused."""
+    """About how many bytes a reader finds at `offset`: the lengths of the next rows, which are not read. Raises
+    Refused.
+    """
     topic, partition = log.find(name, number)
     upto = partition.stable if committed else partition.end
     if not partition.first <= offset <= partition.end:
@@ -62,7 +64,9 @@ def size_after(log: Log, name: str, number: int, offset: int, *, committed: bool
 
 
 async def since(log: Log, topic: Topic, partition: Partition, stamp: int, upto: int) -> tuple[int, int]:
-    """(offset, stamp) of the first record at or after `stamp` ms; (-1, -1) if there is none. NEWEST_STAMP asks for the newest."""
+    """(offset, stamp) of the first record at or after `stamp` ms; (-1, -1) if there is none. NEWEST_STAMP asks for the
+    newest.
+    """
     table, column = topic.table
     span = (partition.row(partition.first), partition.row(upto))
     if stamp == NEWEST_STAMP:

@@ -1,10 +1,10 @@
 """Record batches of format 2: checked, opened for a compacted topic, built again for a reader.
 
-A batch: base offset int64, length int32, leader epoch int32, magic int8, CRC-32C uint32 of all that follows, attributes int16, last
-offset delta int32, first and newest timestamp int64, producer id int64, producer epoch int16, first sequence int32, number of records
-int32, records. A record: length, attributes int8, timestamp delta, offset delta, key length, key, value length, value, headers; its
-numbers are zig-zag varints.
-Source: https://kafka.apache.org/documentation/#recordbatch
+A batch: base offset int64, length int32, leader epoch int32, magic int8, CRC-32C uint32 of all that follows, attributes
+int16, last offset delta int32, first and newest timestamp int64, producer id int64, producer epoch int16, first
+sequence int32, number of records int32, records. A record: length, attributes int8, timestamp delta, offset delta, key
+length, key, value length, value, headers; its numbers are zig-zag varints. Source:
+https://kafka.apache.org/documentation/#recordbatch
 """
 
 import asyncio
@@ -101,8 +101,14 @@ class Batch:
         if self.attributes & 7 not in CODECS:
             raise Refused(Code.UNSUPPORTED_COMPRESSION_TYPE, "unknown compression")
         known = self.producer_id >= 0
-        if self.producer_id < -1 or (known and (self.epoch < 0 or self.sequence < 0)) or (self.transactional and not known):
-            raise Refused(Code.INVALID_RECORD, f"producer {self.producer_id}, epoch {self.epoch}, sequence {self.sequence}")
+        if (
+            self.producer_id < -1
+            or (known and (self.epoch < 0 or self.sequence < 0))
+            or (self.transactional and not known)
+        ):
+            raise Refused(
+                Code.INVALID_RECORD, f"producer {self.producer_id}, epoch {self.epoch}, sequence {self.sequence}"
+            )
 
     @property
     def transactional(self) -> bool:
@@ -114,13 +120,17 @@ class Batch:
         return int(self.sequence + self.delta) & 0x7FFFFFFF
 
     def placed(self, offset: int) -> Buffer:
-        """The batch with its base offset set, in place where the buffer allows it (offset and leader epoch are outside the checksum)."""
+        """The batch with its base offset set, in place where the buffer allows it (offset and leader epoch are outside
+        the checksum).
+        """
         data = self.data if isinstance(self.data, memoryview) and not self.data.readonly else bytearray(self.data)
         struct.pack_into(">qii", data, 0, offset, len(data) - _LENGTH_FROM, 0)
         return data
 
     async def open(self, limit: int) -> None:
-        """Decompress the records, to at most `limit` bytes, beside the event loop if that may take long. Raises Refused."""
+        """Decompress the records, to at most `limit` bytes, beside the event loop if that may take long. Raises
+        Refused.
+        """
         codec = self.attributes & 7
         packed = memoryview(self.data)[_HEAD.size :]
         if not codec:
@@ -133,7 +143,8 @@ class Batch:
     async def check_records(self) -> None:
         """Each opened record against the header, as Kafka does: how many there are, their offsets, lengths and stamps.
 
-        Sets `newest_stamp` to what it is, whatever the header says. Others have their turn between slices. Raises Refused.
+        Sets `newest_stamp` to what it is, whatever the header says. Others have their turn between slices. Raises
+        Refused.
         """
         expected, oldest, newest = 0, LAST_STAMP, _NO_STAMP
         try:
@@ -161,7 +172,9 @@ class Batch:
         self.newest_stamp = newest
 
     def _readable(self) -> DefaultRecordBatch:
-        """The batch for aiokafka's parser: not compressed, at offset 0, with slack after it, because the parser looks ahead."""
+        """The batch for aiokafka's parser: not compressed, at offset 0, with slack after it, because the parser looks
+        ahead.
+        """
         if isinstance(self.data, memoryview) and not self.attributes & 7 and not self.base:
             return DefaultRecordBatch(self.data)
         head = bytearray(self.data[: _HEAD.size])
@@ -203,12 +216,15 @@ class Batch:
 
 
 def checksum(row: int, stamp: int, tail: Buffer) -> int:
-    """What is kept beside a record of a compacted topic, made when it came: the CRC-32 of its place, its stamp and its bytes."""
+    """What is kept beside a record of a compacted topic, made when it came: the CRC-32 of its place, its stamp and its
+    bytes.
+    """
     return zlib.crc32(tail, zlib.crc32(struct.pack(">qq", row, stamp)))
 
 
 def key_of(tail: Buffer) -> tuple[bytes | None, bool]:
-    """The key in a record's tail, and whether the record is a tombstone. Raises IndexError or ValueError for a damaged tail.
+    """The key in a record's tail, and whether the record is a tombstone. Raises IndexError or ValueError for a damaged
+    tail.
 
     >>> key_of(b"\\x02k\\x02v\\x00"), key_of(b"\\x02k\\x01\\x00")
     ((b'k', False), (b'k', True))
@@ -267,7 +283,9 @@ def build(records: Sequence[StoredRecord]) -> bytearray:
         pieces.append(varint(len(start) + len(tail)) + start)
         pieces.append(tail)
         newest = max(newest, stamp)
-    return _sealed(base, _BODY_HEAD.pack(0, records[-1].offset - base, first_stamp, newest, -1, -1, -1, len(records)), pieces)
+    return _sealed(
+        base, _BODY_HEAD.pack(0, records[-1].offset - base, first_stamp, newest, -1, -1, -1, len(records)), pieces
+    )
 
 
 def empty_control_batch(offset: int) -> bytearray:
@@ -275,7 +293,9 @@ def empty_control_batch(offset: int) -> bytearray:
     key = struct.pack(">hh", 0, 1)
     value = struct.pack(">hi", 0, 0)
     record = b"\0\0\0" + varint(len(key)) + key + varint(len(value)) + value + b"\0"
-    return _sealed(offset, _BODY_HEAD.pack(TRANSACTIONAL | _CONTROL, 0, 0, 0, -1, -1, -1, 1), [varint(len(record)), record])
+    return _sealed(
+        offset, _BODY_HEAD.pack(TRANSACTIONAL | _CONTROL, 0, 0, 0, -1, -1, -1, 1), [varint(len(record)), record]
+    )
 
 
 def _sealed(base: int, body_head: bytes, pieces: list[Buffer]) -> bytearray:

@@ -40,9 +40,9 @@ _LONGEST_PAUSE: Final = 86_400.0
 class Broker:
     """A broker on one log file. `port` 0 takes a free one, which stands in `port` after `start`.
 
-    `auto_create`: whether asking for an unknown topic creates it, with `partitions` partitions; `housekeeping`: seconds between two looks
-    for what may leave the log; `initial_rebalance_delay`: seconds that an empty group waits for more members; `synchronous`: NORMAL, or
-    FULL for an fsync at each commit.
+    `auto_create`: whether asking for an unknown topic creates it, with `partitions` partitions; `housekeeping`: seconds
+    between two looks for what may leave the log; `initial_rebalance_delay`: seconds that an empty group waits for more
+    members; `synchronous`: NORMAL, or FULL for an fsync at each commit.
     """
 
     def __init__(
@@ -129,7 +129,11 @@ class Broker:
         """
         now = asyncio.get_running_loop().time()
         while self.incoming.held + count > self.incoming.size:
-            begun = [(since, each) for each in self._connections if each is not connection and (since := each.begun()) is not None]
+            begun = [
+                (since, each)
+                for each in self._connections
+                if each is not connection and (since := each.begun()) is not None
+            ]
             since, oldest = min(begun, key=lambda each: each[0], default=(now, connection))
             if now - since < _YOUNG_SECONDS:
                 self._cramped.add(connection)
@@ -191,13 +195,17 @@ def _check_options(port: int, partitions: int, housekeeping: float) -> None:
     if not 1 <= partitions <= MOST_PARTITIONS:
         raise BrokerError(f"{partitions} partitions: a topic has 1 to {MOST_PARTITIONS}")
     if not _LEAST_PAUSE <= housekeeping <= _LONGEST_PAUSE:
-        raise BrokerError(f"housekeeping every {housekeeping:g} seconds: choose {_LEAST_PAUSE:g} to {_LONGEST_PAUSE:g} seconds")
+        raise BrokerError(
+            f"housekeeping every {housekeeping:g} seconds: choose {_LEAST_PAUSE:g} to {_LONGEST_PAUSE:g} seconds"
+        )
 
 
 def _port_taken(host: str, port: int, error: OSError) -> PortTaken:
     if error.errno == errno.EADDRINUSE:
         return PortTaken(f"port {port} of {host} is in use: choose another with --port, or --port 0 for a free one")
-    return PortTaken(f"cannot listen on {host}:{port} ({error.strerror}): choose another with --port, or --port 0 for a free one")
+    return PortTaken(
+        f"cannot listen on {host}:{port} ({error.strerror}): choose another with --port, or --port 0 for a free one"
+    )
 
 
 async def serve(
@@ -212,7 +220,9 @@ async def serve(
     initial_rebalance_delay: float = 0.0,
     synchronous: str = "NORMAL",
 ) -> None:
-    """Run a broker until `stop` is set, or SIGTERM or SIGINT comes. `ready` is called with the port once it listens. Raises BrokerError."""
+    """Run a broker until `stop` is set, or SIGTERM or SIGINT comes. `ready` is called with the port once it listens.
+    Raises BrokerError.
+    """
     stop = stop or asyncio.Event()
     broker = Broker(
         path,
@@ -236,7 +246,9 @@ async def serve(
         await asyncio.wait((stopped, broker.lost), return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         if broker.lost.done():
-            raise LogUnusable(f"{path} was removed or replaced while the broker ran; what it held is gone: start again for a new one")
+            raise LogUnusable(
+                f"{path} was removed or replaced while the broker ran; what it held is gone: start again for a new one"
+            )
     finally:
         for number in signals:
             loop.remove_signal_handler(number)

@@ -1,6 +1,8 @@
-"""What every request must keep to, looked at in one place: no null where the protocol has none, no more elements than can mean anything.
+"""What every request must keep to, looked at in one place: no null where the protocol has none, no more elements than
+can mean anything.
 
-kafka-python's codec lets a null through everywhere, and a request of a megabyte can name hundreds of thousands of topics.
+kafka-python's codec lets a null through everywhere, and a request of a megabyte can name hundreds of thousands of
+topics.
 """
 
 from functools import cache
@@ -39,7 +41,9 @@ def _plan(fields: Any, version: int) -> tuple[_Field, ...]:
         kind = field._type_str
         if field.for_version_q(version) and (field.is_array() or kind in ("string", "bytes")):
             inner = _plan(field.array_of._fields, version) if field.is_struct_array() else ()
-            plan.append(_Field(field.name, field.nullable_for_version_q(version), kind == "string", field.is_array(), inner))
+            plan.append(
+                _Field(field.name, field.nullable_for_version_q(version), kind == "string", field.is_array(), inner)
+            )
     return tuple(plan)
 
 

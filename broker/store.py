@@ -1,4 +1,6 @@
-"""Writing by group commit: what was answered survives the death of the process; a power cut may take the newest commits, as a whole."""
+"""Writing by group commit: what was answered survives the death of the process; a power cut may take the newest
+commits, as a whole.
+"""
 
 import asyncio
 import logging
@@ -16,7 +18,8 @@ from broker.notices import warn
 T = TypeVar("T")
 
 SYNCHRONOUS: Final = ("NORMAL", "FULL")
-# A job's cost is its rows. Small jobs share a transaction; of the large ones a transaction has a few, so that nobody waits long.
+# A job's cost is its rows. Small jobs share a transaction; of the large ones a transaction has a few, so that nobody
+# waits long.
 _SMALL: Final = 100
 _MOST_LARGE: Final = 2_000
 
@@ -43,7 +46,9 @@ class State(Protocol):
 
 
 class Store:
-    """The file. Jobs given to `write` in one turn of the event loop share one transaction and are answered after its commit."""
+    """The file. Jobs given to `write` in one turn of the event loop share one transaction and are answered after its
+    commit.
+    """
 
     def __init__(self, path: Path, synchronous: str = "NORMAL") -> None:
         """Raises LogInUse or LogUnusable."""
@@ -72,8 +77,8 @@ class Store:
     def write(self, call: Callable[[], T], cost: int = 1) -> "asyncio.Future[T]":
         """Run `call` in one of the next transactions; `cost` is about how many rows it writes.
 
-        It checks before it changes anything: raising Refused leaves the others' work in place. It may be called again if another one in
-        its transaction fails.
+        It checks before it changes anything: raising Refused leaves the others' work in place. It may be called again
+        if another one in its transaction fails.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         (self._small if cost <= _SMALL else self._large).append(Job(call, future, cost))
@@ -94,8 +99,8 @@ class Store:
     def flush(self) -> None:
         """One transaction of the small jobs that wait, and of at least one large job.
 
-        If it fails (full disk, I/O error) nothing of it happened, and each job is answered with a code after which clients try again. If
-        one job is at fault, the others are done without it.
+        If it fails (full disk, I/O error) nothing of it happened, and each job is answered with a code after which
+        clients try again. If one job is at fault, the others are done without it.
         """
         jobs = list(self._small)
         self._small.clear()
@@ -118,7 +123,9 @@ class Store:
                 return self._failed(jobs, error, Code.KAFKA_STORAGE_ERROR)
             alone = self._failed(jobs, error, Code.UNKNOWN_SERVER_ERROR)
         except Exception as error:
-            if len(jobs) == 1 and warn(f"job {type(error).__name__}", f"a write failed: {type(error).__name__}: {error}"):
+            if len(jobs) == 1 and warn(
+                f"job {type(error).__name__}", f"a write failed: {type(error).__name__}: {error}"
+            ):
                 logging.getLogger(__name__).debug("where it failed", exc_info=True)
             alone = self._failed(jobs, error, Code.UNKNOWN_SERVER_ERROR)
         if len(jobs) == 1:

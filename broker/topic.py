@@ -13,8 +13,9 @@ REMEMBERED: Final = 5
 
 @dataclass(slots=True)
 class Producer:
-    """An idempotent producer as one partition knows it: its epoch, its last batches as (first sequence, last sequence, offset), and when it
-    was last seen (ms)."""
+    """An idempotent producer as one partition knows it: its epoch, its last batches as (first sequence, last sequence,
+    offset), and when it was last seen (ms).
+    """
 
     epoch: int
     recent: deque[tuple[int, int, int]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
@@ -23,10 +24,11 @@ class Producer:
 
 @dataclass(slots=True, eq=False)
 class Partition:
-    """One partition. Offsets: `first` is the log's start, `end` the next to be given, `cleaned` the last that compaction has looked at.
+    """One partition. Offsets: `first` is the log's start, `end` the next to be given, `cleaned` the last that
+    compaction has looked at.
 
-    `taken` is the newest time of arrival in ms (it never goes back), `size` the bytes of an ordinary topic's rows, `open` the first offset
-    of each open transaction.
+    `taken` is the newest time of arrival in ms (it never goes back), `size` the bytes of an ordinary topic's rows,
+    `open` the first offset of each open transaction.
     """
 
     id: int

@@ -1,7 +1,8 @@
 """Transactions as far as checkpoints need them: records of several partitions become visible together or not at all.
 
-The rows of an open transaction stand in the log already; the table `open_ranges` says which. Readers of committed records, compaction and
-retention stop at the first open offset. A commit deletes the ranges; an abort, a newer epoch and the timeout delete the rows as well.
+The rows of an open transaction stand in the log already; the table `open_ranges` says which. Readers of committed
+records, compaction and retention stop at the first open offset. A commit deletes the ranges; an abort, a newer epoch
+and the timeout delete the rows as well.
 """
 
 import asyncio
@@ -27,7 +28,9 @@ _ABORTED: Final = "CompleteAbort"
 
 @dataclass(slots=True, eq=False)
 class Transaction:
-    """The newest epoch of a transactional id and its current transaction. Times in ms; `fenced_epoch` is the one that a timeout fenced."""
+    """The newest epoch of a transactional id and its current transaction. Times in ms; `fenced_epoch` is the one that a
+    timeout fenced.
+    """
 
     id: str
     producer_id: int
@@ -67,7 +70,9 @@ class Transactions:
     def opened(self, id: str, partition: Partition, base: int) -> None:
         """The rows from `base` to the partition's end belong to the open transaction."""
         partition.open.setdefault(id, base)
-        self._log.store.execute("INSERT INTO open_ranges VALUES(?, ?, ?, ?)", (partition.id, base, partition.end - 1, id))
+        self._log.store.execute(
+            "INSERT INTO open_ranges VALUES(?, ?, ?, ?)", (partition.id, base, partition.end - 1, id)
+        )
 
     # Requests.
 
@@ -86,7 +91,9 @@ class Transactions:
                     raise Refused(Code.INVALID_PRODUCER_EPOCH)
             if transaction is None:
                 if len(self._by_id) >= _MOST_IDS:
-                    raise Refused(Code.POLICY_VIOLATION, f"this broker keeps {_MOST_IDS} transactional ids, for a week each")
+                    raise Refused(
+                        Code.POLICY_VIOLATION, f"this broker keeps {_MOST_IDS} transactional ids, for a week each"
+                    )
                 transaction = self._by_id[id] = Transaction(id, self._log.new_producer_id())
             if transaction.state == _ONGOING:
                 self._end(transaction, commit=False)
@@ -131,9 +138,15 @@ class Transactions:
         return self._log.store.write(job)
 
     def expire(self) -> "asyncio.Future[None] | None":
-        """Abort what is open for longer than its timeout, fencing its producer as Kafka does; forget ids that were not used for a week."""
+        """Abort what is open for longer than its timeout, fencing its producer as Kafka does; forget ids that were not
+        used for a week.
+        """
         now = self._log.clock()
-        late = [t.id for t in self._by_id.values() if now - t.since > (t.timeout if t.state == _ONGOING else _FORGOTTEN_AFTER_MS)]
+        late = [
+            t.id
+            for t in self._by_id.values()
+            if now - t.since > (t.timeout if t.state == _ONGOING else _FORGOTTEN_AFTER_MS)
+        ]
         if not late:
             return None
 
@@ -177,7 +190,9 @@ class Transactions:
         for part, first, last in execute(query, (transaction.id,)).fetchall():
             partition = self._log.by_id[part]
             span = (partition.row(first), partition.row(last))
-            (size,) = execute("SELECT coalesce(sum(length(data)), 0) FROM batches WHERE id BETWEEN ? AND ?", span).fetchone()
+            (size,) = execute(
+                "SELECT coalesce(sum(length(data)), 0) FROM batches WHERE id BETWEEN ? AND ?", span
+            ).fetchone()
             partition.size -= size
             execute("DELETE FROM batches WHERE id BETWEEN ? AND ?", span)
             execute("DELETE FROM records WHERE id BETWEEN ? AND ?", span)
@@ -188,5 +203,7 @@ class Transactions:
         self._log.store.execute("INSERT OR REPLACE INTO transactions VALUES(?, ?, ?, ?, ?, ?, ?, ?)", row)
 
 
-def _loaded(id: str, producer: int, epoch: int, fenced_epoch: int, timeout: int, since: int, state: str, parts: str) -> Transaction:
+def _loaded(
+    id: str, producer: int, epoch: int, fenced_epoch: int, timeout: int, since: int, state: str, parts: str
+) -> Transaction:
     return Transaction(id, producer, epoch, fenced_epoch, timeout, since, state, set(json.loads(parts)))

@@ -1,4 +1,5 @@
-"""Kafka's requests and responses as bytes: the versions that are offered, the headers, and kafka-python's message classes as the codec.
+"""Kafka's requests and responses as bytes: the versions that are offered, the headers, and kafka-python's message
+classes as the codec.
 
 A request: length int32, api key int16, version int16, correlation id int32, client id string, [tags], body.
 A response: length int32, correlation id int32, [tags], body. Tags stand in flexible versions only.

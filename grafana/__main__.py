@@ -9,12 +9,20 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana import feeds, oss_osm, pipeline, project
 
 FOLDER: Final = Path(__file__).parent / "dashboards"
-DASHBOARDS: Final = {"oss-osm": oss_osm.dashboard, "project": project.dashboard, "feeds": feeds.dashboard, "pipeline": pipeline.dashboard}
+DASHBOARDS: Final = {
+    "oss-osm": oss_osm.dashboard,
+    "project": project.dashboard,
+    "feeds": feeds.dashboard,
+    "pipeline": pipeline.dashboard,
+}
 
 
 def texts() -> dict[str, str]:
     """The files, by name."""
-    return {f"{name}.json": json.dumps(build(), cls=JSONEncoder, indent=2, ensure_ascii=False) + "\n" for name, build in DASHBOARDS.items()}
+    return {
+        f"{name}.json": json.dumps(build(), cls=JSONEncoder, indent=2, ensure_ascii=False) + "\n"
+        for name, build in DASHBOARDS.items()
+    }
 
 
 if __name__ == "__main__":

@@ -23,7 +23,10 @@ def dashboard() -> Dashboard:
         "feeds",
         "Feeds",
         "How well GitHub and the Hugging Face Hub are seen: every other figure is as good as this.",
-        [variables.platforms(), variables.label_values("feed", "Feed", "Feeds of the platforms chosen.", values, many=True)],
+        [
+            variables.platforms(),
+            variables.label_values("feed", "Feed", "Feeds of the platforms chosen.", values, many=True),
+        ],
         [
             Section("At a glance", [Row(_glance(), 4)]),
             Section("Coverage and lag", [Row([(_coverage(), 12), (_lag(), 12)], 9), Row([(_windows(), 24)], 6)]),
@@ -97,13 +100,22 @@ def _glance() -> list[tuple[Panel, int]]:
 def _coverage() -> Panel:
     expr = f"max by (feed) (nomadwatch_feed_coverage_ratio{{{_FEEDS}}})"
     return over_time(
-        "Coverage of each feed", meaning("feed_coverage_ratio"), panels.RATIO, {"{{feed}}": expr}, many=True, low=0, high=1, line=0.95
+        "Coverage of each feed",
+        meaning("feed_coverage_ratio"),
+        panels.RATIO,
+        {"{{feed}}": expr},
+        many=True,
+        low=0,
+        high=1,
+        line=0.95,
     )
 
 
 def _lag() -> Panel:
     expr = f"max by (feed) (nomadwatch_feed_lag_seconds{{{_FEEDS}}})"
-    return over_time("Lag of each feed", meaning("feed_lag_seconds"), panels.SECONDS, {"{{feed}}": expr}, many=True, low=0)
+    return over_time(
+        "Lag of each feed", meaning("feed_lag_seconds"), panels.SECONDS, {"{{feed}}": expr}, many=True, low=0
+    )
 
 
 def _windows() -> Panel:
@@ -117,26 +129,36 @@ def _windows() -> Panel:
 
 def _polls() -> Panel:
     expr = f"sum by (outcome) (rate(nomadwatch_feed_polls_total{{{_FEEDS}}}[$__rate_interval])) * 60"
-    return over_time("Polls by outcome", meaning("feed_polls_total"), panels.PER_MINUTE, {"{{outcome}}": expr}, stacked=True, low=0)
+    return over_time(
+        "Polls by outcome", meaning("feed_polls_total"), panels.PER_MINUTE, {"{{outcome}}": expr}, stacked=True, low=0
+    )
 
 
 def _refused() -> Panel:
     expr = f"sum by (feed) (rate(nomadwatch_feed_polls_total{{{_FEEDS}, {_REFUSALS}}}[$__rate_interval])) * 60"
     return over_time(
-        "Refused polls", meaning("feed_polls_total", "Limited and failed ones."), panels.PER_MINUTE, {"{{feed}}": expr}, many=True, low=0
+        "Refused polls",
+        meaning("feed_polls_total", "Limited and failed ones."),
+        panels.PER_MINUTE,
+        {"{{feed}}": expr},
+        many=True,
+        low=0,
     )
 
 
 def _quota() -> Panel:
     expr = f"max by (feed) (nomadwatch_feed_rate_limit_remaining{{{_FEEDS}}})"
-    return over_time("Quota left", meaning("feed_rate_limit_remaining"), panels.COUNT, {"{{feed}}": expr}, many=True, low=0)
+    return over_time(
+        "Quota left", meaning("feed_rate_limit_remaining"), panels.COUNT, {"{{feed}}": expr}, many=True, low=0
+    )
 
 
 def _lost() -> Panel:
     # From the counter's level: a gap of a new reason begins at its length, which no rate sees.
     expr = f"sum by (reason) (nomadwatch_feed_gap_seconds_total{{{_FEEDS}}})"
     description = meaning(
-        "feed_gap_seconds_total", "Summed over feeds, since the station started; a gap stands here once its end is known."
+        "feed_gap_seconds_total",
+        "Summed over feeds, since the station started; a gap stands here once its end is known.",
     )
     return over_time("Time lost, by reason", description, panels.SECONDS, {"{{reason}}": expr}, low=0, none=_NO_GAP)
 
@@ -149,7 +171,9 @@ def _gaps() -> Panel:
         Column("gaps", by_gap("nomadwatch_feed_gaps_total"), decimals=0),
         Column("time lost", by_gap("nomadwatch_feed_gap_seconds_total"), panels.SECONDS),
     ]
-    return rows("Gaps of each feed", meaning("feed_gaps_total", "Since the station started."), "gap", columns, none=_NO_GAP)
+    return rows(
+        "Gaps of each feed", meaning("feed_gaps_total", "Since the station started."), "gap", columns, none=_NO_GAP
+    )
 
 
 def _table() -> Panel:

@@ -42,9 +42,13 @@ class Section:
     rows: Sequence[Row]
 
 
-def dashboard(uid: str, title: str, description: str, variables: Sequence[VariableModel], sections: Sequence[Section]) -> Dashboard:
+def dashboard(
+    uid: str, title: str, description: str, variables: Sequence[VariableModel], sections: Sequence[Section]
+) -> Dashboard:
     """A dashboard of the last six hours in UTC, with the way to the others and to the runbooks."""
-    others = DashboardLink("Dashboards", DashboardLinkType.DASHBOARDS, tags=[TAG], as_dropdown=False, include_vars=False, keep_time=True)
+    others = DashboardLink(
+        "Dashboards", DashboardLinkType.DASHBOARDS, tags=[TAG], as_dropdown=False, include_vars=False, keep_time=True
+    )
     pages = DashboardLink(
         "Runbooks",
         DashboardLinkType.LINK,
@@ -81,7 +85,9 @@ def _placed(sections: Sequence[Section]) -> list[Panel | RowPanel]:
     top.id_val, top.grid_pos = 1, GridPos(h=y, w=WIDTH, x=0, y=0)
     placed.append(top)
     for section in sections:
-        placed.append(RowPanel(title=section.title, id_val=len(placed) + 1, grid_pos=GridPos(h=1, w=WIDTH, x=0, y=y), panels=[]))
+        placed.append(
+            RowPanel(title=section.title, id_val=len(placed) + 1, grid_pos=GridPos(h=1, w=WIDTH, x=0, y=y), panels=[])
+        )
         y += 1
         for row in section.rows:
             x = 0

@@ -1,4 +1,6 @@
-"""*OSS against OSM*: what people do on GitHub and on the Hub, how it is spread, how far apart they are, and what the papers found."""
+"""*OSS against OSM*: what people do on GitHub and on the Hub, how it is spread, how far apart they are, and what the
+papers found.
+"""
 
 from typing import Final
 
@@ -31,9 +33,16 @@ def dashboard() -> Dashboard:
         [
             Section("Activity", [Row(_activity()), Row([(_every_feature(), 15), (_bots(), 9)], 9), Row(_breadth())]),
             Section(
-                "Intensity", [Row(_intensity()), Row([(_spread(), 24)], 4), Row([(_busiest(platform), 12) for platform in PLATFORMS], 9)]
+                "Intensity",
+                [
+                    Row(_intensity()),
+                    Row([(_spread(), 24)], 4),
+                    Row([(_busiest(platform), 12) for platform in PLATFORMS], 9),
+                ],
             ),
-            Section("Releases", [Row([(coverage(_WATCHED), 4), *((_releases(platform), 10) for platform in PLATFORMS)], 9)]),
+            Section(
+                "Releases", [Row([(coverage(_WATCHED), 4), *((_releases(platform), 10) for platform in PLATFORMS)], 9)]
+            ),
             Section("Gap and dominance", [Row(_gap()), Row([(_evidence(), 12), (_correlation(), 12)], 9)]),
             Section("Beside the papers", [Row(_beside_papers(), 7), Row([(_papers(), 24)], 12)]),
         ],
@@ -67,7 +76,10 @@ def _activity() -> list[tuple[Panel, int]]:
         (
             over_time(
                 "Pulse: $feature by $actor",
-                meaning("activities_total", "By the moment of counting, not of the event, in hours of the clock. Accepted has no pulse."),
+                meaning(
+                    "activities_total",
+                    "By the moment of counting, not of the event, in hours of the clock. Accepted has no pulse.",
+                ),
                 panels.PER_HOUR,
                 {"{{platform}}": f"sum by (platform) (rate({pulse}[$__rate_interval])) * 3600"},
                 low=0,
@@ -81,7 +93,8 @@ def _activity() -> list[tuple[Panel, int]]:
 
 def _every_feature() -> Panel:
     columns = [
-        Column(f"activities {short}", f"max by (feature) ({of('activity', platform=platform)})") for platform, short in _SHORT.items()
+        Column(f"activities {short}", f"max by (feature) ({of('activity', platform=platform)})")
+        for platform, short in _SHORT.items()
     ]
     for name, title in (("active_developers", "people"), ("active_repositories", "repositories")):
         columns += [Column(f"{title} {short}", _one(name, platform, "feature")) for platform, short in _SHORT.items()]
@@ -107,7 +120,10 @@ def _bots() -> Panel:
 
 
 def _breadth() -> list[tuple[Panel, int]]:
-    titles = {"active_developers": "People: $feature, $window", "active_repositories": "Repositories: $feature, $window"}
+    titles = {
+        "active_developers": "People: $feature, $window",
+        "active_repositories": "Repositories: $feature, $window",
+    }
     return [
         (over_time(title, meaning(name), panels.COUNT, {"{{platform}}": _both(name, _CHOSEN)}, low=0, none=_THIN), 12)
         for name, title in titles.items()
@@ -120,7 +136,18 @@ def _intensity() -> list[tuple[Panel, int]]:
     return [
         (coverage(), 4),
         (over_time("Mean intensity: $feature, $window", described, panels.COUNT, mean, low=0, none=_THIN), 10),
-        (over_time("Inequality (Gini): $feature, $window", meaning("intensity"), panels.RATIO, gini, low=0, high=1, none=_THIN), 10),
+        (
+            over_time(
+                "Inequality (Gini): $feature, $window",
+                meaning("intensity"),
+                panels.RATIO,
+                gini,
+                low=0,
+                high=1,
+                none=_THIN,
+            ),
+            10,
+        ),
     ]
 
 
@@ -158,14 +185,25 @@ def _releases(platform: str) -> Panel:
 def _gap() -> list[tuple[Panel, int]]:
     drawn = f'feature=~"{_COMPARED}|$feature"'
     gap, dominance = (
-        {"{{feature}}": trusted_both(f"max by (feature) ({of(name, drawn)})")} for name in ("intensity_gap_ratio", "dominance_ratio")
+        {"{{feature}}": trusted_both(f"max by (feature) ({of(name, drawn)})")}
+        for name in ("intensity_gap_ratio", "dominance_ratio")
     )
     wide = meaning("intensity_gap_ratio", "The scale is logarithmic, the dashed line is equality.")
     likely = meaning("dominance_ratio", "The dashed line is equality.")
     return [
         (coverage(), 4),
-        (over_time("Intensity gap, OSS ÷ OSM, $window", wide, panels.TIMES, gap, logarithmic=True, line=1, none=_THIN), 10),
-        (over_time("Dominance of OSS, $window", likely, panels.RATIO, dominance, low=0, high=1, line=0.5, none=_THIN), 10),
+        (
+            over_time(
+                "Intensity gap, OSS ÷ OSM, $window", wide, panels.TIMES, gap, logarithmic=True, line=1, none=_THIN
+            ),
+            10,
+        ),
+        (
+            over_time(
+                "Dominance of OSS, $window", likely, panels.RATIO, dominance, low=0, high=1, line=0.5, none=_THIN
+            ),
+            10,
+        ),
     ]
 
 
@@ -189,7 +227,9 @@ def _correlation() -> Panel:
 
     compared = f'a=~"{_COMPARED}", b=~"{_COMPARED}"'
     columns = [
-        Column(short, by_pair(trusted(of("feature_correlation", compared, platform=platform))), panels.PLAIN, decimals=2)
+        Column(
+            short, by_pair(trusted(of("feature_correlation", compared, platform=platform))), panels.PLAIN, decimals=2
+        )
         for platform, short in _SHORT.items()
     ]
     # The paper states one range for all its pairs.
@@ -213,8 +253,15 @@ def _beside_papers() -> list[tuple[Panel, int]]:
     columns = [
         Column("ours", trusted_both(ours(compared)), panels.TIMES, decimals=2),
         Column("Ye & Zhou", published(), panels.TIMES, decimals=1),
-        Column("ours, relative", trusted_both(f"{ours(compared)} / scalar({ours(_CONTRIBUTION)})"), panels.PLAIN, decimals=2),
-        Column("theirs, relative", f"{published()} / scalar({published(feature='contribution')})", panels.PLAIN, decimals=2),
+        Column(
+            "ours, relative",
+            trusted_both(f"{ours(compared)} / scalar({ours(_CONTRIBUTION)})"),
+            panels.PLAIN,
+            decimals=2,
+        ),
+        Column(
+            "theirs, relative", f"{published()} / scalar({published(feature='contribution')})", panels.PLAIN, decimals=2
+        ),
     ]
     described = meaning("intensity_gap_ratio", "The last two columns do so: each gap ÷ the gap of contributions.")
     levels = [
@@ -245,5 +292,9 @@ def _papers() -> Panel:
     expr = f"max by ({', '.join(labels)}) (nomadwatch_reference)"
     described = meaning("reference", "It is here whether or not the metric is measured.")
     return rows(
-        "What the papers found", described, "metric", [Column("published", expr, panels.PLAIN)], names={label: label for label in labels}
+        "What the papers found",
+        described,
+        "metric",
+        [Column("published", expr, panels.PLAIN)],
+        names={label: label for label in labels},
     )

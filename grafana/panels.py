@@ -91,14 +91,17 @@ def over_time(
     every: str = "",
     none: str = "",
 ) -> Panel:
-    """Lines over time. `queries` by the legend of their series; `line` is drawn across; `many` lines have their legend beside them.
+    """Lines over time. `queries` by the legend of their series; `line` is drawn across; `many` lines have their legend
+    beside them.
 
     `every`: the least time between points, over which rates are taken; `none`: what is said where there is nothing.
     """
     panel = timeseries.Panel().title(title).description(description).unit(unit).datasource(PROMETHEUS)
     for name, (legend, expr) in zip(ascii_uppercase, queries.items(), strict=False):
         panel.with_target(ask.Dataquery().ref_id(name).expr(expr).legend_format(legend).range().datasource(PROMETHEUS))
-    panel.line_width(2).fill_opacity(25 if stacked else 0).show_points(VisibilityMode.AUTO).axis_placement(AxisPlacement.AUTO)
+    panel.line_width(2).fill_opacity(25 if stacked else 0).show_points(VisibilityMode.AUTO).axis_placement(
+        AxisPlacement.AUTO
+    )
     legends = common.VizLegendOptions().show_legend(True).calcs(["lastNotNull"])
     legends.display_mode(LegendDisplayMode.TABLE if many else LegendDisplayMode.LIST)
     panel.legend(legends.placement(LegendPlacement.RIGHT if many else LegendPlacement.BOTTOM))
@@ -137,8 +140,17 @@ def number(
     none: str = "",
 ) -> Panel:
     """One large number, or one of each series, named by its legend; `words` stand for some values."""
-    panel = stat.Panel().title(title).description(description).unit(unit).datasource(PROMETHEUS).thresholds(_Thresholds(steps))
-    panel.with_target(ask.Dataquery().ref_id("A").expr(expr).legend_format(legend or "__auto").instant().datasource(PROMETHEUS))
+    panel = (
+        stat.Panel()
+        .title(title)
+        .description(description)
+        .unit(unit)
+        .datasource(PROMETHEUS)
+        .thresholds(_Thresholds(steps))
+    )
+    panel.with_target(
+        ask.Dataquery().ref_id("A").expr(expr).legend_format(legend or "__auto").instant().datasource(PROMETHEUS)
+    )
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields(""))
     panel.color_mode(BigValueColorMode.VALUE).graph_mode(BigValueGraphMode.NONE).orientation(VizOrientation.AUTO)
     panel.text_mode(BigValueTextMode.VALUE_AND_NAME if legend else BigValueTextMode.VALUE)
@@ -157,7 +169,10 @@ def coverage(expr: str = COVERAGE) -> Panel:
     """How much of the window was seen, to stand beside what depends on it."""
     return number(
         "Coverage of the window",
-        meaning("window_coverage_ratio", "Figures that sampling makes invalid are withheld from everything seen until it is 95 %."),
+        meaning(
+            "window_coverage_ratio",
+            "Figures that sampling makes invalid are withheld from everything seen until it is 95 %.",
+        ),
         RATIO,
         expr,
         legend="{{platform}}",
@@ -175,7 +190,9 @@ def world() -> Panel:
     return number("World", meaning("build_info"), PLAIN, asked, steps=steps, words=words, none="not known")
 
 
-def bars(title: str, description: str, unit: str, expr: str, legend: str, *, colour: str = "blue", none: str = "") -> Panel:
+def bars(
+    title: str, description: str, unit: str, expr: str, legend: str, *, colour: str = "blue", none: str = ""
+) -> Panel:
     """A horizontal bar of each series, the longest first as the query sorts them."""
     panel = bargauge.Panel().title(title).description(description).unit(unit).datasource(PROMETHEUS).min(0)
     panel.with_target(ask.Dataquery().ref_id("A").expr(expr).legend_format(legend).instant().datasource(PROMETHEUS))
@@ -199,9 +216,17 @@ def rows(
 ) -> Panel:
     """A table with a row of each value of the label `key`, which every query keeps alone; its order is that of the key.
 
-    With one column the queries may keep more labels: `names` gives their headings, in their order. `link`: where the key leads.
+    With one column the queries may keep more labels: `names` gives their headings, in their order. `link`: where the
+    key leads.
     """
-    panel = table.Panel().title(title).description(description).unit(columns[0].unit).datasource(PROMETHEUS).filterable(False)
+    panel = (
+        table.Panel()
+        .title(title)
+        .description(description)
+        .unit(columns[0].unit)
+        .datasource(PROMETHEUS)
+        .filterable(False)
+    )
     for name, column in zip(ascii_uppercase, columns, strict=False):
         target = ask.Dataquery().ref_id(name).expr(column.expr).instant().format(PromQueryFormat.TABLE)
         panel.with_target(target.datasource(PROMETHEUS))
@@ -210,7 +235,9 @@ def rows(
     if len(columns) > 1:
         panel.with_transformation(DataTransformerConfig("joinByField", options={"byField": key, "mode": "outer"}))
     kept = "|".join([*headings, *(["Value #."] if len(columns) > 1 else values)])
-    panel.with_transformation(DataTransformerConfig("filterFieldsByName", options={"include": {"pattern": f"^({kept})$"}}))
+    panel.with_transformation(
+        DataTransformerConfig("filterFieldsByName", options={"include": {"pattern": f"^({kept})$"}})
+    )
     titles = {**headings, **dict(zip(values, (column.title for column in columns), strict=True))}
     order = {name: place for place, name in enumerate(titles)}
     panel.with_transformation(
@@ -222,7 +249,9 @@ def rows(
     if "platform" in headings:
         panel.override_by_name(headings["platform"], [DynamicConfigValue("mappings", [_in_words(PLATFORMS).to_json()])])
     if link:
-        panel.override_by_name(headings[key], [DynamicConfigValue("links", [{"title": "What to do", "url": link, "targetBlank": True}])])
+        panel.override_by_name(
+            headings[key], [DynamicConfigValue("links", [{"title": "What to do", "url": link, "targetBlank": True}])]
+        )
     if none:
         panel.no_value(none)
     return panel.build()

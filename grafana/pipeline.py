@@ -39,7 +39,12 @@ def _glance() -> list[tuple[Panel, int]]:
     return [
         (
             number(
-                "Station up", up, panels.PLAIN, f"min(up{{{_JOB}}})", steps=((None, "red"), (1.0, "green")), words={"1": "up", "0": "down"}
+                "Station up",
+                up,
+                panels.PLAIN,
+                f"min(up{{{_JOB}}})",
+                steps=((None, "red"), (1.0, "green")),
+                words={"1": "up", "0": "down"},
             ),
             4,
         ),
@@ -54,7 +59,16 @@ def _glance() -> list[tuple[Panel, int]]:
             5,
         ),
         (number("Dead letters", meaning("dead_letters_total"), panels.COUNT, dead, steps=_TROUBLE), 5),
-        (number("Left out as too late", meaning("late_total"), panels.COUNT, "max(nomadwatch_late_total)", steps=_TROUBLE), 5),
+        (
+            number(
+                "Left out as too late",
+                meaning("late_total"),
+                panels.COUNT,
+                "max(nomadwatch_late_total)",
+                steps=_TROUBLE,
+            ),
+            5,
+        ),
     ]
 
 
@@ -100,7 +114,9 @@ def _set_aside() -> Panel:
 
 
 def _watermark() -> Panel:
-    description = meaning("watermark_timestamp_seconds", "A demo's world begins in May 2024 and comes nearer to the clock.")
+    description = meaning(
+        "watermark_timestamp_seconds", "A demo's world begins in May 2024 and comes nearer to the clock."
+    )
     return over_time("Watermark behind the clock", description, panels.SECONDS, {"behind": _BEHIND})
 
 
@@ -117,4 +133,10 @@ def _samples() -> Panel:
 
 def _duration() -> Panel:
     description = "How long a scrape takes; it must stay below the scrape interval."
-    return over_time("Duration of a scrape", description, panels.SECONDS, {"duration": f"max(scrape_duration_seconds{{{_JOB}}})"}, low=0)
+    return over_time(
+        "Duration of a scrape",
+        description,
+        panels.SECONDS,
+        {"duration": f"max(scrape_duration_seconds{{{_JOB}}})"},
+        low=0,
+    )

@@ -43,12 +43,22 @@ def _pair(panel: Callable[[str], Panel], height: int = 8) -> Row:
 
 def _seen() -> Panel:
     description = meaning("window_coverage_ratio", "Every figure below is of the part that was seen.")
-    return over_time("Coverage of the watchlist, $window", description, panels.RATIO, {"{{platform}}": _COVERAGE}, low=0, high=1, line=0.95)
+    return over_time(
+        "Coverage of the watchlist, $window",
+        description,
+        panels.RATIO,
+        {"{{platform}}": _COVERAGE},
+        low=0,
+        high=1,
+        line=0.95,
+    )
 
 
 def _activity(project: str) -> Panel:
     expr = f'sum by (platform) (nomadwatch_project_activity{{project="{project}", {_DONE}}})'
-    return over_time(f"{project}: activity, $window", meaning("project_activity"), panels.COUNT, {"{{platform}}": expr}, low=0)
+    return over_time(
+        f"{project}: activity, $window", meaning("project_activity"), panels.COUNT, {"{{platform}}": expr}, low=0
+    )
 
 
 def _features(project: str) -> Panel:
@@ -57,16 +67,27 @@ def _features(project: str) -> Panel:
 
     columns = [Column("OSS · GitHub", done("github")), Column("OSM · Hugging Face", done("huggingface"))]
     return rows(
-        f"{project}: what is done, $window", meaning("project_activity", "Nothing stands where nothing was done."), "feature", columns
+        f"{project}: what is done, $window",
+        meaning("project_activity", "Nothing stands where nothing was done."),
+        "feature",
+        columns,
     )
 
 
 def _share(project: str) -> Panel:
     on_hub = f'sum(nomadwatch_project_activity{{project="{project}", platform="huggingface", {_DONE}}})'
     on_both = f'sum(nomadwatch_project_activity{{project="{project}", {_DONE}}})'
-    description = meaning("project_activity", "0 %: everything happens on GitHub; 100 %: on the Hub. Unequal coverage of the two bends it.")
+    description = meaning(
+        "project_activity",
+        "0 %: everything happens on GitHub; 100 %: on the Hub. Unequal coverage of the two bends it.",
+    )
     return over_time(
-        f"{project}: share on the Hub, $window", description, panels.RATIO, {"on the Hub": f"{on_hub} / {on_both}"}, low=0, high=1
+        f"{project}: share on the Hub, $window",
+        description,
+        panels.RATIO,
+        {"on the Hub": f"{on_hub} / {on_both}"},
+        low=0,
+        high=1,
     )
 
 
@@ -88,4 +109,6 @@ def _popularity(project: str) -> Panel:
 
 def _levels(project: str) -> Panel:
     expr = f'sum by (kind) (nomadwatch_repository_popularity{{project="{project}", kind=~"stars|likes|forks"}})'
-    return over_time(f"{project}: stars, forks and likes", meaning("repository_popularity"), panels.COUNT, {"{{kind}}": expr})
+    return over_time(
+        f"{project}: stars, forks and likes", meaning("repository_popularity"), panels.COUNT, {"{{kind}}": expr}
+    )

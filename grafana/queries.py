@@ -5,8 +5,8 @@ from typing import Final
 # A figure of a sample that is less complete says nothing where sampling makes it invalid (docs/metrics.md).
 COMPLETE: Final = 0.95
 PLATFORMS: Final = {"github": "OSS · GitHub", "huggingface": "OSM · Hugging Face"}
-# A merge is upkeep, and `accepted` of who opened it: adding both would count it twice. And a credit may be withdrawn, and a total falls
-# by one: a rate would take that for a reset, and count everything again.
+# A merge is upkeep, and `accepted` of who opened it: adding both would count it twice. And a credit may be withdrawn,
+# and a total falls by one: a rate would take that for a reset, and count everything again.
 ONCE: Final = 'feature!="accepted"'
 
 CHOSEN: Final = 'scope="$scope", window="$window"'

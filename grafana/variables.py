@@ -35,12 +35,20 @@ def datasource() -> VariableModel:
 
 def scope() -> VariableModel:
     """The repositories of the watchlist, or everything that was seen."""
-    return _choice("scope", "Scope", "The repositories of the watchlist, or everything that any feed saw.", ("watched", "all"), "watched")
+    return _choice(
+        "scope",
+        "Scope",
+        "The repositories of the watchlist, or everything that any feed saw.",
+        ("watched", "all"),
+        "watched",
+    )
 
 
 def window() -> VariableModel:
     """The trailing window that figures are of."""
-    return _choice("window", "Window", "Figures are of this trailing window of event time.", ("1h", "24h", "7d", "30d"), "24h")
+    return _choice(
+        "window", "Window", "Figures are of this trailing window of event time.", ("1h", "24h", "7d", "30d"), "24h"
+    )
 
 
 def feature(features: Sequence[str]) -> VariableModel:
@@ -51,7 +59,11 @@ def feature(features: Sequence[str]) -> VariableModel:
 def actor() -> VariableModel:
     """People, bots, or both, where a metric tells them apart."""
     made = _choice(
-        "actor", "Who", "People, bots or both. Only the pulse tells them apart: every other figure is of people.", ("human", "bot"), "human"
+        "actor",
+        "Who",
+        "People, bots or both. Only the pulse tells them apart: every other figure is of people.",
+        ("human", "bot"),
+        "human",
     )
     made.multi = True
     made.current = VariableOption(text=["human"], value=["human"])

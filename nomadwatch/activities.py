@@ -24,7 +24,9 @@ _PACKERS: Final[dict[str, Callable[[BinaryIO], Any]]] = {
 
 
 def write(settings: Settings, target: str) -> None:
-    """Write one activity a line to a file, packed by its suffix, or to stdout (-); says how many. Raises Misuse, Failure."""
+    """Write one activity a line to a file, packed by its suffix, or to stdout (-); says how many. Raises Misuse,
+    Failure.
+    """
     if target != "-" and not target.endswith(SUFFIXES):
         raise Misuse(f"{target} would not be read again: let its name end in {', '.join(SUFFIXES)}")
     with _opened(target) as file:
@@ -58,7 +60,9 @@ async def _copy(settings: Settings, file: Any) -> int:
     encode = msgspec.json.Encoder().encode
     async with station(settings) as (bootstrap, kept):
         topics = Topics(prefix=kept.prefix, partitions=kept.partitions)
-        consumer = unpack.consumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", max_partition_fetch_bytes=8 << 20)
+        consumer = unpack.consumer(
+            bootstrap_servers=bootstrap, auto_offset_reset="earliest", max_partition_fetch_bytes=8 << 20
+        )
         try:
             await consumer.start()
             places = [TopicPartition(topics.activity, number) for number in range(topics.partitions)]

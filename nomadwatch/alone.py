@@ -30,8 +30,12 @@ def run_worker(name: str, settings: Settings, verbose: bool) -> None:
     try:
         folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     except OSError as error:
-        raise Misuse(f"the data folder {folder} cannot be used ({error.strerror}); name another with --data-dir") from None
-    config = worker_config(settings, Kept(prefix=settings.prefix, partitions=settings.partitions), settings.broker, folder)
+        raise Misuse(
+            f"the data folder {folder} cannot be used ({error.strerror}); name another with --data-dir"
+        ) from None
+    config = worker_config(
+        settings, Kept(prefix=settings.prefix, partitions=settings.partitions), settings.broker, folder
+    )
     if name == "aggregate":
         from agents.aggregate import run
     else:
@@ -40,7 +44,9 @@ def run_worker(name: str, settings: Settings, verbose: bool) -> None:
 
 
 def run_streams(settings: Settings, verbose: bool) -> None:
-    """The pollers of both platforms until SIGTERM or SIGINT, on a broker whose topics exist. One is enough, only one may run."""
+    """The pollers of both platforms until SIGTERM or SIGINT, on a broker whose topics exist. One is enough, only one
+    may run.
+    """
     if not settings.broker:
         raise Misuse("streams works on a broker; name it with --broker HOST:PORT")
     quiet_libraries(verbose)

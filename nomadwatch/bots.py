@@ -19,7 +19,9 @@ def explain(login: str, platform: str) -> None:
     applied = ", ".join(rule.name for rule in bots.RULES if not rule.optional)
     print(f"{login} on {where} is a person: none of the rules fits ({applied}).")
     if (wider := bots.explain(login, platform, substring=True)) is not None:
-        print(f"An optional rule, which is not applied, would make it a bot: {wider.why} ({wider.name}; {wider.source}).")
+        print(
+            f"An optional rule, which is not applied, would make it a bot: {wider.why} ({wider.name}; {wider.source})."
+        )
 
 
 def show(platform: str) -> None:

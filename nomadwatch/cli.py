@@ -81,11 +81,19 @@ def _option(name: str, *more: Any, **settings: Any) -> Callable[[Command], Comma
     return click.option(name, *more, **settings)
 
 
-_broker = _option("--broker", metavar="HOST:PORT", help="A Kafka broker to work on.  [default: an embedded one; NOMADWATCH_BROKER]")
+_broker = _option(
+    "--broker", metavar="HOST:PORT", help="A Kafka broker to work on.  [default: an embedded one; NOMADWATCH_BROKER]"
+)
 _data_dir = _option("--data-dir", metavar="DIR", help="The folder that keeps the state.  [NOMADWATCH_DATA_DIR]")
 _prefix = _option("--prefix", metavar="TEXT", help="What stands before the names of the topics.  [NOMADWATCH_PREFIX]")
-_partitions = _option("--partitions", metavar="N", help="Partitions of the topics activity and panes.  [default: 8; NOMADWATCH_PARTITIONS]")
-_verbose = _option("-v", "--verbose", is_flag=True, help="Show the log of each process, and the traceback of one that died.")
+_partitions = _option(
+    "--partitions",
+    metavar="N",
+    help="Partitions of the topics activity and panes.  [default: 8; NOMADWATCH_PARTITIONS]",
+)
+_verbose = _option(
+    "-v", "--verbose", is_flag=True, help="Show the log of each process, and the traceback of one that died."
+)
 
 
 @click.group(cls=Commands, context_settings=_CONTEXT)
@@ -93,19 +101,37 @@ _verbose = _option("-v", "--verbose", is_flag=True, help="Show the log of each p
 def nomadwatch() -> None:
     """Collaboration in open-source AI, on GitHub and the Hugging Face Hub, measured while it happens.
 
-    Settings come from flags, else from environment variables (NOMADWATCH_…), else from nomadwatch.toml in this folder (or the file that
-    NOMADWATCH_CONFIG names); `nomadwatch doctor` shows them. Exit codes: 0 done, 1 failed, 2 wrong usage.
+    Settings come from flags, else from environment variables (NOMADWATCH_…), else from nomadwatch.toml in this folder
+    (or the file that NOMADWATCH_CONFIG names); `nomadwatch doctor` shows them. Exit codes: 0 done, 1 failed, 2 wrong
+    usage.
     """
 
 
 @nomadwatch.command()
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
-@_option("--report", "target", metavar="FILE", help="Write the report to this file (.csv, .parquet, else JSON; -: JSON on stdout).")
-@_option("--history", metavar="DIR", help="Write the figures at the end of each hour too, for Prometheus: OpenMetrics, a file a day.")
-@_option("--as-of", metavar="TIME", help="Measure as of this time (2015-01-01T15:00:00Z): what happened later is left out.")
+@_option(
+    "--report",
+    "target",
+    metavar="FILE",
+    help="Write the report to this file (.csv, .parquet, else JSON; -: JSON on stdout).",
+)
+@_option(
+    "--history",
+    metavar="DIR",
+    help="Write the figures at the end of each hour too, for Prometheus: OpenMetrics, a file a day.",
+)
+@_option(
+    "--as-of", metavar="TIME", help="Measure as of this time (2015-01-01T15:00:00Z): what happened later is left out."
+)
 @_option("--include-bots", is_flag=True, help="Treat bots as people.")
-@_option("--strict", is_flag=True, help="Exit code 1 if any of the input cannot be read. Events of unknown types are no error.")
-@_option("--watchlist", metavar="FILE", help="The watched projects.  [default: the built-in list; NOMADWATCH_WATCHLIST]")
+@_option(
+    "--strict",
+    is_flag=True,
+    help="Exit code 1 if any of the input cannot be read. Events of unknown types are no error.",
+)
+@_option(
+    "--watchlist", metavar="FILE", help="The watched projects.  [default: the built-in list; NOMADWATCH_WATCHLIST]"
+)
 @_broker
 @_data_dir
 @_partitions
@@ -122,11 +148,12 @@ def replay(
 ) -> None:
     """Measure archives: files, folders or globs of GH Archive hours and of activities.
 
-    The files (*.json and *.activities.ndjson, also .gz and .zst) go through the whole pipeline on this machine, in the order of their
-    hours. State is thrown away at the end unless --data-dir names a folder. With a folder, the same command resumes a replay that was
-    interrupted or killed.
+    The files (*.json and *.activities.ndjson, also .gz and .zst) go through the whole pipeline on this machine, in the
+    order of their hours. State is thrown away at the end unless --data-dir names a folder. With a folder, the same
+    command resumes a replay that was interrupted or killed.
 
-    The first bytes of a file say how it is packed. What cannot be read is counted by reason. If nothing can be read, the exit code is 1.
+    The first bytes of a file say how it is packed. What cannot be read is counted by reason. If nothing can be read,
+    the exit code is 1.
     """
     from nomadwatch import unread
     from nomadwatch.history import check_folder, next_step
@@ -160,8 +187,14 @@ def replay(
                 click.echo(line, err=True)
 
 
-_port = _option("--port", metavar="N", help="The port of the page and /metrics; 0 takes a free one.  [default: 9108; NOMADWATCH_PORT]")
-_host = _option("--host", metavar="ADDRESS", help="Where the page is served: 0.0.0.0 for every interface.  [default: 127.0.0.1]")
+_port = _option(
+    "--port",
+    metavar="N",
+    help="The port of the page and /metrics; 0 takes a free one.  [default: 9108; NOMADWATCH_PORT]",
+)
+_host = _option(
+    "--host", metavar="ADDRESS", help="Where the page is served: 0.0.0.0 for every interface.  [default: 127.0.0.1]"
+)
 _allow_host = _option(
     "--allow-host",
     metavar="NAME",
@@ -175,7 +208,9 @@ _allow_host = _option(
 @_host
 @_port
 @_allow_host
-@_option("--watchlist", metavar="FILE", help="The watched projects.  [default: the built-in list; NOMADWATCH_WATCHLIST]")
+@_option(
+    "--watchlist", metavar="FILE", help="The watched projects.  [default: the built-in list; NOMADWATCH_WATCHLIST]"
+)
 @_broker
 @_data_dir
 @_prefix
@@ -184,9 +219,9 @@ _allow_host = _option(
 def up(verbose: bool, **flags: Any) -> None:
     """Watch GitHub and the Hugging Face Hub live, until Ctrl-C.
 
-    Tokens come from GITHUB_TOKEN and HF_TOKEN (or from the files that GITHUB_TOKEN_FILE and HF_TOKEN_FILE name); without them the station
-    keeps to what the platforms allow anybody. The state is kept in --data-dir [default: ~/.local/state/nomadwatch]: a station that is
-    started again goes on where it was.
+    Tokens come from GITHUB_TOKEN and HF_TOKEN (or from the files that GITHUB_TOKEN_FILE and HF_TOKEN_FILE name);
+    without them the station keeps to what the platforms allow anybody. The state is kept in --data-dir [default:
+    ~/.local/state/nomadwatch]: a station that is started again goes on where it was.
     """
     from nomadwatch.settings import load
     from nomadwatch.show import quiet_libraries
@@ -200,10 +235,22 @@ def up(verbose: bool, **flags: Any) -> None:
 
 
 @nomadwatch.command()
-@_option("--speed", type=click.FloatRange(1, 1440), default=30.0, show_default=True, help="How many simulated seconds pass in a second.")
+@_option(
+    "--speed",
+    type=click.FloatRange(1, 1440),
+    default=30.0,
+    show_default=True,
+    help="How many simulated seconds pass in a second.",
+)
 @_option("--for", "seconds", type=click.FloatRange(min=1), help="End after so many seconds.  [default: at Ctrl-C]")
 @_option("--seed", type=int, default=1, show_default=True, help="The number that the simulated world is made from.")
-@_option("--rate", type=click.FloatRange(0.1, 200), default=4.0, show_default=True, help="Events of GitHub in a simulated second.")
+@_option(
+    "--rate",
+    type=click.FloatRange(0.1, 200),
+    default=4.0,
+    show_default=True,
+    help="Events of GitHub in a simulated second.",
+)
 @_host
 @_port
 @_allow_host
@@ -212,7 +259,8 @@ def up(verbose: bool, **flags: Any) -> None:
 def demo(speed: float, seconds: float | None, seed: int, rate: float, verbose: bool, **flags: Any) -> None:
     """Show the station on a simulated GitHub and Hub: no token and no network is needed.
 
-    Nothing is kept unless --data-dir names a folder. Each demonstration is a world of its own, so it needs a new folder.
+    Nothing is kept unless --data-dir names a folder. Each demonstration is a world of its own, so it needs a new
+    folder.
     """
     from nomadwatch.settings import load
     from nomadwatch.show import quiet_libraries
@@ -226,8 +274,12 @@ def demo(speed: float, seconds: float | None, seed: int, rate: float, verbose: b
 
 
 @nomadwatch.command()
-@_option("--format", "form", type=_FORMS, help="For people or programs.  [default: table; of a file by the end of its name]")
-@_option("--window", type=_WINDOWS, help="What the table shows in detail.  [default: the longest window that is covered]")
+@_option(
+    "--format", "form", type=_FORMS, help="For people or programs.  [default: table; of a file by the end of its name]"
+)
+@_option(
+    "--window", type=_WINDOWS, help="What the table shows in detail.  [default: the longest window that is covered]"
+)
 @_option("-o", "--output", "target", metavar="FILE", default=_STDOUT, help="Where to write.  [default: stdout]")
 @_broker
 @_data_dir
@@ -266,12 +318,17 @@ def _role(name: str, what: str) -> None:
     nomadwatch.command(name)(command)
 
 
-_role("aggregate", "Run a worker that makes panes of activities, until SIGTERM or Ctrl-C.\n\nSeveral of them share the partitions.")
+_role(
+    "aggregate",
+    "Run a worker that makes panes of activities, until SIGTERM or Ctrl-C.\n\nSeveral of them share the partitions.",
+)
 _role("measure", "Run the worker that makes measurements of panes, until SIGTERM or Ctrl-C.\n\nOne is enough.")
 
 
 @nomadwatch.command()
-@_option("--watchlist", metavar="FILE", help="The watched projects.  [default: the built-in list; NOMADWATCH_WATCHLIST]")
+@_option(
+    "--watchlist", metavar="FILE", help="The watched projects.  [default: the built-in list; NOMADWATCH_WATCHLIST]"
+)
 @_broker
 @_data_dir
 @_prefix
@@ -280,7 +337,8 @@ _role("measure", "Run the worker that makes measurements of panes, until SIGTERM
 def streams(verbose: bool, **flags: Any) -> None:
     """Run the pollers of GitHub and the Hub, until SIGTERM or Ctrl-C.
 
-    One is enough, and two of them would ask twice. The folder keeps the key of the actors' hashes unless NOMADWATCH_ACTOR_KEY is set.
+    One is enough, and two of them would ask twice. The folder keeps the key of the actors' hashes unless
+    NOMADWATCH_ACTOR_KEY is set.
     """
     from nomadwatch.alone import run_streams
     from nomadwatch.settings import load
@@ -289,7 +347,14 @@ def streams(verbose: bool, **flags: Any) -> None:
 
 
 @nomadwatch.command()
-@_option("-o", "--output", "target", metavar="FILE", default=_STDOUT, help="NAME.activities.ndjson, .gz or .zst.  [default: stdout]")
+@_option(
+    "-o",
+    "--output",
+    "target",
+    metavar="FILE",
+    default=_STDOUT,
+    help="NAME.activities.ndjson, .gz or .zst.  [default: stdout]",
+)
 @_broker
 @_data_dir
 @_prefix
@@ -310,7 +375,13 @@ def activities(target: str, **flags: Any) -> None:
 
 
 @nomadwatch.command()
-@_option("--port", type=click.IntRange(0, 65535), default=9092, show_default=True, help="The port on 127.0.0.1; 0 takes a free one.")
+@_option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=9092,
+    show_default=True,
+    help="The port on 127.0.0.1; 0 takes a free one.",
+)
 @_data_dir
 @_verbose
 def broker(port: int, verbose: bool, **flags: Any) -> None:
@@ -351,8 +422,9 @@ def sinks(verbose: bool, **flags: Any) -> None:
 def health(role: str | None, **flags: Any) -> None:
     """Check that the roles are well, or one of them: a line for each role; exit code 0 if they are, else 1.
 
-    Without --broker the station of `nomadwatch up` is checked. sinks is well if it answers on its port and shows figures of the last
-    minute; streams and measure, if they have published within the last minute; aggregate, if a worker of this host has partitions.
+    Without --broker the station of `nomadwatch up` is checked. sinks is well if it answers on its port and shows
+    figures of the last minute; streams and measure, if they have published within the last minute; aggregate, if a
+    worker of this host has partitions.
     """
     from nomadwatch.health import show
     from nomadwatch.settings import load
@@ -363,7 +435,9 @@ def health(role: str | None, **flags: Any) -> None:
 
 
 @nomadwatch.command()
-@_option("--format", "form", type=_FORMS_WITHOUT_CSV, default="table", show_default=True, help="For people or programs.")
+@_option(
+    "--format", "form", type=_FORMS_WITHOUT_CSV, default="table", show_default=True, help="For people or programs."
+)
 @_broker
 @_data_dir
 @_prefix
@@ -372,8 +446,9 @@ def feeds(form: str, **flags: Any) -> None:
 
     By default those of the station of `nomadwatch up`; --data-dir or --broker name another one.
 
-    The columns: "seen" is the share of the last hour's events that were seen, "lag" the age of the newest event, "quota" how many requests
-    the platform still allows, "gaps" how often and how long the feed could not see everything, by reason.
+    The columns: "seen" is the share of the last hour's events that were seen, "lag" the age of the newest event,
+    "quota" how many requests the platform still allows, "gaps" how often and how long the feed could not see
+    everything, by reason.
     """
     from nomadwatch.feeds import show
     from nomadwatch.settings import load
@@ -389,8 +464,12 @@ def watch() -> None:
 
 
 @watch.command("list")
-@_option("--watchlist", metavar="FILE", help="The watched projects.  [default: the built-in list; NOMADWATCH_WATCHLIST]")
-@_option("--format", "form", type=_FORMS_WITHOUT_CSV, default="table", show_default=True, help="For people or programs.")
+@_option(
+    "--watchlist", metavar="FILE", help="The watched projects.  [default: the built-in list; NOMADWATCH_WATCHLIST]"
+)
+@_option(
+    "--format", "form", type=_FORMS_WITHOUT_CSV, default="table", show_default=True, help="For people or programs."
+)
 def watch_list(form: str, **flags: Any) -> None:
     """Show the watched projects and their places."""
     from nomadwatch.settings import load
@@ -405,8 +484,8 @@ def watch_list(form: str, **flags: Any) -> None:
 def watch_check(file: str | None, online: bool) -> None:
     """Check a watchlist file (by default the one that is set).
 
-    A file that is no watchlist is exit code 2, with the line and what to do. With --online, an owner or a repository that its platform does
-    not list is exit code 1; repositories that have another name today are named.
+    A file that is no watchlist is exit code 2, with the line and what to do. With --online, an owner or a repository
+    that its platform does not list is exit code 1; repositories that have another name today are named.
     """
     from nomadwatch.settings import load
     from nomadwatch.watch import check, check_online
@@ -424,7 +503,9 @@ def bots() -> None:
     """Show which accounts count as bots, and why."""
 
 
-_platform = _option("--platform", type=click.Choice(["github", "huggingface"]), default="github", show_default=True, help="Where.")
+_platform = _option(
+    "--platform", type=click.Choice(["github", "huggingface"]), default="github", show_default=True, help="Where."
+)
 
 
 @bots.command("explain")
@@ -471,7 +552,9 @@ def _topics_command(name: str, what: str) -> None:
 
 
 _topics_command("create", "Make the topics that are missing, and check the others.")
-_topics_command("check", "Compare the topics with what is needed. If they differ, the exit code is 1, and a line says what to do.")
+_topics_command(
+    "check", "Compare the topics with what is needed. If they differ, the exit code is 1, and a line says what to do."
+)
 _topics_command("delete", "Remove the topics with everything in them, to begin anew.")
 _topics_command("lag", "Show how far the workers are behind the feeds.")
 

@@ -20,7 +20,9 @@ class Commands(click.Group):
 
     group_class = type
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         """Raises UsageError with the command that was meant, as far as one is near."""
         try:
             return super().resolve_command(ctx, args)
@@ -32,10 +34,14 @@ class Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands by section, each with its whole first sentence."""
-        left = {name: command for name in self.list_commands(ctx) if (command := self.get_command(ctx, name)) is not None}
+        left = {
+            name: command for name in self.list_commands(ctx) if (command := self.get_command(ctx, name)) is not None
+        }
         sections: dict[str, Any] = {}
         if left.keys() >= set(SECTIONS["Watch"]):
-            sections = {title: [(name, left.pop(name)) for name in names if name in left] for title, names in SECTIONS.items()}
+            sections = {
+                title: [(name, left.pop(name)) for name in names if name in left] for title, names in SECTIONS.items()
+            }
         for title, commands in (*sections.items(), ("Commands", list(left.items()))):
             if commands:
                 with formatter.section(title):

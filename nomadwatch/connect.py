@@ -37,10 +37,12 @@ def reserve(port: int = 0, host: str = LOOPBACK) -> socket.socket:
 
     Raises OSError for a port that is taken, or a host that is not this machine.
 
-    While it is open nobody is given the port by chance (Linux), neither for a connection nor as a free one; a server that asks for it by
-    number, as servers do with SO_REUSEADDR, gets it as often as it is started.
+    While it is open nobody is given the port by chance (Linux), neither for a connection nor as a free one; a server
+    that asks for it by number, as servers do with SO_REUSEADDR, gets it as often as it is started.
     """
-    family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+        0
+    ]
     held = socket.socket(family, kind, protocol)
     try:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -67,7 +69,9 @@ async def await_broker(broker: str, seconds: float) -> None:
         except (KafkaError, OSError, TimeoutError) as error:
             if time.monotonic() >= deadline:
                 said = in_words(error) if not str(error) else str(error).splitlines()[0]
-                raise Failure(f"no Kafka broker answers at {broker} (waited {seconds:g} s: {said}); start it or correct --broker") from None
+                raise Failure(
+                    f"no Kafka broker answers at {broker} (waited {seconds:g} s: {said}); start it or correct --broker"
+                ) from None
         finally:
             await client.close()
         await asyncio.sleep(0.2)

@@ -1,7 +1,8 @@
-"""Everything that this program shows goes through here: what others have written cannot act on a terminal or forge a line of a log.
+"""Everything that this program shows goes through here: what others have written cannot act on a terminal or forge a
+line of a log.
 
-Standard output to a terminal and standard error are guarded as a whole. Tables add escape sequences of their own, for colours: their
-texts are cleaned before.
+Standard output to a terminal and standard error are guarded as a whole. Tables add escape sequences of their own, for
+colours: their texts are cleaned before.
 """
 
 import codecs
@@ -62,7 +63,9 @@ class _GuardedBytes(io.RawIOBase):
 
 
 def guard() -> None:
-    """Guard this process's standard error, and its standard output where a terminal shows it: a file or a pipe gets what there is."""
+    """Guard this process's standard error, and its standard output where a terminal shows it: a file or a pipe gets
+    what there is.
+    """
     sys.stderr = Guarded(sys.stderr)
     if sys.stdout.isatty():
         sys.stdout = Guarded(sys.stdout)
@@ -74,7 +77,9 @@ def tell(line: str) -> None:
 
 
 def console(*, stderr: bool = False, width: int | None = None, file: Any = None) -> "Console":
-    """A console on stdout, stderr or a file, without colours where nobody watches; then WIDTH columns wide, unless told otherwise."""
+    """A console on stdout, stderr or a file, without colours where nobody watches; then WIDTH columns wide, unless told
+    otherwise.
+    """
     stream = file if file is not None else sys.stderr if stderr else sys.stdout
     raw = stream.raw if isinstance(stream, Guarded) else stream
     wide = width if width is not None else None if raw.isatty() else WIDTH
@@ -105,7 +110,9 @@ def cell(text: str, style: str = "") -> "Text":
 
 
 def table(*columns: str, numbers: tuple[str, ...] = ()) -> "Table":
-    """An empty table in the house's style; the columns named in `numbers` stand to the right. Nothing is cut: long cells are folded."""
+    """An empty table in the house's style; the columns named in `numbers` stand to the right. Nothing is cut: long
+    cells are folded.
+    """
     from rich.table import Table
 
     made = Table(header_style="dim", box=None, pad_edge=False, padding=(0, 2, 0, 0))

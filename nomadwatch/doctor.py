@@ -89,7 +89,9 @@ def _clock(now: float) -> Finding:
 
 def _folder(data_dir: str) -> Iterator[Finding]:
     if not data_dir:
-        yield Finding("good", f"no data folder is set: replays use a temporary one under {tempfile.gettempdir()} and keep nothing")
+        yield Finding(
+            "good", f"no data folder is set: replays use a temporary one under {tempfile.gettempdir()} and keep nothing"
+        )
         yield _room(Path(tempfile.gettempdir()))
     path = Path(data_dir).absolute() if data_dir else default_folder()
     whose = "data folder" if data_dir else "folder of a live station,"
@@ -118,7 +120,11 @@ def _room(path: Path) -> Finding:
     text = f"{free / (1 << 30):,.1f} GiB free under {path}"
     if free < LEAST_ROOM:
         return Finding("bad", f"{text}; make room")
-    return Finding("good", text) if free >= ENOUGH_ROOM else Finding("note", f"{text}: little; an archive hour takes up to 1 GiB")
+    return (
+        Finding("good", text)
+        if free >= ENOUGH_ROOM
+        else Finding("note", f"{text}: little; an archive hour takes up to 1 GiB")
+    )
 
 
 def _port() -> Finding:
@@ -134,7 +140,9 @@ def _page(host: str, port: int) -> Finding:
         return Finding("good", f"port {port} of {host} is free for /metrics" if port else "/metrics takes a free port")
     if not is_free(0, host):
         return Finding("bad", f"{host} is no address of this machine; correct --host or NOMADWATCH_HOST")
-    return Finding("note", f"port {port} of {host} is taken, by a station that runs or by others; name another with --port")
+    return Finding(
+        "note", f"port {port} of {host} is taken, by a station that runs or by others; name another with --port"
+    )
 
 
 async def _platforms(settings: Settings) -> list[Finding]:
@@ -142,8 +150,20 @@ async def _platforms(settings: Settings) -> list[Finding]:
     from streams.feeds.http import Unreachable, fetch, open_session
 
     asked = [
-        ("GitHub", settings.github_api.rstrip("/") + "/rate_limit", settings.github_token, "GITHUB_TOKEN", "NOMADWATCH_GITHUB_API"),
-        ("the Hugging Face Hub", settings.hf_endpoint.rstrip("/") + _hub_path(settings), settings.hf_token, "HF_TOKEN", "HF_ENDPOINT"),
+        (
+            "GitHub",
+            settings.github_api.rstrip("/") + "/rate_limit",
+            settings.github_token,
+            "GITHUB_TOKEN",
+            "NOMADWATCH_GITHUB_API",
+        ),
+        (
+            "the Hugging Face Hub",
+            settings.hf_endpoint.rstrip("/") + _hub_path(settings),
+            settings.hf_token,
+            "HF_TOKEN",
+            "HF_ENDPOINT",
+        ),
     ]
     found = []
     async with open_session(f"nomadwatch/{__version__}") as session:
@@ -154,7 +174,12 @@ async def _platforms(settings: Settings) -> list[Finding]:
                     answer = await fetch(session, url, headers=headers)
             except (Unreachable, TimeoutError, ValueError) as error:
                 why = str(error) or in_words(error)
-                found.append(Finding("note", f"{name} does not answer ({why}): a live station needs it; check the network, or {address}"))
+                found.append(
+                    Finding(
+                        "note",
+                        f"{name} does not answer ({why}): a live station needs it; check the network, or {address}",
+                    )
+                )
                 continue
             found.append(_platform(name, answer.status, bool(token), variable))
             if answer.status == 200:
@@ -165,7 +190,9 @@ async def _platforms(settings: Settings) -> list[Finding]:
 
 
 async def _places(settings: Settings, platform: str, name: str) -> list[Finding]:
-    """Whether a platform lists what the watchlist names; where that would use up the requests of an hour it is not asked."""
+    """Whether a platform lists what the watchlist names; where that would use up the requests of an hour it is not
+    asked.
+    """
     from nomadwatch.online import look
     from streams.errors import WatchlistError
     from streams.watchlist import Watchlist

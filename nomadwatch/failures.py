@@ -29,8 +29,8 @@ _ADVICE: Final = {
 def explain(exception: BaseException, *, retry: bool = True) -> Failure | None:
     """The one line for an exception that a person can do something about; None for a fault of the program.
 
-    With `retry` also None for what is worth another try: a broker that is away, a port whose taker may be gone soon, a file that cannot be
-    used for a reason that may pass.
+    With `retry` also None for what is worth another try: a broker that is away, a port whose taker may be gone soon, a
+    file that cannot be used for a reason that may pass.
 
     >>> explain(UsageError("x is absent")), explain(BrokerAway("no answer")), explain(PortTaken("in use")), explain(KeyError("x"))
     (Misuse('x is absent'), None, None, None)
@@ -49,9 +49,13 @@ def explain(exception: BaseException, *, retry: bool = True) -> Failure | None:
         case OSError(errno=number) if number in NO_ROOM:
             return no_room(exception.filename)
         case OSError(errno=number) if number in _LASTING or not retry:
-            return cannot(exception, f"{exception.filename} cannot be used" if exception.filename else "the system refuses")
+            return cannot(
+                exception, f"{exception.filename} cannot be used" if exception.filename else "the system refuses"
+            )
         case Exception() if not retry and type(exception).__module__.partition(".")[0] in ("aiokafka", "kafka"):
-            return Failure(f"the broker does not answer as it should ({type(exception).__name__}: {exception}); look at what it says")
+            return Failure(
+                f"the broker does not answer as it should ({type(exception).__name__}: {exception}); look at what it says"
+            )
         case sqlite3.OperationalError() if exception.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
             return no_room(None)
     return None
@@ -60,9 +64,9 @@ def explain(exception: BaseException, *, retry: bool = True) -> Failure | None:
 def cannot(error: OSError, what: str) -> Failure:
     """What to tell of something that the system refuses: what cannot be done, the system's reason, and what to do.
 
-    >>> cannot(OSError(errno.EROFS, "Read-only file system"), "the report cannot be written to x.csv")
-    Failure('the report cannot be written to x.csv (Read-only file system); its file system is mounted read-only: mount it for writing, or name another place')
-    """  # noqa: E501
+    >>> str(cannot(OSError(errno.EACCES, "Permission denied"), "x.csv cannot be written"))[:43]
+    'x.csv cannot be written (Permission denied)'
+    """
     reason = error.strerror or type(error).__name__
     return Failure(f"{what} ({reason}); {_ADVICE.get(error.errno or 0, 'name another place')}")
 
@@ -70,4 +74,6 @@ def cannot(error: OSError, what: str) -> Failure:
 def no_room(place: str | None) -> Failure:
     """The disk is full; `place` is the file or folder that wanted to grow."""
     where = f" under {place}" if place else ""
-    return Failure(f"the disk is full{where}; make room, or give a --data-dir with more, and run the same command again")
+    return Failure(
+        f"the disk is full{where}; make room, or give a --data-dir with more, and run the same command again"
+    )

@@ -71,17 +71,20 @@ async def _reports(settings: Settings) -> list[HealthReport]:
         from streams.topics import Topics
 
         board = Board()
-        async with TopicReader.open(bootstrap, Topics(prefix=kept.prefix, partitions=kept.partitions).measurements) as reader:
+        async with TopicReader.open(
+            bootstrap, Topics(prefix=kept.prefix, partitions=kept.partitions).measurements
+        ) as reader:
             board.take(await reader.read_to_end())
         return board.reports
 
 
 @asynccontextmanager
 async def station(settings: Settings) -> AsyncIterator[tuple[str, Kept]]:
-    """A broker that answers and what is kept of its topics: of the named data folder, whether something runs on it or not, or as named.
+    """A broker that answers and what is kept of its topics: of the named data folder, whether something runs on it or
+    not, or as named.
 
-    Where neither a folder nor a broker is named it is the folder that `up` uses. Raises Misuse when that or the named one holds nothing;
-    Failure when nobody answers.
+    Where neither a folder nor a broker is named it is the folder that `up` uses. Raises Misuse when that or the named
+    one holds nothing; Failure when nobody answers.
     """
     if not settings.data_dir and settings.broker:
         await await_broker(settings.broker, settings.broker_wait)
@@ -148,7 +151,10 @@ def _print(reports: Iterable[HealthReport], now: int) -> None:
         if report.simulated:
             out.print(Text(SIMULATED, style="bold reverse yellow"))
         clock = ", by the real clock" if report.simulated else ""
-        said = Text.assemble((f"{report.role} ", "bold"), (f"as of {rfc3339(report.evaluated_at // 1_000_000 * 1_000_000)}{clock}", "dim"))
+        said = Text.assemble(
+            (f"{report.role} ", "bold"),
+            (f"as of {rfc3339(report.evaluated_at // 1_000_000 * 1_000_000)}{clock}", "dim"),
+        )
         if age > STALE_AFTER:
             said.append(f": {span(age / 1e6)} ago, it does not run now", "yellow")
         out.print(said)
@@ -156,7 +162,10 @@ def _print(reports: Iterable[HealthReport], now: int) -> None:
         if out.width < _NARROW:
             shown.padding = (0, 1, 0, 0)
         for column in shown.columns:
-            column.no_wrap = column.header not in ("state", "gaps")  # words may go to a line of their own, names and numbers not
+            column.no_wrap = column.header not in (
+                "state",
+                "gaps",
+            )  # words may go to a line of their own, names and numbers not
         for feed in _feeds_of(report):
             shown.add_row(*_cells(feed))
         out.print(shown)

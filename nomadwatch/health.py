@@ -26,11 +26,12 @@ _PATIENCE: Final = 5.0
 
 
 def show(role: str | None, known: Known) -> None:
-    """A line on stdout for a role (None: for each) that says why it is well. Raises Failure with why one is not, Misuse without a broker.
+    """A line on stdout for a role (None: for each) that says why it is well. Raises Failure with why one is not, Misuse
+    without a broker.
 
-    `sinks` is asked itself; `streams` and `measure` are well when what they wrote to the broker is fresh, `aggregate` when the broker
-    counts a worker of this host among those that share the partitions. A data folder that holds a station's state goes before a broker,
-    and without either the folder is meant that `up` uses.
+    `sinks` is asked itself; `streams` and `measure` are well when what they wrote to the broker is fresh, `aggregate`
+    when the broker counts a worker of this host among those that share the partitions. A data folder that holds a
+    station's state goes before a broker, and without either the folder is meant that `up` uses.
     """
     if role is not None:
         print(_asked(role, known))
@@ -67,7 +68,9 @@ def _asked(role: str, known: Known) -> str:
     except Failure as failure:
         if kept is None or kept.broker or _answers(kept.port):
             raise
-        raise Failure(f"no station runs on {_folder(settings)}; start it with nomadwatch up, or name another --data-dir") from failure
+        raise Failure(
+            f"no station runs on {_folder(settings)}; start it with nomadwatch up, or name another --data-dir"
+        ) from failure
 
 
 def _folder(settings: Settings) -> Path:
@@ -96,7 +99,9 @@ def _on_broker(role: str, settings: Settings) -> str:
     try:
         return asyncio.run(_workers(settings) if role == "aggregate" else _spoken(role, settings))
     except (KafkaError, RefusedByAdmin) as error:
-        raise Failure(f"the broker at {settings.broker} does not answer as it should ({in_words(error)}); is it running?") from None
+        raise Failure(
+            f"the broker at {settings.broker} does not answer as it should ({in_words(error)}); is it running?"
+        ) from None
 
 
 def _answer(address: Address) -> str:
@@ -107,7 +112,9 @@ def _answer(address: Address) -> str:
         answer = connection.getresponse()
         status, said = answer.status, _status(answer.read())
     except (OSError, HTTPException) as error:
-        raise Failure(f"sinks does not answer on port {port} ({in_words(error)}); start it, or name its --port") from None
+        raise Failure(
+            f"sinks does not answer on port {port} ({in_words(error)}); start it, or name its --port"
+        ) from None
     finally:
         connection.close()
     if status != 200:
@@ -151,16 +158,22 @@ def judged(role: str, spoke_at: int | None, now: int) -> str:
     'measure spoke 3 s ago'
     """
     if spoke_at is None or now - spoke_at > STALE_AFTER:
-        raise Failure(f"{role} has not spoken for {span(STALE_AFTER / 1e6)}; start it again, or look at what it says on stderr")
+        raise Failure(
+            f"{role} has not spoken for {span(STALE_AFTER / 1e6)}; start it again, or look at what it says on stderr"
+        )
     return f"{role} spoke {span(max(0, now - spoke_at) / 1e6)} ago"
 
 
 async def _workers(settings: Settings) -> str:
     await await_broker(settings.broker, _PATIENCE)
     here = _host_as_seen_from(settings.broker)
-    found = [member for member in await asyncio.to_thread(_members, settings) if member["client_host"].strip("/") == here]
+    found = [
+        member for member in await asyncio.to_thread(_members, settings) if member["client_host"].strip("/") == here
+    ]
     if not found:
-        raise Failure(f"no aggregate worker of {here} shares the partitions; start it, or look at what it says on stderr")
+        raise Failure(
+            f"no aggregate worker of {here} shares the partitions; start it, or look at what it says on stderr"
+        )
     return f"{len(found)} aggregate {'worker' if len(found) == 1 else 'workers'} of {here} at work"
 
 
@@ -174,7 +187,9 @@ def _members(settings: Settings) -> list[dict[str, Any]]:
     from kafka import KafkaAdminClient
 
     group = f"{settings.prefix}aggregate"
-    admin = KafkaAdminClient(bootstrap_servers=settings.broker, client_id="nomadwatch-health", request_timeout_ms=int(_PATIENCE * 1000))
+    admin = KafkaAdminClient(
+        bootstrap_servers=settings.broker, client_id="nomadwatch-health", request_timeout_ms=int(_PATIENCE * 1000)
+    )
     try:
         return list(admin.describe_groups([group])[group]["members"])
     finally:

@@ -22,10 +22,11 @@ _SAY_EVERY: Final = 0.01
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be written: into `folder`, of the activities up to `ends` (offsets by partition), no hour that ends after `until`.
+    """What is to be written: into `folder`, of the activities up to `ends` (offsets by partition), no hour that ends
+    after `until`.
 
-    `until` in µs UTC, None if nothing has arrived. `covered_only`: the files are hours, and only those that were read whole have a point.
-    `scratch` is a folder for a file of panes.
+    `until` in µs UTC, None if nothing has arrived. `covered_only`: the files are hours, and only those that were read
+    whole have a point. `scratch` is a folder for a file of panes.
     """
 
     folder: str
@@ -37,7 +38,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_folder(folder: str | None) -> None:
-    """Raises Misuse now for a folder that holds anything but an earlier history, Failure for one that could not be written later."""
+    """Raises Misuse now for a folder that holds anything but an earlier history, Failure for one that could not be
+    written later.
+    """
     if folder is None:
         return
     path = Path(folder).absolute()
@@ -74,7 +77,11 @@ def next_step(folder: str, into: str = "prometheus-data") -> str:
         return f"no hour was seen whole: the history in {folder} is empty"
     make = "promtool tsdb create-blocks-from openmetrics"
     place = shlex.quote(folder)
-    command = f"{make} {place}/{days[0]} {into}" if len(days) == 1 else f'for day in {place}/*.openmetrics; do {make} "$day" {into}; done'
+    command = (
+        f"{make} {place}/{days[0]} {into}"
+        if len(days) == 1
+        else f'for day in {place}/*.openmetrics; do {make} "$day" {into}; done'
+    )
     return f"the history is in {folder}; this makes blocks for Prometheus of it:\n{command}"
 
 
@@ -102,7 +109,11 @@ async def _write(say: Say, asked: Asked) -> Written:
 
     with PaneStore(Path(asked.scratch) / SCRATCH) as store:
         progress = await gather(asked.config, asked.ends, store, advance)
-        found = () if asked.until is None else points(store, Past(progress), progress, asked.until, covered_only=asked.covered_only)
+        found = (
+            ()
+            if asked.until is None
+            else points(store, Past(progress), progress, asked.until, covered_only=asked.covered_only)
+        )
         try:
             return write(Path(asked.folder), found, simulated=any(each.simulated for each in progress))
         except OSError as error:

@@ -1,7 +1,8 @@
 """An event that happens once and that other processes wait for, any of which may be killed while it waits.
 
-`multiprocessing.Event` does not allow that: `set` waits until every waiter has woken up, and a dead one never does. Here a waiter reads
-from a pipe on which nothing is written. Setting the latch closes the writing end, which never waits for anybody.
+`multiprocessing.Event` does not allow that: `set` waits until every waiter has woken up, and a dead one never does.
+Here a waiter reads from a pipe on which nothing is written. Setting the latch closes the writing end, which never waits
+for anybody.
 """
 
 import asyncio

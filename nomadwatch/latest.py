@@ -30,7 +30,10 @@ async def _latest(settings: Settings) -> Report:
     async with station(settings) as (bootstrap, kept):
         board = Board(simulated=kept.kind == "demonstration")
         topics = Topics(prefix=kept.prefix, partitions=kept.partitions)
-        async with TopicReader.open(bootstrap, topics.measurements) as measurements, TopicReader.open(bootstrap, topics.cursors) as cursors:
+        async with (
+            TopicReader.open(bootstrap, topics.measurements) as measurements,
+            TopicReader.open(bootstrap, topics.cursors) as cursors,
+        ):
             board.take(await measurements.read_to_end())
             table = Table(Guard(topics.cursors), sound_archive)
             for key, value in await cursors.read_to_end():
@@ -41,12 +44,16 @@ async def _latest(settings: Settings) -> Report:
     for row in (row for report in board.reports for row in report.rows if row.name == _LETTERS):
         letters[row.labels["reason"]] += int(row.value)
     files, doubtful = (counts.files, counts.doubtful) if counts else (None, [])
-    return build(board.evaluation, _figures(board), world=board.world, files=files, dead_letters=letters, doubtful=doubtful)
+    return build(
+        board.evaluation, _figures(board), world=board.world, files=files, dead_letters=letters, doubtful=doubtful
+    )
 
 
 def _figures(board: Board) -> list[Measurement]:
     """The measurements, sorted; of their coverage, and of popularity, a live station's pollers are believed first."""
-    said = {series(row.name, row.labels): row for report in board.reports for row in report.rows if row.name in _FIGURES}
+    said = {
+        series(row.name, row.labels): row for report in board.reports for row in report.rows if row.name in _FIGURES
+    }
     if not said or board.evaluation is None:
         return board.measurements
     measured = {series(row.name, row.labels): row for row in board.measurements}

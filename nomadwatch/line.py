@@ -1,7 +1,7 @@
 """The line on which a role's process tells the main process what happens: messages through a pipe.
 
-The main process never waits for a role: it reads what has come and keeps the beginning of a message until the rest is there. A role that is
-killed or stopped in the middle of a message holds nobody up.
+The main process never waits for a role: it reads what has come and keeps the beginning of a message until the rest is
+there. A role that is killed or stopped in the middle of a message holds nobody up.
 """
 
 import os
@@ -42,7 +42,9 @@ class Ear:
         os.set_blocking(line.fileno(), False)
 
     def messages(self) -> Iterator[Message]:
-        """What has come, up to 64 KiB of it; a message that is not whole yet waits. `ended` says whether the other end is closed."""
+        """What has come, up to 64 KiB of it; a message that is not whole yet waits. `ended` says whether the other end
+        is closed.
+        """
         try:
             came = os.read(self._line.fileno(), _CHUNK)
         except BlockingIOError:

@@ -50,7 +50,9 @@ async def look(settings: "Settings", watchlist: Watchlist, platforms: tuple[str,
                     async with asyncio.timeout(_WAIT):
                         return await ask[platform](place)
                 except (Unreachable, TimeoutError) as error:
-                    return Place(platform, place, "unclear", f"does not answer ({error or 'timed out'}); try again later")
+                    return Place(
+                        platform, place, "unclear", f"does not answer ({error or 'timed out'}); try again later"
+                    )
 
         return list(await asyncio.gather(*(one(*each) for each in places)))
 

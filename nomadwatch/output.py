@@ -1,6 +1,8 @@
-"""Where results go: files that are written whole or not at all, and a standard output that says when it cannot be written.
+"""Where results go: files that are written whole or not at all, and a standard output that says when it cannot be
+written.
 
-Whatever cannot be written ends the command with exit code 1 and one line; a reader that has gone (`| head`) ends it without a word.
+Whatever cannot be written ends the command with exit code 1 and one line; a reader that has gone (`| head`) ends it
+without a word.
 """
 
 import io
@@ -23,7 +25,9 @@ class ReaderGone(Failure):
 
 
 class _Stdout(io.FileIO):
-    """Standard output. What cannot be written is raised once, as a Failure: what suppresses an OSError of a connection must not hide it."""
+    """Standard output. What cannot be written is raised once, as a Failure: what suppresses an OSError of a connection
+    must not hide it.
+    """
 
     _failed = False
 
@@ -74,9 +78,11 @@ def _text(raw: io.FileIO, like: Any, line_buffering: bool | None = None) -> io.T
 
 @contextmanager
 def whole(path: Path, what: str) -> Iterator[BinaryIO]:
-    """A file that takes the place of `path` once the block has ended and everything is on the disk; until then `path` is as before.
+    """A file that takes the place of `path` once the block has ended and everything is on the disk; until then `path`
+    is as before.
 
-    What is no file (a device, a pipe) is written to directly. Raises Failure, which begins with `what` ("x cannot be written").
+    What is no file (a device, a pipe) is written to directly. Raises Failure, which begins with `what` ("x cannot be
+    written").
     """
     try:
         if _is_special(path):

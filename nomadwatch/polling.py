@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 USER_AGENT: Final = f"nomadwatch/{__version__}"
 _LAST_WORDS: Final = 4.0
 _ARTEFACTS_EVERY: Final = 20.0
-# Seconds beyond the longest interval within which a mark comes: it keeps a minute behind its poll, and is told within another.
+# Seconds beyond the longest interval within which a mark comes: it keeps a minute behind its poll, and is told within
+# another.
 _SETTLING: Final = 120.0
 _LOG: Final = logging.getLogger("nomadwatch.streams")
 
@@ -147,7 +148,8 @@ def _popularity(platform: str, stated: "Popularity") -> "Iterator[Row]":
 
 
 class Reporter:
-    """Makes the record of `measurements` that says how the feeds are; its age is told by the wall's clock, whatever the station's shows.
+    """Makes the record of `measurements` that says how the feeds are; its age is told by the wall's clock, whatever the
+    station's shows.
 
     `artefacts` may be many: they are in the record only every `_ARTEFACTS_EVERY` seconds.
     """
@@ -167,5 +169,7 @@ class Reporter:
         shown = [Measurement(name, labels, value) for name, labels, value in rows]
         at = time.time_ns() // 1000
         simulated = self._world.simulated
-        report = HealthReport(role="streams", evaluated_at=at, rows=shown, states=states, simulated=simulated, artefacts=artefacts)
+        report = HealthReport(
+            role="streams", evaluated_at=at, rows=shown, states=states, simulated=simulated, artefacts=artefacts
+        )
         return health_key("streams"), encode(report)

@@ -7,7 +7,14 @@ from importlib import import_module
 from nomadwatch.process import MAIN_PROCESS
 
 if os.environ.get(MAIN_PROCESS) == str(os.getppid()):
-    for module in ("broker.server", "streams.archive", "streams.publish", "streams.watchlist", "agents.aggregate", "agents.measure"):
+    for module in (
+        "broker.server",
+        "streams.archive",
+        "streams.publish",
+        "streams.watchlist",
+        "agents.aggregate",
+        "agents.measure",
+    ):
         import_module(module)
     # The roles share these pages as long as no collection touches them.
     gc.freeze()

@@ -1,4 +1,6 @@
-"""Keeps a data folder to its owner: in it stand the keys of people's hashes and, unless told otherwise, lines with their names."""
+"""Keeps a data folder to its owner: in it stand the keys of people's hashes and, unless told otherwise, lines with
+their names.
+"""
 
 import os
 import stat
@@ -19,7 +21,9 @@ def keep_private() -> None:
 
 
 def tighten(folder: Path) -> None:
-    """Take what others may do from the files that an earlier version left in a folder. What is another user's stays as it is."""
+    """Take what others may do from the files that an earlier version left in a folder. What is another user's stays as
+    it is.
+    """
     for pattern in _OURS:
         for path in folder.glob(pattern):
             # It may be another user's, or gone by now.

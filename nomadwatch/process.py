@@ -33,9 +33,11 @@ class Say(Protocol):
 
 
 def enter(target: Callable[..., None], arguments: tuple[Any, ...], line: Connection, verbose: bool) -> None:
-    """Run `target(say, *arguments)`; exit code 0 when it returns, that of its failure when it ends with a line for the person, else 1.
+    """Run `target(say, *arguments)`; exit code 0 when it returns, that of its failure when it ends with a line for the
+    person, else 1.
 
-    What it says last of a failure is `failed` (exit code, line): ending for good, or `crashed` (line, traceback): worth another try.
+    What it says last of a failure is `failed` (exit code, line): ending for good, or `crashed` (line, traceback): worth
+    another try.
     """
     one_arena()
     die_with_parent()
@@ -56,8 +58,8 @@ def enter(target: Callable[..., None], arguments: tuple[Any, ...], line: Connect
 def die_with_parent() -> None:
     """End this process at once when the main process is gone, however that ended.
 
-    Nothing is tidied up: whatever is on disk is consistent after kill -9 as well. A thread sees the main process end; the kernel covers a
-    process whose threads cannot run, by way of the fork server.
+    Nothing is tidied up: whatever is on disk is consistent after kill -9 as well. A thread sees the main process end;
+    the kernel covers a process whose threads cannot run, by way of the fork server.
     """
     end_with_os_parent()
     parent = parent_process()

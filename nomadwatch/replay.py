@@ -35,7 +35,9 @@ ROOM_EVERY: Final = 1.0
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What a replay is asked for. `as_of` in µs UTC: what is later is counted, not measured. `history`: a folder to write one into."""
+    """What a replay is asked for. `as_of` in µs UTC: what is later is counted, not measured. `history`: a folder to
+    write one into.
+    """
 
     paths: tuple[str, ...]
     include_bots: bool = False
@@ -59,7 +61,8 @@ def check_paths(paths: Iterable[str]) -> None:
 
 
 def watchlist_for(paths: Iterable[str], chosen: str) -> str:
-    """The chosen watchlist, else the first `watchlist.yaml` beside the files that are read, else empty: the default one.
+    """The chosen watchlist, else the first `watchlist.yaml` beside the files that are read, else empty: the default
+    one.
 
     A generated world has its own projects, and keeps their list beside its hours.
     """
@@ -140,7 +143,9 @@ class _Replay:
 
     def _interrupted(self) -> Interrupted:
         if self.state.temporary:
-            return Interrupted("interrupted, and nothing is kept; with --data-dir DIR the same command could have gone on")
+            return Interrupted(
+                "interrupted, and nothing is kept; with --data-dir DIR the same command could have gone on"
+            )
         return Interrupted(f"interrupted; the same command goes on from what {self.state.path} holds")
 
     async def _work(self) -> Replayed:
@@ -158,13 +163,19 @@ class _Replay:
             as_of=self.request.as_of,
             dead_letters=self.settings.dead_letters,
         )
-        self.supervisor.start(Role("streams", roles.run_streams, lambda: (reading, self.topics_exist.waiter), once=True, early=True))
+        self.supervisor.start(
+            Role("streams", roles.run_streams, lambda: (reading, self.topics_exist.waiter), once=True, early=True)
+        )
         if kept.broker:
             await await_broker(kept.broker, self.settings.broker_wait)
         else:
-            self.supervisor.start(Role("broker", roles.run_broker, lambda: (str(self.state.path), kept.port), last=True))
+            self.supervisor.start(
+                Role("broker", roles.run_broker, lambda: (str(self.state.path), kept.port), last=True)
+            )
             await self.ready.wait()
-        self.supervisor.start(Role("topics", roles.run_topics, lambda: (self.bootstrap, kept.prefix, kept.partitions), once=True))
+        self.supervisor.start(
+            Role("topics", roles.run_topics, lambda: (self.bootstrap, kept.prefix, kept.partitions), once=True)
+        )
         await self.topics_made.wait()
         self.topics_exist.set()
         config = worker_config(self.settings, kept, self.bootstrap, self.state.path, PACE)
@@ -200,7 +211,9 @@ class _Replay:
         await self.written.wait()
 
     def _last_hour(self, front: int | None, outcome: Outcome) -> int | None:
-        """The latest end (µs) of an hour that has a point: it is over at the front, or holds the last activities of files without hours."""
+        """The latest end (µs) of an hour that has a point: it is over at the front, or holds the last activities of
+        files without hours.
+        """
         if front is None or outcome.hours or self.request.as_of is not None:
             return None if front is None else front + 1
         return min(-(-(front + 1) // HOUR) * HOUR, time.time_ns() // 1000)
@@ -219,7 +232,9 @@ class _Replay:
                     while self.outcome is None or not board.has_reached(self.outcome.ends):
                         board.take(await reader.read())
                         if self.outcome is not None and board.has_lost(self.outcome.ends):
-                            raise Failure("the broker had deleted records before they were measured; begin anew with another --data-dir")
+                            raise Failure(
+                                "the broker had deleted records before they were measured; begin anew with another --data-dir"
+                            )
                     return board
             await asyncio.sleep(0.2)
 
@@ -251,9 +266,13 @@ class _Replay:
         from streams.topics import Topics
 
         try:
-            await asyncio.to_thread(delete, self.kept.broker, Topics(prefix=self.kept.prefix, partitions=self.kept.partitions))
+            await asyncio.to_thread(
+                delete, self.kept.broker, Topics(prefix=self.kept.prefix, partitions=self.kept.partitions)
+            )
         except StreamsError as error:
-            self.show.notice(f"the topics {self.kept.prefix}* are left on {self.kept.broker} ({error}); delete them there")
+            self.show.notice(
+                f"the topics {self.kept.prefix}* are left on {self.kept.broker} ({error}); delete them there"
+            )
 
 
 def worker_config(settings: Settings, kept: Kept, bootstrap: str, folder: Path, pace: float = 1.0) -> Config:

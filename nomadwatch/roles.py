@@ -42,7 +42,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What the reader did; `ends`: the end offset of each partition of `activity`; `hours`: whether a file has an hour in its name.
+    """What the reader did; `ends`: the end offset of each partition of `activity`; `hours`: whether a file has an hour
+    in its name.
 
     `nothing` says what the files are in which nothing could be read; empty where something could.
     """
@@ -92,14 +93,18 @@ def run_streams(say: Say, reading: Reading, topics_exist: "Connection") -> None:
     from streams.watchlist import Watchlist
 
     watchlist = Watchlist.load(reading.watchlist or None)
-    options = Options(watchlist, include_bots=reading.include_bots, as_of=reading.as_of, dead_letters=reading.dead_letters)
+    options = Options(
+        watchlist, include_bots=reading.include_bots, as_of=reading.as_of, dead_letters=reading.dead_letters
+    )
     planned = plan(reading.paths)
     topics = Topics(prefix=reading.prefix, partitions=reading.partitions)
     if not asyncio.run(_publish(say, reading, planned, topics, options, topics_exist)):
         sys.exit(1)
 
 
-async def _publish(say: Say, reading: Reading, plan: "Plan", topics: "Topics", options: "Options", topics_exist: "Connection") -> bool:
+async def _publish(
+    say: Say, reading: Reading, plan: "Plan", topics: "Topics", options: "Options", topics_exist: "Connection"
+) -> bool:
     """Whether it came to its end."""
     from nomadwatch.latch import opened
     from nomadwatch.unread import nothing_in
@@ -113,7 +118,10 @@ async def _publish(say: Say, reading: Reading, plan: "Plan", topics: "Topics", o
         nonlocal said
         if time.monotonic() - said >= _SAY_EVERY:
             said = time.monotonic()
-            say("progress", Advance(share=now.position / now.size if now.size else 1.0, activities=now.counts.activities))
+            say(
+                "progress",
+                Advance(share=now.position / now.size if now.size else 1.0, activities=now.counts.activities),
+            )
 
     summary = await publish(
         plan,
@@ -151,19 +159,34 @@ def run_polling(say: Say, polling: "Polling") -> None:
 
 
 def run_simulator(
-    say: Say, seed: int, speed: float, origin: float, rate: float, watchlist: str, ports: tuple[int, int], began: float | None = None
+    say: Say,
+    seed: int,
+    speed: float,
+    origin: float,
+    rate: float,
+    watchlist: str,
+    ports: tuple[int, int],
+    began: float | None = None,
 ) -> None:
-    """A simulated GitHub and Hub, with what is watched, on two ports of loopback (0: free ones); says `ready` with the ports.
+    """A simulated GitHub and Hub, with what is watched, on two ports of loopback (0: free ones); says `ready` with the
+    ports.
 
-    Their clock runs `speed` times as fast as the wall's and shows the same as it at `origin`. Their world begins when the wall's shows
-    `began` (s since 1970, as `origin`, which it is unless given). A simulator that is started again shows the same world, as far as it has
-    come.
+    Their clock runs `speed` times as fast as the wall's and shows the same as it at `origin`. Their world begins when
+    the wall's shows `began` (s since 1970, as `origin`, which it is unless given). A simulator that is started again
+    shows the same world, as far as it has come.
     """
     asyncio.run(_simulate(say, seed, speed, origin, rate, watchlist, ports, began))
 
 
 async def _simulate(
-    say: Say, seed: int, speed: float, origin: float, rate: float, watchlist: str, ports: tuple[int, int], began: float | None = None
+    say: Say,
+    seed: int,
+    speed: float,
+    origin: float,
+    rate: float,
+    watchlist: str,
+    ports: tuple[int, int],
+    began: float | None = None,
 ) -> None:
     from simulator.servers.clock import Clock
     from simulator.servers.faults import Faults
@@ -175,7 +198,10 @@ async def _simulate(
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     clock, faults = Clock(speed, origin), Faults(seed)
     # A glob names no repository that could be made up; whoever has an owner's name has a place.
-    named = {each.project: (_plain(each.github), _plain(each.huggingface)) for each in Watchlist.load(watchlist or None).projects}
+    named = {
+        each.project: (_plain(each.github), _plain(each.huggingface))
+        for each in Watchlist.load(watchlist or None).projects
+    }
     begin = clock.at(origin if began is None else began)
     world: dict[str, Any] = {"begin": begin, "token": "simulated", "watched": named, "release_in": _RELEASE_IN}
     github = GithubServer(seed, clock, faults, rate=rate, history=3600.0, **world)

@@ -45,17 +45,18 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that can be set.
 
-    `broker`: host:port of a Kafka broker, empty for the embedded one; `broker_wait`: seconds that a command waits for it at its start.
-    `dead_letters`: lines that cannot be measured are kept as their bytes (a login may stand in them) or as a digest.
-    `data_dir`: empty for a fresh temporary folder. `prefix` stands before the names of the topics. `actor_key` (secret) keys the hashes of
-    actors; empty: random at the first start, kept with the state.
+    `broker`: host:port of a Kafka broker, empty for the embedded one; `broker_wait`: seconds that a command waits for
+    it at its start. `dead_letters`: lines that cannot be measured are kept as their bytes (a login may stand in them)
+    or as a digest. `data_dir`: empty for a fresh temporary folder. `prefix` stands before the names of the topics.
+    `actor_key` (secret) keys the hashes of actors; empty: random at the first start, kept with the state.
 
-    `github_api` and `hf_endpoint` are where the platforms are asked, with the tokens (secret; empty: without). `interval_cap` is the
-    longest time between two looks at a feed (s). The station's own waits are shorter by `time_scale`, and its time of day runs as much
-    faster since `time_origin` (s since 1970; None: since its start): for simulated worlds.
+    `github_api` and `hf_endpoint` are where the platforms are asked, with the tokens (secret; empty: without).
+    `interval_cap` is the longest time between two looks at a feed (s). The station's own waits are shorter by
+    `time_scale`, and its time of day runs as much faster since `time_origin` (s since 1970; None: since its start): for
+    simulated worlds.
 
-    `host` and `port` are where the page and `/metrics` are served. Requests must name loopback, `host` or one of `allow_host`: host names
-    with commas between them.
+    `host` and `port` are where the page and `/metrics` are served. Requests must name loopback, `host` or one of
+    `allow_host`: host names with commas between them.
     """
 
     broker: str = ""
@@ -95,7 +96,9 @@ class Known(msgspec.Struct, frozen=True):
         """Name, value, origin of each setting; of a secret only whether it is set."""
         for name in names():
             value = _get(self.settings, name)
-            shown = ("set" if value else "not set") if name in SECRETS else str(value) if value not in ("", None) else "–"
+            shown = (
+                ("set" if value else "not set") if name in SECRETS else str(value) if value not in ("", None) else "–"
+            )
             yield name, shown, self.origins[name]
 
 
@@ -124,11 +127,17 @@ def variable(name: str) -> str:
 
 
 def load(
-    flags: Mapping[str, Any], environment: Mapping[str, str] = os.environ, folder: Path | None = None, *, warn: bool = True
+    flags: Mapping[str, Any],
+    environment: Mapping[str, str] = os.environ,
+    folder: Path | None = None,
+    *,
+    warn: bool = True,
 ) -> Known:
-    """Settings from the file, the environment and the flags (dotted names; None: not given). Raises Misuse with where and what.
+    """Settings from the file, the environment and the flags (dotted names; None: not given). Raises Misuse with where
+    and what.
 
-    Tokens and addresses are taken as they were meant, or refused. A variable that looks like a setting and is none is told on stderr.
+    Tokens and addresses are taken as they were meant, or refused. A variable that looks like a setting and is none is
+    told on stderr.
     """
     tree: dict[str, Any] = {}
     origins = dict.fromkeys(names(), "default")
@@ -161,13 +170,16 @@ def _clean(settings: Settings, origins: Mapping[str, str]) -> Settings:
     tokens = {name: clean_token(getattr(settings, name), origins[name]) for name in ("github_token", "hf_token")}
     default = Settings()
     addresses = {
-        name: clean_address(getattr(settings, name), origins[name], getattr(default, name)) for name in ("github_api", "hf_endpoint")
+        name: clean_address(getattr(settings, name), origins[name], getattr(default, name))
+        for name in ("github_api", "hf_endpoint")
     }
     origin, scale = settings.time_origin, settings.time_scale
     now = time.time()
     if origin is not None and not _EARLIEST < origin + (now - origin) * scale < _LATEST:
         start = f"its value at the start of the world (now: {now:.0f}), or unset it"
-        raise Misuse(f"{origins['time_origin']}: with time_scale {scale:g} the clock would show a time that cannot be; set {start}")
+        raise Misuse(
+            f"{origins['time_origin']}: with time_scale {scale:g} the clock would show a time that cannot be; set {start}"
+        )
     return msgspec.structs.replace(settings, **tokens, **addresses)
 
 
@@ -175,16 +187,22 @@ def _secret(path: Path, name: str) -> str:
     try:
         return path.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise Misuse(f"{name}_FILE names {path}, which cannot be read ({in_words(error)}); correct or unset it") from None
+        raise Misuse(
+            f"{name}_FILE names {path}, which cannot be read ({in_words(error)}); correct or unset it"
+        ) from None
 
 
 def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[tuple[str, str]]:
     """Variables that look like settings but are none, each with the nearest that is one (or empty)."""
     known = [variable(name) for name in names()]
     known += [variable(name) + "_FILE" for name in SECRETS]
-    strange = [name for name in sorted(environment) if name.startswith(PREFIX) and name not in known and name not in _OTHERS]
+    strange = [
+        name for name in sorted(environment) if name.startswith(PREFIX) and name not in known and name not in _OTHERS
+    ]
     by_rest = {name.removeprefix(PREFIX): name for name in known}
-    return [(name, by_rest.get("".join(get_close_matches(name.removeprefix(PREFIX), by_rest, n=1)), "")) for name in strange]
+    return [
+        (name, by_rest.get("".join(get_close_matches(name.removeprefix(PREFIX), by_rest, n=1)), "")) for name in strange
+    ]
 
 
 def warnings(environment: Mapping[str, str] = os.environ) -> list[str]:

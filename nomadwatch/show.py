@@ -1,4 +1,6 @@
-"""What a person sees of a replay while it runs: lines on stderr, and on a terminal a bar with share, rate and remaining time."""
+"""What a person sees of a replay while it runs: lines on stderr, and on a terminal a bar with share, rate and remaining
+time.
+"""
 
 import logging
 import sys

@@ -17,10 +17,11 @@ _AGAIN_AFTER: Final = 1.0
 
 @contextmanager
 def heeded(asked: asyncio.Event) -> Iterator[None]:
-    """Set the event of the running loop when somebody asks for the end; end this process at once when they ask again a second later.
+    """Set the event of the running loop when somebody asks for the end; end this process at once when they ask again a
+    second later.
 
-    The handlers are Python's own, not the loop's: they work even while the loop is held up. What a caller ignores, as nohup does, stays
-    ignored.
+    The handlers are Python's own, not the loop's: they work even while the loop is held up. What a caller ignores, as
+    nohup does, stays ignored.
     """
     loop = asyncio.get_running_loop()
     first: float | None = None
@@ -28,7 +29,9 @@ def heeded(asked: asyncio.Event) -> Iterator[None]:
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal first
         if first is not None and time.monotonic() - first >= _AGAIN_AFTER:
-            os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, b"nomadwatch: asked twice to end, ended at once\n")
+            os.write(
+                sys.__stderr__.fileno() if sys.__stderr__ else 2, b"nomadwatch: asked twice to end, ended at once\n"
+            )
             os._exit(1)  # the roles end with this process
         first = first or time.monotonic()
         loop.call_soon_threadsafe(asked.set)

@@ -31,7 +31,9 @@ class Address(msgspec.Struct, frozen=True):
         """What the settings say. Raises Misuse for what is no host name."""
         from sinks.hosts import Hosts
 
-        address = cls(settings.port, settings.host, tuple(name.strip() for name in settings.allow_host.split(",") if name.strip()))
+        address = cls(
+            settings.port, settings.host, tuple(name.strip() for name in settings.allow_host.split(",") if name.strip())
+        )
         try:
             Hosts([address.host])
         except ValueError as error:
@@ -67,8 +69,12 @@ class Address(msgspec.Struct, frozen=True):
         )
 
 
-def run_sinks(say: Say, bootstrap: str, prefix: str, partitions: int, address: Address, simulated: bool = False) -> None:
-    """Serve until SIGTERM or SIGINT; says `ready` with the port. Raises Failure for an address that cannot be listened on."""
+def run_sinks(
+    say: Say, bootstrap: str, prefix: str, partitions: int, address: Address, simulated: bool = False
+) -> None:
+    """Serve until SIGTERM or SIGINT; says `ready` with the port. Raises Failure for an address that cannot be listened
+    on.
+    """
     asyncio.run(_serve(bootstrap, prefix, partitions, address, lambda taken: say("ready", taken), simulated))
 
 
@@ -95,7 +101,12 @@ def run_alone(settings: Settings, verbose: bool) -> None:
 
 
 async def _serve(
-    bootstrap: str, prefix: str, partitions: int, address: Address, ready: Callable[[int], None], simulated: bool = False
+    bootstrap: str,
+    prefix: str,
+    partitions: int,
+    address: Address,
+    ready: Callable[[int], None],
+    simulated: bool = False,
 ) -> None:
     from sinks.server import PortTaken, serve
     from streams.topics import Topics
@@ -106,6 +117,8 @@ async def _serve(
     try:
         topics = Topics(prefix=prefix, partitions=partitions)
         host, names = address.host.strip("[]"), address.allow_hosts
-        await serve(bootstrap, topics, host, address.port, allow_hosts=names, ready=ready, stop=stop, simulated=simulated)
+        await serve(
+            bootstrap, topics, host, address.port, allow_hosts=names, ready=ready, stop=stop, simulated=simulated
+        )
     except PortTaken as taken:
         raise Failure(str(taken)) from None

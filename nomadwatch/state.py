@@ -39,7 +39,8 @@ def log_of(folder: str | Path) -> Path:
 class Kept(msgspec.Struct, kw_only=True):
     """What a later run finds again. `kind`: whose state it is. `broker` empty: embedded, last on `port`.
 
-    `page_host` and `page_port`: where a station last served its page, as this machine reaches it (empty and 0: it did not yet).
+    `page_host` and `page_port`: where a station last served its page, as this machine reaches it (empty and 0: it did
+    not yet).
     """
 
     # Empty where a version has written it that did not tell them apart: then it becomes what it is used as.
@@ -65,7 +66,8 @@ class InUse(Failure):
 
 
 class State:
-    """An open data folder. Without a path: a fresh temporary one that `close` removes. It holds the embedded broker's port, too.
+    """An open data folder. Without a path: a fresh temporary one that `close` removes. It holds the embedded broker's
+    port, too.
 
     Raises Misuse for a folder that cannot be used, Failure for one that is in use.
     """
@@ -78,14 +80,18 @@ class State:
             self.path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
             self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-            raise Misuse(f"the data folder {self.path} cannot be used ({error.strerror}); name another with --data-dir") from None
+            raise Misuse(
+                f"the data folder {self.path} cannot be used ({error.strerror}); name another with --data-dir"
+            ) from None
         except OSError as error:
             raise cannot(error, f"the data folder {self.path} cannot be used") from None
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(self._lock)
-            raise InUse(f"the data folder {self.path} is in use by another process; wait for its end or name another") from None
+            raise InUse(
+                f"the data folder {self.path} is in use by another process; wait for its end or name another"
+            ) from None
         tighten(self.path)
         if tell and (exposed := exposure(self.path)) is not None:
             _LOG.warning("%s", exposed)
@@ -95,7 +101,9 @@ class State:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -117,14 +125,18 @@ class State:
             raise Misuse(f"{self.path} holds the state of a {self.kept.kind}; name another --data-dir")
 
     def broker_port(self) -> int:
-        """The port for the embedded broker, for the time that the folder is open: the last one, or a free one where that is taken."""
+        """The port for the embedded broker, for the time that the folder is open: the last one, or a free one where
+        that is taken.
+        """
         assert self.kept is not None
         self.kept.port = self.hold_port(self.kept.port)
         self.keep(self.kept)
         return self.kept.port
 
     def hold_port(self, port: int = 0, host: str = LOOPBACK) -> int:
-        """A port of a host for a server, while the folder is open: this one, or a free one where it is taken (0: any). Raises OSError."""
+        """A port of a host for a server, while the folder is open: this one, or a free one where it is taken (0: any).
+        Raises OSError.
+        """
         try:
             held = reserve(port, host)
         except OSError:
@@ -143,8 +155,14 @@ class State:
         """
         if given:
             if not _LEAST_KEY <= len(given.encode()) <= _MOST_KEY:
-                what = "shorter than 16 bytes and can be guessed" if len(given.encode()) < _LEAST_KEY else "longer than 64 bytes"
-                raise Misuse(f"the actor key is {what}; set NOMADWATCH_ACTOR_KEY to the output of openssl rand -hex 32, or unset it")
+                what = (
+                    "shorter than 16 bytes and can be guessed"
+                    if len(given.encode()) < _LEAST_KEY
+                    else "longer than 64 bytes"
+                )
+                raise Misuse(
+                    f"the actor key is {what}; set NOMADWATCH_ACTOR_KEY to the output of openssl rand -hex 32, or unset it"
+                )
             return given.encode()
         path = self.path / "actor.key"
         with suppress(FileNotFoundError):
@@ -160,7 +178,9 @@ class State:
         return key
 
     def time_origin(self, scale: float) -> float:
-        """Since when (s since 1970) a clock of this speed has run on this folder: the first time since now. It must not run back."""
+        """Since when (s since 1970) a clock of this speed has run on this folder: the first time since now. It must not
+        run back.
+        """
         assert self.kept is not None
         if self.kept.time_scale != scale or not self.kept.time_origin:
             self.kept.time_scale, self.kept.time_origin = scale, time.time()
@@ -172,7 +192,9 @@ class State:
         return shutil.disk_usage(self.path).free
 
     def check_room(self) -> None:
-        """Raises Failure when nothing can be kept here any more: the folder is gone, mounted read-only, or its disk as good as full."""
+        """Raises Failure when nothing can be kept here any more: the folder is gone, mounted read-only, or its disk as
+        good as full.
+        """
         try:
             gone = os.fstat(self._lock).st_nlink == 0
             read_only = os.statvfs(self.path).f_flag & os.ST_RDONLY
@@ -180,9 +202,13 @@ class State:
         except FileNotFoundError:
             gone = True
         if gone:
-            raise Failure(f"the data folder {self.path} is gone: somebody has removed it; run the same command again to begin anew")
+            raise Failure(
+                f"the data folder {self.path} is gone: somebody has removed it; run the same command again to begin anew"
+            )
         if read_only:
-            raise cannot(OSError(errno.EROFS, os.strerror(errno.EROFS)), f"the data folder {self.path} cannot be written")
+            raise cannot(
+                OSError(errno.EROFS, os.strerror(errno.EROFS)), f"the data folder {self.path} cannot be written"
+            )
         if room < LEAST_ROOM:
             raise no_room(str(self.path))
 
@@ -211,4 +237,6 @@ def read_kept(path: Path) -> Kept | None:
         return None
     except (OSError, msgspec.MsgspecError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise Misuse(f"{path / 'state.json'} cannot be read ({reason}); restore it or name another --data-dir") from None
+        raise Misuse(
+            f"{path / 'state.json'} cannot be read ({reason}); restore it or name another --data-dir"
+        ) from None

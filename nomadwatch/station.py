@@ -30,7 +30,9 @@ BEGINNING: Final = 1_714_564_800.0
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
-    """The simulated world of a demonstration: it runs `speed` times as fast as time, for `seconds` of the wall's clock or for ever."""
+    """The simulated world of a demonstration: it runs `speed` times as fast as time, for `seconds` of the wall's clock
+    or for ever.
+    """
 
     seed: int = 1
     speed: float = 30.0
@@ -67,7 +69,9 @@ def run_station(settings: Settings, summary: Summary, world: World | None = None
         kind: Kind = "live station" if world is None else "demonstration"
         state.check_kind(kind)
         if world is not None and state.kept is not None:
-            raise Misuse(f"{state.path} holds the state of a run, and demo begins a new world: remove it or name another --data-dir")
+            raise Misuse(
+                f"{state.path} holds the state of a run, and demo begins a new world: remove it or name another --data-dir"
+            )
         state.check_room()
         state.keep(_kept(settings, state.kept, kind))
         prepare()
@@ -80,7 +84,9 @@ def _kept(settings: Settings, before: Kept | None, kind: Kind) -> Kept:
     for name in ("broker", "partitions", "prefix"):
         ours, theirs = getattr(before, name), getattr(settings, name)
         if ours != theirs:
-            raise Misuse(f"{settings.data_dir or default_folder()} was begun with {name} {ours!r}; give the same, or another --data-dir")
+            raise Misuse(
+                f"{settings.data_dir or default_folder()} was begun with {name} {ours!r}; give the same, or another --data-dir"
+            )
     before.kind = kind
     return before
 
@@ -98,7 +104,9 @@ class _Station:
         lasting = inf if self.world is None or self.world.seconds is None else self.world.seconds
         with heeded(stopped):
             try:
-                await until_first(self._work(), self.supervisor.failed(), self._watch_room(), stopped.wait(), asyncio.sleep(lasting))
+                await until_first(
+                    self._work(), self.supervisor.failed(), self._watch_room(), stopped.wait(), asyncio.sleep(lasting)
+                )
             finally:
                 await self.supervisor.stop(grace=0 if self.state.temporary else GRACE)
 
@@ -112,7 +120,9 @@ class _Station:
         if kept.broker:
             await await_broker(kept.broker, settings.broker_wait)
         else:
-            await self._start(Role("broker", roles.run_broker, lambda: (str(self.state.path), kept.port), last=True), "ready")
+            await self._start(
+                Role("broker", roles.run_broker, lambda: (str(self.state.path), kept.port), last=True), "ready"
+            )
         topics = Role("topics", roles.run_topics, lambda: (self.bootstrap, kept.prefix, kept.partitions), once=True)
         await self._start(topics, "topics")
         if settings.time_scale != 1 and settings.time_origin is None:
@@ -124,7 +134,10 @@ class _Station:
         self.supervisor.start(Role("measure", roles.run_measure, lambda: (config,)))
         # Whoever has to be started again listens where people have found it: a free port is held for it.
         address = self._address(settings)
-        await self._start(Role("sinks", run_sinks, lambda: (self.bootstrap, kept.prefix, kept.partitions, address, simulated)), "ready")
+        await self._start(
+            Role("sinks", run_sinks, lambda: (self.bootstrap, kept.prefix, kept.partitions, address, simulated)),
+            "ready",
+        )
         kept.page_host, kept.page_port = address.near, address.port
         self.state.keep(kept)
         if warning := address.warning(address.port):

@@ -116,7 +116,9 @@ class _Figures:
         return [(feed, state, coverage.get(feed), lag.get(feed)) for feed, state in states.items()]
 
     def busiest(self) -> tuple[str | None, list[tuple[str, str, Covered]]]:
-        """The longest window that is covered by half, and (repository, platform, activities) of the watched repositories in it."""
+        """The longest window that is covered by half, and (repository, platform, activities) of the watched
+        repositories in it.
+        """
         window = self._windows.longest("watched")
         if window is None:
             return None, []
@@ -167,9 +169,14 @@ class Screen:
             parts += [Text(), _feed_table(feeds, max(4, self._console.height - 18))]
         window, busiest = figures.busiest()
         if busiest:
-            parts += [Text(), Text(f"busiest watched repositories, {window}: activities, coverage of their platform", style="dim")]
+            parts += [
+                Text(),
+                Text(f"busiest watched repositories, {window}: activities, coverage of their platform", style="dim"),
+            ]
             for repository, platform, (value, coverage) in busiest:
-                parts.append(cell(f"{_number(value):>8}  {_percent(coverage):>7}  {repository}  ({_PLATFORMS[platform]})"))
+                parts.append(
+                    cell(f"{_number(value):>8}  {_percent(coverage):>7}  {repository}  ({_PLATFORMS[platform]})")
+                )
         self._live.update(Group(*parts))
 
 

@@ -45,8 +45,9 @@ Notice = Callable[[str], None]
 class Role:
     """A process: `target(say, *arguments())`, the target importable by name, the arguments asked for at each start.
 
-    `once`: its end with exit code 0 is its success. `last`: stopped last. `early`: not forked from the server that has everything imported
-    but started in an interpreter of its own, which needs no more than the role's own modules and need not wait for the others'.
+    `once`: its end with exit code 0 is its success. `last`: stopped last. `early`: not forked from the server that has
+    everything imported but started in an interpreter of its own, which needs no more than the role's own modules and
+    need not wait for the others'.
     """
 
     name: str
@@ -66,7 +67,8 @@ def one_thread() -> None:
 def prepare(preload: Sequence[str] = ("nomadwatch.preload",)) -> None:
     """Start the server that every role's process is forked from; it imports `preload` while the caller goes on.
 
-    It inherits SIGINT blocked, and its children with it: Ctrl-C reaches the main process alone, which ends them in their order.
+    It inherits SIGINT blocked, and its children with it: Ctrl-C reaches the main process alone, which ends them in
+    their order.
     """
     one_thread()
     os.environ[MAIN_PROCESS] = str(os.getpid())
@@ -82,7 +84,8 @@ def prepare(preload: Sequence[str] = ("nomadwatch.preload",)) -> None:
 
 
 def _shorten_sockets() -> None:
-    """Let the fork server's socket stand under /tmp where the path of the temporary folder is too long for the address of a socket.
+    """Let the fork server's socket stand under /tmp where the path of the temporary folder is too long for the address
+    of a socket.
 
     There `multiprocessing` ends with a traceback (Python 3.11 to 3.13).
     """
@@ -91,7 +94,9 @@ def _shorten_sockets() -> None:
     try:
         folder = tempfile.mkdtemp(prefix="nomadwatch-", dir="/tmp")
     except OSError as error:
-        raise Failure(f"the path {tempfile.gettempdir()} is too long for sockets; set TMPDIR to a shorter one") from error
+        raise Failure(
+            f"the path {tempfile.gettempdir()} is too long for sockets; set TMPDIR to a shorter one"
+        ) from error
     multiprocessing.current_process()._config["tempdir"] = folder  # type: ignore[attr-defined]
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
@@ -183,7 +188,9 @@ class _Keeper:
         context: Any = multiprocessing.get_context("spawn" if self.role.early else "forkserver")
         line, far = context.Pipe(duplex=False)
         process = context.Process(
-            target=enter, args=(self.role.target, self.role.arguments(), far, self._verbose), name=f"nomadwatch {self.role.name}"
+            target=enter,
+            args=(self.role.target, self.role.arguments(), far, self._verbose),
+            name=f"nomadwatch {self.role.name}",
         )
         try:
             await asyncio.to_thread(_start, process)
@@ -241,8 +248,8 @@ class _Keeper:
 class Supervisor:
     """Keeps roles running. `hear(role, kind, body)` gets what they say, `notice(line)` what the person should know.
 
-    A role that has only failed for `patience` seconds, or was only killed `MOST_KILLS` times in a row, fails for good; with None it is
-    started again for ever.
+    A role that has only failed for `patience` seconds, or was only killed `MOST_KILLS` times in a row, fails for good;
+    with None it is started again for ever.
     """
 
     hear: Hear
@@ -281,7 +288,8 @@ class Supervisor:
             self._failed.set()
 
     async def stop(self, grace: float = 6.0) -> None:
-        """End every process: politely, those that the others need last, and by force what has not ended after `grace` seconds.
+        """End every process: politely, those that the others need last, and by force what has not ended after `grace`
+        seconds.
 
         With `grace` 0 by force at once.
         """

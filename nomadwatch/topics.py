@@ -45,7 +45,9 @@ def check(settings: Settings) -> None:
     for problem in problems:
         print(problem)
     if problems:
-        raise Failure(f"{len(problems)} things about the topics on {settings.broker} must be changed; do what the lines above say")
+        raise Failure(
+            f"{len(problems)} things about the topics on {settings.broker} must be changed; do what the lines above say"
+        )
     print(f"all topics are on {settings.broker}, as they must be")
 
 

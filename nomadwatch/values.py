@@ -1,4 +1,6 @@
-"""Tokens and addresses as people paste them: what surrounds them is taken off, what cannot be one is told with its setting's name."""
+"""Tokens and addresses as people paste them: what surrounds them is taken off, what cannot be one is told with its
+setting's name.
+"""
 
 from typing import Final
 from urllib.parse import urlsplit
@@ -25,12 +27,15 @@ def clean_token(text: str, origin: str) -> str:
     if token.lower().startswith(("bearer ", "token ")):
         raise Misuse(f"{origin}: the token begins with a word of its header; write the token alone")
     if not all("!" <= letter <= "~" for letter in token):
-        raise Misuse(f"{origin}: the token has a blank, a line break or a letter in it that no token has; copy it again, or unset it")
+        raise Misuse(
+            f"{origin}: the token has a blank, a line break or a letter in it that no token has; copy it again, or unset it"
+        )
     return token
 
 
 def clean_address(text: str, origin: str, default: str) -> str:
-    """An http(s) address without what surrounds it and without a slash at its end; for an empty one the default. Raises Misuse.
+    """An http(s) address without what surrounds it and without a slash at its end; for an empty one the default. Raises
+    Misuse.
 
     >>> clean_address(" https://ghe.example/api/v3/ ", "NOMADWATCH_GITHUB_API", "")
     'https://ghe.example/api/v3'
@@ -44,7 +49,9 @@ def clean_address(text: str, origin: str, default: str) -> str:
     if address[0] in _QUOTES or address[-1] in _QUOTES:
         raise Misuse(f"{origin}: the address stands in quotation marks; remove them")
     if "@" in address.partition("://")[2].partition("/")[0]:
-        raise Misuse(f"{origin}: the address holds a name or a password; write it without, and set the platform's token")
+        raise Misuse(
+            f"{origin}: the address holds a name or a password; write it without, and set the platform's token"
+        )
     try:
         parts = urlsplit(address)
         port = parts.port

@@ -9,7 +9,9 @@ from streams.watchlist import Project, Watchlist
 
 
 def show(path: str, form: str) -> None:
-    """The command `watch list`: each project with its governance and its places, of a file or (empty) of the built-in list."""
+    """The command `watch list`: each project with its governance and its places, of a file or (empty) of the built-in
+    list.
+    """
     projects = Watchlist.load(path or None).projects
     if form == "json":
         print_json([_as_json(project) for project in projects])
@@ -18,7 +20,12 @@ def show(path: str, form: str) -> None:
 
     shown = table("project", "governance", "GitHub", "Hugging Face")
     for each in projects:
-        cells = (each.project, each.governance or "–", "\n".join(each.github) or "–", "\n".join(each.huggingface) or "–")
+        cells = (
+            each.project,
+            each.governance or "–",
+            "\n".join(each.github) or "–",
+            "\n".join(each.huggingface) or "–",
+        )
         shown.add_row(*map(Text, cells))
     console().print(shown)
 

@@ -12,7 +12,24 @@ from sinks.report import Report, as_csv, as_json
 STDOUT: Final = "-"
 # What a name promises that would hold JSON all the same.
 _OTHER_FORMS: Final = (
-    *("xlsx", "xls", "xlsm", "xlsb", "ods", "numbers", "tsv", "tab", "html", "htm", "pdf", "md", "xml", "yaml", "yml", "toml"),
+    *(
+        "xlsx",
+        "xls",
+        "xlsm",
+        "xlsb",
+        "ods",
+        "numbers",
+        "tsv",
+        "tab",
+        "html",
+        "htm",
+        "pdf",
+        "md",
+        "xml",
+        "yaml",
+        "yml",
+        "toml",
+    ),
     *("ndjson", "jsonl", "feather", "arrow", "orc", "avro", "dta", "sav", "rds", "sqlite", "db", "duckdb"),
     *("gz", "zst", "zip", "bz2", "xz", "7z", "tar"),
 )
@@ -21,7 +38,8 @@ _WIDTH: Final = 120
 
 
 def form_of(target: str) -> str:
-    """What a file is to hold, by the end of its name: `csv`, `parquet`, else `json`. Raises Misuse for a form that is not written.
+    """What a file is to hold, by the end of its name: `csv`, `parquet`, else `json`. Raises Misuse for a form that is
+    not written.
 
     >>> form_of("out.parquet"), form_of("out.CSV"), form_of("report"), form_of("-")
     ('parquet', 'csv', 'json', 'json')
@@ -36,12 +54,16 @@ def form_of(target: str) -> str:
 
 
 def check_target(target: str | None, form: str = "json") -> None:
-    """Raises Misuse now for what is no file or cannot be written so, and Failure for a file that could not be written later."""
+    """Raises Misuse now for what is no file or cannot be written so, and Failure for a file that could not be written
+    later.
+    """
     if form == "parquet" and not is_available():
         raise Misuse("Parquet needs pyarrow: pip install pyarrow (the extra nomadwatch[parquet]), or take csv or json")
     if target in (None, STDOUT):
         if form == "parquet" and sys.stdout.isatty():
-            raise Misuse("Parquet is no text for a terminal: name a file (--output report.parquet), or send it through a pipe")
+            raise Misuse(
+                "Parquet is no text for a terminal: name a file (--output report.parquet), or send it through a pipe"
+            )
         return
     path = Path(str(target))
     problem = None

@@ -1,4 +1,6 @@
-"""`python -m simulator`: write hours of a generated archive and the truth beside them, or serve both platforms over HTTP."""
+"""`python -m simulator`: write hours of a generated archive and the truth beside them, or serve both platforms over
+HTTP.
+"""
 
 import asyncio
 import json
@@ -22,18 +24,53 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder for the files; made if absent.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder for the files; made if absent.",
+)
 @click.option("--start", default="2024-05-01T12", show_default=True, help="The first hour (UTC).")
 @click.option("--hours", type=click.IntRange(1), default=1, show_default=True, help="How many hours.")
 @click.option("--events", type=click.IntRange(0), default=20_000, show_default=True, help="GitHub events in each hour.")
-@click.option("--hub-events", type=click.IntRange(0), default=2_000, show_default=True, help="What happens on the Hub in each hour.")
+@click.option(
+    "--hub-events",
+    type=click.IntRange(0),
+    default=2_000,
+    show_default=True,
+    help="What happens on the Hub in each hour.",
+)
 @click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--era", type=click.Choice(["2024", "2026"]), default="2024", show_default=True, help="Full payloads or today's.")
-@click.option("--duplicates", type=click.FloatRange(0, 1), default=0.01, show_default=True, help="Share of lines written twice.")
-@click.option("--disorder-hours", type=click.IntRange(0), default=6, show_default=True, help="How late a tenth of the lines may be.")
-@click.option("--late", type=click.FloatRange(0, 1), default=0.005, show_default=True, help="Share of lines older than three days.")
-@click.option("--future", type=click.FloatRange(0, 1), default=0.001, show_default=True, help="Share of lines stamped in the future.")
-@click.option("--garbage", type=click.IntRange(0), default=0, show_default=True, help="Lines that are no events, in all.")
+@click.option(
+    "--era", type=click.Choice(["2024", "2026"]), default="2024", show_default=True, help="Full payloads or today's."
+)
+@click.option(
+    "--duplicates", type=click.FloatRange(0, 1), default=0.01, show_default=True, help="Share of lines written twice."
+)
+@click.option(
+    "--disorder-hours",
+    type=click.IntRange(0),
+    default=6,
+    show_default=True,
+    help="How late a tenth of the lines may be.",
+)
+@click.option(
+    "--late",
+    type=click.FloatRange(0, 1),
+    default=0.005,
+    show_default=True,
+    help="Share of lines older than three days.",
+)
+@click.option(
+    "--future",
+    type=click.FloatRange(0, 1),
+    default=0.001,
+    show_default=True,
+    help="Share of lines stamped in the future.",
+)
+@click.option(
+    "--garbage", type=click.IntRange(0), default=0, show_default=True, help="Lines that are no events, in all."
+)
 @click.option("--packing", type=click.Choice(["gz", "zst", "plain"]), default="gz", show_default=True)
 def hour(
     out: Path,
@@ -50,7 +87,9 @@ def hour(
     garbage: int,
     packing: Packing,
 ) -> None:
-    """Write archive hours of both platforms into a folder and, beside it, FOLDER.truth.json: what must be measured of them."""
+    """Write archive hours of both platforms into a folder and, beside it, FOLDER.truth.json: what must be measured of
+    them.
+    """
     plan = Plan(
         start=_hour(start),
         hours=hours,
@@ -72,7 +111,9 @@ def hour(
         told_at = out.with_name(out.name + ".truth.json")
         told_at.write_text(json.dumps(report, indent=1) + "\n")
     except OSError as error:
-        raise click.ClickException(f"cannot write to {out}: {error.strerror or error}; free some space or choose another folder") from error
+        raise click.ClickException(
+            f"cannot write to {out}: {error.strerror or error}; free some space or choose another folder"
+        ) from error
     for path in paths:
         click.echo(f"{path}  {path.stat().st_size:,} bytes")
     told = report["input"]
@@ -83,18 +124,44 @@ def hour(
 
 
 @main.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="GitHub's port; 0 takes a free one.")
-@click.option("--hub-port", type=click.IntRange(0, 65535), default=0, show_default=True, help="The Hub's port; 0 takes a free one.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="GitHub's port; 0 takes a free one."
+)
+@click.option(
+    "--hub-port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    show_default=True,
+    help="The Hub's port; 0 takes a free one.",
+)
 @click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--scale", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True, help="How fast time goes.")
+@click.option(
+    "--scale", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True, help="How fast time goes."
+)
 @click.option("--origin", type=float, help="When time went as the wall's (seconds since 1970); now if not given.")
-@click.option("--rate", type=click.FloatRange(0, min_open=True), default=5.0, show_default=True, help="GitHub events a simulated second.")
-@click.option("--hub-rate", type=click.FloatRange(0, min_open=True), default=2.0, show_default=True, help="The same on the Hub.")
-@click.option("--era", type=click.Choice(["2024", "2026", "mixed"]), default="2026", show_default=True, help="GitHub's payloads.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, min_open=True),
+    default=5.0,
+    show_default=True,
+    help="GitHub events a simulated second.",
+)
+@click.option(
+    "--hub-rate", type=click.FloatRange(0, min_open=True), default=2.0, show_default=True, help="The same on the Hub."
+)
+@click.option(
+    "--era", type=click.Choice(["2024", "2026", "mixed"]), default="2026", show_default=True, help="GitHub's payloads."
+)
 @click.option("--token", help="The only valid token on GitHub; without it none is.")
 @click.option("--hub-token", help="The only valid token on the Hub; without it none is.")
-@click.option("--release-in", type=click.FloatRange(0), help="Simulated seconds until a watched repository on GitHub publishes.")
-@click.option("--faults", default="", help=f"Rates of what goes wrong, like error=0.02,stale=0.05: {', '.join(KINDS)}; skew in seconds.")
+@click.option(
+    "--release-in", type=click.FloatRange(0), help="Simulated seconds until a watched repository on GitHub publishes."
+)
+@click.option(
+    "--faults",
+    default="",
+    help=f"Rates of what goes wrong, like error=0.02,stale=0.05: {', '.join(KINDS)}; skew in seconds.",
+)
 def serve(
     port: int,
     hub_port: int,
@@ -109,7 +176,9 @@ def serve(
     release_in: float | None,
     faults: str,
 ) -> None:
-    """Serve GitHub's events API and the Hub's API on loopback until SIGINT or SIGTERM; their addresses come as one line of JSON."""
+    """Serve GitHub's events API and the Hub's API on loopback until SIGINT or SIGTERM; their addresses come as one line
+    of JSON.
+    """
     clock, befalling = Clock(scale, time.time() if origin is None else origin), Faults(seed)
     try:
         befalling.set(**rates_of(faults))
@@ -133,7 +202,9 @@ def serve(
             )
         )
     except OSError as error:
-        raise click.ClickException(f"cannot serve: {error.strerror or error}; choose another port, or 0 for a free one") from error
+        raise click.ClickException(
+            f"cannot serve: {error.strerror or error}; choose another port, or 0 for a free one"
+        ) from error
 
 
 def _hour(text: str) -> int:

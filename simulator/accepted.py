@@ -1,4 +1,6 @@
-"""Who made what a merge accepted: whoever opened the pull request, as far as an opening arrived, else whom the line of the merge names."""
+"""Who made what a merge accepted: whoever opened the pull request, as far as an opening arrived, else whom the line of
+the merge names.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable

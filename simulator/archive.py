@@ -1,4 +1,6 @@
-"""Writes a world's hours as an archive holds them: late, doubled, out of order and with garbage between, and tells the truth about it."""
+"""Writes a world's hours as an archive holds them: late, doubled, out of order and with garbage between, and tells the
+truth about it.
+"""
 
 import heapq
 import json
@@ -55,8 +57,8 @@ _COPY_HOURS: Final = 6
 class Plan:
     """What to write: `hours` from `start` (µs, a full hour), so many lines in each, and how badly.
 
-    `duplicates`, `late` (older than three days) and `future` are shares of the lines; a tenth of the lines comes up to `disorder_hours`
-    late. `garbage` lines that are no events go into the whole archive.
+    `duplicates`, `late` (older than three days) and `future` are shares of the lines; a tenth of the lines comes up to
+    `disorder_hours` late. `garbage` lines that are no events go into the whole archive.
     """
 
     start: int
@@ -130,7 +132,11 @@ class _Feed(ABC):
         plan, random = self.plan, self._random
         draw = random.random()
         if draw < plan.future:
-            ahead = random.randrange(MINUTE, 20 * HOUR) if random.random() < 0.5 else DAY + random.randrange(2 * SECOND, 5 * DAY)
+            ahead = (
+                random.randrange(MINUTE, 20 * HOUR)
+                if random.random() < 0.5
+                else DAY + random.randrange(2 * SECOND, 5 * DAY)
+            )
             return end + ahead, True
         if draw < plan.future + plan.late:
             return base - random.randrange(3 * DAY, 20 * DAY), False
@@ -157,7 +163,9 @@ class _GithubFeed(_Feed):
     def __init__(self, plan: Plan, watched: Watched) -> None:
         super().__init__(plan, plan.events)
         size = plan.events * plan.hours
-        self._world = World(plan.seed, repositories=30 + size // 3, people=40 + size // 4, era=plan.era, watched=watched)
+        self._world = World(
+            plan.seed, repositories=30 + size // 3, people=40 + size // 4, era=plan.era, watched=watched
+        )
         self._writer = EventWriter(plan.seed, plan.era, marked=True)
 
     def draw(self, time: int, hour_end: int, *, merges: bool) -> Iterator[tuple[bytes, list[Deed]]]:
@@ -198,7 +206,9 @@ def write(directory: Path, plan: Plan, watched: Watched = WATCHED) -> tuple[list
     for index in range(plan.hours):
         start = plan.start + index * HOUR
         for feed in feeds:
-            path = directory / f"{hour_name(start)}.{feed.suffix}{'' if plan.packing == 'plain' else '.' + plan.packing}"
+            path = (
+                directory / f"{hour_name(start)}.{feed.suffix}{'' if plan.packing == 'plain' else '.' + plan.packing}"
+            )
             with path.open("wb") as file, _packed(file, plan.packing) as out:
                 for line in feed.hour(index):
                     out.write(line.content)

@@ -22,13 +22,16 @@ def _actor(person: Person) -> str:
 
 @lru_cache(maxsize=10_000)
 def _user(person: Person) -> str:
-    return USER.fill({"id": person.id, "login": person.login, "account": "Bot" if person.login.endswith("[bot]") else "User"})
+    return USER.fill(
+        {"id": person.id, "login": person.login, "account": "Bot" if person.login.endswith("[bot]") else "User"}
+    )
 
 
 class EventWriter:
     """Writes happenings as the lines that an era's archive holds of them; `seed` decides the texts.
 
-    With `marked` a line says that it is simulated, so that wherever it is counted the figures say so; the servers say it in a header.
+    With `marked` a line says that it is simulated, so that wherever it is counted the figures say so; the servers say
+    it in a header.
     """
 
     def __init__(self, seed: int, era: str, *, marked: bool = False) -> None:
@@ -139,7 +142,10 @@ class EventWriter:
         """The pull request as the era shows it: whole, or a stub."""
         repository = happening.repository
         head = self._copy(happening) if happening.thread is not None and happening.thread.forked else repository
-        branches = {"head": self._branch(head, self._reference(), places), "base": self._branch(repository, "main", places)}
+        branches = {
+            "head": self._branch(head, self._reference(), places),
+            "base": self._branch(repository, "main", places),
+        }
         return self._fill("pull_request_result" if result else "pull_request", {**places, **branches})
 
     def _copy(self, happening: Happening) -> Repository:

@@ -48,7 +48,11 @@ class Hub:
             action = "closed"
         repository = self.population.repository(self._random)
         own = kind in ("commit", "repository", "delete", "move", "config")
-        actor = self.population.actor(repository, self._random, bots=kind != "like") if own else self._visitor(kind, repository)
+        actor = (
+            self.population.actor(repository, self._random, bots=kind != "like")
+            if own
+            else self._visitor(kind, repository)
+        )
         self._serial += 1
         activity: dict[str, Any] = {
             "id": f"huggingface:{kind}:{repository.id}:{self._serial}",

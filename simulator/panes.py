@@ -1,4 +1,6 @@
-"""What every pane must hold, by brute force: the activities of each interval, partition and scope, counted with dictionaries."""
+"""What every pane must hold, by brute force: the activities of each interval, partition and scope, counted with
+dictionaries.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -26,9 +28,9 @@ class Place(NamedTuple):
 class Pane:
     """All of one pane. Only `activities` and `ids` know bots; everything else is of people.
 
-    `activities` {(platform, feature, "human" or "bot"): n}, `commits` {platform: n known}, `projects` {(project, platform, artefact,
-    feature): n}, `repositories` {(repo_id, platform, feature): n}, `people` {(actor, platform, feature): n}, `names` {repo_id: (newest
-    time, name)}.
+    `activities` {(platform, feature, "human" or "bot"): n}, `commits` {platform: n known}, `projects` {(project,
+    platform, artefact, feature): n}, `repositories` {(repo_id, platform, feature): n}, `people` {(actor, platform,
+    feature): n}, `names` {repo_id: (newest time, name)}.
     """
 
     activities: Counter[tuple[str, str, str]] = field(default_factory=Counter)
@@ -43,7 +45,8 @@ class Pane:
 def panes(activities: Iterable[Mapping[str, Any]], partitions: int) -> dict[Place, Pane]:
     """Every pane that is not empty, of activities in wire form; of those with the same id the first counts.
 
-    Merges of known openers are credited to them. A pane is given whole, whether or not it is still kept or was ever open at its grain.
+    Merges of known openers are credited to them. A pane is given whole, whether or not it is still kept or was ever
+    open at its grain.
 
     >>> one = {"id": "a", "platform": "github", "kind": "push", "occurred_at": 90_000_000, "repo_id": 5 << 32, "repo": "o/r", "actor": 7}
     >>> found = panes([one, one], partitions=4)

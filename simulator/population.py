@@ -1,6 +1,7 @@
 """Who lives in the world: people, bots, organisations and repositories of one platform, all heavy-tailed.
 
-Repositories and people are drawn by Zipf's law; each repository has a few members of its own who do most of what happens there.
+Repositories and people are drawn by Zipf's law; each repository has a few members of its own who do most of what
+happens there.
 """
 
 from bisect import bisect_left
@@ -42,7 +43,9 @@ GITHUB_BOTS: Final = (
 HUB_BOTS: Final = ("SFconvertbot", "parquet-converter", "librarian-bot", "system", "leaderboard-pr-bot")
 
 _SOUNDS: Final = "al bo cen dra el fi gor hu ix jun ka lum mo ner ost pi qua ren sol tam ur vex wyn xil yo zet"
-_THINGS: Final = "parser runtime corpus weights kernel notes site api bench tools agent index docs shell tensor graph infra demo"
+_THINGS: Final = (
+    "parser runtime corpus weights kernel notes site api bench tools agent index docs shell tensor graph infra demo"
+)
 _SYLLABLES: Final = _SOUNDS.split()
 _NOUNS: Final = _THINGS.split()
 _BOT_SHARE: Final = 0.12
@@ -95,7 +98,9 @@ class Population:
         self._repository_count = 0
         self.people = [Person(self._native_id(i), self._login(i)) for i in range(people)]
         self.bots = [Person(self._native_id(people + i), login, True) for i, login in enumerate(self._bot_logins())]
-        organisations = [Person(self._native_id(2 * people + i), f"{self._word()}-labs-{i}") for i in range(max(3, people // 20))]
+        organisations = [
+            Person(self._native_id(2 * people + i), f"{self._word()}-labs-{i}") for i in range(max(3, people // 20))
+        ]
         self.repositories = [self._repository(i, organisations) for i in range(repositories)]
         self.watched = list(self._watched(watched))
         neighbours = [self._named(name, None, organisation=True) for name in _NEIGHBOURS[platform]]

@@ -32,10 +32,15 @@ class Prose:
 
     def __init__(self, seed: int) -> None:
         self._random = Random(f"prose/{seed}")
-        sentences = [" ".join(self._random.choices(_WORDS, k=self._random.randint(4, 16))).capitalize() + ". " for _ in range(3_000)]
+        sentences = [
+            " ".join(self._random.choices(_WORDS, k=self._random.randint(4, 16))).capitalize() + ". "
+            for _ in range(3_000)
+        ]
         sentences += [insert for insert in _INSERTS for _ in range(60)]
         self._sentences = [_inside(sentence) for sentence in sentences]
-        self._titles = [_inside(" ".join(self._random.choices(_WORDS, k=self._random.randint(3, 9)))) for _ in range(2_000)]
+        self._titles = [
+            _inside(" ".join(self._random.choices(_WORDS, k=self._random.randint(3, 9)))) for _ in range(2_000)
+        ]
 
     def title(self) -> str:
         return self._random.choice(self._titles)

@@ -1,6 +1,7 @@
 """The JSON objects of GitHub's events, key by key in the order of recorded events.
 
-In a shape `<name>` inside a text is a place for text that is safe in JSON, and a text that is nothing but `<<name>>` a place for JSON.
+In a shape `<name>` inside a text is a place for text that is safe in JSON, and a text that is nothing but `<<name>>` a
+place for JSON.
 """
 
 from typing import Any, Final
@@ -144,7 +145,9 @@ REPOSITORY: Final[Shape] = {
     "watchers": "<<stars>>",
     "default_branch": "main",
 }
-REACTIONS: Final[Shape] = dict.fromkeys(("total_count", "+1", "-1", "laugh", "hooray", "confused", "heart", "rocket", "eyes"), 0)
+REACTIONS: Final[Shape] = dict.fromkeys(
+    ("total_count", "+1", "-1", "laugh", "hooray", "confused", "heart", "rocket", "eyes"), 0
+)
 ISSUE: Final[Shape] = {
     "url": f"{API}/repos/<name>/issues/<number>",
     "repository_url": f"{API}/repos/<name>",
@@ -214,7 +217,11 @@ COMMENT: Final[Shape] = {
     "body": "<comment_body>",
     "reactions": {"url": f"{API}/repos/<name>/<kind>/comments/<comment_id>/reactions", **REACTIONS},
 }
-ISSUE_COMMENT: Final[Shape] = {**COMMENT, "issue_url": f"{API}/repos/<name>/issues/<number>", "performed_via_github_app": None}
+ISSUE_COMMENT: Final[Shape] = {
+    **COMMENT,
+    "issue_url": f"{API}/repos/<name>/issues/<number>",
+    "performed_via_github_app": None,
+}
 REVIEW_COMMENT: Final[Shape] = {
     **COMMENT,
     "pull_request_review_id": "<<comment_id>>",
@@ -231,7 +238,13 @@ REVIEW_COMMENT: Final[Shape] = {
         "pull_request": {"href": f"{API}/repos/<name>/pulls/<number>"},
     },
 }
-BRANCH: Final[Shape] = {"label": "<owner_login>:<ref>", "ref": "<ref>", "sha": "<sha>", "user": "<<owner>>", "repo": "<<repository>>"}
+BRANCH: Final[Shape] = {
+    "label": "<owner_login>:<ref>",
+    "ref": "<ref>",
+    "sha": "<sha>",
+    "user": "<<owner>>",
+    "repo": "<<repository>>",
+}
 PULL_REQUEST: Final[Shape] = {
     "url": f"{API}/repos/<name>/pulls/<number>",
     "id": "<<thread_id>>",
@@ -321,7 +334,8 @@ RELEASE: Final[Shape] = {
     "zipball_url": f"{API}/repos/<name>/zipball/v1.<number>",
     "body": "<comment_body>",
 }
-# Today's pull request is a stub: no title, no user, no merged flag, and repositories that state an address instead of an owner.
+# Today's pull request is a stub: no title, no user, no merged flag, and repositories that state an address instead of
+# an owner.
 STUB_BRANCH: Final[Shape] = {
     "ref": "<ref>",
     "sha": "<sha>",

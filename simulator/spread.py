@@ -58,8 +58,8 @@ class RankTest(NamedTuple):
 def mann_whitney(first: Sequence[int], second: Sequence[int]) -> RankTest:
     """Two-sided, tie- and continuity-corrected, by counting how often the first sample beats the second.
 
-    z is the distance of U from its mean less the half that corrects for continuity, 0 where U lies within that half, with the sign of
-    U - mean.
+    z is the distance of U from its mean less the half that corrects for continuity, 0 where U lies within that half,
+    with the sign of U - mean.
 
     >>> mann_whitney([1, 2, 3], [0, 2])
     RankTest(u=4.5, z=0.5923488777590923, p=0.5536169919657804)

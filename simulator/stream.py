@@ -1,4 +1,6 @@
-"""Days of activities in the order of their arrival, straight in the form that the wire knows: quick input for whatever aggregates them."""
+"""Days of activities in the order of their arrival, straight in the form that the wire knows: quick input for whatever
+aggregates them.
+"""
 
 from bisect import bisect_left
 from functools import lru_cache
@@ -65,10 +67,12 @@ def five_days(
 ) -> list[dict[str, Any]]:
     """n activities of both platforms over some days and the repeated ones on top, in the order of their `ingested_at`.
 
-    Half of them happened up to 5 minutes, four in ten up to an hour, one in ten up to `disorder_hours` before they arrive; the share `late`
-    3 to 20 days before, `future` 2 minutes to 20 hours after. A repeated one keeps its id and time and arrives up to 30 hours later.
+    Half of them happened up to 5 minutes, four in ten up to an hour, one in ten up to `disorder_hours` before they
+    arrive; the share `late` 3 to 20 days before, `future` 2 minutes to 20 hours after. A repeated one keeps its id and
+    time and arrives up to 30 hours later.
 
-    Pull requests have threads: merges mostly of those that were opened, and some accepted contributions are of a merge that came before.
+    Pull requests have threads: merges mostly of those that were opened, and some accepted contributions are of a merge
+    that came before.
     """
     random = Random(f"stream/{seed}")
     populations = {platform: Population(platform, seed, 20 + n // 8, 20 + n // 10) for platform in _MIXES}
@@ -142,7 +146,9 @@ class _Pulls:
             activity["thread"] = self._numbers[repository] = self._numbers.get(repository, 0) + 1
             lively.append(activity)
             return activity
-        waiting = [merge for merge in self._merges[platform] if 0 <= now - merge["occurred_at"] < max(1, disorder_hours) * HOUR]
+        waiting = [
+            merge for merge in self._merges[platform] if 0 <= now - merge["occurred_at"] < max(1, disorder_hours) * HOUR
+        ]
         if action == "accepted" and waiting and random.random() < 0.7:
             # The source names whose contribution a merge was: mostly rightly.
             merge = random.choice(waiting)

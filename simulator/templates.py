@@ -54,7 +54,9 @@ _TODAY: Final[dict[str, Shape]] = {
     "branch": shapes.STUB_BRANCH,
 }
 # By era and name, what differs between the eras.
-TEMPLATES: Final = {era: {name: Template(shape) for name, shape in own.items()} for era, own in (("2024", _SHAPES), ("2026", _TODAY))}
+TEMPLATES: Final = {
+    era: {name: Template(shape) for name, shape in own.items()} for era, own in (("2024", _SHAPES), ("2026", _TODAY))
+}
 # What both have.
 ACTOR: Final = Template(shapes.ACTOR)
 ORGANISATION: Final = Template(shapes.ORGANISATION)

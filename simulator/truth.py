@@ -92,7 +92,9 @@ class Truth:
     def _coverage(self, scope: str, window: str, begin: int, end: int) -> Iterator[Measurement]:
         for platform, hours in self.covered.items():
             seen = sum(max(0, min(last, end) - max(first, begin)) for first, last in hours)
-            yield Measurement("window_coverage_ratio", {"scope": scope, "platform": platform, "window": window}, seen / (end - begin))
+            yield Measurement(
+                "window_coverage_ratio", {"scope": scope, "platform": platform, "window": window}, seen / (end - begin)
+            )
 
     def report(self, *, include_bots: bool = False) -> dict[str, Any]:
         """The truth in the form of a report."""
@@ -207,10 +209,14 @@ def _intensity(scope: str, window: str, deeds: Sequence[Deed]) -> Iterator[Measu
             for statistic, value in statistics(values[platform]) if values[platform] else ():
                 yield Measurement("intensity", {**labels, "stat": statistic}, value)
         if all(values.values()):
-            yield from _comparison({"scope": scope, "feature": feature, "window": window}, values["github"], values["huggingface"])
+            yield from _comparison(
+                {"scope": scope, "feature": feature, "window": window}, values["github"], values["huggingface"]
+            )
     for platform, own in profiles.items():
         for a, b, r in correlations(own):
-            yield Measurement("feature_correlation", {"scope": scope, "platform": platform, "a": a, "b": b, "window": window}, r)
+            yield Measurement(
+                "feature_correlation", {"scope": scope, "platform": platform, "a": a, "b": b, "window": window}, r
+            )
 
 
 def _comparison(labels: dict[str, str], github: Sequence[int], hub: Sequence[int]) -> Iterator[Measurement]:

@@ -1,4 +1,6 @@
-"""What happens on GitHub in the generated world: who does what where, with threads that open, are answered, merged and closed."""
+"""What happens on GitHub in the generated world: who does what where, with threads that open, are answered, merged and
+closed.
+"""
 
 from bisect import bisect_left
 from itertools import accumulate
@@ -49,7 +51,9 @@ _BY_PEOPLE_ONLY: Final = frozenset({"WatchEvent", "ForkEvent", "MemberEvent", "P
 
 
 class Thread(NamedTuple):
-    """An issue, pull request or discussion. `forked`: the pull request comes from its opener's own copy of the repository."""
+    """An issue, pull request or discussion. `forked`: the pull request comes from its opener's own copy of the
+    repository.
+    """
 
     number: int
     opener: Person
@@ -59,7 +63,9 @@ class Thread(NamedTuple):
 
 
 class Happening(NamedTuple):
-    """One event before it is written in either shape; `what` is its action or, for references, what was made. Time in µs UTC."""
+    """One event before it is written in either shape; `what` is its action or, for references, what was made. Time in
+    µs UTC.
+    """
 
     serial: int
     type: str
@@ -85,7 +91,9 @@ class Happening(NamedTuple):
 class World:
     """GitHub with a seed: the same calls give the same happenings."""
 
-    def __init__(self, seed: int, *, repositories: int, people: int, era: str = "2024", watched: Watched = WATCHED) -> None:
+    def __init__(
+        self, seed: int, *, repositories: int, people: int, era: str = "2024", watched: Watched = WATCHED
+    ) -> None:
         self.era = era
         self.population = Population("github", seed, repositories, people, watched)
         self._random = Random(f"world/{seed}")
@@ -143,7 +151,9 @@ class World:
 
 
 def deeds(happening: Happening, era: str) -> list[Deed]:
-    """What a happening means as far as its line alone lets it be known: one deed, and for a merge the accepted contribution too."""
+    """What a happening means as far as its line alone lets it be known: one deed, and for a merge the accepted
+    contribution too.
+    """
     repository, actor = happening.repository, happening.actor
     project = repository.project
     identity = f"github:{happening.type}:{happening.serial}"
@@ -158,9 +168,12 @@ def deeds(happening: Happening, era: str) -> list[Deed]:
     assert happening.thread is not None, "a merge is of a thread"
     opener: Person | None = happening.thread.opener
     if era == "2026":
-        # Nobody is stated who opened it; of who merges a branch of a repository of their own it is taken that they made it. The truth
-        # believes the opening more, where it was written too.
+        # Nobody is stated who opened it; of who merges a branch of a repository of their own it is taken that they made
+        # it. The truth believes the opening more, where it was written too.
         opener = actor if happening.head_owner.login.casefold() == actor.login.casefold() else None
     if opener is None:
         return [own]
-    return [own, own._replace(id=f"{identity}:accepted", feature="accepted", actor=opener.id, bot=opener.bot, turn="accepted")]
+    return [
+        own,
+        own._replace(id=f"{identity}:accepted", feature="accepted", actor=opener.id, bot=opener.bot, turn="accepted"),
+    ]

@@ -46,9 +46,9 @@ def wall_clock() -> int:
 class Board:
     """The measurements of the latest complete evaluation, and the latest health of each role.
 
-    What comes before its evaluation is not shown; health is shown at once. A `live` board drops what is older than a minute by
-    `now` (µs UTC); another one, of a replay, shows the last there was. `simulated`: what it will show is known to be a simulated world's.
-    Foreign records are passed over (`guard`): the first is told, unless `quiet`.
+    What comes before its evaluation is not shown; health is shown at once. A `live` board drops what is older than a
+    minute by `now` (µs UTC); another one, of a replay, shows the last there was. `simulated`: what it will show is
+    known to be a simulated world's. Foreign records are passed over (`guard`): the first is told, unless `quiet`.
 
     >>> from agents.measurements import encode, series
     >>> board = Board()
@@ -57,7 +57,9 @@ class Board:
     []
     """
 
-    def __init__(self, *, live: bool = False, simulated: bool = False, now: Callable[[], int] = wall_clock, quiet: bool = False) -> None:
+    def __init__(
+        self, *, live: bool = False, simulated: bool = False, now: Callable[[], int] = wall_clock, quiet: bool = False
+    ) -> None:
         self.guard = Guard("measurements", quiet=quiet)
         self._live = live
         self._simulated = simulated
@@ -124,11 +126,16 @@ class Board:
     @property
     def reports(self) -> list[HealthReport]:
         """The health of each role, sorted by role."""
-        return sorted((report for report in self._reports.values() if self._is_fresh(report.evaluated_at)), key=lambda report: report.role)
+        return sorted(
+            (report for report in self._reports.values() if self._is_fresh(report.evaluated_at)),
+            key=lambda report: report.role,
+        )
 
     @property
     def health(self) -> list[Measurement]:
-        """What the evaluation says of the input, then what each role says; none of it is among the measurements of a live board."""
+        """What the evaluation says of the input, then what each role says; none of it is among the measurements of a
+        live board.
+        """
         rows = [row for report in self.reports for row in report.rows]
         return rows if self.evaluation is None or self.is_stale else [*_health_of(self.evaluation), *rows]
 
@@ -146,12 +153,20 @@ class Board:
     def has_lost(self, ends: dict[int, int]) -> bool:
         """Whether it has come to these offsets, but by way of records that were deleted before."""
         seen = self.evaluation
-        return seen is not None and seen.missing > 0 and all(seen.offsets.get(partition, 0) >= end for partition, end in ends.items())
+        return (
+            seen is not None
+            and seen.missing > 0
+            and all(seen.offsets.get(partition, 0) >= end for partition, end in ends.items())
+        )
 
     def has_reached(self, ends: dict[int, int]) -> bool:
         """Whether everything before these offsets of `activity` is in it, and every feed has ended."""
         seen = self.evaluation
-        return seen is not None and seen.closed and all(seen.offsets.get(partition, 0) >= end for partition, end in ends.items())
+        return (
+            seen is not None
+            and seen.closed
+            and all(seen.offsets.get(partition, 0) >= end for partition, end in ends.items())
+        )
 
     def _is_fresh(self, evaluated_at: int) -> bool:
         return not self._live or self._now() - evaluated_at <= STALE_AFTER

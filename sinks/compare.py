@@ -16,7 +16,8 @@ _SHOWN: Final = 20
 
 
 def differences(report: dict[str, Any], truth: dict[str, Any]) -> Iterator[str]:
-    """A line for everything of the truth that the report says otherwise, and for every measurement that only one of them has.
+    """A line for everything of the truth that the report says otherwise, and for every measurement that only one of
+    them has.
 
     Values may differ by a billionth of themselves: sums of floating-point numbers depend on their order.
 

@@ -1,4 +1,6 @@
-"""A figure and its own coverage, made in one place: the terminal, the page, reports and tables all show the pair that stands here."""
+"""A figure and its own coverage, made in one place: the terminal, the page, reports and tables all show the pair that
+stands here.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
@@ -8,9 +10,11 @@ from agents.metric import PREFIX
 from streams.activity import PLATFORMS
 
 _COVERAGE: Final = PREFIX + "window_coverage_ratio"
-# A merge is upkeep of the account that merged; the contribution that it accepts is counted beside it, and once more in a sum.
+# A merge is upkeep of the account that merged; the contribution that it accepts is counted beside it, and once more in
+# a sum.
 COUNTED_BESIDE: Final = "accepted"
-# Live feeds show few of the stars on GitHub, and likes on the Hub of watched repositories only (streams.features.IN_PART).
+# Live feeds show few of the stars on GitHub, and likes on the Hub of watched repositories only
+# (streams.features.IN_PART).
 SEEN_IN_PART: Final = "preference"
 _SINCE: Final = PREFIX + "covered_since_timestamp_seconds"
 
@@ -31,7 +35,9 @@ class Coverages:
         self.is_live = any(row.name == _SINCE for row in rows)
 
     def of(self, row: Measurement) -> float | None:
-        """The share of the row's window that was seen, of a row about both platforms the lesser; None for no window, and unknown."""
+        """The share of the row's window that was seen, of a row about both platforms the lesser; None for no window,
+        and unknown.
+        """
         if "window" not in row.labels or (self.is_live and is_in_part(row.labels)):
             return None
         platforms = [row.labels["platform"]] if "platform" in row.labels else PLATFORMS

@@ -1,7 +1,7 @@
 """Whether a window is covered enough for its figures to be shown, and from when on it is covered where it is not.
 
-The first look at a feed brings activities that are older than the time it covers: a day that is covered for an hour may hold those of
-three. Divided by its coverage such a figure is far too high, and by itself it is no level of that day.
+The first look at a feed brings activities that are older than the time it covers: a day that is covered for an hour may
+hold those of three. Divided by its coverage such a figure is far too high, and by itself it is no level of that day.
 """
 
 from collections.abc import Iterable
@@ -30,7 +30,8 @@ def is_enough(coverage: float | None) -> bool:
 class Windows:
     """What the rows say of each scope, platform and window.
 
-    `front` (µs UTC) is where the windows end; `watermark` up to where the feeds are complete, the end of what is covered.
+    `front` (µs UTC) is where the windows end; `watermark` up to where the feeds are complete, the end of what is
+    covered.
     """
 
     def __init__(self, rows: Iterable[Measurement], front: int | None, watermark: int | None = None) -> None:
@@ -48,7 +49,8 @@ class Windows:
         return is_enough(self._coverage.get((scope, platform, window)))
 
     def since(self, scope: str, platform: str, window: str) -> int | None:
-        """From when on it is covered (µs UTC): as the station says, else counted back from the end of what is covered; None: unknown.
+        """From when on it is covered (µs UTC): as the station says, else counted back from the end of what is covered;
+        None: unknown.
 
         Pollers can be ahead of the figures: a stretch that begins behind the front is not in them.
         """

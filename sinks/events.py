@@ -1,4 +1,5 @@
-"""Server-sent events: everyone who listens gets the newest state, and whoever reads slowly skips what has passed meanwhile.
+"""Server-sent events: everyone who listens gets the newest state, and whoever reads slowly skips what has passed
+meanwhile.
 
 Source: WHATWG HTML, 9.2 Server-sent events.
 """
@@ -23,17 +24,24 @@ BEAT: Final = 5.0
 PATIENCE: Final = 60.0
 # What the system may keep for one who does not read: more of it would be a backlog of old states.
 _SOCKET_BUFFER: Final = 64 * 1024
-_HEADERS: Final = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+_HEADERS: Final = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",
+}
 
 
 class Hub:
     """Gives the newest state to everyone who listens: one copy of it for all, and nothing queued for anyone.
 
-    Every `beat` seconds comes an event `beat` with the server's time, `{"at": µs}`. One who has read nothing for `patience` seconds is
-    dropped, and the one after the `most` is sent away with 503; `dropped` and `refused` count them. `now` in µs UTC.
+    Every `beat` seconds comes an event `beat` with the server's time, `{"at": µs}`. One who has read nothing for
+    `patience` seconds is dropped, and the one after the `most` is sent away with 503; `dropped` and `refused` count
+    them. `now` in µs UTC.
     """
 
-    def __init__(self, *, most: int = MOST, beat: float = BEAT, patience: float = PATIENCE, now: Callable[[], int] = wall_clock) -> None:
+    def __init__(
+        self, *, most: int = MOST, beat: float = BEAT, patience: float = PATIENCE, now: Callable[[], int] = wall_clock
+    ) -> None:
         self.listening = 0
         self.dropped = 0
         self.refused = 0
@@ -69,7 +77,8 @@ class Hub:
         changed.set()
 
     async def listen(self, request: web.Request) -> web.StreamResponse:
-        """Serve one listener until it leaves; one that says with `Last-Event-ID` that it has the newest state does not get it again.
+        """Serve one listener until it leaves; one that says with `Last-Event-ID` that it has the newest state does not
+        get it again.
 
         HEAD is answered with the headers alone, and ends.
         """
@@ -77,7 +86,9 @@ class Hub:
             return web.Response(headers=_HEADERS)
         if self._closed or self.listening >= self._most:
             self.refused += 1
-            return web.Response(status=503, headers={"Retry-After": "5"}, text="too many browsers are watching; try again later\n")
+            return web.Response(
+                status=503, headers={"Retry-After": "5"}, text="too many browsers are watching; try again later\n"
+            )
         self.listening += 1
         try:
             return await self._serve(request)

@@ -25,7 +25,8 @@ MEASURES: Final = {
     "intensity": "intensity",
 }
 BUSIEST: Final = 8
-# Of a sample that is less complete, a metric that is `invalid` under sampling is not shown in scope `all` (docs/metrics.md).
+# Of a sample that is less complete, a metric that is `invalid` under sampling is not shown in scope `all`
+# (docs/metrics.md).
 COMPLETE: Final = 0.95
 _REST: Final = "_other"
 _LABELS: Final = {row.name: frozenset(row.labels) for row in CATALOGUE}
@@ -46,12 +47,13 @@ class Feed(msgspec.Struct, frozen=True):
 class Figures(msgspec.Struct, kw_only=True):
     """One moment of the page. Times in µs UTC.
 
-    The dictionaries are keyed from the outside in: `coverage` by scope, platform, window; `cells` by scope, platform, window, feature and
-    measure; `gap` (GitHub ÷ Hub) by scope, window, feature; `busiest` by platform, window, feature, watched repositories by falling
-    activity; `releases` by platform and window, by falling engagement. `since` (scope, platform, window) has the windows that are covered
-    too little for their figures to be shown, with the time from which on they are covered (None: unknown). `reserved` are those
-    (scope, platform, window) whose sample is too thin for what is invalid under sampling. Both are left out of the figures.
-    `artefacts` has what those of the Hub are that are no models, by name.
+    The dictionaries are keyed from the outside in: `coverage` by scope, platform, window; `cells` by scope, platform,
+    window, feature and measure; `gap` (GitHub ÷ Hub) by scope, window, feature; `busiest` by platform, window, feature,
+    watched repositories by falling activity; `releases` by platform and window, by falling engagement. `since` (scope,
+    platform, window) has the windows that are covered too little for their figures to be shown, with the time from
+    which on they are covered (None: unknown). `reserved` are those (scope, platform, window) whose sample is too thin
+    for what is invalid under sampling. Both are left out of the figures. `artefacts` has what those of the Hub are that
+    are no models, by name.
     """
 
     status: Status
@@ -106,7 +108,9 @@ def figures_of(board: Board) -> Figures:
         figures.coverage.setdefault(scope, {}).setdefault(platform, {})[window] = value
     for scope, platform, window in _PLACES:
         if not windows.enough(scope, platform, window):
-            figures.since.setdefault(scope, {}).setdefault(platform, {})[window] = windows.since(scope, platform, window)
+            figures.since.setdefault(scope, {}).setdefault(platform, {})[window] = windows.since(
+                scope, platform, window
+            )
     for measure, name in MEASURES.items():
         for row in rows[name]:
             scope, platform, window = place = _place(row)
@@ -118,15 +122,25 @@ def figures_of(board: Board) -> Figures:
         if all(sampled.allows("intensity_gap_ratio", (scope, platform, window)) for platform in PLATFORMS):
             figures.gap.setdefault(scope, {}).setdefault(window, {})[row.labels["feature"]] = row.value
     # Both are of watched repositories.
-    shown = {(platform, window) for scope, platform, window in _PLACES if scope == "watched" and windows.enough(scope, platform, window)}
-    figures.busiest = _busiest(row for row in rows["top_repository_activity"] if (row.labels["platform"], row.labels["window"]) in shown)
-    figures.releases = _releases(row for row in rows["release_engagement"] if (row.labels["platform"], row.labels["window"]) in shown)
+    shown = {
+        (platform, window)
+        for scope, platform, window in _PLACES
+        if scope == "watched" and windows.enough(scope, platform, window)
+    }
+    figures.busiest = _busiest(
+        row for row in rows["top_repository_activity"] if (row.labels["platform"], row.labels["window"]) in shown
+    )
+    figures.releases = _releases(
+        row for row in rows["release_engagement"] if (row.labels["platform"], row.labels["window"]) in shown
+    )
     figures.artefacts = {name: board.artefacts[name] for name in _names_of_the_hub(figures) if name in board.artefacts}
     return figures
 
 
 class _Sampled:
-    """Which figures are shown: those of windows that are covered enough, and of a thin sample those that it leaves valid."""
+    """Which figures are shown: those of windows that are covered enough, and of a thin sample those that it leaves
+    valid.
+    """
 
     def __init__(self, coverage: dict[tuple[str, str, str], float], windows: Windows) -> None:
         self._windows = windows
@@ -179,7 +193,9 @@ def _releases(rows: Iterable[Measurement]) -> dict[str, dict[str, list[tuple[str
     for row in rows:
         windows = found.setdefault(row.labels["platform"], {})
         windows.setdefault(row.labels["window"], []).append((row.labels["release"], row.value))
-    return {platform: {window: _first(pairs) for window, pairs in windows.items()} for platform, windows in found.items()}
+    return {
+        platform: {window: _first(pairs) for window, pairs in windows.items()} for platform, windows in found.items()
+    }
 
 
 def _names_of_the_hub(figures: Figures) -> set[str]:

@@ -1,4 +1,6 @@
-"""The recent past of the page's lines, in a fixed amount of memory: a point a second for ten minutes, a point a minute for a day."""
+"""The recent past of the page's lines, in a fixed amount of memory: a point a second for ten minutes, a point a minute
+for a day.
+"""
 
 from typing import Final
 
@@ -16,9 +18,11 @@ Values = list[float | None]
 
 
 class Line(msgspec.Struct, frozen=True):
-    """Points of both platforms, measured at `times` (s UTC, rising), of windows that ended at `ends` (event time, s UTC).
+    """Points of both platforms, measured at `times` (s UTC, rising), of windows that ended at `ends` (event time, s
+    UTC).
 
-    `values` by platform and measure; None where it was unknown. A simulated world has a clock of its own, which `ends` shows.
+    `values` by platform and measure; None where it was unknown. A simulated world has a clock of its own, which `ends`
+    shows.
     """
 
     times: list[float]
@@ -34,7 +38,8 @@ class Past(msgspec.Struct, frozen=True):
 
 
 class Ring:
-    """The newest `size` rows of `width` numbers, one a `step` (µs); the last row of a step is the one that stays. NaN is unknown.
+    """The newest `size` rows of `width` numbers, one a `step` (µs); the last row of a step is the one that stays. NaN
+    is unknown.
 
     >>> ring = Ring(2, 1, step=10)
     >>> for time, value in (5, 1.0), (9, 2.0), (12, 3.0), (31, 4.0):
@@ -90,7 +95,9 @@ class History:
         self.rings: Final = (Ring(SECONDS, width, SECOND), Ring(MINUTES, width, MINUTE))
 
     def add(self, figures: Figures) -> None:
-        """Take in what is known. What is stale is not: there the lines have a gap. A clock that was set back begins anew."""
+        """Take in what is known. What is stale is not: there the lines have a gap. A clock that was set back begins
+        anew.
+        """
         time = figures.evaluated_at
         if time is None or figures.status != "ok":
             return
@@ -115,7 +122,8 @@ class History:
 def _line(ring: Ring, columns: dict[str, int]) -> Line:
     times, rows = ring.rows()
     known = {
-        platform: {measure: _values(rows[:, column + place]) for place, measure in enumerate(LINES)} for platform, column in columns.items()
+        platform: {measure: _values(rows[:, column + place]) for place, measure in enumerate(LINES)}
+        for platform, column in columns.items()
     }
     return Line((times / 1e6).tolist(), _values(rows[:, -1]), known)
 

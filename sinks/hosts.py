@@ -1,4 +1,5 @@
-"""Which `Host` headers are answered: a page of another site must not read the figures under a name of its own (DNS rebinding).
+"""Which `Host` headers are answered: a page of another site must not read the figures under a name of its own (DNS
+rebinding).
 
 Source: RFC 9110, 7.2 (Host) and 15.5.20 (421 Misdirected Request).
 """
@@ -15,7 +16,9 @@ LOOPBACK: Final = "127.0.0.1"
 # A name or an IPv4 address, or an IPv6 address in brackets; then perhaps a port.
 _HOST: Final = re.compile(r"(?:\[(?P<ipv6>[0-9a-f:.]+)\]|(?P<name>[^\[\]:/@?#\s]+))(?::[0-9]{0,5})?", re.IGNORECASE)
 _NAME: Final = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
-_REFUSED: Final = "this server does not answer for that host: ask for 127.0.0.1 or localhost, or start it with --allow-host NAME\n"
+_REFUSED: Final = (
+    "this server does not answer for that host: ask for 127.0.0.1 or localhost, or start it with --allow-host NAME\n"
+)
 
 
 def is_loopback(host: str) -> bool:
@@ -31,8 +34,9 @@ def is_loopback(host: str) -> bool:
 class Hosts:
     """The hosts that requests may name: loopback and `names`, with any port.
 
-    A name is a host name or an address, without a port (ValueError for anything else). The address of all interfaces (0.0.0.0 or ::)
-    allows every address, but no further host name: an address in a `Host` header cannot have been rebound.
+    A name is a host name or an address, without a port (ValueError for anything else). The address of all interfaces
+    (0.0.0.0 or ::) allows every address, but no further host name: an address in a `Host` header cannot have been
+    rebound.
 
     >>> hosts = Hosts(["monitor.example.org"])
     >>> [hosts.knows(host) for host in ("localhost:9108", "[::1]", "Monitor.Example.ORG.:443", "evil.example", "10.0.0.5", "")]
@@ -56,7 +60,9 @@ class Hosts:
 
     @web.middleware
     async def admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer 421 unless the request names a known host; aiohttp refuses two `Host` headers, and HTTP/1.1 without one (400)."""
+        """Answer 421 unless the request names a known host; aiohttp refuses two `Host` headers, and HTTP/1.1 without
+        one (400).
+        """
         # A target that is a whole address replaces the header; `request.host` is the host that it names.
         if not (self.knows(request.headers.get("Host", "")) and self.knows(request.host)):
             raise web.HTTPMisdirectedRequest(text=_REFUSED)

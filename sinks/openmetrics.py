@@ -1,7 +1,8 @@
-"""The past as OpenMetrics text with timestamps, as `promtool tsdb create-blocks-from openmetrics` wants it: a file for each day (UTC).
+"""The past as OpenMetrics text with timestamps, as `promtool tsdb create-blocks-from openmetrics` wants it: a file for
+each day (UTC).
 
-Names, labels and values are those of `/metrics`. In a file families stand in the order of the catalogue, a family's series one after the
-other, a series' samples by rising time; it ends in `# EOF`.
+Names, labels and values are those of `/metrics`. In a file families stand in the order of the catalogue, a family's
+series one after the other, a series' samples by rising time; it ends in `# EOF`.
 """
 
 import os
@@ -45,7 +46,9 @@ def is_history(name: str) -> bool:
     (True, True, False)
     """
     try:
-        return name.endswith(SUFFIX) and bool(datetime.strptime(name.removesuffix(SUFFIX).removesuffix(SIMULATED), "%Y-%m-%d"))
+        return name.endswith(SUFFIX) and bool(
+            datetime.strptime(name.removesuffix(SUFFIX).removesuffix(SIMULATED), "%Y-%m-%d")
+        )
     except ValueError:
         return False
 
@@ -53,9 +56,9 @@ def is_history(name: str) -> bool:
 def write(folder: Path, points: Iterable[Point], *, simulated: bool = False) -> Written:
     """Write points of rising time into a folder, which is made if absent, in place of the history that it holds.
 
-    Of a simulated world the names of the files say so, and beside every point stands `nomadwatch_build_info{world="simulated"}`.
-    A day is held in memory at a time. Nothing in the folder changes before the last day is written; each file is whole or not there.
-    Raises OSError.
+    Of a simulated world the names of the files say so, and beside every point stands
+    `nomadwatch_build_info{world="simulated"}`. A day is held in memory at a time. Nothing in the folder changes before
+    the last day is written; each file is whole or not there. Raises OSError.
     """
     partial = folder / PARTIAL
     shutil.rmtree(partial, ignore_errors=True)

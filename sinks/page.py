@@ -44,7 +44,9 @@ _LOOK_EVERY: Final = 1.0
 
 
 class LivePage:
-    """Looks at the board once a second, keeps the past, and tells everyone who listens, at most `listeners`. `now` in µs UTC."""
+    """Looks at the board once a second, keeps the past, and tells everyone who listens, at most `listeners`. `now` in
+    µs UTC.
+    """
 
     def __init__(self, board: Board, now: Callable[[], int] = wall_clock, listeners: int = MOST) -> None:
         self.history = History()
@@ -89,7 +91,9 @@ class LivePage:
     async def _figures_as_csv(self, request: web.Request) -> web.Response:
         scope, window, feature = _choice(request)
         figures, world = figures_of(self._board), self._board.world
-        return self._csv(figures_csv(figures, scope, window, feature, world), figures, "figures", scope, window, feature)
+        return self._csv(
+            figures_csv(figures, scope, window, feature, world), figures, "figures", scope, window, feature
+        )
 
     async def _past_as_csv(self, request: web.Request) -> web.Response:
         scope, window, feature = _choice(request)
@@ -97,7 +101,9 @@ class LivePage:
         span = request.query.get("span", "seconds")
         if span not in ("seconds", "minutes"):
             raise web.HTTPBadRequest(text="span is seconds or minutes\n")
-        coverage = {platform: known[window] for platform, known in figures.coverage.get(scope, {}).items() if window in known}
+        coverage = {
+            platform: known[window] for platform, known in figures.coverage.get(scope, {}).items() if window in known
+        }
         text = history_csv(getattr(past, span), coverage, scope, window, feature, self._board.world)
         return self._csv(text, figures, "lines", scope, window, feature)
 
@@ -117,7 +123,9 @@ def _choice(request: web.Request) -> tuple[str, str, str]:
     """The scope, window and feature that are asked for; 400 for what is none."""
     asked = tuple(request.query.get(name, "") for name in ("scope", "window", "feature"))
     if any(value not in known for value, known in zip(asked, (SCOPES, WINDOWS, FEATURES), strict=True)):
-        raise web.HTTPBadRequest(text="ask with ?scope=watched&window=24h&feature=contribution, or others of their kind\n")
+        raise web.HTTPBadRequest(
+            text="ask with ?scope=watched&window=24h&feature=contribution, or others of their kind\n"
+        )
     scope, window, feature = asked
     return scope, window, feature
 
@@ -132,7 +140,11 @@ class _File:
 
     async def answer(self, request: web.Request) -> web.Response:
         known = any(tag.value == self._tag for tag in request.if_none_match or ())
-        response = web.Response(status=304) if known else web.Response(body=self._body, content_type=self._kind, charset="utf-8")
+        response = (
+            web.Response(status=304)
+            if known
+            else web.Response(body=self._body, content_type=self._kind, charset="utf-8")
+        )
         response.etag = self._tag
         response.headers["Cache-Control"] = "no-cache"
         return response

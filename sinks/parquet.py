@@ -1,7 +1,7 @@
 """The report as Parquet, for analysis: a row a measurement, typed, with the coverage of its window beside it.
 
-Every label of the catalogue is a column, also where the report has none of it: files of several reports have one schema and can be read
-together. Needs pyarrow, which is the extra `parquet`.
+Every label of the catalogue is a column, also where the report has none of it: files of several reports have one schema
+and can be read together. Needs pyarrow, which is the extra `parquet`.
 """
 
 import importlib.util
@@ -33,11 +33,11 @@ def label_columns() -> list[str]:
 
 
 def as_parquet(report: Report) -> bytes:
-    """Columns `as_of` and `watermark` (µs UTC), `name`, every label (text, null where a metric has none), `value` and `coverage` (float64),
-    `world` (`real` or `simulated`).
+    """Columns `as_of` and `watermark` (µs UTC), `name`, every label (text, null where a metric has none), `value` and
+    `coverage` (float64), `world` (`real` or `simulated`).
 
-    `coverage` is the share of the row's window that was seen: of a row about both platforms the lesser; null for what has no window.
-    The rows are sorted as in JSON; packed with zstd. Raises ModuleNotFoundError without pyarrow.
+    `coverage` is the share of the row's window that was seen: of a row about both platforms the lesser; null for what
+    has no window. The rows are sorted as in JSON; packed with zstd. Raises ModuleNotFoundError without pyarrow.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -25,8 +25,9 @@ _PARTS: Final = ("_bucket", "_count", "_sum")
 class BoardCollector(Collector):
     """Collects the families of the catalogue that have a value on the board; unknown is absent. `now` in µs UTC.
 
-    Left out are `strangers`, names without a row in the catalogue, and rows `repeated`: as often as a scrape met a series that another role
-    had said before. Of measurements beyond `most` series a scrape says how many it left out; what the roles say of themselves always fits.
+    Left out are `strangers`, names without a row in the catalogue, and rows `repeated`: as often as a scrape met a
+    series that another role had said before. Of measurements beyond `most` series a scrape says how many it left out;
+    what the roles say of themselves always fits.
     """
 
     def __init__(self, board: Board, now: Callable[[], int] = wall_clock, most: int = MOST) -> None:

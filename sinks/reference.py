@@ -1,7 +1,7 @@
 """What the papers found: constants that stand beside what is measured, as the metric `reference`.
 
-A ratio is 0 to 1. `stat` says which of several values of a metric it is: of a network the projection and the statistic, of shares whose
-share. What a paper does not state is absent.
+A ratio is 0 to 1. `stat` says which of several values of a metric it is: of a network the projection and the statistic,
+of shares whose share. What a paper does not state is absent.
 """
 
 from collections.abc import Iterator
@@ -14,13 +14,15 @@ _YE_ZHOU: Final = "Ye & Zhou 2026"
 _DIAS: Final = "Dias et al."
 _PLATFORMS: Final = ("github", "huggingface")
 
-# Ye & Zhou 2026, table 2: commits, issues or discussions, stars or likes of a mean repository in its whole life; (GitHub, Hugging Face).
+# Ye & Zhou 2026, table 2: commits, issues or discussions, stars or likes of a mean repository in its whole life;
+# (GitHub, Hugging Face).
 _INTENSITY: Final = {"contribution": (1464.28, 10.65), "exchange": (35.94, 0.20), "preference": (142.78, 0.93)}
 
 # Ye & Zhou 2026, RQ1: Pearson's r between features lies in this range on both platforms.
 _CORRELATION: Final = {"low": 0.04, "high": 0.09}
 
-# Ye & Zhou 2026, table 3, by projection, feature, platform: connected share; degree: mean of all nodes, mean of connected ones, greatest.
+# Ye & Zhou 2026, table 3, by projection, feature, platform: connected share; degree: mean of all nodes, mean of
+# connected ones, greatest.
 _NETWORKS: Final = {
     ("repository", "contribution", "github"): (0.4780, 1.44, 3.01, 31),
     ("repository", "contribution", "huggingface"): (0.8007, 68.06, 85.00, 478),
@@ -66,6 +68,8 @@ def _rows() -> Iterator[tuple[str, str, str, str, str, float]]:
 
 
 REFERENCE: Final = tuple(
-    Measurement(NAME, {"source": source, "metric": metric, "platform": platform, "feature": feature, "stat": stat}, value)
+    Measurement(
+        NAME, {"source": source, "metric": metric, "platform": platform, "feature": feature, "stat": stat}, value
+    )
     for source, metric, platform, feature, stat, value in _rows()
 )

@@ -1,4 +1,6 @@
-"""The report: one evaluation with what it was made from, as JSON for programs, CSV for spreadsheets (a table for people: `sinks.table`)."""
+"""The report: one evaluation with what it was made from, as JSON for programs, CSV for spreadsheets (a table for
+people: `sinks.table`).
+"""
 
 import csv
 import io
@@ -20,7 +22,9 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class HourDoubtful(msgspec.Struct, kw_only=True):
-    """An hour of an archive, by its beginning, with `events`, far fewer than the hours around it have (`usual`: their median)."""
+    """An hour of an archive, by its beginning, with `events`, far fewer than the hours around it have (`usual`: their
+    median).
+    """
 
     hour: str
     events: int
@@ -41,9 +45,9 @@ def in_words(doubtful: Sequence[HourDoubtful]) -> str:
 class Input(msgspec.Struct, omit_defaults=True, kw_only=True):
     """What went in. `files` and `after_as_of` (activities later than the asked end) are known of a replay only.
 
-    `activities` are those that count, `late` the ones too old to be checked for duplicates and therefore left out, `missing` the records
-    that a broker had deleted before they were aggregated. `hour_doubtful` are hours that may hold less than happened, although their files
-    were read to their end.
+    `activities` are those that count, `late` the ones too old to be checked for duplicates and therefore left out,
+    `missing` the records that a broker had deleted before they were aggregated. `hour_doubtful` are hours that may hold
+    less than happened, although their files were read to their end.
     """
 
     files: int | None = None
@@ -62,8 +66,9 @@ class Input(msgspec.Struct, omit_defaults=True, kw_only=True):
 class Report(msgspec.Struct, kw_only=True):
     """`world`: `real`, or `simulated` where any part of the figures comes from a simulated world.
 
-    Times as RFC 3339: `as_of` the front, `watermark` up to where closed panes reach; None while nothing has arrived. `behind`, only of a
-    live station on a busy machine: windows that were last evaluated at an earlier front, with that front.
+    Times as RFC 3339: `as_of` the front, `watermark` up to where closed panes reach; None while nothing has arrived.
+    `behind`, only of a live station on a busy machine: windows that were last evaluated at an earlier front, with that
+    front.
     """
 
     world: World
@@ -102,8 +107,8 @@ def build(
     after_as_of: int | None = None,
     doubtful: Iterable[Doubt] = (),
 ) -> Report:
-    """The report of an evaluation; files, doubtful hours, dead letters and what was after the asked end are the reader's; its dead letters
-    are added to the worker's.
+    """The report of an evaluation; files, doubtful hours, dead letters and what was after the asked end are the
+    reader's; its dead letters are added to the worker's.
 
     `world` is the board's, which knows more than its evaluation.
     """
@@ -124,7 +129,9 @@ def build(
             dead_letters=letters,
             after_as_of=after_as_of,
             missing=evaluation.missing if evaluation else 0,
-            hour_doubtful=[HourDoubtful(hour=str(rfc3339(each.hour)), events=each.events, usual=each.usual) for each in doubtful],
+            hour_doubtful=[
+                HourDoubtful(hour=str(rfc3339(each.hour)), events=each.events, usual=each.usual) for each in doubtful
+            ],
         ),
         measurements=sorted(measurements, key=lambda each: (each.name, sorted(each.labels.items()))),
     )
@@ -142,7 +149,9 @@ def as_json(report: Report) -> str:
 
 
 def as_csv(report: Report) -> str:
-    """A row a measurement: its name, every label as a column (empty where it has none), its value, its coverage, the moment, the world."""
+    """A row a measurement: its name, every label as a column (empty where it has none), its value, its coverage, the
+    moment, the world.
+    """
     labels = sorted({label for each in report.measurements for label in each.labels})
     coverage = Coverages(report.measurements)
     text = io.StringIO()
@@ -150,7 +159,9 @@ def as_csv(report: Report) -> str:
     writer.writerow(["name", *labels, "value", "coverage", "as_of", "watermark", "world"])
     for each in report.measurements:
         own = [each.labels.get(label) for label in labels]
-        writer.writerow(row_of([each.name, *own, each.value, coverage.of(each), report.moment_of(each), report.watermark, report.world]))
+        writer.writerow(
+            row_of(
+                [each.name, *own, each.value, coverage.of(each), report.moment_of(each), report.watermark, report.world]
+            )
+        )
     return text.getvalue()
-
-

@@ -40,8 +40,8 @@ class PortTaken(Exception):
 
 
 class Health(msgspec.Struct, kw_only=True):
-    """The answer of `/healthz`. `roles`: when each last spoke. Left out were: records that are `unreadable`, series that were `repeated`,
-    names that are `strangers` to the catalogue.
+    """The answer of `/healthz`. `roles`: when each last spoke. Left out were: records that are `unreadable`, series
+    that were `repeated`, names that are `strangers` to the catalogue.
     """
 
     status: Literal["starting", "ok", "stale"]
@@ -57,7 +57,9 @@ class Health(msgspec.Struct, kw_only=True):
 class Sink:
     """Follows the topic `measurements` and answers from what it holds."""
 
-    def __init__(self, bootstrap: str, topic: str, now: Callable[[], int] = wall_clock, *, simulated: bool = False) -> None:
+    def __init__(
+        self, bootstrap: str, topic: str, now: Callable[[], int] = wall_clock, *, simulated: bool = False
+    ) -> None:
         self.board = Board(live=True, simulated=simulated, now=now)
         self.collector = BoardCollector(self.board, now, MOST_SERIES - about.SERIES)
         self.page = LivePage(self.board, now, listeners=min(MOST, most_connections() // 2))
@@ -75,7 +77,8 @@ class Sink:
         while True:
             try:
                 async with TopicReader.open(self._bootstrap, self._topic) as reader:
-                    # What was deleted while nobody looked may have left no tombstone: the board is filled anew, without an empty moment.
+                    # What was deleted while nobody looked may have left no tombstone: the board is filled anew, without
+                    # an empty moment.
                     records = await reader.read_to_end()
                     self.board.clear()
                     while True:
@@ -99,7 +102,9 @@ class Sink:
     async def _healthz(self, request: web.Request) -> web.Response:
         health = self.health()
         status = 200 if health.status == "ok" else 503
-        return web.Response(body=msgspec.json.format(msgspec.json.encode(health)), status=status, content_type="application/json")
+        return web.Response(
+            body=msgspec.json.format(msgspec.json.encode(health)), status=status, content_type="application/json"
+        )
 
     def health(self) -> Health:
         """How this process is doing."""
@@ -130,7 +135,8 @@ async def serve(
 ) -> None:
     """Answer until `stop` is set; `ready` is called with the port (0: a free one) when it listens. Raises PortTaken.
 
-    Requests must name loopback, `host` or one of `allow_hosts`. `simulated`: what will be shown is known to be a simulated world's.
+    Requests must name loopback, `host` or one of `allow_hosts`. `simulated`: what will be shown is known to be a
+    simulated world's.
     """
     sink = Sink(bootstrap, topics.measurements, now, simulated=simulated)
     hosts = Hosts([host, *allow_hosts])

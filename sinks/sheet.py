@@ -1,4 +1,6 @@
-"""What the page shows, as CSV for spreadsheets: the figures of one scope, window and feature, and the lines of their recent past."""
+"""What the page shows, as CSV for spreadsheets: the figures of one scope, window and feature, and the lines of their
+recent past.
+"""
 
 import csv
 import io
@@ -14,14 +16,27 @@ from sinks.history import Line
 from sinks.report import rfc3339
 from streams.activity import FEATURES, PLATFORMS
 
-_COLUMNS: Final = ("name", "scope", "platform", "window", "feature", "repository", "feed", "value", "state", "coverage", "covered_since")
+_COLUMNS: Final = (
+    "name",
+    "scope",
+    "platform",
+    "window",
+    "feature",
+    "repository",
+    "feed",
+    "value",
+    "state",
+    "coverage",
+    "covered_since",
+)
 
 
 def figures_csv(figures: Figures, scope: str, window: str, feature: str, world: World) -> str:
     """A row a figure. What is unknown, or not shown because its window is covered too little, has no value.
 
-    `coverage` (0 to 1) is that of the figure's own scope, platform and window; `covered_since` says from when on a window is covered that
-    is covered too little. Of what a station sees only in part (`is_in_part`) the coverage is unknown. Times are RFC 3339.
+    `coverage` (0 to 1) is that of the figure's own scope, platform and window; `covered_since` says from when on a
+    window is covered that is covered too little. Of what a station sees only in part (`is_in_part`) the coverage is
+    unknown. Times are RFC 3339.
     """
     moments = {each: rfc3339(figures.behind.get(each, figures.front)) for each in WINDOWS}
     front, evaluated_at = rfc3339(figures.front), rfc3339(figures.evaluated_at)
@@ -42,7 +57,14 @@ def history_csv(line: Line, coverage: dict[str, float], scope: str, window: str,
     columns = [line.values[platform][measure] for platform, measure in names]
     seen = {} if is_in_part({"scope": scope, "feature": feature}) else coverage
     told: list[Cell] = [scope, window, feature, *(seen.get(platform) for platform in PLATFORMS), world]
-    head = ["as_of", "evaluated_at", *(f"{platform}_{measure}" for platform, measure in names), "scope", "window", "feature"]
+    head = [
+        "as_of",
+        "evaluated_at",
+        *(f"{platform}_{measure}" for platform, measure in names),
+        "scope",
+        "window",
+        "feature",
+    ]
     head += [*(f"{platform}_coverage_now" for platform in PLATFORMS), "world"]
     moments = zip(line.ends, line.times, *columns, strict=True)
     return _table(head, ([_moment(end), _moment(at), *values, *told] for end, at, *values in moments))
@@ -73,7 +95,18 @@ def _rows(figures: Figures, scope: str, window: str, feature: str) -> Iterator[l
     for platform in PLATFORMS:
         told = seen(platform, "watched", window)
         for repository, value in figures.busiest.get(platform, {}).get(window, {}).get(feature, []):
-            yield ["top_repository_activity", "watched", platform, window, feature, repository, None, value, None, *told]
+            yield [
+                "top_repository_activity",
+                "watched",
+                platform,
+                window,
+                feature,
+                repository,
+                None,
+                value,
+                None,
+                *told,
+            ]
         for repository, value in figures.releases.get(platform, {}).get(window, []):
             yield ["release_engagement", "watched", platform, window, None, repository, None, value, None, *told]
     for feed in figures.feeds:

@@ -32,7 +32,8 @@ _UNKNOWN: Final = Text("–", style="dim")
 
 
 class _Index:
-    """The values of one scope by name and labels; a release is a watched one, what else has no scope compares platforms as a whole.
+    """The values of one scope by name and labels; a release is a watched one, what else has no scope compares platforms
+    as a whole.
 
     Values of windows that are known to be covered too little are left out.
     """
@@ -46,13 +47,19 @@ class _Index:
             name = each.name.removeprefix("nomadwatch_")
             if labels.pop("scope", "watched" if name == "release_engagement" else "all") == scope:
                 self._is_known = True
-                if "window" not in labels or all(self.since(place, labels["window"]) is None for place in _platforms(labels)):
+                if "window" not in labels or all(
+                    self.since(place, labels["window"]) is None for place in _platforms(labels)
+                ):
                     self._values[name, frozenset(labels.items())] = each.value
 
     @property
     def in_part(self) -> str:
         """What the coverage does not hold for, in words."""
-        return f" · the coverage does not hold for {SEEN_IN_PART}" if self._scope == "all" and self._coverages.is_live else ""
+        return (
+            f" · the coverage does not hold for {SEEN_IN_PART}"
+            if self._scope == "all" and self._coverages.is_live
+            else ""
+        )
 
     def __bool__(self) -> bool:
         return self._is_known
@@ -60,7 +67,11 @@ class _Index:
     def since(self, platform: str, window: str) -> str | None:
         """From when on a window is covered, in words, if that is too little for figures; None where they are shown."""
         place = self._scope, platform, window
-        return None if self.coverage(platform, window) is None or self._windows.enough(*place) else self._windows.since_words(*place)
+        return (
+            None
+            if self.coverage(platform, window) is None or self._windows.enough(*place)
+            else self._windows.since_words(*place)
+        )
 
     def get(self, name: str, **labels: str) -> float | None:
         return self._values.get((name, frozenset(labels.items())))
@@ -108,8 +119,14 @@ def render(report: Report, window: str | None = None) -> RenderableType:
             parts += [Text(), Text(table.heading, style="bold"), table]
         lacking = [platform for platform in PLATFORMS if index.since(platform, detail) is not None]
         if tables and lacking:
-            told = ", ".join(f"{TITLES[each]} {index.since(each, detail)} ({_percent(index.coverage(each, detail))})" for each in lacking)
-            parts += [Text(), Text(f"No figures of {detail}, which is covered by less than half: {told}", style="yellow")]
+            told = ", ".join(
+                f"{TITLES[each]} {index.since(each, detail)} ({_percent(index.coverage(each, detail))})"
+                for each in lacking
+            )
+            parts += [
+                Text(),
+                Text(f"No figures of {detail}, which is covered by less than half: {told}", style="yellow"),
+            ]
     return Group(*parts)
 
 
@@ -139,7 +156,9 @@ def _account(report: Report) -> str:
     if went_in.after_as_of:
         parts.append(f"{went_in.after_as_of:,} after the asked end")
     if went_in.dead_letters:
-        parts.append("dead letters: " + ", ".join(f"{reason} {count:,}" for reason, count in went_in.dead_letters.items()))
+        parts.append(
+            "dead letters: " + ", ".join(f"{reason} {count:,}" for reason, count in went_in.dead_letters.items())
+        )
     doubts = f"\n{in_words(went_in.hour_doubtful)}" if went_in.hour_doubtful else ""
     return "\n" + " · ".join(parts) + doubts
 
@@ -192,7 +211,13 @@ def _activity(index: _Index, window: str) -> _Headed:
                 table.add_row(title, feature, *(_number(value) for value in (*values, *who)))
                 title = ""
         if not title:
-            table.add_row("", Text("coverage", style="dim"), *(_percent(index.coverage(platform, each)) for each in WINDOWS), "", "")
+            table.add_row(
+                "",
+                Text("coverage", style="dim"),
+                *(_percent(index.coverage(platform, each)) for each in WINDOWS),
+                "",
+                "",
+            )
             _add_since(table, index, platform, "", "")
         commits = [index.get("commits", platform=platform, window=each) for each in WINDOWS]
         if any(value is not None for value in commits):
@@ -206,7 +231,9 @@ def _intensity(index: _Index, window: str) -> _Headed:
     for feature in FEATURES:
         name = feature
         for platform in PLATFORMS:
-            values = [index.get("intensity", platform=platform, feature=feature, window=window, stat=stat) for stat in STATS]
+            values = [
+                index.get("intensity", platform=platform, feature=feature, window=window, stat=stat) for stat in STATS
+            ]
             if any(value is not None for value in values):
                 table.add_row(name, TITLES[platform], *(_number(value) for value in values))
                 name = ""
@@ -229,7 +256,9 @@ def _dominance(index: _Index, window: str) -> _Headed:
 
 def _busiest(index: _Index, platform: str, window: str) -> _Headed:
     found = {
-        feature: index.ranked("top_repository_activity", "repository", platform=platform, feature=feature, window=window)[:_BUSIEST]
+        feature: index.ranked(
+            "top_repository_activity", "repository", platform=platform, feature=feature, window=window
+        )[:_BUSIEST]
         for feature in _COMPARED
     }
     title = f"Busiest repositories on {TITLES[platform]}, {window}{index.covered(window, [platform])}"
@@ -249,7 +278,9 @@ def _releases(index: _Index, window: str) -> _Headed:
     table.columns[2].justify = "left"
     for platform in PLATFORMS:
         title = TITLES[platform]
-        for release, value in index.ranked("release_engagement", "release", platform=platform, window=window)[:_BUSIEST]:
+        for release, value in index.ranked("release_engagement", "release", platform=platform, window=window)[
+            :_BUSIEST
+        ]:
             table.add_row(title, _number(value), Text(one_line(release)))
             title = ""
     return table

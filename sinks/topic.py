@@ -19,13 +19,18 @@ class TopicReader:
     @classmethod
     @asynccontextmanager
     async def open(cls, bootstrap: str, topic: str, since: int | None = None) -> AsyncIterator[Self]:
-        """A reader of the broker's topic, which must exist, from its beginning or a time (µs) on. Raises KafkaError when nobody answers."""
+        """A reader of the broker's topic, which must exist, from its beginning or a time (µs) on. Raises KafkaError
+        when nobody answers.
+        """
         from aiokafka import TopicPartition
 
         from streams import unpack
 
         consumer = unpack.consumer(
-            bootstrap_servers=bootstrap, isolation_level="read_committed", auto_offset_reset="earliest", fetch_max_wait_ms=200
+            bootstrap_servers=bootstrap,
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=200,
         )
         try:
             await consumer.start()

@@ -1,7 +1,7 @@
 """Bounds on HTTP connections: nobody who sends or reads slowly keeps others out, whatever the number.
 
-aiohttp closes a connection whose request head is not complete in time (`HEAD_WITHIN`). What it has no bound for is here: the number of
-connections, and answers that are not read.
+aiohttp closes a connection whose request head is not complete in time (`HEAD_WITHIN`). What it has no bound for is
+here: the number of connections, and answers that are not read.
 """
 
 import asyncio
@@ -31,9 +31,10 @@ def most_connections() -> int:
 class Visitors:
     """Makes the protocol of each connection, from what makes aiohttp's.
 
-    A connection is `waiting` unless its request is with a handler: for a request, or for its reader. Beyond `most` connections the one
-    that has waited longest is closed in favour of a new one, and a new one is refused (503) only where none waits. Beyond `unread` bytes
-    the oldest answers that wait are given up, and each after `read_within` seconds. `closed` counts all of these.
+    A connection is `waiting` unless its request is with a handler: for a request, or for its reader. Beyond `most`
+    connections the one that has waited longest is closed in favour of a new one, and a new one is refused (503) only
+    where none waits. Beyond `unread` bytes the oldest answers that wait are given up, and each after `read_within`
+    seconds. `closed` counts all of these.
     """
 
     def __init__(

@@ -21,19 +21,27 @@ _HASHES: Final = 1 << 64
 
 # What only describes an activity; the rest says what was done, to what and when.
 _DESCRIPTIONS: Final = ("thread", "affiliation", "project", "commits", "family", "relation", "labels", "text")
-_DESCRIBING: Final = [(field.name, field.type) for field in msgspec.structs.fields(Activity) if field.name in _DESCRIPTIONS]
+_DESCRIBING: Final = [
+    (field.name, field.type) for field in msgspec.structs.fields(Activity) if field.name in _DESCRIPTIONS
+]
 _decode: Final = msgspec.json.Decoder(Activity).decode
 
 
 class ActivityLines:
     """Reads lines of activities files; `now` is the moment of reading in µs: nothing was received later.
 
-    The project is worked out anew, by the `assignments` of each platform, unless the line names one of the watchlist. Under the default
-    watchlist a simulated activity keeps its project: that list names real projects only. `platforms` are those met so far.
+    The project is worked out anew, by the `assignments` of each platform, unless the line names one of the watchlist.
+    Under the default watchlist a simulated activity keeps its project: that list names real projects only. `platforms`
+    are those met so far.
     """
 
     def __init__(
-        self, watchlist: Watchlist, now: int, *, include_bots: bool = False, assignments: Mapping[str, Assignment] | None = None
+        self,
+        watchlist: Watchlist,
+        now: int,
+        *,
+        include_bots: bool = False,
+        assignments: Mapping[str, Assignment] | None = None,
     ) -> None:
         self._watchlist = watchlist
         self._assignments = assignments or {platform: Assignment(watchlist, platform) for platform in PLATFORMS}
@@ -53,7 +61,9 @@ class ActivityLines:
         activity.ingested_at = min(activity.ingested_at, self._now)
         if activity.occurred_at > activity.ingested_at + DAY:
             raise DeadLetter("future")
-        if activity.project not in self._projects and not (activity.simulated and activity.project and self._watchlist.is_default):
+        if activity.project not in self._projects and not (
+            activity.simulated and activity.project and self._watchlist.is_default
+        ):
             assignment = self._assignments[activity.platform]
             activity.project = assignment.project_of(activity.repo_id, activity.repo, activity.artefact)
         if self._include_bots:
@@ -63,7 +73,9 @@ class ActivityLines:
 
 
 def _by_hand(text: bytes, received: int | None) -> Activity:
-    """The activity of a cleaned text that may lack its receipt and its actor, and of which what only describes may be of any type."""
+    """The activity of a cleaned text that may lack its receipt and its actor, and of which what only describes may be
+    of any type.
+    """
     try:
         value = msgspec.json.decode(text)
     except UNDECODABLE:

@@ -1,6 +1,7 @@
 """The vocabulary on the wire: one thing that one actor did to one repository at one moment.
 
-Times are integer microseconds UTC. Hashes are unsigned 64-bit integers. JSON on the wire, so that any Kafka tool can read it.
+Times are integer microseconds UTC. Hashes are unsigned 64-bit integers. JSON on the wire, so that any Kafka tool can
+read it.
 """
 
 import hashlib
@@ -23,13 +24,24 @@ _HASHES: Final = 1 << 64
 _MOST: Final = 1 << 53
 
 PLATFORMS: Final = ("github", "huggingface")
-# Whose batches stand in the topic: those of the reader of archives, or of a station's pollers, a feed for each platform.
+# Whose batches stand in the topic: those of the reader of archives, or of a station's pollers, a feed for each
+# platform.
 ARCHIVE: Final = "archive"
 FEEDS: Final = (ARCHIVE, *PLATFORMS)
 ARTEFACTS: Final = ("software", "model", "dataset", "space")
-FEATURES: Final = ("contribution", "accepted", "exchange", "preference", "review", "adaptation", "publication", "upkeep")
+FEATURES: Final = (
+    "contribution",
+    "accepted",
+    "exchange",
+    "preference",
+    "review",
+    "adaptation",
+    "publication",
+    "upkeep",
+)
 
-# What a kind means when it opens, creates or submits something. Every other action of these kinds, and every other kind, is upkeep.
+# What a kind means when it opens, creates or submits something. Every other action of these kinds, and every other
+# kind, is upkeep.
 _OPENINGS: Final = {
     "contribution": ("push", "commit"),
     "exchange": ("issue", "issue_comment", "commit_comment", "discussion", "discussion_comment"),
@@ -59,11 +71,12 @@ def feature_of(kind: str, action: str | None = None) -> str:
 
 
 class Activity(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
-    """One activity. `id` is unique for the thing done; `thread` is the number of the issue, pull request or discussion in its repository.
+    """One activity. `id` is unique for the thing done; `thread` is the number of the issue, pull request or discussion
+    in its repository.
 
     `occurred_at` is event time, `ingested_at` receipt (of an archive line: the end of its file's hour), both in µs UTC.
-    `repo_id` and `actor` are hashes of platform and native id, the actor's keyed: never a login. `simulated`: it comes from a simulated
-    world, and every figure that it is counted in says so.
+    `repo_id` and `actor` are hashes of platform and native id, the actor's keyed: never a login. `simulated`: it comes
+    from a simulated world, and every figure that it is counted in says so.
     """
 
     id: str
@@ -90,7 +103,9 @@ class Activity(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
 
 
 class Cover(msgspec.Struct, frozen=True, array_like=True):
-    """From `start` to `end` (µs UTC) everything of a platform that the feed can show was seen. An empty stretch says that nothing was."""
+    """From `start` to `end` (µs UTC) everything of a platform that the feed can show was seen. An empty stretch says
+    that nothing was.
+    """
 
     platform: str
     start: int
@@ -100,8 +115,9 @@ class Cover(msgspec.Struct, frozen=True, array_like=True):
 class Batch(msgspec.Struct, omit_defaults=True, kw_only=True):
     """A record of the topic `activity`: activities of one partition from one feed, with the feed's mark.
 
-    `complete_to` is the mark: the feed expects nothing older. `closed`: the feed has ended. `sequence` numbers a feed's batches of one
-    partition from 0 without a gap; a batch met again (a reader that restarted) has the same number and the same content.
+    `complete_to` is the mark: the feed expects nothing older. `closed`: the feed has ended. `sequence` numbers a feed's
+    batches of one partition from 0 without a gap; a batch met again (a reader that restarted) has the same number and
+    the same content.
     """
 
     feed: str
@@ -144,7 +160,8 @@ def _is_sound(batch: Batch) -> bool:
     """Whether what no type can say holds."""
     return (
         batch.feed in FEEDS
-        # The reader numbers its batches. A feed that nobody has, or that never says how far it is, would hold the watermark for ever.
+        # The reader numbers its batches. A feed that nobody has, or that never says how far it is, would hold the
+        # watermark for ever.
         and (batch.feed != ARCHIVE or batch.sequence is not None)
         and all(
             0 <= activity.occurred_at < LATEST

@@ -26,7 +26,11 @@ def create(bootstrap: str, topics: Topics) -> list[str]:
         missing = [name for name in topics.names if name not in there]
         if missing:
             wanted = {
-                name: {"num_partitions": topics.partitions_of(name), "replication_factor": -1, "configs": topics.settings_of(name)}
+                name: {
+                    "num_partitions": topics.partitions_of(name),
+                    "replication_factor": -1,
+                    "configs": topics.settings_of(name),
+                }
                 for name in missing
             }
             # Someone else may make one of them meanwhile; each is made or refused by itself.
@@ -41,11 +45,15 @@ def check(bootstrap: str, topics: Topics) -> list[str]:
     with _admin(bootstrap) as admin:
         there = set(admin.list_topics())
         present = [name for name in topics.names if name in there]
-        problems = [f"topic {name} is missing: run `nomadwatch topics create`" for name in topics.names if name not in there]
+        problems = [
+            f"topic {name} is missing: run `nomadwatch topics create`" for name in topics.names if name not in there
+        ]
         if not present:
             return problems
         counts = {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics(present)}
-        described = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in present], config_filter="all")
+        described = admin.describe_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, name) for name in present], config_filter="all"
+        )
     for name in present:
         wanted = topics.partitions_of(name)
         if counts[name] != wanted:
@@ -56,7 +64,9 @@ def check(bootstrap: str, topics: Topics) -> list[str]:
         for setting, value in topics.settings_of(name).items():
             found = described["topic"][name].get(setting, {}).get("value")
             if found != value:
-                problems.append(f"topic {name} has {setting} = {found}, not {value}: alter it on the broker (kafka-configs --alter)")
+                problems.append(
+                    f"topic {name} has {setting} = {found}, not {value}: alter it on the broker (kafka-configs --alter)"
+                )
     return problems
 
 
@@ -93,11 +103,16 @@ def _admin(bootstrap: str) -> Iterator[Any]:
     admin = None
     try:
         admin = KafkaAdminClient(
-            bootstrap_servers=bootstrap, client_id="nomadwatch-topics", request_timeout_ms=_TIMEOUT, bootstrap_timeout_ms=_TIMEOUT
+            bootstrap_servers=bootstrap,
+            client_id="nomadwatch-topics",
+            request_timeout_ms=_TIMEOUT,
+            bootstrap_timeout_ms=_TIMEOUT,
         )
         yield admin
     except KafkaError as error:
-        raise BrokerAway(f"the broker at {bootstrap} does not answer as it should ({in_words(error)}): is it running?") from error
+        raise BrokerAway(
+            f"the broker at {bootstrap} does not answer as it should ({in_words(error)}): is it running?"
+        ) from error
     finally:
         if admin is not None:
             admin.close()

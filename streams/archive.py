@@ -32,8 +32,8 @@ _LOOKED_AT: Final = 1_000
 class File:
     """One file to read. `dialect` is full, minimised or activities; `hour` and `first` are µs UTC.
 
-    `hour` begins the hour in its name (None: there is none). `first` is the time of a readable event (None: there is none): of the first
-    one, or of the oldest one where the file has no hour and is read together with others.
+    `hour` begins the hour in its name (None: there is none). `first` is the time of a readable event (None: there is
+    none): of the first one, or of the oldest one where the file has no hour and is read together with others.
     """
 
     path: str
@@ -64,12 +64,16 @@ class Plan:
 
     @property
     def identity(self) -> str | None:
-        """Whether repositories have numeric ids (`full`) or only names (`minimised`); None for activities, which may be either."""
+        """Whether repositories have numeric ids (`full`) or only names (`minimised`); None for activities, which may be
+        either.
+        """
         return next((file.dialect for file in self.files if file.dialect != "activities"), None)
 
     @cached_property
     def groups(self) -> tuple[tuple[int | None, range], ...]:
-        """The hours and the indices of their files; a file without an hour in its name is a group of its own, with None."""
+        """The hours and the indices of their files; a file without an hour in its name is a group of its own, with
+        None.
+        """
         found: list[tuple[int | None, range]] = []
         for index, file in enumerate(self.files):
             if found and file.hour is not None and found[-1][0] == file.hour:
@@ -102,7 +106,10 @@ def plan(paths: Iterable[str]) -> Plan:
     files = [_look_at(path) for path in found]
     if len(files) > 1:
         # No mark may pass what such a file still holds, and an export is in the order of its partitions, not of time.
-        files = [replace(file, first=_oldest(file)) if file.hour is None and file.first is not None else file for file in files]
+        files = [
+            replace(file, first=_oldest(file)) if file.hour is None and file.first is not None else file
+            for file in files
+        ]
     examples = {file.dialect: file for file in files if file.first is not None}
     if "full" in examples and "minimised" in examples:
         named, numbered = examples["minimised"].path, examples["full"].path
@@ -110,9 +117,12 @@ def plan(paths: Iterable[str]) -> Plan:
             f"{named} names repositories only (a minimised archive) and {numbered} numbers them: they cannot be measured together, "
             "replay them apart"
         )
-    # A file in which nothing can be read goes with the others, so that whatever comes later in it is judged as they are.
+    # A file in which nothing can be read goes with the others, so that whatever comes later in it is judged as they
+    # are.
     usual = "minimised" if "minimised" in examples else "full"
-    settled = [replace(file, dialect=usual) if file.first is None and file.dialect != "activities" else file for file in files]
+    settled = [
+        replace(file, dialect=usual) if file.first is None and file.dialect != "activities" else file for file in files
+    ]
     return Plan(tuple(sorted(settled, key=lambda file: (file.starts, file.hour is None, file.name, file.path))))
 
 
@@ -137,7 +147,10 @@ def hour_in(name: str) -> int | None:
 def _files(named: str) -> Iterator[str]:
     if os.path.isdir(named):
         inside = sorted(
-            os.path.join(folder, name) for folder, _, names in os.walk(named) for name in names if name.endswith(FORMS) and name[0] != "."
+            os.path.join(folder, name)
+            for folder, _, names in os.walk(named)
+            for name in names
+            if name.endswith(FORMS) and name[0] != "."
         )
         if not inside:
             raise InputMissing(f"{named}: no archive files in this folder (they end in {', '.join(FORMS)})")
@@ -145,7 +158,9 @@ def _files(named: str) -> Iterator[str]:
     elif os.path.isfile(named):
         yield named
     elif glob.has_magic(named):
-        matching = sorted(path for path in glob.glob(named, recursive=True) if path.endswith(FORMS) and os.path.isfile(path))
+        matching = sorted(
+            path for path in glob.glob(named, recursive=True) if path.endswith(FORMS) and os.path.isfile(path)
+        )
         if not matching:
             raise InputMissing(f"{named}: no archive file fits this pattern (they end in {', '.join(FORMS)})")
         yield from matching

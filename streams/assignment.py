@@ -4,8 +4,9 @@ A repository keeps its id when it is renamed or transferred, and its name may th
 
 - A name that the watchlist has decides, whatever the repository was called before.
 - A repository that once had such a name stays its project's under every other name.
-- A place that names one repository (`owner/name`) means the repository that had this name first. If that one goes on under another
-  name, a new repository of the old name is not meant. If nothing more is heard of it, it was made anew, and the new one is meant.
+- A place that names one repository (`owner/name`) means the repository that had this name first. If that one goes on
+  under another name, a new repository of the old name is not meant. If nothing more is heard of it, it was made anew,
+  and the new one is meant.
 """
 
 from collections.abc import Mapping
@@ -22,8 +23,8 @@ SOFTWARE: Final = "software"
 class Assigned(msgspec.Struct, array_like=True):
     """A repository that is a project's, by its platform's native id.
 
-    `place` is the place of the watchlist that once fitted its name (empty: an exported activity said whose it is). `name` is what it was
-    called last, case-folded, `at` when that was, and `since` when it was met first, both in µs.
+    `place` is the place of the watchlist that once fitted its name (empty: an exported activity said whose it is).
+    `name` is what it was called last, case-folded, `at` when that was, and `since` when it was met first, both in µs.
     """
 
     native: int | str
@@ -50,21 +51,26 @@ class Assignment:
     ('tool', None, None)
     """
 
-    def __init__(self, watchlist: Watchlist, platform: str, cursors: Mapping[str, bytes] | None = None, *, asked: bool = False) -> None:
+    def __init__(
+        self, watchlist: Watchlist, platform: str, cursors: Mapping[str, bytes] | None = None, *, asked: bool = False
+    ) -> None:
         """`cursors` are those of an earlier run. Raises `StreamsError` for one that cannot be read.
 
-        Where a platform can be `asked` what became of a repository, another one of its name is not meant before it was: see `forget`.
+        Where a platform can be `asked` what became of a repository, another one of its name is not meant before it was:
+        see `forget`.
         """
         self._asked = asked
         self._watchlist, self._platform = watchlist, platform
         self._known: dict[int, Assigned] = {}
-        # Of each place that names one repository, those that had the name, the first one first. On the Hub a model, a dataset and a space
-        # may have the same name.
+        # Of each place that names one repository, those that had the name, the first one first. On the Hub a model, a
+        # dataset and a space may have the same name.
         self._holders: dict[tuple[str, str], list[int]] = {}
         self._unsaved: dict[str, bytes] = {}
         self._projects = watchlist.projects_by_place(platform)
         prefix = f"{ASSIGNMENT_CURSOR}{platform}:"
-        restored = [(key, decoded(key, _decode, value)) for key, value in (cursors or {}).items() if key.startswith(prefix)]
+        restored = [
+            (key, decoded(key, _decode, value)) for key, value in (cursors or {}).items() if key.startswith(prefix)
+        ]
         for key, known in sorted(restored, key=lambda each: each[1].since):
             if known.place in self._projects:
                 known.project = self._projects[known.place]
@@ -87,7 +93,10 @@ class Assignment:
         """Learn from a name that a repository had at `at` (µs), and say whose it is."""
         found = self._find(repository, name, artefact)
         if found is not None:
-            self._learn(repository, Assigned(native, found.project, found.place, plain_name(self._platform, name), at, at, artefact))
+            self._learn(
+                repository,
+                Assigned(native, found.project, found.place, plain_name(self._platform, name), at, at, artefact),
+            )
             return found.project
         known = self._known.get(repository)
         if known is None:
@@ -95,8 +104,12 @@ class Assignment:
         self._rename(repository, known, plain_name(self._platform, name), at)
         return known.project if self._once(repository) is not None else None
 
-    def claim(self, repository: int, native: int | str, name: str, at: int, place: str, artefact: str = SOFTWARE) -> bool:
-        """Learn that a repository is the one that a place (`owner/name`) names, whatever it is called itself; whether it can be."""
+    def claim(
+        self, repository: int, native: int | str, name: str, at: int, place: str, artefact: str = SOFTWARE
+    ) -> bool:
+        """Learn that a repository is the one that a place (`owner/name`) names, whatever it is called itself; whether
+        it can be.
+        """
         place = place.casefold()
         if place not in self._projects or self._is_taken(place, repository, artefact):
             return False
@@ -142,7 +155,8 @@ class Assignment:
         return found
 
     def _once(self, repository: int) -> Assigned | None:
-        """What is known of a repository by its id, unless it had the name of another one, of which more was heard only later.
+        """What is known of a repository by its id, unless it had the name of another one, of which more was heard only
+        later.
 
         Where the platform is asked, nothing is learnt before the other one is known to be gone.
         """

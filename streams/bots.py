@@ -36,7 +36,9 @@ def known(platform: str) -> frozenset[str]:
 
 
 class Rule(NamedTuple):
-    """What makes a login a bot: why, on whose word, and `fits(case-folded login, platform)`; an `optional` one applies if asked for."""
+    """What makes a login a bot: why, on whose word, and `fits(case-folded login, platform)`; an `optional` one applies
+    if asked for.
+    """
 
     name: str
     why: str

@@ -9,7 +9,8 @@ from typing import Final
 from streams.activities import AFFILIATIONS
 from streams.activity import ARTEFACTS, FEATURES, PLATFORMS, feature_of
 
-# A code is `platform << FEATURE_BITS | feature`; a key of repositories or people is a hash whose low CODE_BITS are a code.
+# A code is `platform << FEATURE_BITS | feature`; a key of repositories or people is a hash whose low CODE_BITS are a
+# code.
 PLATFORM_BITS: Final = 4
 FEATURE_BITS: Final = 4
 CODE_BITS: Final = PLATFORM_BITS + FEATURE_BITS

@@ -1,7 +1,7 @@
 """Reading topics: to their end, and past what others have written into them.
 
-Anybody can write into a topic, by accident most of all. A record that none of us can have written must end nobody who reads: it is counted,
-told once, and passed over.
+Anybody can write into a topic, by accident most of all. A record that none of us can have written must end nobody who
+reads: it is counted, told once, and passed over.
 """
 
 import asyncio
@@ -50,12 +50,16 @@ class Guard:
         self.passed += 1
         if self.passed == 1 and not self._quiet:
             told = str(why).replace("\n", " ")[:_SHOWN]
-            _LOG.warning("a record of the topic %s is not ours and is passed over, as all such are (%s)", self.topic, ascii(told)[1:-1])
+            _LOG.warning(
+                "a record of the topic %s is not ours and is passed over, as all such are (%s)",
+                self.topic,
+                ascii(told)[1:-1],
+            )
 
 
 async def read_to_end(consumer: Any, places: Collection[Any]) -> AsyncIterator[tuple[Any, list[Any]]]:
-    """(partition, records) of what the assigned partitions hold now, from where each stands up to its end: of a consumer of committed
-    records the committed end.
+    """(partition, records) of what the assigned partitions hold now, from where each stands up to its end: of a
+    consumer of committed records the committed end.
     """
     async for left in unread(consumer, places):
         for place, records in (await consumer.getmany(*left, timeout_ms=_WAIT_MS)).items():
@@ -63,7 +67,8 @@ async def read_to_end(consumer: Any, places: Collection[Any]) -> AsyncIterator[t
 
 
 async def unread(consumer: Any, places: Collection[Any]) -> AsyncIterator[list[Any]]:
-    """Those of the assigned partitions that are not read up to what is their end now, again and again until there are none.
+    """Those of the assigned partitions that are not read up to what is their end now, again and again until there are
+    none.
 
     Raises BrokerAway where a broker that is there gives no record for so long that none will come: its log is damaged.
     """
@@ -80,14 +85,17 @@ async def unread(consumer: Any, places: Collection[Any]) -> AsyncIterator[list[A
         elif time.monotonic() - moved > STUCK:
             place = left[0]
             where = f"{place.topic}, partition {place.partition}, from offset {positions[place]} on"
-            raise BrokerAway(f"the broker gives nothing of {where}: its log may be damaged; look at what it says, or bring back a copy")
+            raise BrokerAway(
+                f"the broker gives nothing of {where}: its log may be damaged; look at what it says, or bring back a copy"
+            )
         yield left
 
 
 class Table:
     """The last value of each key of a compacted topic; tombstoned keys are left out.
 
-    A record that `sound(key, value)` refuses by raising Foreign is passed over: what stood under its key before is believed on.
+    A record that `sound(key, value)` refuses by raising Foreign is passed over: what stood under its key before is
+    believed on.
     """
 
     def __init__(self, guard: Guard, sound: Callable[[bytes, bytes | None], object] = lambda key, value: None) -> None:
@@ -113,8 +121,8 @@ class Table:
 async def stop(consumer: Any) -> None:
     """Stop an aiokafka consumer, whether its broker is there or not.
 
-    While the broker is away aiokafka cancels a fetch of its own that waits, and lets that come out of `stop` (0.14): nobody has cancelled
-    us, but whoever is above would end without a word, and the connections stay open.
+    While the broker is away aiokafka cancels a fetch of its own that waits, and lets that come out of `stop` (0.14):
+    nobody has cancelled us, but whoever is above would end without a word, and the connections stay open.
     """
     try:
         await consumer.stop()

@@ -27,12 +27,13 @@ class TooLong(bytes):
 class Content:
     """The lines of a file, in chunks, with what is wrong with it.
 
-    A line is what a line break ends; where a value goes on over line breaks, where values stand in lists, and in a long text without line
-    breaks it is one value. A line that looks like one object may still hold several: `values.values` tells them apart.
+    A line is what a line break ends; where a value goes on over line breaks, where values stand in lists, and in a long
+    text without line breaks it is one value. A line that looks like one object may still hold several: `values.values`
+    tells them apart.
 
-    Iterate once. `position` is how many bytes of the file have been taken in so far (of `size`). After the last chunk `damage` says why
-    the rest could not be read (`truncated`, `unreadable`) or is None, and `remains` holds what stood last and is no whole line. `blank` is
-    how many lines hold nothing.
+    Iterate once. `position` is how many bytes of the file have been taken in so far (of `size`). After the last chunk
+    `damage` says why the rest could not be read (`truncated`, `unreadable`) or is None, and `remains` holds what stood
+    last and is no whole line. `blank` is how many lines hold nothing.
     """
 
     def __init__(self, path: str) -> None:
@@ -108,7 +109,9 @@ class Content:
         return lines
 
     def _odd(self, chunk: bytes, text: bytes, start: int, end: int, lines: list[Line]) -> int | None:
-        """Take a line that is no object by its looks, of a chunk and its cleaned text; where to go on, None if a value in it goes on."""
+        """Take a line that is no object by its looks, of a chunk and its cleaned text; where to go on, None if a value
+        in it goes on.
+        """
         line = text[start:end]
         bare = line.strip(BETWEEN)
         if not bare:
@@ -221,7 +224,9 @@ class Content:
                 yield block
 
     def _salvage(self, known: int) -> Iterator[bytes]:
-        """What can still be had of the block in which unpacking failed: it fails as a whole, so it is fed again byte by byte."""
+        """What can still be had of the block in which unpacking failed: it fails as a whole, so it is fed again byte by
+        byte.
+        """
         skip = known
         try:
             for chunk in _unpacked(self._blocks(max(0, self.position - _BLOCK))):

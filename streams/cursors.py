@@ -22,7 +22,8 @@ T = TypeVar("T")
 
 
 class Counts(msgspec.Struct, kw_only=True):
-    """What a reading has met so far. `skipped` are blank lines and the action lines of bulk files; `dead_letters` is by reason.
+    """What a reading has met so far. `skipped` are blank lines and the action lines of bulk files; `dead_letters` is by
+    reason.
 
     `doubtful` are the first `MOST_DOUBTS` hours with far fewer events than their neighbours; the ledger has all.
     """
@@ -37,13 +38,15 @@ class Counts(msgspec.Struct, kw_only=True):
 
 
 class Cursor(msgspec.Struct, kw_only=True):
-    """Everything before `line` of `file` (both from 0) is acknowledged by the broker; the same reading goes on exactly there.
+    """Everything before `line` of `file` (both from 0) is acknowledged by the broker; the same reading goes on exactly
+    there.
 
-    `reading` is the digest of what is read and how, `now` the moment (µs) at which it began: what was sent before and after an interruption
-    must be the same bytes. `sequences` are the next batch numbers and `offsets` the ends of the partitions of `activity` as this reading
-    left them. `newest` and `received` are the newest event time and receipt (µs, 0 = none), `platforms` and `intact` say of the hour being
-    read which platforms occurred and whether its files could be read whole so far, `events` how many it holds; `hours` are the ones before
-    it, as far as they are needed to judge it and each other.
+    `reading` is the digest of what is read and how, `now` the moment (µs) at which it began: what was sent before and
+    after an interruption must be the same bytes. `sequences` are the next batch numbers and `offsets` the ends of the
+    partitions of `activity` as this reading left them. `newest` and `received` are the newest event time and receipt
+    (µs, 0 = none), `platforms` and `intact` say of the hour being read which platforms occurred and whether its files
+    could be read whole so far, `events` how many it holds; `hours` are the ones before it, as far as they are needed to
+    judge it and each other.
     """
 
     feed: str
@@ -107,7 +110,11 @@ def sound_archive(key: bytes, value: bytes | None) -> None:
     except UNDECODABLE as error:
         raise Foreign(f"the cursor {ARCHIVE}: {error}") from None
     numbers = (cursor.now, cursor.file, cursor.line, cursor.newest, cursor.received, *cursor.sequences, *cursor.offsets)
-    if cursor.feed != ARCHIVE or len(cursor.sequences) != len(cursor.offsets) or not all(0 <= number < LATEST for number in numbers):
+    if (
+        cursor.feed != ARCHIVE
+        or len(cursor.sequences) != len(cursor.offsets)
+        or not all(0 <= number < LATEST for number in numbers)
+    ):
         raise Foreign(f"the cursor {ARCHIVE} says what cannot be")
 
 

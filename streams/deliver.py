@@ -16,8 +16,8 @@ from streams.topics import Topics
 
 _LOG: Final = logging.getLogger("nomadwatch.streams")
 PATIENCE: Final = 5.0
-# Activities are JSON and shrink to a sixth. Packing them costs the sender less than the rest of the way then saves: the broker, the
-# network, the disk. Faster codecs pack half as well.
+# Activities are JSON and shrink to a sixth. Packing them costs the sender less than the rest of the way then saves: the
+# broker, the network, the disk. Faster codecs pack half as well.
 COMPRESSION: Final = "zstd"
 _START: Final = 20.0
 Sent: TypeAlias = "asyncio.Future[Any]"
@@ -36,7 +36,8 @@ class Delivery:
     async def open(cls, bootstrap: str, topics: Topics, client: str) -> "AsyncIterator[Delivery]":
         """Connect, and disconnect within seconds.
 
-        Raises `BrokerAway` where the broker is not there at the start or lost this producer's place, `TopicMismatch` for a missing topic.
+        Raises `BrokerAway` where the broker is not there at the start or lost this producer's place, `TopicMismatch`
+        for a missing topic.
         """
         producer = await connect(bootstrap, client)
         try:
@@ -71,7 +72,9 @@ class Delivery:
             return future
 
     async def acknowledged(self, sent: list[Sent]) -> list[Any]:
-        """Where the broker put the records, in order; waits as long as it takes. An idempotent producer repeats by itself until then."""
+        """Where the broker put the records, in order; waits as long as it takes. An idempotent producer repeats by
+        itself until then.
+        """
         waiting: set[Sent] = set(sent)
         while waiting:
             _, waiting = await asyncio.wait(waiting, timeout=PATIENCE)
@@ -89,7 +92,9 @@ class Delivery:
 
 
 def _look_at(sent: Sent) -> None:
-    """Take notice of a failure, so that it is not reported as overlooked where the sender ended for another reason first."""
+    """Take notice of a failure, so that it is not reported as overlooked where the sender ended for another reason
+    first.
+    """
     if not sent.cancelled():
         sent.exception()
 
@@ -116,7 +121,9 @@ async def connect(bootstrap: str, client: str) -> Any:
 
 
 async def _look_up(producer: Any, topics: Topics) -> None:
-    """Let a producer know all topics while the broker is there: it would ask for each at its first record. Raises `TopicMismatch`."""
+    """Let a producer know all topics while the broker is there: it would ask for each at its first record. Raises
+    `TopicMismatch`.
+    """
     # Not by their names, for which a broker may make what is missing.
     there = await producer.client.fetch_all_metadata()
     if not there.topics() >= set(topics.names):
@@ -125,7 +132,9 @@ async def _look_up(producer: Any, topics: Topics) -> None:
 
 
 async def close(producer: Any) -> None:
-    """Stop a producer within seconds, whether the broker is there or not: what it did not take is sent again by the next run."""
+    """Stop a producer within seconds, whether the broker is there or not: what it did not take is sent again by the
+    next run.
+    """
     try:
         async with asyncio.timeout(PATIENCE):
             await producer.stop()
@@ -133,8 +142,11 @@ async def close(producer: Any) -> None:
         await producer.client.close()
 
 
-async def read_table(bootstrap: str, topics: Topics, topic: str, sound: Sound = lambda key, value: None) -> dict[bytes, bytes]:
-    """The last value of each key of a compacted topic of one partition, of those that `sound` does not refuse by raising Foreign.
+async def read_table(
+    bootstrap: str, topics: Topics, topic: str, sound: Sound = lambda key, value: None
+) -> dict[bytes, bytes]:
+    """The last value of each key of a compacted topic of one partition, of those that `sound` does not refuse by
+    raising Foreign.
 
     Raises `BrokerAway`, and `TopicMismatch` where the topic is missing.
     """
@@ -164,4 +176,6 @@ def away(bootstrap: str, error: BaseException) -> BrokerAway:
 
 def missing(topics: Topics) -> TopicMismatch:
     """What to raise where a topic is missing."""
-    return TopicMismatch(f"the topics of nomadwatch (prefix {topics.prefix!r}) are missing: run `nomadwatch topics create`")
+    return TopicMismatch(
+        f"the topics of nomadwatch (prefix {topics.prefix!r}) are missing: run `nomadwatch topics create`"
+    )

@@ -1,7 +1,9 @@
-"""Hours of an archive with far fewer events than their neighbours: they were read to their end, and yet much may be missing.
+"""Hours of an archive with far fewer events than their neighbours: they were read to their end, and yet much may be
+missing.
 
-The rule: fewer than a third of the median of the hours up to three hours before and after, and further below that median than three times
-its square root, which is as far as chance alone takes an hour. Without a neighbour nothing is doubted.
+The rule: fewer than a third of the median of the hours up to three hours before and after, and further below that
+median than three times its square root, which is as far as chance alone takes an hour. Without a neighbour nothing is
+doubted.
 """
 
 from collections.abc import Iterator
@@ -51,7 +53,8 @@ def doubt(hours: list[HourRead], one: HourRead) -> Doubt | None:
 
 
 def judge(hours: list[HourRead], until: int) -> Iterator[Doubt]:
-    """Judge the hours (in their order) whose neighbours have all been read when that has come to `until` (µs); forget what is not needed.
+    """Judge the hours (in their order) whose neighbours have all been read when that has come to `until` (µs); forget
+    what is not needed.
 
     >>> hours = [HourRead(hour * HOUR, 5 if hour == 2 else 1000) for hour in range(6)]
     >>> list(judge(hours, 3 * HOUR)), list(judge(hours, 6 * HOUR)), len(hours)

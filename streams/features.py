@@ -1,6 +1,8 @@
-"""What each feature means: which event of GitHub, and which act on the Hub, counts as what. Worked out by the code that counts.
+"""What each feature means: which event of GitHub, and which act on the Hub, counts as what. Worked out by the code that
+counts.
 
-The table stands in docs/metrics.md and on the page of a station; a test compares it with what is measured of such events.
+The table stands in docs/metrics.md and on the page of a station; a test compares it with what is measured of such
+events.
 """
 
 from collections.abc import Iterator
@@ -20,7 +22,9 @@ IN_PART: Final = (
 
 
 class Meaning(NamedTuple):
-    """What counts as a feature: an event type of GitHub, or an act on the Hub, and what was done with it (may be empty)."""
+    """What counts as a feature: an event type of GitHub, or an act on the Hub, and what was done with it (may be
+    empty).
+    """
 
     platform: str
     event: str
@@ -29,7 +33,9 @@ class Meaning(NamedTuple):
 
 
 _OPEN_PULL: Final[dict[str, Any]] = {"pull_request": {"number": 1, "merged": False}}
-_ON_PULL: Final[dict[str, Any]] = {"issue": {"number": 1, "pull_request": {"html_url": "https://github.com/o/r/pull/1"}}}
+_ON_PULL: Final[dict[str, Any]] = {
+    "issue": {"number": 1, "pull_request": {"html_url": "https://github.com/o/r/pull/1"}}
+}
 _ISSUE: Final[dict[str, Any]] = {"issue": {"number": 1}}
 _DISCUSSION: Final[dict[str, Any]] = {"discussion": {"number": 1}}
 _PULL: Final[dict[str, Any]] = {"pull_request": {"number": 1}}

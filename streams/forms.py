@@ -65,7 +65,11 @@ def encoding(head: bytes) -> str | None:
         return "utf-16-be"
     found = next((name for mark, name in _UTF_16 if head.startswith(mark)), None)
     # Two bytes are no proof: the next character of a text in UTF-16 is JSON's, too.
-    return found if found and codecs.decode(head[:4], found, "ignore").lstrip("\ufeff")[:1] in ("{", "[", "\r", "\n", " ") else None
+    return (
+        found
+        if found and codecs.decode(head[:4], found, "ignore").lstrip("\ufeff")[:1] in ("{", "[", "\r", "\n", " ")
+        else None
+    )
 
 
 def describe(path: str) -> str:
@@ -93,7 +97,9 @@ def _inside(packed: bytes, new: Callable[[], Any]) -> str:
     if not text:
         return "packed, with nothing in it that can be read"
     bare = text.lstrip(_BEFORE)
-    return "packed: inside it is " + (_text(bare, bare[:200].lower()) if bare else "nothing but white space or zero bytes")
+    return "packed: inside it is " + (
+        _text(bare, bare[:200].lower()) if bare else "nothing but white space or zero bytes"
+    )
 
 
 def _text(bare: bytes, lowered: bytes) -> str:
@@ -119,6 +125,8 @@ def _json(bare: bytes) -> str:
             except UNDECODABLE:
                 continue
             if isinstance(found, dict):
-                keys = ", ".join(sorted(key for key in found if key.isidentifier() and len(key) <= _LONGEST_KEY)[:_MOST_KEYS])
+                keys = ", ".join(
+                    sorted(key for key in found if key.isidentifier() and len(key) <= _LONGEST_KEY)[:_MOST_KEYS]
+                )
                 return _NO_EVENT + (f" (its first object has: {keys})" if keys else "")
     return _NO_EVENT if is_whole(bare.rstrip(_BEFORE)) else "JSON that is cut off or broken in its first value"

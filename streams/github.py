@@ -1,6 +1,7 @@
 """One event of GitHub, of either payload era, becomes the activities that it stands for.
 
-A merge stands for two: what the one who merged did (upkeep), and the accepted contribution of the one who opened the pull request.
+A merge stands for two: what the one who merged did (upkeep), and the accepted contribution of the one who opened the
+pull request.
 """
 
 import msgspec
@@ -78,7 +79,11 @@ class GithubEvents:
             account = self._identities.nobody(identifier)
         else:
             known = self._accounts.get(actor.id)
-            account = known if known is not None and known.login == actor.login else self._identities.account(actor.id, actor.login)
+            account = (
+                known
+                if known is not None and known.login == actor.login
+                else self._identities.account(actor.id, actor.login)
+            )
         repo = event.repo
         repository = self._repositories.get(repo.name)
         if repository is None or repository.native != repo.id:
@@ -111,8 +116,9 @@ class GithubEvents:
     def _opener(self, line: Line, actor: EventAccount | None) -> Account | None:
         """Who opened the pull request that an event merges, as far as the event says so.
 
-        Old payloads state it. Today's only name the repository that the commits came from: its owner is the opener where the same
-        account merged, for then it is a person; otherwise it may be an organisation, and the opener stays unknown.
+        Old payloads state it. Today's only name the repository that the commits came from: its owner is the opener
+        where the same account merged, for then it is a person; otherwise it may be an organisation, and the opener
+        stays unknown.
         """
         try:
             request = decode_merged(line).payload.pull_request
@@ -149,4 +155,6 @@ def _text(line: Line) -> str | None:
 
 
 def _accepted(merge: Activity, opener: Account) -> Activity:
-    return msgspec.structs.replace(merge, id=merge.id + ":accepted", action="accepted", actor=opener.hash, bot=opener.bot)
+    return msgspec.structs.replace(
+        merge, id=merge.id + ":accepted", action="accepted", actor=opener.hash, bot=opener.bot
+    )

@@ -11,7 +11,8 @@ from streams.errors import DeadLetter
 from streams.watchlist import Watchlist
 
 LONGEST_NAME: Final = 300
-# A name as a decoder takes it: what a server calls a repository is saved, and a cursor must not outgrow what Kafka takes.
+# A name as a decoder takes it: what a server calls a repository is saved, and a cursor must not outgrow what Kafka
+# takes.
 Name: TypeAlias = Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)]
 # What stands in the place of the login of an account that is gone.
 DELETED: Final = "deleted"
@@ -38,8 +39,9 @@ class Account(msgspec.Struct, gc=False):
 class Identities:
     """The repositories and accounts of one platform that were met so far.
 
-    The two dictionaries are public so that the hot path can look there first: `repositories` by name (the native id may have changed),
-    `accounts` by native id (the login may have). Both are forgotten at once past `LIMIT` entries, so that memory stays bounded.
+    The two dictionaries are public so that the hot path can look there first: `repositories` by name (the native id may
+    have changed), `accounts` by native id (the login may have). Both are forgotten at once past `LIMIT` entries, so
+    that memory stays bounded.
     """
 
     LIMIT: Final = 1_000_000
@@ -54,14 +56,17 @@ class Identities:
         assignment: Assignment | None = None,
         complete: bool = False,
     ) -> None:
-        """With a `complete` assignment nothing is learnt from what is met, so that the same input gives the same projects."""
+        """With a `complete` assignment nothing is learnt from what is met, so that the same input gives the same
+        projects.
+        """
         self.repositories: dict[str, Repository] = {}
         self.accounts: dict[int | str, Account] = {}
         self.assignment = assignment if assignment is not None else Assignment(watchlist, platform)
         self._complete = complete
         self._platform = platform
         self._include_bots = include_bots
-        # A copy of a hash that has taken in the key and the prefix costs half of a new one; the result is that of `activity.hash_name`.
+        # A copy of a hash that has taken in the key and the prefix costs half of a new one; the result is that of
+        # `activity.hash_name`.
         prefix = f"{platform}:".encode()
         self._repository_hash = hashlib.blake2b(prefix, digest_size=8)
         self._account_hash = hashlib.blake2b(prefix, digest_size=8, key=actor_key)
@@ -115,7 +120,9 @@ class Identities:
         return known
 
     def nobody(self, activity: str) -> Account:
-        """An account that is not said, or deleted: one of its own for each activity, whose id is given, so that it is counted."""
+        """An account that is not said, or deleted: one of its own for each activity, whose id is given, so that it is
+        counted.
+        """
         digest = self._account_hash.copy()
         digest.update(f"{DELETED}:{activity}".encode())
         return Account(DELETED, int.from_bytes(digest.digest(), "little"), False)

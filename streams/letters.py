@@ -12,9 +12,11 @@ Keep = Literal["raw", "digest"]
 
 
 class Misread(msgspec.Struct, omit_defaults=True):
-    """A dead letter: which line (from 1; of a topic the offset) of which file could not be measured, why, and its bytes.
+    """A dead letter: which line (from 1; of a topic the offset) of which file could not be measured, why, and its
+    bytes.
 
-    `raw` is base64 of the first 64 KiB, absent where only digests are kept; `digest` is BLAKE2b of all bytes at hand, in hexadecimal.
+    `raw` is base64 of the first 64 KiB, absent where only digests are kept; `digest` is BLAKE2b of all bytes at hand,
+    in hexadecimal.
     """
 
     source: str
@@ -32,4 +34,6 @@ def misread(source: str, file: str, line: int, reason: str, raw: bytes, keep: st
     b'{"source":"archive","file":"a.json","line":3,"reason":"json","digest":"d839590985278e8fd9ebaf6eb1048c17"}'
     """
     kept = base64.b64encode(raw[:KEPT]).decode() if keep == "raw" else None
-    return msgspec.json.encode(Misread(source, file, line, reason, hashlib.blake2b(raw, digest_size=16).hexdigest(), kept))
+    return msgspec.json.encode(
+        Misread(source, file, line, reason, hashlib.blake2b(raw, digest_size=16).hexdigest(), kept)
+    )

@@ -1,7 +1,8 @@
 """One line of a minimised archive becomes an activity: names and times without payloads.
 
-There are no numeric ids, so a repository and an actor are their case-folded names. What the line cannot tell: a comment on a pull request
-from one on an issue, what was created or deleted, and whether a pull request was closed by merging it.
+There are no numeric ids, so a repository and an actor are their case-folded names. What the line cannot tell: a comment
+on a pull request from one on an issue, what was created or deleted, and whether a pull request was closed by merging
+it.
 """
 
 from typing import Final
@@ -60,7 +61,9 @@ class MinimisedEvents:
         self.platforms = {"github"}
 
     def read(self, line: Line, received: int | None = None) -> list[Activity]:
-        """The activity of a line; `received` in µs is when it was ingested (None: at its own time). Raises `DeadLetter`."""
+        """The activity of a line; `received` in µs is when it was ingested (None: at its own time). Raises
+        `DeadLetter`.
+        """
         try:
             deed = decode_deed(line)
         except UNDECODABLE:
@@ -107,7 +110,8 @@ class MinimisedEvents:
 
 
 def read_by_hand(text: bytes) -> Deed:
-    """The deed of a cleaned text that the typed decoder refuses: an odd number of commits, or actor, is none. Raises `DeadLetter`.
+    """The deed of a cleaned text that the typed decoder refuses: an odd number of commits, or actor, is none. Raises
+    `DeadLetter`.
 
     >>> read_by_hand(b'{"id":1,"dt":"","repo":"a/b","type":"push","actor":null,"commits":"many"}').commits is None
     True

@@ -109,7 +109,8 @@ class _Merged(msgspec.Struct):
     payload: _MergedPayload
 
 
-# Titles, bodies and openers are wanted of few events: those are decoded a second time, and the others do not pay for it.
+# Titles, bodies and openers are wanted of few events: those are decoded a second time, and the others do not pay for
+# it.
 decode_opened: Final = msgspec.json.Decoder(_Opened).decode
 decode_merged: Final = msgspec.json.Decoder(_Merged).decode
 _Shape: TypeAlias = tuple[str, str | None, int | None]
@@ -220,4 +221,8 @@ def is_bulk_action(line: Line) -> bool:
         value = msgspec.json.decode(line)
     except UNDECODABLE:
         return False
-    return isinstance(value, dict) and len(value) == 1 and any(isinstance(value.get(action), dict) for action in _BULK_ACTIONS)
+    return (
+        isinstance(value, dict)
+        and len(value) == 1
+        and any(isinstance(value.get(action), dict) for action in _BULK_ACTIONS)
+    )

@@ -1,10 +1,12 @@
-"""Texts of others without what a terminal or a log would act on: control characters, marks of direction, what is not shown."""
+"""Texts of others without what a terminal or a log would act on: control characters, marks of direction, what is not
+shown.
+"""
 
 import re
 from typing import Final
 
-# The control characters of ASCII and Latin-1, the format characters (soft hyphen, marks of direction, joiners, byte-order mark, tags), the
-# separators of lines and paragraphs, and halves of characters, which no encoding has.
+# The control characters of ASCII and Latin-1, the format characters (soft hyphen, marks of direction, joiners,
+# byte-order mark, tags), the separators of lines and paragraphs, and halves of characters, which no encoding has.
 _HIDDEN: Final = (
     "\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u08e2\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufe00-\ufe0f"
     "\ufeff\ufff9-\ufffb\U000110bd\U000110cd\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e01ef"

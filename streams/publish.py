@@ -1,7 +1,8 @@
 """The reader: a plan's batches go to the topic `activity`, each once as far as anyone downstream can tell.
 
-Reading and sending overlap: while the broker acknowledges one section, the next is read. The cursor of a section is written when everything
-before it is acknowledged, never sooner. A broker that is away or full is waited for; a reader that ends goes on at its last cursor.
+Reading and sending overlap: while the broker acknowledges one section, the next is read. The cursor of a section is
+written when everything before it is acknowledged, never sooner. A broker that is away or full is waited for; a reader
+that ends goes on at its last cursor.
 """
 
 import asyncio
@@ -33,7 +34,8 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a reading sent. `offsets` are the ends of the partitions of `activity`; `done` is False where it was stopped before its end.
+    """What a reading sent. `offsets` are the ends of the partitions of `activity`; `done` is False where it was stopped
+    before its end.
 
     `newest` is the newest event time in µs, 0 if nothing was measured.
     """
@@ -58,9 +60,10 @@ async def publish(
 ) -> Summary:
     """Read a plan to its end, going on where an earlier run of the same reading was ended.
 
-    With `ready` the broker is left alone until that is over; meanwhile the beginning is read ahead, in case nobody has read it yet.
-    Raises `OtherReplay` where the state holds a reading of something else, `BrokerAway` where the broker is not there at the start or lost
-    this producer's place (starting again is safe), `TopicMismatch` where a topic is missing. `stop` ends it at the next chunk.
+    With `ready` the broker is left alone until that is over; meanwhile the beginning is read ahead, in case nobody has
+    read it yet. Raises `OtherReplay` where the state holds a reading of something else, `BrokerAway` where the broker
+    is not there at the start or lost this producer's place (starting again is safe), `TopicMismatch` where a topic is
+    missing. `stop` ends it at the next chunk.
     """
     reading = options.reading(plan, topics.partitions, actor_key)
     first = begin(ARCHIVE, reading, now(), topics.partitions)
@@ -87,10 +90,11 @@ async def publish(
 
 
 async def read_cursor(bootstrap: str, topics: Topics, feed: str) -> Cursor | None:
-    """The latest cursor of the reader on the broker; None where it never wrote one. What others wrote under its key is passed over.
+    """The latest cursor of the reader on the broker; None where it never wrote one. What others wrote under its key is
+    passed over.
 
-    Raises `BrokerAway`, `TopicMismatch` where the topic is missing, and `UnreadableCursor` where nothing but what others wrote is left:
-    then nobody knows what was sent before.
+    Raises `BrokerAway`, `TopicMismatch` where the topic is missing, and `UnreadableCursor` where nothing but what
+    others wrote is left: then nobody knows what was sent before.
     """
     left: set[bytes] = set()
 
@@ -115,7 +119,11 @@ class _Ahead:
         waiting, stopping = asyncio.ensure_future(ready), asyncio.ensure_future(stop.wait())
         size = 0
         try:
-            while not (waiting.done() or stop.is_set()) and size < _AHEAD_BYTES and (step := next(self._steps, None)) is not None:
+            while (
+                not (waiting.done() or stop.is_set())
+                and size < _AHEAD_BYTES
+                and (step := next(self._steps, None)) is not None
+            ):
                 self._read.append(step)
                 if isinstance(step, Send):
                     size += len(step.value)
@@ -169,7 +177,9 @@ class _Sender:
 
     async def write(self, cursor: Cursor) -> None:
         """Write a cursor and wait for it."""
-        await self._delivery.acknowledged([await self._delivery.send(self._topics.cursors, 0, encode_cursor(cursor), cursor.feed.encode())])
+        await self._delivery.acknowledged(
+            [await self._delivery.send(self._topics.cursors, 0, encode_cursor(cursor), cursor.feed.encode())]
+        )
         self._cursor = cursor
 
     async def _send_all(self, steps: _Ahead, size: int, progress: Callable[[Progress], None]) -> None:

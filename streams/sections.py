@@ -1,8 +1,10 @@
-"""A plan becomes numbered batches: the same plan and cursor give the same bytes, whenever and however often they are read.
+"""A plan becomes numbered batches: the same plan and cursor give the same bytes, whenever and however often they are
+read.
 
-This is what makes the reader exact without transactions. Every SECTION lines, and at each file's end, all partitions' batches are cut,
-and a cursor says so. A reader that was killed goes on at the last cursor that the broker has: what it had sent beyond that is sent again
-with the same numbers and content, and whoever reads the topic passes over numbers that it has seen.
+This is what makes the reader exact without transactions. Every SECTION lines, and at each file's end, all partitions'
+batches are cut, and a cursor says so. A reader that was killed goes on at the last cursor that the broker has: what it
+had sent beyond that is sent again with the same numbers and content, and whoever reads the topic passes over numbers
+that it has seen.
 """
 
 import hashlib
@@ -90,17 +92,31 @@ class Options:
     def reading(self, plan: Plan, partitions: int, actor_key: bytes) -> str:
         """Digest of plan and options; a cursor fits only the reading that wrote it."""
         key = hashlib.blake2b(b"nomadwatch", digest_size=8, key=actor_key).hexdigest()
-        parts = (_MANNER, plan.digest, partitions, key, self.watchlist.digest, self.include_bots, self.as_of, SECTION, BATCH, LARGEST)
+        parts = (
+            _MANNER,
+            plan.digest,
+            partitions,
+            key,
+            self.watchlist.digest,
+            self.include_bots,
+            self.as_of,
+            SECTION,
+            BATCH,
+            LARGEST,
+        )
         return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 
 class Sections:
-    """Reads a plan from a cursor on. Iterate once; a `Cursor` among the steps ends a section: all before it has to be acknowledged first.
+    """Reads a plan from a cursor on. Iterate once; a `Cursor` among the steps ends a section: all before it has to be
+    acknowledged first.
 
     `counts` are those of everything read so far.
     """
 
-    def __init__(self, plan: Plan, cursor: Cursor, actor_key: bytes, options: Options, survey: Survey | None = None) -> None:
+    def __init__(
+        self, plan: Plan, cursor: Cursor, actor_key: bytes, options: Options, survey: Survey | None = None
+    ) -> None:
         """A `survey` of the plan is gone through first, as far as it has not been yet; without one it is made."""
         self._cursor = _copy(cursor)
         self._plan = plan
@@ -111,7 +127,9 @@ class Sections:
         identities = Identities(
             actor_key, options.watchlist, include_bots=options.include_bots, assignment=known["github"], complete=True
         )
-        self._activities = ActivityLines(options.watchlist, cursor.now, include_bots=options.include_bots, assignments=known)
+        self._activities = ActivityLines(
+            options.watchlist, cursor.now, include_bots=options.include_bots, assignments=known
+        )
         self._readers: dict[str, Reader] = {
             "full": GithubEvents(identities, cursor.now),
             "minimised": MinimisedEvents(identities, cursor.now),
@@ -178,7 +196,9 @@ class Sections:
             cursor.intact = False
 
     def _take(self, lines: list[Line], first: int, file: File, reader: Reader, received: int | None) -> Iterator[Step]:
-        """Sort lines into the partitions' buffers. This is where the time goes: the loop does nothing that can be done elsewhere."""
+        """Sort lines into the partitions' buffers. This is where the time goes: the loop does nothing that can be done
+        elsewhere.
+        """
         cursor, buffers, read = self._cursor, self._buffers, reader.read
         as_of, partitions = self._options.as_of, len(buffers)
         newest, latest, published = cursor.newest, cursor.received, 0
@@ -227,7 +247,12 @@ class Sections:
         return found
 
     def _batch(
-        self, partition: int, complete_to: int | None = None, covered: list[Cover] | None = None, *, closed: bool = False
+        self,
+        partition: int,
+        complete_to: int | None = None,
+        covered: list[Cover] | None = None,
+        *,
+        closed: bool = False,
     ) -> Iterator[Send]:
         """Cut a partition's buffer into a numbered batch, or several where it would be larger than the topic takes."""
         activities, self._buffers[partition] = self._buffers[partition], []
@@ -242,7 +267,12 @@ class Sections:
         yield Send(partition, value)
 
     def _encoded(
-        self, partition: int, activities: list[Activity], complete_to: int | None, covered: list[Cover] | None, closed: bool
+        self,
+        partition: int,
+        activities: list[Activity],
+        complete_to: int | None,
+        covered: list[Cover] | None,
+        closed: bool,
     ) -> bytes:
         return encode_batch(
             Batch(
@@ -260,20 +290,28 @@ class Sections:
             if buffer:
                 yield from self._batch(partition)
 
-    def _mark(self, complete_to: int | None, covered: list[Cover] | None = None, *, closed: bool = False) -> Iterator[Send]:
-        """A mark has a batch of its own: lateness is judged by the mark that was taken up last, and what comes before it is not late."""
+    def _mark(
+        self, complete_to: int | None, covered: list[Cover] | None = None, *, closed: bool = False
+    ) -> Iterator[Send]:
+        """A mark has a batch of its own: lateness is judged by the mark that was taken up last, and what comes before
+        it is not late.
+        """
         yield from self._cut()
         for partition in range(len(self._buffers)):
             yield from self._batch(partition, complete_to, covered, closed=closed)
 
     def _bounded(self, mark: int, index: int) -> int:
-        """A mark no later than the moment of reading, the end that was asked for, and what files without an hour still hold."""
+        """A mark no later than the moment of reading, the end that was asked for, and what files without an hour still
+        hold.
+        """
         later = [file.first for file in self._plan.files[index:] if file.hour is None and file.first is not None]
         ends = [] if self._options.as_of is None else [self._options.as_of + 1]
         return min(mark, self._cursor.now, *ends, *later)
 
     def _final(self) -> int | None:
-        """The mark at the end of the input; just behind an `as_of`, so that windows end there although the data may not reach it."""
+        """The mark at the end of the input; just behind an `as_of`, so that windows end there although the data may not
+        reach it.
+        """
         cursor = self._cursor
         if self._options.as_of is not None:
             return min(self._options.as_of + 1, cursor.now)
@@ -285,10 +323,16 @@ class Sections:
     def _covered(self, hour: int) -> list[Cover]:
         """The hour was seen whole, or it is known that it was not: some of its files could not be read, or were empty."""
         end = self._bounded(hour + HOUR, len(self._plan.files))
-        return [Cover(platform, hour, end if self._cursor.intact else hour) for platform in self._cursor.platforms if end > hour]
+        return [
+            Cover(platform, hour, end if self._cursor.intact else hour)
+            for platform in self._cursor.platforms
+            if end > hour
+        ]
 
     def _doubts(self, until: int) -> Iterator[Doubtful]:
-        """Judge the hours whose neighbours have been read, as far as they are asked for; what is doubted goes to the ledger."""
+        """Judge the hours whose neighbours have been read, as far as they are asked for; what is doubted goes to the
+        ledger.
+        """
         counts, as_of = self._cursor.counts, self._options.as_of
         for found in judge(self._cursor.hours, until):
             if as_of is None or found.hour <= as_of:

@@ -1,7 +1,8 @@
 """A look through all the files of a plan before they are read: which repositories are a project's, by their native ids.
 
-What happened to a repository under a name that nobody watches may stand before the first line with its watched name. To give both to the
-project in one reading, the ids have to be known first. This unpacks every file once more, and reads of each line only the repository.
+What happened to a repository under a name that nobody watches may stand before the first line with its watched name. To
+give both to the project in one reading, the ids have to be known first. This unpacks every file once more, and reads of
+each line only the repository.
 """
 
 import re
@@ -23,7 +24,8 @@ from streams.values import values
 from streams.watchlist import Watchlist
 
 _MOST_NAMES: Final = 1_000_000
-# An event as GH Archive writes it, up to its repository's id and name. A line that begins otherwise is decoded as a whole.
+# An event as GH Archive writes it, up to its repository's id and name. A line that begins otherwise is decoded as a
+# whole.
 _BEGINS: Final = re.compile(rb'\{"id":"\d+","type":"\w+","actor":\{[^}]*\},"repo":\{"id":(\d+,"name":"[^"\\]*)"')
 
 
@@ -46,10 +48,11 @@ _decode_activity: Final = msgspec.json.Decoder(_Activity).decode
 
 
 class Survey:
-    """Iterate to its end once; then `assignments` (by platform) know the repositories of the watchlist. Each step is a chunk of lines.
+    """Iterate to its end once; then `assignments` (by platform) know the repositories of the watchlist. Each step is a
+    chunk of lines.
 
-    What happened after `as_of` (µs) teaches nothing, as it is not measured. Lines that cannot be read are passed over: the reading that
-    follows tells of them.
+    What happened after `as_of` (µs) teaches nothing, as it is not measured. Lines that cannot be read are passed over:
+    the reading that follows tells of them.
     """
 
     def __init__(self, plan: Plan, watchlist: Watchlist, as_of: int | None = None) -> None:
@@ -116,7 +119,10 @@ class Survey:
         except DeadLetter:
             return False
         native, name = event.repo.id, event.repo.name
-        return at <= self._until and self.assignments["github"].meet(hash_name(f"github:{native}"), native, name, at) is None
+        return (
+            at <= self._until
+            and self.assignments["github"].meet(hash_name(f"github:{native}"), native, name, at) is None
+        )
 
     def _activities(self, lines: Iterable[Line]) -> None:
         for line in lines:
@@ -132,6 +138,8 @@ class Survey:
         if assignment is None or activity.occurred_at > self._until:
             return
         if activity.project in self._projects:
-            assignment.accept(activity.repo_id, activity.repo, activity.occurred_at, activity.project, activity.artefact)
+            assignment.accept(
+                activity.repo_id, activity.repo, activity.occurred_at, activity.project, activity.artefact
+            )
         else:
             assignment.meet(activity.repo_id, "", activity.repo, activity.occurred_at, activity.artefact)

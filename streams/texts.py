@@ -5,7 +5,8 @@ from typing import Final
 
 LENGTH: Final = 2_000
 _TITLE: Final = 500
-# The bound keeps a long run of letters without an @ from being scanned once for each of its letters; a mailbox has at most 64 characters.
+# The bound keeps a long run of letters without an @ from being scanned once for each of its letters; a mailbox has at
+# most 64 characters.
 _ADDRESS: Final = re.compile(r"[\w.+%'-]{0,64}@\w[\w./-]*")
 
 
@@ -27,4 +28,6 @@ def public_text(title: str | None, body: str | None) -> str:
     Source: DESIGN, Vocabulary on the wire (text).
     """
     # Cut generously first: a body may be 64 kB, and an address must not be cut in two before it is removed.
-    return without_names((title or "")[: 2 * _TITLE])[:_TITLE] + "\n" + without_names((body or "")[: 2 * LENGTH])[:LENGTH]
+    return (
+        without_names((title or "")[: 2 * _TITLE])[:_TITLE] + "\n" + without_names((body or "")[: 2 * LENGTH])[:LENGTH]
+    )

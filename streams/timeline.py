@@ -1,9 +1,10 @@
-"""Events of GitHub that the typed decoder refuses, read by hand: those of the years before 2015, and those with an odd field.
+"""Events of GitHub that the typed decoder refuses, read by hand: those of the years before 2015, and those with an odd
+field.
 
-GH Archive of 2011 to 2014 holds what the public timeline showed. An issue is its number in the database, a comment says no
-action, what was created is called `object`, repositories and accounts may lack their numeric id, or stand in `repository` and
-`actor_attributes`. What has no id is known by its name: a person or repository that stands in one place with an id and in
-another without one counts as two.
+GH Archive of 2011 to 2014 holds what the public timeline showed. An issue is its number in the database, a comment says
+no action, what was created is called `object`, repositories and accounts may lack their numeric id, or stand in
+`repository` and `actor_attributes`. What has no id is known by its name: a person or repository that stands in one
+place with an id and in another without one counts as two.
 
 Only what says what was done, to what and when is needed. All else may be absent, or of any type.
 """
@@ -113,7 +114,9 @@ def _names(repository: dict[str, Any], value: dict[str, Any], payload: dict[str,
     name, owner = _words(repository.get("name")), repository.get("owner")
     owner = _words(owner) or _words(_table(owner).get("login"))
     stated = [repository.get("full_name"), name, f"{owner}/{name}" if owner and name else None, payload.get("repo")]
-    addresses = [_ADDRESS.match(address) for address in (repository.get("url"), value.get("url")) if isinstance(address, str)]
+    addresses = [
+        _ADDRESS.match(address) for address in (repository.get("url"), value.get("url")) if isinstance(address, str)
+    ]
     for each in [*stated, *(found[1] for found in addresses if found)]:
         if isinstance(each, str) and all(each.partition("/")):
             yield each
@@ -140,7 +143,9 @@ def _issue(kind: str, payload: dict[str, Any], number: int | None, *, on_pull: b
     if isinstance(issue, dict):
         link = issue.get("pull_request")
         address = link.get("html_url", "") if isinstance(link, dict) else ""
-        return Issue(_count(issue.get("number")) or number, PullLink(None if address is None else str(address)) if link else None)
+        return Issue(
+            _count(issue.get("number")) or number, PullLink(None if address is None else str(address)) if link else None
+        )
     if kind == "IssueCommentEvent" and not payload.keys() & {"issue", "issue_id", "comment_id"}:
         return None
     return Issue(number, PullLink() if on_pull else None)

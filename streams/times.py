@@ -11,7 +11,8 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def parse_time(text: str) -> int:
-    """Microseconds UTC of an ISO 8601 time with an offset; anything else, and what lies before 1970, is a dead letter `bad-time`.
+    """Microseconds UTC of an ISO 8601 time with an offset; anything else, and what lies before 1970, is a dead letter
+    `bad-time`.
 
     >>> parse_time("2015-02-22T22:00:00Z"), parse_time("2012-03-10T22:00:00-08:00")
     (1424642400000000, 1331445600000000)

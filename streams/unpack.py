@@ -1,8 +1,9 @@
 """Reading what brokers store: records that aiokafka cannot read are foreign records, not the end of every reader.
 
-A broker may store a batch whose checksum is right and whose records are not: Apache Kafka (4.3) takes names of headers that are no UTF-8,
-bytes after the end of what is compressed, and offsets of records that lie. aiokafka (0.14) raises at such a batch, and again at each try:
-whoever reads the topic would never get past it. A batch with a wrong checksum is damage, and still raises.
+A broker may store a batch whose checksum is right and whose records are not: Apache Kafka (4.3) takes names of headers
+that are no UTF-8, bytes after the end of what is compressed, and offsets of records that lie. aiokafka (0.14) raises at
+such a batch, and again at each try: whoever reads the topic would never get past it. A batch with a wrong checksum is
+damage, and still raises.
 """
 
 import logging

@@ -1,7 +1,8 @@
 """JSON values that follow each other in a text, whatever stands between them.
 
-Archives hold events without a line break between them, recorded pages are lists that follow each other, tools print an event over
-many lines, and what was interrupted leaves runs of zero bytes. Offsets in a cleaned text are those of the text as it was.
+Archives hold events without a line break between them, recorded pages are lists that follow each other, tools print an
+event over many lines, and what was interrupted leaves runs of zero bytes. Offsets in a cleaned text are those of the
+text as it was.
 """
 
 import re
@@ -18,7 +19,8 @@ _GAP: Final = re.compile(rb"[ \n,\[\]]*")
 # Control characters but for line breaks: of JSON none stands for itself in a string, and outside only as white space.
 _BLANKS: Final = bytes(byte if byte >= 0x20 or byte == 0x0A else 0x20 for byte in range(256))
 _MARK: Final = b"\xef\xbb\xbf"
-# Half of a surrogate pair, which is no character: a high one without its low one behind it, or a low one without its high one before it.
+# Half of a surrogate pair, which is no character: a high one without its low one behind it, or a low one without its
+# high one before it.
 _LONE: Final = re.compile(
     rb"(\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
 )
@@ -31,14 +33,17 @@ _decode: Final = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 class Step(NamedTuple):
-    """A value up to `end`, or something broken (not `sound`) up to where the next value may begin; None where that is not in sight."""
+    """A value up to `end`, or something broken (not `sound`) up to where the next value may begin; None where that is
+    not in sight.
+    """
 
     end: int | None
     sound: bool = True
 
 
 def clean(text: Line) -> bytes:
-    """The text with blanks for control characters and byte-order marks, and replacements for characters that are none. As long as it was.
+    """The text with blanks for control characters and byte-order marks, and replacements for characters that are none.
+    As long as it was.
 
     >>> clean(b'\\xef\\xbb\\xbf{"a":"\\\\ud83dx\\xff"}\\x00')
     b'   {"a":"\\\\ufffdx?"} '
@@ -58,8 +63,8 @@ def clean(text: Line) -> bytes:
 def step(text: bytes, at: int, line: int, *, final: bool = False) -> Step:
     """How far the value goes that begins at `at` of a cleaned text; of something broken, where the next one may begin.
 
-    `line` is where the line of `at` ends (-1: with the text). If the text is `final`, a value whose end is missing is broken where a line
-    behind it holds a whole event.
+    `line` is where the line of `at` ends (-1: with the text). If the text is `final`, a value whose end is missing is
+    broken where a line behind it holds a whole event.
 
     >>> step(b'{"a":1} {"b":2}', 0, -1), step(b'{"a":1', 0, -1)
     (Step(end=7, sound=True), Step(end=None, sound=True))
@@ -94,7 +99,9 @@ def _is_event(text: bytes, at: int) -> bool:
 
 
 def _behind(text: bytes, at: int, broken: int, line: int) -> int | None:
-    """Where to go on behind something that begins at `at` and is broken at another place: at an event or a line break; None: in neither."""
+    """Where to go on behind something that begins at `at` and is broken at another place: at an event or a line break;
+    None: in neither.
+    """
     if 0 <= line < broken:
         # What is before an event in a line of its own was torn.
         begin = text.find(b"\n{", line, broken + 1)

@@ -22,7 +22,9 @@ _SPACES: Final = ("datasets/", "spaces/", "models/")
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """One watched project: its name and, for each platform, its organisations, repositories (`org/name`) or globs, as written."""
+    """One watched project: its name and, for each platform, its organisations, repositories (`org/name`) or globs, as
+    written.
+    """
 
     project: str
     organisation: str | None = None
@@ -50,14 +52,18 @@ class Watchlist:
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> Self:
-        """Read a watchlist file, or the one that comes with the project. Raises `WatchlistError` with FILE:LINE and what to do."""
+        """Read a watchlist file, or the one that comes with the project. Raises `WatchlistError` with FILE:LINE and
+        what to do.
+        """
         if path is None:
             text = files("streams").joinpath("watchlist.yaml").read_text(encoding="utf-8")
             return cls(_parse(text, "watchlist.yaml"), is_default=True)
         try:
             text = Path(path).read_text(encoding="utf-8")
         except OSError as error:
-            raise WatchlistError(f"{path}: cannot be read ({error.strerror}): name an existing watchlist file") from None
+            raise WatchlistError(
+                f"{path}: cannot be read ({error.strerror}): name an existing watchlist file"
+            ) from None
         except UnicodeDecodeError:
             raise WatchlistError(f"{path}:1: is not UTF-8 text: save it as UTF-8") from None
         return cls(_parse(text, str(path)))
@@ -79,7 +85,9 @@ class Watchlist:
 
     def projects_by_place(self, platform: str) -> dict[str, str]:
         """The project of each place as written, case-folded; of a place that stands there twice the first."""
-        places = ((place.casefold(), project.project) for project in self.projects for place in getattr(project, platform))
+        places = (
+            (place.casefold(), project.project) for project in self.projects for place in getattr(project, platform)
+        )
         found: dict[str, str] = {}
         for place, project in places:
             found.setdefault(place, project)
@@ -125,7 +133,11 @@ class _Places:
         if owner not in self._owners and not self._globs:
             return None
         nowhere = (len(self._named) + len(self._globs), None)
-        found = min(self._named.get(name, nowhere) if named else nowhere, self._named.get(owner, nowhere), key=lambda each: each[0])
+        found = min(
+            self._named.get(name, nowhere) if named else nowhere,
+            self._named.get(owner, nowhere),
+            key=lambda each: each[0],
+        )
         for rank, fitting, pattern in self._globs:
             if rank < found[0] and pattern.fullmatch(name):
                 return fitting
@@ -171,7 +183,9 @@ def _parse(text: str, name: str) -> list[Project]:
         project = _project(node, name)
         line = lines.setdefault(project.project.casefold(), node.start_mark.line + 1)
         if line != node.start_mark.line + 1:
-            raise _at(node, name, f"the project {project.project!r} stands in line {line} already: join the two or rename one")
+            raise _at(
+                node, name, f"the project {project.project!r} stands in line {line} already: join the two or rename one"
+            )
         projects.append(project)
     return projects
 
@@ -196,7 +210,9 @@ def _text(node: yaml.Node, name: str, field: str) -> str:
         raise _at(node, name, f"{field!r} is not a text: write '{field}: TEXT'")
     text: str = node.value
     if field == "project" and not re.fullmatch(r"[^\s/]+", text):
-        raise _at(node, name, f"the project name {text!r} has a '/' or blank in it: use letters, digits, '-', '_' and '.'")
+        raise _at(
+            node, name, f"the project name {text!r} has a '/' or blank in it: use letters, digits, '-', '_' and '.'"
+        )
     return text
 
 
@@ -207,7 +223,11 @@ def _places(node: yaml.Node, name: str, field: str) -> tuple[str, ...]:
         if not isinstance(item, yaml.ScalarNode) or not item.value:
             raise _at(item, name, f"{field!r} holds something that is not a name: write names only")
         if field in PLATFORMS and not re.fullmatch(r"[^\s/]+(/[^\s/]+)?", item.value):
-            raise _at(item, name, f"{item.value!r} is no organisation, repository or glob: write ORG, ORG/NAME or a glob of either")
+            raise _at(
+                item,
+                name,
+                f"{item.value!r} is no organisation, repository or glob: write ORG, ORG/NAME or a glob of either",
+            )
     return tuple(item.value for item in node.value)
 
 

@@ -1,7 +1,8 @@
 """A real Apache Kafka on loopback: one node, KRaft, from its jars.
 
-python tests/apache_kafka.py [--port 9092] [--data DIR] runs it in the foreground until Ctrl-C. It wants Java 17 and Maven; the jars are
-fetched once, into `.kafka/jars` at the repository's root. The process dies with the one that started it.
+python tests/apache_kafka.py [--port 9092] [--data DIR] runs it in the foreground until Ctrl-C. It wants Java 17 and
+Maven; the jars are fetched once, into `.kafka/jars` at the repository's root. The process dies with the one that
+started it.
 """
 
 import argparse
@@ -56,7 +57,9 @@ class ApacheKafka:
     Settings are Kafka's own, added to server.properties.
     """
 
-    def __init__(self, folder: Path, port: int = 0, settings: Mapping[str, str] | None = None, java_options: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, port: int = 0, settings: Mapping[str, str] | None = None, java_options: Sequence[str] = ()
+    ) -> None:
         self.folder = folder
         self.port = port or self._take_port()
         self._controller_port = self._take_port()
@@ -65,7 +68,9 @@ class ApacheKafka:
         self._process: subprocess.Popen[bytes] | None = None
 
     def _take_port(self) -> int:
-        """A free port that nobody else is given by chance, however long Java takes to listen there, and to come back (Linux)."""
+        """A free port that nobody else is given by chance, however long Java takes to listen there, and to come back
+        (Linux).
+        """
         held = socket.socket()
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         held.bind(("127.0.0.1", 0))
@@ -92,14 +97,27 @@ class ApacheKafka:
         properties = self.folder / "server.properties"
         properties.write_text("".join(f"{name}={value}\n" for name, value in self._properties().items()))
         if not _is_free(self.port):
-            raise KafkaUnavailable(f"port {self.port} is in use: choose another with --port, or --port 0 for a free one")
+            raise KafkaUnavailable(
+                f"port {self.port} is in use: choose another with --port, or --port 0 for a free one"
+            )
         java = _program("java", "install Java 17, e.g. the package default-jre-headless")
-        base = [java, *_MEMORY, *self._java_options, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{jars}/*"]
+        base = [
+            java,
+            *_MEMORY,
+            *self._java_options,
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+            "-cp",
+            f"{jars}/*",
+        ]
         if not (self.folder / "data" / "meta.properties").exists():
             self._format(base, properties)
         with (self.folder / "kafka.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*base, "kafka.Kafka", str(properties)], stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent
+                [*base, "kafka.Kafka", str(properties)],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                preexec_fn=die_with_parent,
             )
         self._await_answer()
         return self
@@ -110,7 +128,9 @@ class ApacheKafka:
         command = [*tool, "format", "--standalone", "-t", cluster, "-c", str(properties)]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode:
-            raise KafkaUnavailable(f"Kafka cannot prepare {self.folder}: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
+            raise KafkaUnavailable(
+                f"Kafka cannot prepare {self.folder}: {(done.stderr or done.stdout).strip().splitlines()[-1]}"
+            )
 
     def _properties(self) -> dict[str, str]:
         listener, controller = f"PLAINTEXT://{self.address}", f"CONTROLLER://127.0.0.1:{self._controller_port}"
@@ -174,7 +194,16 @@ def fetch_jars() -> Path:
             return _JARS
         maven = _program("mvn", "install Maven, e.g. the package maven")
         shutil.rmtree(_JARS)
-        command = [maven, "-q", "-B", "-U", "-f", str(_POM), "dependency:copy-dependencies", f"-DoutputDirectory={_JARS}"]
+        command = [
+            maven,
+            "-q",
+            "-B",
+            "-U",
+            "-f",
+            str(_POM),
+            "dependency:copy-dependencies",
+            f"-DoutputDirectory={_JARS}",
+        ]
         for _ in range(_TRIES):
             result = subprocess.run(command, check=False, capture_output=True, text=True)
             if result.returncode == 0:

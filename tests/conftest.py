@@ -1,5 +1,6 @@
-"""What all tests share: an environment without a person's settings, and one real Apache Kafka, which may be absent on a person's
-machine, never in CI."""
+"""What all tests share: an environment without a person's settings, and one real Apache Kafka, which may be absent on a
+person's machine, never in CI.
+"""
 
 import os
 from collections.abc import Iterator
@@ -26,7 +27,9 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _nobody_s_settings() -> Iterator[None]:
-    """What a person has set for the program or for his terminal is not what is tested; before anything that tests share is made."""
+    """What a person has set for the program or for his terminal is not what is tested; before anything that tests share
+    is made.
+    """
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name in _SETTINGS or (name.startswith("NOMADWATCH_") and name != _SHARED_DATA):

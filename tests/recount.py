@@ -1,7 +1,9 @@
-"""A recount of archive files in one batch: DuckDB reads and counts, numpy and scipy describe. An oracle: it imports nothing of ours.
+"""A recount of archive files in one batch: DuckDB reads and counts, numpy and scipy describe. An oracle: it imports
+nothing of ours.
 
-`recount(paths)` gives every measurement of activity and intensity of the files, `recount_input(paths)` what was read, and `compare` tells
-where a report differs. It reads GitHub's full payloads of both eras, the minimised dialect and files of activities.
+`recount(paths)` gives every measurement of activity and intensity of the files, `recount_input(paths)` what was read,
+and `compare` tells where a report differs. It reads GitHub's full payloads of both eras, the minimised dialect and
+files of activities.
 """
 
 import math
@@ -89,8 +91,8 @@ SELECT *, CASE
 END AS feature FROM event
 """
 
-# A merge is upkeep by who merged and an accepted contribution of who opened: stated in full payloads, else guessed of one who merges a
-# branch of a repository of their own (and known where the opening was read too, see CREDITED).
+# A merge is upkeep by who merged and an accepted contribution of who opened: stated in full payloads, else guessed of
+# one who merges a branch of a repository of their own (and known where the opening was read too, see CREDITED).
 GITHUB_ACTIVITIES = """
 CREATE TABLE github_activity AS
 WITH known AS (SELECT *, 'github:' || type || ':' || id AS identity,
@@ -131,8 +133,8 @@ END AS feature, file, CAST(f[5] AS BIGINT) AS happened, CAST(f[6] AS BIGINT) AS 
 FROM field
 """
 
-# Whose a repository is: its name decides, else the project that it had under another name. A place that names one repository means the one
-# that had the name first, unless nothing more is heard of that one.
+# Whose a repository is: its name decides, else the project that it had under another name. A place that names one
+# repository means the one that had the name first, unless nothing more is heard of that one.
 BELONGS = """
 CREATE TABLE called AS
 SELECT platform, artefact, repository, lower(name) AS name, min(happened) AS since, max(happened) AS until, min(stated) AS stated
@@ -172,7 +174,8 @@ FROM arrived AS a LEFT JOIN belongs
 WHERE happened <= ingested + 86400000000 ORDER BY id, ingested;
 """
 
-# The accepted contribution of a merge, once: of who opened the thread within 31 days of it, else of whom the line of the merge names.
+# The accepted contribution of a merge, once: of who opened the thread within 31 days of it, else of whom the line of
+# the merge names.
 CREDITED = """
 CREATE TABLE activity AS
 WITH merge AS (
@@ -264,8 +267,8 @@ def recount(
 ) -> Expected:
     """Every measurement of the files: {(name without prefix, labels): value}.
 
-    `watchlist` are entries {"project", "github": [...], "huggingface": [...]} of owners, repositories or globs; `bots` case-folded logins
-    of GitHub besides those that end in `[bot]`; with `include_bots` bots are people.
+    `watchlist` are entries {"project", "github": [...], "huggingface": [...]} of owners, repositories or globs; `bots`
+    case-folded logins of GitHub besides those that end in `[bot]`; with `include_bots` bots are people.
     """
     connection = _read(paths, include_bots, watchlist or (), bots)
     expected: Expected = {}
@@ -292,11 +295,17 @@ def recount_input(paths: Iterable[Path | str]) -> dict[str, Any]:
     if future:
         dead["future"] = future
     connection.close()
-    return {"files": len(paths), "activities": accepted, "duplicates": arrived - future - accepted, "dead_letters": dead}
+    return {
+        "files": len(paths),
+        "activities": accepted,
+        "duplicates": arrived - future - accepted,
+        "dead_letters": dead,
+    }
 
 
 def compare(report: Iterable[Mapping[str, Any]], expected: Expected) -> list[str]:
-    """Where a report's measurements differ from what was expected: missing, unexpected, or beyond 1e-9 (p-values 1e-6) of it.
+    """Where a report's measurements differ from what was expected: missing, unexpected, or beyond 1e-9 (p-values 1e-6)
+    of it.
 
     >>> measured = [{"name": "nomadwatch_commits", "labels": {"window": "1h"}, "value": 2.0}]
     >>> compare(measured, {("commits", frozenset({("window", "1h")})): 3.0, ("activity", frozenset()): 1.0})
@@ -313,7 +322,9 @@ def compare(report: Iterable[Mapping[str, Any]], expected: Expected) -> list[str
     return sorted(differences, key=lambda text: ("missing", "unexpected", "different").index(text.partition(":")[0]))
 
 
-def _read(paths: Iterable[Path | str], include_bots: bool, watchlist: Sequence[WatchlistEntry], bots: frozenset[str]) -> Any:
+def _read(
+    paths: Iterable[Path | str], include_bots: bool, watchlist: Sequence[WatchlistEntry], bots: frozenset[str]
+) -> Any:
     connection = duckdb.connect(config={"threads": 2, "preserve_insertion_order": False})
     connection.execute("CREATE TABLE line (file INTEGER, text VARCHAR)")
     connection.execute("CREATE TABLE file (number INTEGER, kind VARCHAR, ends BIGINT)")
@@ -322,7 +333,9 @@ def _read(paths: Iterable[Path | str], include_bots: bool, watchlist: Sequence[W
         compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix, "none")
         connection.execute("INSERT INTO file VALUES (?, ?, ?)", [number, kind, _end_of_hour(path.name)])
         connection.execute(READ_LINES, {"number": number, "path": str(path), "compression": compression})
-    connection.execute("CREATE TABLE watched (project VARCHAR, platform VARCHAR, pattern VARCHAR, one BOOLEAN, rank INTEGER[])")
+    connection.execute(
+        "CREATE TABLE watched (project VARCHAR, platform VARCHAR, pattern VARCHAR, one BOOLEAN, rank INTEGER[])"
+    )
     patterns = [
         [entry["project"], platform, (place if "/" in place else f"{place}/*").lower(), *_rank(number, place)]
         for number, entry in enumerate(watchlist)

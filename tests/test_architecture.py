@@ -44,7 +44,19 @@ def test_a_package_imports_only_what_stands_upstream_of_it(package: str) -> None
 
 
 def test_operators_know_neither_kafka_nor_clock_nor_network() -> None:
-    standard = {"bisect", "collections", "dataclasses", "enum", "functools", "heapq", "itertools", "math", "struct", "typing", "fractions"}
+    standard = {
+        "bisect",
+        "collections",
+        "dataclasses",
+        "enum",
+        "functools",
+        "heapq",
+        "itertools",
+        "math",
+        "struct",
+        "typing",
+        "fractions",
+    }
     for path in (ROOT / "agents" / "operators").glob("*.py"):
         for module in imports(path):
             ours = module.startswith(("agents.operators", "agents.measurements", "streams.activity"))

@@ -23,7 +23,9 @@ def test_the_documentation_is_the_catalogue() -> None:
 
 
 def test_every_metric_of_activity_and_intensity_has_a_row() -> None:
-    rows = {group: {row.name.removeprefix("nomadwatch_") for row in CATALOGUE if row.group == group} for group in "ABFH"}
+    rows = {
+        group: {row.name.removeprefix("nomadwatch_") for row in CATALOGUE if row.group == group} for group in "ABFH"
+    }
     assert rows["A"] == {
         "activities_total", "activity", "commits", "active_developers", "active_repositories", "project_activity",
         "top_repository_activity", "repository_popularity", "repository_popularity_share_ratio",
@@ -35,7 +37,13 @@ def test_every_metric_of_activity_and_intensity_has_a_row() -> None:
     assert rows["F"] == {"release_engagement"}
     assert rows["H"] == {
         *("feed_polls_total", "feed_coverage_ratio", "feed_gaps_total", "feed_gap_seconds_total", "feed_lag_seconds"),
-        *("feed_rate_limit_remaining", "duplicates_total", "late_total", "dead_letters_total", "watermark_timestamp_seconds"),
+        *(
+            "feed_rate_limit_remaining",
+            "duplicates_total",
+            "late_total",
+            "dead_letters_total",
+            "watermark_timestamp_seconds",
+        ),
         *("series_left_out", "pipeline_latency_seconds"),
     }
 
@@ -90,7 +98,9 @@ def test_a_wrong_row_is_told(change: dict[str, object], problem: str) -> None:
 
 def test_a_gauge_and_a_counter_of_one_family_collide() -> None:
     counter: Metric = msgspec.structs.replace(GOOD, name="nomadwatch_commits_total", type="counter")
-    assert problems([GOOD, counter]) == ["nomadwatch_commits_total: there is another metric of the family nomadwatch_commits"]
+    assert problems([GOOD, counter]) == [
+        "nomadwatch_commits_total: there is another metric of the family nomadwatch_commits"
+    ]
 
 
 def test_what_scales_with_its_window_says_how_and_under_which_condition() -> None:

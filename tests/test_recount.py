@@ -1,4 +1,6 @@
-"""Two oracles written apart, the recount by SQL and the simulator's own truth, must agree, and the recount with what was recorded."""
+"""Two oracles written apart, the recount by SQL and the simulator's own truth, must agree, and the recount with what
+was recorded.
+"""
 
 import gzip
 import json
@@ -16,14 +18,18 @@ from simulator.stream import START
 from tests.recount import Expected, compare, recount, recount_input
 from tests.simulator.recorded import recorded
 
-WATCHLIST = [{"project": project, "github": on_github, "huggingface": on_hub} for project, (on_github, on_hub) in WATCHED.items()]
+WATCHLIST = [
+    {"project": project, "github": on_github, "huggingface": on_hub} for project, (on_github, on_hub) in WATCHED.items()
+]
 BOTS = frozenset(login.casefold() for login in GITHUB_BOTS)
 
 
 def messy(**changes: Any) -> Plan:
     """Five hours with everything that can be wrong, in greater shares than usual."""
     messes = {"duplicates": 0.05, "late": 0.02, "future": 0.01, "garbage": 14}
-    return Plan(**{"start": START + 9 * HOUR, "hours": 5, "events": 600, "hub_events": 250, "seed": 7, **messes, **changes})
+    return Plan(
+        **{"start": START + 9 * HOUR, "hours": 5, "events": 600, "hub_events": 250, "seed": 7, **messes, **changes}
+    )
 
 
 @pytest.mark.parametrize("include_bots", [False, True])
@@ -66,10 +72,17 @@ def test_without_a_watchlist_nothing_is_watched(tmp_path: Path) -> None:
 
 
 def test_a_file_without_an_hour_ends_with_its_newest_event_and_covers_nothing(tmp_path: Path) -> None:
-    event = {"type": "PushEvent", "repo": {"id": 1, "name": "o/r"}, "actor": {"id": 1, "login": "a"}, "payload": {"size": 2}}
+    event = {
+        "type": "PushEvent",
+        "repo": {"id": 1, "name": "o/r"},
+        "actor": {"id": 1, "login": "a"},
+        "payload": {"size": 2},
+    }
     stamps = ("2024-05-01T12:00:00Z", "2024-05-01T12:59:59Z", "2024-05-01T13:00:00Z")
     path = tmp_path / "events.json"
-    path.write_text("".join(json.dumps({**event, "id": str(n), "created_at": stamp}) + "\n" for n, stamp in enumerate(stamps)))
+    path.write_text(
+        "".join(json.dumps({**event, "id": str(n), "created_at": stamp}) + "\n" for n, stamp in enumerate(stamps))
+    )
     expected = recount([path])
     assert value(expected, "activity", window="1h", scope="all") == 2
     assert value(expected, "commits", window="24h", scope="all") == 6
@@ -107,7 +120,11 @@ def test_a_listed_bot_is_no_person_in_a_minimised_hour() -> None:
     ((busiest, n),) = Counter(row["actor"] for row in rows if row["type"] == "push").most_common(1)
     listed = frozenset({busiest.casefold()})
     labels = {"scope": "all", "feature": "contribution"}
-    people, without, unlisted = recount(paths, include_bots=True, bots=listed), recount(paths, bots=listed), recount(paths)
+    people, without, unlisted = (
+        recount(paths, include_bots=True, bots=listed),
+        recount(paths, bots=listed),
+        recount(paths),
+    )
     assert value(without, "activities_total", actor="bot", **labels) == n
     assert value(without, "activity", window="24h", **labels) == value(unlisted, "activity", window="24h", **labels) - n
     assert people == unlisted
@@ -124,8 +141,17 @@ def test_recorded_full_payloads_are_what_can_be_seen_in_them(tmp_path: Path) -> 
     today = tmp_path / "2026-08-12-14.json"
     shutil.copy(recorded("gharchive-2026-hour-profile/raw_examples_2026-08-12-14.ndjson"), today)
     expected = recount([today])
-    totals = {(dict(labels)["feature"], dict(labels)["actor"]): n for (name, labels), n in expected.items() if name == "activities_total"}
-    assert totals == {("upkeep", "bot"): 1, ("review", "human"): 1, ("exchange", "human"): 1, ("contribution", "human"): 1}
+    totals = {
+        (dict(labels)["feature"], dict(labels)["actor"]): n
+        for (name, labels), n in expected.items()
+        if name == "activities_total"
+    }
+    assert totals == {
+        ("upkeep", "bot"): 1,
+        ("review", "human"): 1,
+        ("exchange", "human"): 1,
+        ("contribution", "human"): 1,
+    }
     assert not any(name == "commits" for name, _ in expected)
 
 
@@ -152,5 +178,7 @@ def test_compare_allows_for_rounding_and_more_of_it_in_p() -> None:
 
 def value(expected: Expected, name: str, **labels: str) -> float:
     """The one expected measurement with these labels and perhaps others."""
-    (found,) = [n for (own, all_labels), n in expected.items() if own == name and labels.items() <= dict(all_labels).items()]
+    (found,) = [
+        n for (own, all_labels), n in expected.items() if own == name and labels.items() <= dict(all_labels).items()
+    ]
     return found

@@ -1,7 +1,7 @@
 """Merges credited to those who opened the pull requests: which rows a batch of turns adds, and which it withdraws.
 
-Whom a merge is credited to follows from the turns that are known (see `operators.accepted`). What was published for it is remembered, so
-that a withdrawal is exactly the row that was sent, whatever is known by then.
+Whom a merge is credited to follows from the turns that are known (see `operators.accepted`). What was published for it
+is remembered, so that a withdrawal is exactly the row that was sent, whatever is known by then.
 """
 
 import struct
@@ -62,7 +62,9 @@ class Credits:
         return all(own.id != turn.id or own.action != NAMED for own in held)
 
     def take(self, turns: Collection[Turn], watermark: int | None) -> list[tuple[Rows, str]]:
-        """Take up the turns of one batch at its watermark; the rows that they add or withdraw, one by one with their projects' names."""
+        """Take up the turns of one batch at its watermark; the rows that they add or withdraw, one by one with their
+        projects' names.
+        """
         fresh: dict[int, list[Turn]] = {}
         for turn in turns:
             fresh.setdefault(turn.thread, []).append(turn)
@@ -121,7 +123,9 @@ class Credits:
 
 
 def is_late(time: int, watermark: int | None) -> bool:
-    """Whether a minute is too old to be counted: ids of it may be forgotten, so that it could not be told from a duplicate."""
+    """Whether a minute is too old to be counted: ids of it may be forgotten, so that it could not be told from a
+    duplicate.
+    """
     return watermark is not None and time - time % MINUTE < watermark - ACCEPTED
 
 

@@ -1,4 +1,5 @@
-"""Ids that were met, by the day of their event time: recent days in memory, older ones in sorted files that are mapped when they are asked.
+"""Ids that were met, by the day of their event time: recent days in memory, older ones in sorted files that are mapped
+when they are asked.
 
 The files are a cache. A folder that is lost or damaged is filled again from the topic `facts`.
 """
@@ -30,7 +31,9 @@ class DamagedIds(Exception):
 
 
 class Growing:
-    """A sorted array of ids that grows: new ids go to a small array, which joins the large one when it has an eighth of its size."""
+    """A sorted array of ids that grows: new ids go to a small array, which joins the large one when it has an eighth of
+    its size.
+    """
 
     __slots__ = ("_large", "_small")
 
@@ -93,8 +96,8 @@ class Ids:
             self._open.setdefault(day, Growing()).add(ids[places])
 
     def close(self, before: int, oldest: int) -> None:
-        """Write the days before `before` to files where that is worth it; forget those before `oldest`. OSError if the disk is full:
-        then nothing is lost, the ids stay in memory.
+        """Write the days before `before` to files where that is worth it; forget those before `oldest`. OSError if the
+        disk is full: then nothing is lost, the ids stay in memory.
         """
         for day in [day for day in (*self._open, *self._runs) if day < oldest]:
             self._open.pop(day, None)
@@ -102,7 +105,9 @@ class Ids:
                 self._path(day).unlink(missing_ok=True)
         if self._folder is None:
             return
-        for day in [day for day, held in self._open.items() if day < before and (day not in self._runs or len(held) >= _LATE)]:
+        for day in [
+            day for day, held in self._open.items() if day < before and (day not in self._runs or len(held) >= _LATE)
+        ]:
             self._write(day)
 
     def __len__(self) -> int:

@@ -1,4 +1,6 @@
-"""Which names of repositories a partition has published: a name goes out when it is new or changed, and again after a week."""
+"""Which names of repositories a partition has published: a name goes out when it is new or changed, and again after a
+week.
+"""
 
 from collections.abc import Sequence
 from typing import Final
@@ -21,7 +23,8 @@ def _hash(name: str) -> int:
 
 
 class PublishedNames:
-    """Of each repository the hash of its newest name, the minute when it was last met, and the minute of its last publication.
+    """Of each repository the hash of its newest name, the minute when it was last met, and the minute of its last
+    publication.
 
     The newest name wins, of one minute the greatest, as in `Names`; what is older than what is known is not published.
 
@@ -51,7 +54,8 @@ class PublishedNames:
         last = np.append(keys[order][1:] != keys[order][:-1], True)
         places = order[last]
         held, known = find(self._keys, keys[places])
-        # One name in all its rows, and the one that is known, published lately: only the time changes. This is nearly all of them.
+        # One name in all its rows, and the one that is known, published lately: only the time changes. This is nearly
+        # all of them.
         again = keys[order][1:] == keys[order][:-1]
         differs = again & (hashes[order][1:] != hashes[order][:-1])
         many = np.unique(keys[order][1:][differs])
@@ -88,7 +92,8 @@ class PublishedNames:
         if minute < met:
             return []
         if name != was:
-            # Of two names in one minute the greatest wins, and only its hash is known: whatever comes next goes out again.
+            # Of two names in one minute the greatest wins, and only its hash is known: whatever comes next goes out
+            # again.
             self._fresh[key] = (_AMBIGUOUS if minute == met else name, minute, minute)
             return [place]
         due = minute >= published + AGAIN
@@ -105,7 +110,9 @@ class PublishedNames:
         return name, met, published
 
     def restore(self, keys: Keys, minutes: NDArray[np.int64], published: Sequence[tuple[int, int, str]]) -> None:
-        """Take up what an earlier run did: the repositories of its rows with their minutes, and (repository, minute, name) of its names."""
+        """Take up what an earlier run did: the repositories of its rows with their minutes, and (repository, minute,
+        name) of its names.
+        """
         for key, minute, name in published:
             known, own = self._get(key), _hash(name)
             if known is not None and known[2] == minute and known[0] != own:

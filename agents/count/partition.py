@@ -1,7 +1,9 @@
-"""One source partition: batches of activities become facts, each activity once. Pure: it knows neither Kafka nor a clock.
+"""One source partition: batches of activities become facts, each activity once. Pure: it knows neither Kafka nor a
+clock.
 
-`advance` takes up a batch's offset and mark, `take` its activities; `checkpoint` gives what came since the last one as one record. The
-caller commits it before it asks for the next. The same batches add up to the same facts, wherever checkpoints and crashes fall.
+`advance` takes up a batch's offset and mark, `take` its activities; `checkpoint` gives what came since the last one as
+one record. The caller commits it before it asks for the next. The same batches add up to the same facts, wherever
+checkpoints and crashes fall.
 """
 
 from collections.abc import Iterable, Sequence
@@ -76,7 +78,9 @@ class Count:
         return True
 
     def take(self, activities: Sequence[Activity]) -> None:
-        """Count the activities of a batch, each once: one that was met before is a duplicate, one too old to be told from one is late."""
+        """Count the activities of a batch, each once: one that was met before is a duplicate, one too old to be told
+        from one is late.
+        """
         watermark = self.progress.watermark
         kept = [activity for activity in activities if not is_late(activity.occurred_at, watermark)]
         self.progress.late += len(activities) - len(kept)
@@ -87,7 +91,9 @@ class Count:
                 self._work()
 
     def _work(self) -> None:
-        """Make rows of the batches that wait: together, for that costs a tenth; what depends on the watermark batch by batch."""
+        """Make rows of the batches that wait: together, for that costs a tenth; what depends on the watermark batch by
+        batch.
+        """
         waiting, self._waiting, self._waiting_activities = self._waiting, [], 0
         activities = [activity for own, _ in waiting for activity in own]
         if not activities:
@@ -108,7 +114,9 @@ class Count:
                 if turn.action == NAMED:
                     # A turn only: its row follows from the credit. Whether it was met before only turns can tell.
                     counted[place] = False
-                    fresh[place] = self._credits.is_new(turn) and (turn.thread, turn.id, turn.kind) not in {t[:3] for t in turns}
+                    fresh[place] = self._credits.is_new(turn) and (turn.thread, turn.id, turn.kind) not in {
+                        t[:3] for t in turns
+                    }
                 if fresh[place]:
                     turns.append(turn)
             if turns:
@@ -163,7 +171,9 @@ class Count:
                     del totals[key]
 
     def checkpoint(self) -> Facts:
-        """What came since the last checkpoint; to be encoded at once, for the progress goes on, and committed in one transaction."""
+        """What came since the last checkpoint; to be encoded at once, for the progress goes on, and committed in one
+        transaction.
+        """
         self._work()
         rows = np.concatenate(self._rows) if self._rows else NO_ROWS
         facts = Facts(rows, list(self._projects), self._turns, self._fresh_names, self.progress)
@@ -203,7 +213,8 @@ def _rows_of(activities: Sequence[Activity], projects: dict[str, int]) -> Rows:
     rows["action"] = [ACTION[a.action] for a in activities]
     rows["artefact"] = [ARTEFACT[a.artefact] for a in activities]
     rows["flags"] = [
-        BOT * a.bot | WATCHED * (a.project is not None) | STATED * (a.commits is not None) | SIMULATED * a.simulated for a in activities
+        BOT * a.bot | WATCHED * (a.project is not None) | STATED * (a.commits is not None) | SIMULATED * a.simulated
+        for a in activities
     ]
     rows["n"] = 1
     for place, a in enumerate(activities):

@@ -1,7 +1,8 @@
 """Merges credited to those who opened the pull requests.
 
-Today's payloads do not say who opened what is merged; the opening said so when it happened. So openings, merges and what the source itself
-names as accepted are joined by thread. Whom a merge is credited to follows from the set of these turns alone, not from their order.
+Today's payloads do not say who opened what is merged; the opening said so when it happened. So openings, merges and
+what the source itself names as accepted are joined by thread. Whom a merge is credited to follows from the set of these
+turns alone, not from their order.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -31,7 +32,9 @@ class Credit(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A credit that a batch gives, or gives to another: of the merge whose accepted contribution has the hashed id, in the thread."""
+    """A credit that a batch gives, or gives to another: of the merge whose accepted contribution has the hashed id, in
+    the thread.
+    """
 
     thread: int
     id: int
@@ -56,7 +59,9 @@ _decode: Final = msgspec.msgpack.Decoder(_Place).decode
 def turns_of(activities: Sequence[Activity], ids: Sequence[int]) -> list[Turn]:
     """The turns of threads among activities, whose ids' hashes are given."""
     pulls = [(activity, key) for activity, key in zip(activities, ids, strict=True) if activity.kind == "pull_request"]
-    return [_turn(activity, key) for activity, key in pulls if activity.thread is not None and activity.action in _ACTIONS]
+    return [
+        _turn(activity, key) for activity, key in pulls if activity.thread is not None and activity.action in _ACTIONS
+    ]
 
 
 def _turn(activity: Activity, key: int) -> Turn:
@@ -73,10 +78,12 @@ def _turn(activity: Activity, key: int) -> Turn:
 
 
 def credited(turns: Collection[Turn]) -> dict[int, Credit]:
-    """Whom the merges of one thread are credited to: {id of the accepted contribution: credit}, those of unknown openers left out.
+    """Whom the merges of one thread are credited to: {id of the accepted contribution: credit}, those of unknown
+    openers left out.
 
-    The opener is who opened the thread within 31 days of the merge, of several the first; else whom the source names. The opening is
-    believed first: where a payload does not state the opener, the source can only guess from whose branch it was.
+    The opener is who opened the thread within 31 days of the merge, of several the first; else whom the source names.
+    The opening is believed first: where a payload does not state the opener, the source can only guess from whose
+    branch it was.
     """
     if all(turn.kind <= _LAST_OPENING for turn in turns):
         return {}
@@ -101,7 +108,9 @@ def credited(turns: Collection[Turn]) -> dict[int, Credit]:
 
 
 class Credits:
-    """The turns that the panes of a partition hold, the older ones without their places, and what follows from new ones."""
+    """The turns that the panes of a partition hold, the older ones without their places, and what follows from new
+    ones.
+    """
 
     def __init__(self, held: Iterable[Threads] = ()) -> None:
         self._threads = Threads.merged([threads.without_places() for threads in held])
@@ -109,7 +118,9 @@ class Credits:
     def named(self, turns: Collection[Turn]) -> set[int]:
         """Ids of those of the accepted contributions among the turns that the source has named before."""
         held = self._threads.find({turn.thread for turn in turns})
-        return {turn.id for own in held.values() for turn in own if turn.action == ACCEPTED} & {turn.id for turn in turns}
+        return {turn.id for own in held.values() for turn in own if turn.action == ACCEPTED} & {
+            turn.id for turn in turns
+        }
 
     def take(self, turns: Collection[Turn], oldest: int | None) -> list[Change]:
         """Take up turns; what they change, if nothing older than a moment (µs, None: any) is known any more."""
@@ -123,7 +134,11 @@ class Credits:
         for thread, new in fresh.items():
             old = _since(oldest, held.get(thread, []))
             before, after = credited(old), credited(old + new)
-            changes += [Change(thread, key, before.get(key), credit) for key, credit in after.items() if before.get(key) != credit]
+            changes += [
+                Change(thread, key, before.get(key), credit)
+                for key, credit in after.items()
+                if before.get(key) != credit
+            ]
         if oldest is not None and self._threads.waiting > _WAITING + len(self._threads.packed.threads) // 8:
             self._threads.forget(oldest)
             self._threads = self._threads.without_places()
@@ -131,7 +146,9 @@ class Credits:
 
 
 def accepted(place: bytes, credit: Credit) -> Activity:
-    """The accepted contribution of a merge as the activity that a source would have stated (its id is known as a hash only)."""
+    """The accepted contribution of a merge as the activity that a source would have stated (its id is known as a hash
+    only).
+    """
     where = _decode(place)
     return Activity(
         id="",

@@ -1,6 +1,7 @@
 """Activities by columns: what the summaries of a pane take in, from many activities at once.
 
-Counting a column in C is several times faster than updating every summary for each activity; this is the aggregate worker's inner loop.
+Counting a column in C is several times faster than updating every summary for each activity; this is the aggregate
+worker's inner loop.
 """
 
 from collections import Counter
@@ -31,10 +32,11 @@ _CODE_NAMES: Final = tuple(f"{platform}/{feature}" for platform in PLATFORMS for
 class Columns:
     """What a group of activities of one minute adds to each summary of a pane.
 
-    `repositories` and `people` are keys, one a human activity; `names` maps a repository (its key without the feature) to its name, of
-    several in one minute to the greatest; `counts` are named counters: `PLATFORM/FEATURE/human|bot`, the sum of known commit counts of
-    humans as `PLATFORM/commits` and how many activities stated one as `PLATFORM/commits_stated`, and of activities that belong to a
-    project `project/PROJECT/PLATFORM/ARTEFACT/FEATURE`. `turns` are those of pull requests, by thread.
+    `repositories` and `people` are keys, one a human activity; `names` maps a repository (its key without the feature)
+    to its name, of several in one minute to the greatest; `counts` are named counters: `PLATFORM/FEATURE/human|bot`,
+    the sum of known commit counts of humans as `PLATFORM/commits` and how many activities stated one as
+    `PLATFORM/commits_stated`, and of activities that belong to a project `project/PROJECT/PLATFORM/ARTEFACT/FEATURE`.
+    `turns` are those of pull requests, by thread.
     """
 
     __slots__ = ("counts", "ids", "minute", "names", "people", "repositories", "turns")

@@ -14,7 +14,8 @@ from streams.activity import FEATURES
 
 # Repositories are taken so many at a time, which bounds the memory.
 _BLOCK: Final = 1 << 16
-# Up to this value a block's sums of products stay below 2^53 and are exact in float64, which is what matrices are multiplied fast in.
+# Up to this value a block's sums of products stay below 2^53 and are exact in float64, which is what matrices are
+# multiplied fast in.
 _EXACT: Final = 1 << 18
 
 
@@ -33,10 +34,11 @@ def pearson(n: int, sum_x: int, sum_y: int, sum_xx: int, sum_yy: int, sum_xy: in
 
 
 def correlations(keys: Keys, values: Values) -> dict[tuple[str, str], float]:
-    """Pearson's r of each two features over all repositories; pairs are in the order of FEATURES, those without variance absent.
+    """Pearson's r of each two features over all repositories; pairs are in the order of FEATURES, those without
+    variance absent.
 
-    `keys` are sorted, with the feature's number in the lowest three bits and the repository above them; `values` are its activities.
-    A repository that has none of a feature counts with 0.
+    `keys` are sorted, with the feature's number in the lowest three bits and the repository above them; `values` are
+    its activities. A repository that has none of a feature counts with 0.
 
     >>> keys = np.array([8, 10, 16, 18, 26], np.uint64)  # two repositories with contribution and exchange, one with exchange alone
     >>> correlations(keys, np.array([3, 1, 6, 2, 3]))

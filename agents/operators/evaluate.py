@@ -25,7 +25,8 @@ Labels = dict[str, str]
 
 
 class _Population(NamedTuple):
-    """The repositories of a platform that were active in any feature: by feature the histogram of their activities, zeros included.
+    """The repositories of a platform that were active in any feature: by feature the histogram of their activities,
+    zeros included.
 
     Without `accepted` where nothing was.
     """
@@ -45,9 +46,10 @@ def evaluate(
 ) -> list[Measurement]:
     """The measurements of a window; what is not known, or has an empty denominator, is absent.
 
-    `repositories` and `people` are sorted keys (`hash & ~15 | platform << 3 | feature`) and their numbers of human activities.
-    `counts` are named counters: `PLATFORM/FEATURE/human|bot`, `PLATFORM/commits` and `PLATFORM/commits_stated`, and
-    `project/PROJECT/PLATFORM/ARTEFACT/FEATURE`. `names_of` takes keys of repositories with the feature's three bits 0.
+    `repositories` and `people` are sorted keys (`hash & ~15 | platform << 3 | feature`) and their numbers of human
+    activities. `counts` are named counters: `PLATFORM/FEATURE/human|bot`, `PLATFORM/commits` and
+    `PLATFORM/commits_stated`, and `project/PROJECT/PLATFORM/ARTEFACT/FEATURE`. `names_of` takes keys of repositories
+    with the feature's three bits 0.
 
     The figures come from exact integers: the same sums give the same bits, in whatever order they were merged.
     """
@@ -82,7 +84,9 @@ def totals(scope: str, counts: Mapping[str, int]) -> list[Measurement]:
 
 
 def _releases(labels: Labels, keys: Keys, values: Values, names_of: NamesOf, top: Top) -> Iterator[Measurement]:
-    """What was published in the window, and what people did to it: METRICS F, with the window as the time since the release."""
+    """What was published in the window, and what people did to it: METRICS F, with the window as the time since the
+    release.
+    """
     repositories, features = keys & ~np.uint64(7), keys & np.uint64(7)
     published = repositories[features == _PUBLICATION]
     if not len(published):
@@ -92,7 +96,9 @@ def _releases(labels: Labels, keys: Keys, values: Values, names_of: NamesOf, top
     engagement = np.zeros(len(published), np.int64)
     np.add.at(engagement, places, values[engaged])
     for name, n in top.choose((labels["platform"], "release"), published, engagement, names_of).chosen:
-        yield _measurement("release_engagement", {"platform": labels["platform"], "window": labels["window"], "release": name}, n)
+        yield _measurement(
+            "release_engagement", {"platform": labels["platform"], "window": labels["window"], "release": name}, n
+        )
 
 
 def _measurement(name: str, labels: Labels, value: float) -> Measurement:
@@ -118,7 +124,13 @@ def _project_activity(window: str, counts: Mapping[str, int]) -> Iterator[Measur
     for key, n in sorted(counts.items()):
         if key.startswith("project/"):
             project, platform, artefact, feature = key.removeprefix("project/").rsplit("/", 3)
-            labels = {"project": project, "platform": platform, "artefact": artefact, "feature": feature, "window": window}
+            labels = {
+                "project": project,
+                "platform": platform,
+                "artefact": artefact,
+                "feature": feature,
+                "window": window,
+            }
             yield _measurement("project_activity", labels, n)
 
 
@@ -128,7 +140,9 @@ def _active(labels: Labels, who: str, keys: Keys) -> Iterator[Measurement]:
     for p, platform in enumerate(PLATFORMS):
         for f, feature in enumerate(FEATURES):
             if numbers[p << 3 | f]:
-                yield _measurement(f"active_{who}", labels | {"platform": platform, "feature": feature}, numbers[p << 3 | f])
+                yield _measurement(
+                    f"active_{who}", labels | {"platform": platform, "feature": feature}, numbers[p << 3 | f]
+                )
 
 
 def _by_platform(keys: Keys, values: Values) -> Iterator[tuple[str, tuple[Keys, Values]]]:
@@ -159,7 +173,8 @@ def _population(keys: Keys, values: Values) -> _Population:
     for number, feature in enumerate(FEATURES):
         own = values[features == number]
         if feature == "accepted" and not len(own):
-            # Minimised archives tell of no merge, which is unknown and no zero; who could tell and had none is not told apart.
+            # Minimised archives tell of no merge, which is unknown and no zero; who could tell and had none is not told
+            # apart.
             continue
         histograms[feature] = Histogram.of(own, zeros=repositories - len(own))
     return _Population(histograms, correlations(keys, values))

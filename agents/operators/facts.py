@@ -1,8 +1,9 @@
 """A record of the topic `facts`: what one checkpoint of one partition adds, column by column.
 
-Rows are what is counted: each thing that was done is one row with `n` = 1, and a credit that is withdrawn is the same row once more with
-`n` = -1. With them come the turns of threads that credits follow from, names of repositories that are new or changed, and the progress that
-the partition has reached. The sum of all records is the partition's state: nothing else has to be kept.
+Rows are what is counted: each thing that was done is one row with `n` = 1, and a credit that is withdrawn is the same
+row once more with `n` = -1. With them come the turns of threads that credits follow from, names of repositories that
+are new or changed, and the progress that the partition has reached. The sum of all records is the partition's state:
+nothing else has to be kept.
 """
 
 from collections.abc import Sequence
@@ -28,8 +29,8 @@ SIMULATED: Final = 16
 
 Rows = NDArray[np.void]
 
-# `time` in µs UTC; `id`, `repository`, `actor` and `base` are 64-bit hashes, `base` 0 where there is none; `project` counts from 1 in the
-# record's own list, 0 is none; the small numbers stand in `streams.codes`.
+# `time` in µs UTC; `id`, `repository`, `actor` and `base` are 64-bit hashes, `base` 0 where there is none; `project`
+# counts from 1 in the record's own list, 0 is none; the small numbers stand in `streams.codes`.
 ROW: Final = np.dtype(
     [
         ("time", "<i8"),
@@ -133,7 +134,10 @@ def unpack_rows(count: int, columns: Sequence[tuple[int, bytes]]) -> Rows:
 def encode_facts(facts: Facts) -> bytes:
     """The record: MessagePack around raw little-endian columns; the same facts give the same bytes."""
     columns = pack_rows(facts.rows)
-    threads, names = facts.threads.snapshot() if len(facts.threads) else b"", facts.names.snapshot() if len(facts.names) else b""
+    threads, names = (
+        facts.threads.snapshot() if len(facts.threads) else b"",
+        facts.names.snapshot() if len(facts.names) else b"",
+    )
     return _encode(_Record(VERSION, len(facts.rows), columns, list(facts.projects), threads, names, facts.progress))
 
 

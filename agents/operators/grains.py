@@ -1,7 +1,7 @@
 """The grains of event time: how long a pane is, when it closes, how long it is kept behind the watermark.
 
-A pane is closed as soon as the watermark has passed its end by the grain's lag; nothing else decides it, so whoever knows the watermark
-knows which panes are closed.
+A pane is closed as soon as the watermark has passed its end by the grain's lag; nothing else decides it, so whoever
+knows the watermark knows which panes are closed.
 """
 
 from typing import Final
@@ -17,7 +17,8 @@ KEEP: Final = {
     "all": {"minute": 2 * HOUR, "hour": 8 * DAY, "day": 35 * DAY},
     "watched": {"minute": 2 * HOUR, "hour": 90 * DAY, "day": 400 * DAY},
 }
-# Ids are the memory of what was counted: what is older than their keep is refused, because it could not be told from a duplicate.
+# Ids are the memory of what was counted: what is older than their keep is refused, because it could not be told from a
+# duplicate.
 ACCEPTED: Final = 31 * DAY
 
 

@@ -51,7 +51,8 @@ class Histogram:
         return self.values[-1] if self.values else None
 
     def percentile(self, q: float) -> float | None:
-        """The q-th percentile (0 to 100), interpolated linearly between order statistics: numpy's default. None of nothing.
+        """The q-th percentile (0 to 100), interpolated linearly between order statistics: numpy's default. None of
+        nothing.
 
         >>> Histogram.of([1, 2, 3, 11]).percentile(50), Histogram.of([1, 2, 3, 11]).percentile(75)
         (2.5, 5.0)
@@ -77,7 +78,8 @@ class Histogram:
 
     @property
     def gini(self) -> float | None:
-        """The Gini coefficient: mean absolute difference of all pairs ÷ twice the mean; 0 all equal, towards 1 one has all.
+        """The Gini coefficient: mean absolute difference of all pairs ÷ twice the mean; 0 all equal, towards 1 one has
+        all.
 
         None if the sum is 0.
 

@@ -5,7 +5,17 @@ from typing import Final, Self
 
 import numpy as np
 
-from agents.operators.keys import HEADER_BYTES, NO_KEYS, Keys, as_keys, find, header, places_by_chunk, read_header, starts_of_runs
+from agents.operators.keys import (
+    HEADER_BYTES,
+    NO_KEYS,
+    Keys,
+    as_keys,
+    find,
+    header,
+    places_by_chunk,
+    read_header,
+    starts_of_runs,
+)
 
 _KIND: Final = b"idid"
 

@@ -9,9 +9,10 @@ from agents.operators.histogram import Histogram
 class MannWhitney(NamedTuple):
     """A two-sided Mann–Whitney U test of a against b.
 
-    `u`: pairs (one of a, one of b) that a wins, ties counted half. `dominance`: u ÷ all pairs, the chance that one of a beats one of b
-    (0.5: equal). `z`: how many standard deviations u is above (+) or below (-) what equal populations give, brought half a step nearer to
-    it; `p`: how often equal populations differ at least so much. z and p are None if all values are the same.
+    `u`: pairs (one of a, one of b) that a wins, ties counted half. `dominance`: u ÷ all pairs, the chance that one of a
+    beats one of b (0.5: equal). `z`: how many standard deviations u is above (+) or below (-) what equal populations
+    give, brought half a step nearer to it; `p`: how often equal populations differ at least so much. z and p are None
+    if all values are the same.
     """
 
     u: float
@@ -27,8 +28,8 @@ def mann_whitney(a: Histogram, b: Histogram) -> MannWhitney | None:
     >>> result.u, round(result.z, 4), round(result.p, 4), result.dominance
     (9.5, 1.0703, 0.2845, 0.7916666666666666)
 
-    Equal to `scipy.stats.mannwhitneyu(a, b, method="asymptotic")`.
-    Source: Mann & Whitney 1947, On a Test of Whether one of Two Random Variables is Stochastically Larger than the Other.
+    Equal to `scipy.stats.mannwhitneyu(a, b, method="asymptotic")`. Source: Mann & Whitney 1947, On a Test of Whether
+    one of Two Random Variables is Stochastically Larger than the Other.
     """
     n = a.n + b.n
     pairs = a.n * b.n

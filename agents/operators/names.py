@@ -6,7 +6,17 @@ from typing import Final, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.operators.keys import HEADER_BYTES, NO_KEYS, Keys, as_keys, find, header, places_by_chunk, read_header, take_texts
+from agents.operators.keys import (
+    HEADER_BYTES,
+    NO_KEYS,
+    Keys,
+    as_keys,
+    find,
+    header,
+    places_by_chunk,
+    read_header,
+    take_texts,
+)
 
 _KIND: Final = b"name"
 _NOTHING: Final = np.empty(0, np.uint32)
@@ -33,7 +43,8 @@ _EMPTY: Final = _Packed(NO_KEYS, _NOTHING, _NOTHING, b"")
 
 
 class Names:
-    """Names by key, each with the minute (since the epoch) in which it was met: the newest wins, of one minute the greatest.
+    """Names by key, each with the minute (since the epoch) in which it was met: the newest wins, of one minute the
+    greatest.
 
     There is no `subtract`: the name that a newer one replaced is forgotten.
 
@@ -82,7 +93,8 @@ class Names:
         places = places[found]
         minutes = packed.minutes[places].tolist()
         return {
-            key: (minute, packed.name(place)) for key, minute, place in zip(wanted[found].tolist(), minutes, places.tolist(), strict=True)
+            key: (minute, packed.name(place))
+            for key, minute, place in zip(wanted[found].tolist(), minutes, places.tolist(), strict=True)
         }
 
     def get_all(self) -> list[tuple[int, int, str]]:
@@ -111,7 +123,9 @@ class Names:
         """The merge of many, in pairs, so that each name is copied a few times only."""
         packed = [part.pack() for part in parts] or [_EMPTY]
         while len(packed) > 1:
-            packed = [_merged(*packed[i : i + 2]) if i + 1 < len(packed) else packed[i] for i in range(0, len(packed), 2)]
+            packed = [
+                _merged(*packed[i : i + 2]) if i + 1 < len(packed) else packed[i] for i in range(0, len(packed), 2)
+            ]
         return cls(packed[0])
 
     def __len__(self) -> int:

@@ -1,7 +1,7 @@
 """A pane: the summaries of one interval of event time, one scope and one source partition.
 
-On the topic `panes` a pane is a handful of records, one a summary; a keyed summary that outgrows a record is spread over shards by the hash
-of its own keys. The merge of panes is the pane of all their activities.
+On the topic `panes` a pane is a handful of records, one a summary; a keyed summary that outgrows a record is spread
+over shards by the hash of its own keys. The merge of panes is the pane of all their activities.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -35,7 +35,9 @@ class RecordKey:
 
     __slots__ = ("grain", "partition", "scope", "shard", "shards", "start", "summary")
 
-    def __init__(self, scope: str, partition: int, summary: str, grain: str, start: int, shard: int, shards: int) -> None:
+    def __init__(
+        self, scope: str, partition: int, summary: str, grain: str, start: int, shard: int, shards: int
+    ) -> None:
         self.scope, self.partition, self.summary, self.grain = scope, partition, summary, grain
         self.start, self.shard, self.shards = start, shard, shards
 
@@ -111,7 +113,8 @@ class Sharded(Generic[S]):
 class Pane:
     """The summaries of one interval: counts, repositories, people, names.
 
-    Where `with_ids` also what is needed to count each thing once and to credit merges: the ids of what was counted, and `threads`.
+    Where `with_ids` also what is needed to count each thing once and to credit merges: the ids of what was counted, and
+    `threads`.
     """
 
     __slots__ = ("counts", "counts_changed", "counts_recorded", "ids", "names", "people", "repositories", "threads")
@@ -147,7 +150,8 @@ class Pane:
     def withdraw(self, columns: Columns) -> None:
         """Count no longer what was absorbed; names, ids and threads stay.
 
-        What is not there to be taken away, because the input contradicts itself, is let be: it must not stop the worker.
+        What is not there to be taken away, because the input contradicts itself, is let be: it must not stop the
+        worker.
         """
         gone = Counts()
         for key, n in columns.counts.items():
@@ -179,7 +183,9 @@ class Pane:
         return min(((turn.kind, turn.place) for turn in held if turn.id == key), default=(0, None))[1]
 
     def merge_in_slices(self, panes: Sequence["Pane"]) -> Iterator[None]:
-        """Make this pane, which must be empty, the merge of others; yields between slices that each take a few milliseconds."""
+        """Make this pane, which must be empty, the merge of others; yields between slices that each take a few
+        milliseconds.
+        """
         for pane in panes:
             self.counts.merge(pane.counts)
         self.counts_changed = True
@@ -224,7 +230,9 @@ class Pane:
 
 
 def complete(records: dict[tuple[str, int, int], bytes]) -> list[bytes]:
-    """Of one summary's records those of the largest number of shards of which each is there, in order; none where some are missing."""
+    """Of one summary's records those of the largest number of shards of which each is there, in order; none where some
+    are missing.
+    """
     for shards in sorted({place[2] for place in records}, reverse=True):
         own = {place[1]: data for place, data in records.items() if place[2] == shards}
         if len(own) == shards:

@@ -1,10 +1,12 @@
-"""One source partition: batches of activities become panes. Knows nothing of Kafka and of no clock: the same batches give the same panes.
+"""One source partition: batches of activities become panes. Knows nothing of Kafka and of no clock: the same batches
+give the same panes.
 
-For each batch: its mark may raise the watermark, `close` then merges what became due, `take` counts the activities. `checkpoint` hands out
-what changed; the caller writes it in one transaction and says so with `committed`.
+For each batch: its mark may raise the watermark, `close` then merges what became due, `take` counts the activities.
+`checkpoint` hands out what changed; the caller writes it in one transaction and says so with `committed`.
 
-Merges are credited here, where all that happens to a repository meets: the accepted contributions that panes count follow from the turns of
-threads that they hold (see `accepted`), and each batch changes them by what its own turns change.
+Merges are credited here, where all that happens to a repository meets: the accepted contributions that panes count
+follow from the turns of threads that they hold (see `accepted`), and each batch changes them by what its own turns
+change.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -47,7 +49,9 @@ class Partition:
         self.torn = False
         for _, grain, start in self.panes:
             self._await_closing(grain, start)
-        self._credits = Credits(threads for pane in self.panes.values() if pane.threads is not None for threads in pane.threads.shards)
+        self._credits = Credits(
+            threads for pane in self.panes.values() if pane.threads is not None for threads in pane.threads.shards
+        )
 
     @property
     def progress_key(self) -> bytes:
@@ -85,7 +89,11 @@ class Partition:
     @property
     def closing_due(self) -> bool:
         """Whether the watermark has passed something that must be closed before activities are taken."""
-        return any(is_closed(grain, start, self.progress.watermark) for grain in ("hour", "day") for start in self._unclosed[grain])
+        return any(
+            is_closed(grain, start, self.progress.watermark)
+            for grain in ("hour", "day")
+            for start in self._unclosed[grain]
+        )
 
     def close(self) -> Iterator[None]:
         """Merge what is due, hours before days, yielding between slices of a few milliseconds."""
@@ -125,7 +133,9 @@ class Partition:
         self.torn = False
 
     def _fresh(self, minute: int, group: list[Activity]) -> _Group:
-        """What of the activities of one minute was not met before. Contributions that the source names as accepted are turns only."""
+        """What of the activities of one minute was not met before. Contributions that the source names as accepted are
+        turns only.
+        """
         progress = self.progress
         routes = self._routed(minute)
         if not routes["all"]:
@@ -150,7 +160,9 @@ class Partition:
         return _Group(group, ids, turns)
 
     def _credit(self, turns: list[Turn], fresh: dict[int, _Group]) -> None:
-        """Add to a batch's groups the accepted contributions that its turns give; take away those that they take from others."""
+        """Add to a batch's groups the accepted contributions that its turns give; take away those that they take from
+        others.
+        """
         places = {turn.id: turn.place for turn in sorted(turns, reverse=True) if turn.place}
         merged = {turn.id for turn in turns if turn.action == MERGED}
         withdrawn: dict[int, _Group] = {}
@@ -169,7 +181,9 @@ class Partition:
         return bool(route and self._pane(route[0]).known([key]))
 
     def _add(self, groups: dict[int, _Group], thread: int, key: int, credit: Credit, place: bytes | None) -> None:
-        """Add the accepted contribution of a merge, whose place is asked of its pane if it is not given; none if that is no longer kept."""
+        """Add the accepted contribution of a merge, whose place is asked of its pane if it is not given; none if that
+        is no longer kept.
+        """
         minute = credit.at // MINUTE
         route = self._routed(minute)["all"]
         if not route:
@@ -210,7 +224,9 @@ class Partition:
         return routes
 
     def _route(self, scope: str, time: int) -> list[Address]:
-        """The panes that an activity of this time goes into: the finest still kept and every coarser one already closed over it."""
+        """The panes that an activity of this time goes into: the finest still kept and every coarser one already closed
+        over it.
+        """
         watermark = self.progress.watermark
         if watermark is not None and time < watermark - ACCEPTED:
             return []
@@ -238,9 +254,9 @@ class Partition:
     def checkpoint(self) -> list[Record]:
         """What changed since the last one, to be written in one transaction, the progress last.
 
-        Panes past their keep at the last committed watermark are dropped and tombstoned: never in the checkpoint that closed them. What is
-        past its keep before it was ever written never is.
-        Raises RuntimeError if the last batch was advanced by but not taken: such a state must never be written.
+        Panes past their keep at the last committed watermark are dropped and tombstoned: never in the checkpoint that
+        closed them. What is past its keep before it was ever written never is. Raises RuntimeError if the last batch
+        was advanced by but not taken: such a state must never be written.
         """
         if self.torn:
             raise RuntimeError(f"partition {self.number} is in the middle of a batch")

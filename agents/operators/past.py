@@ -1,7 +1,7 @@
 """Windows as they stood at the ends of past hours, from the panes of everything that was read, however late it came.
 
-What happened before a moment counts there, what happened later does not: the figures at the end of an hour are those of a batch
-recomputation over all activities up to then, which `nomadwatch replay --as-of` makes too.
+What happened before a moment counts there, what happened later does not: the figures at the end of an hour are those of
+a batch recomputation over all activities up to then, which `nomadwatch replay --as-of` makes too.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -38,7 +38,9 @@ class _Versions(PaneVersions):
     def learn(self, piece: Piece) -> None:
         """Take up the names of a pane of an hour or a minute."""
         day = floor(piece[1], "day")
-        self._by_day[day] = Names.merged([*self.content(piece).names, *([self._by_day[day]] if day in self._by_day else [])])
+        self._by_day[day] = Names.merged(
+            [*self.content(piece).names, *([self._by_day[day]] if day in self._by_day else [])]
+        )
 
     def names(self) -> Iterator[Names]:
         return iter(self._by_day.values())
@@ -50,7 +52,9 @@ class _Versions(PaneVersions):
 
 
 class Past(Windows):
-    """All windows at rising ends of hours. `progress` are the last ones of the partitions: they say what was covered, and when."""
+    """All windows at rising ends of hours. `progress` are the last ones of the partitions: they say what was covered,
+    and when.
+    """
 
     def __init__(self, progress: Iterable[Progress]) -> None:
         self._ended = list(progress)
@@ -60,7 +64,9 @@ class Past(Windows):
         self._totals = {scope: [Counts() for _ in self._ended] for scope in SCOPES}
 
     def take(self, records: Iterable[PaneRecord]) -> None:
-        """The panes of minutes and hours, and of days, that have ended since the last call; of an hour either one or the other."""
+        """The panes of minutes and hours, and of days, that have ended since the last call; of an hour either one or
+        the other.
+        """
         pieces: set[tuple[str, int, Piece]] = set()
         for key, value in records:
             self._panes[key.scope][key.partition].put(key, value)
@@ -100,18 +106,26 @@ class Past(Windows):
 
 def _pieces(versions: PaneVersions, step: str, begin: int) -> set[Piece]:
     """What the steps from begin on count by: the coarsest pane up to the step that there is."""
-    coarser = {grain: GRAINS[GRAINS.index(grain) + 1 : GRAINS.index(step) + 1] for grain in GRAINS[: GRAINS.index(step) + 1]}
+    coarser = {
+        grain: GRAINS[GRAINS.index(grain) + 1 : GRAINS.index(step) + 1] for grain in GRAINS[: GRAINS.index(step) + 1]
+    }
     return {
         (grain, start)
         for grain, start in versions.records
-        if start >= begin and grain in coarser and not any((over, floor(start, over)) in versions.records for over in coarser[grain])
+        if start >= begin
+        and grain in coarser
+        and not any((over, floor(start, over)) in versions.records for over in coarser[grain])
     }
 
 
 def _forget(versions: PaneVersions, front: int) -> None:
     """Drop what no later window asks for."""
     oldest = floor(front - _HOURS_KEPT, "day")
-    waiting = [start for grain, start in versions.records if grain != "day" and ("day", floor(start, "day")) not in versions.records]
+    waiting = [
+        start
+        for grain, start in versions.records
+        if grain != "day" and ("day", floor(start, "day")) not in versions.records
+    ]
     finer = min([oldest, *waiting])
     days = floor(front - _DAYS_KEPT, "day")
     versions.forget({"minute": max(finer, days), "hour": max(finer, days), "day": days})

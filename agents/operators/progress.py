@@ -1,4 +1,5 @@
-"""What a partition's worker must know besides its panes: how far it came, in offsets and in event time, and what it counted.
+"""What a partition's worker must know besides its panes: how far it came, in offsets and in event time, and what it
+counted.
 
 It is the last record of every checkpoint; whoever reads it knows that the panes before it are complete.
 """
@@ -15,9 +16,11 @@ _BEFORE_ALL: Final = -(1 << 62)
 
 
 class Feed(msgspec.Struct, omit_defaults=True):
-    """A feed as one partition knows it: its mark (µs), the number of its last batch, and what it covered of each platform.
+    """A feed as one partition knows it: its mark (µs), the number of its last batch, and what it covered of each
+    platform.
 
-    `covered` are sorted disjoint intervals [start, end) in µs; a platform without one is known to be uncovered, an absent one is unknown.
+    `covered` are sorted disjoint intervals [start, end) in µs; a platform without one is known to be uncovered, an
+    absent one is unknown.
     """
 
     mark: int | None = None
@@ -36,9 +39,9 @@ class Feed(msgspec.Struct, omit_defaults=True):
 class Progress(msgspec.Struct, kw_only=True):
     """The state of one partition beside its panes. Times in µs UTC; `offset` is the last one aggregated.
 
-    `watermark`: everything older is complete, as the feeds say; it closes panes. `front`: the newest that was seen; windows end there.
-    Both only grow. `activities` counts what was taken in, each once; `missing` the records that the log had deleted before
-    they could be taken in. `simulated`: at least one activity came from a simulated world.
+    `watermark`: everything older is complete, as the feeds say; it closes panes. `front`: the newest that was seen;
+    windows end there. Both only grow. `activities` counts what was taken in, each once; `missing` the records that the
+    log had deleted before they could be taken in. `simulated`: at least one activity came from a simulated world.
     """
 
     offset: int = -1

@@ -1,6 +1,8 @@
-"""What a record of the topic `panes` must be: a pane's summary or a partition's progress, of the partition that it stands in.
+"""What a record of the topic `panes` must be: a pane's summary or a partition's progress, of the partition that it
+stands in.
 
-Whoever reads the topic asks here first. Anything else was not written by an aggregate worker, or by one of another version.
+Whoever reads the topic asks here first. Anything else was not written by an aggregate worker, or by one of another
+version.
 """
 
 from itertools import pairwise
@@ -29,7 +31,8 @@ _ACTORS: Final = ("human", "bot")
 
 
 def read(partition: int, key: bytes | None, value: bytes | None) -> RecordKey | Progress | None:
-    """The key of a pane's record that is as it must be, or the progress; None for the tombstone of a pane. Raises Foreign.
+    """The key of a pane's record that is as it must be, or the progress; None for the tombstone of a pane. Raises
+    Foreign.
 
     >>> read(3, b"all/3/people/hour/1424642400/0-1", None) is None
     True
@@ -83,14 +86,23 @@ def _progress(partition: int, key: bytes, value: bytes | None) -> Progress:
         progress = decode_progress(value)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise Foreign(f"a progress that cannot be read: {error}") from None
-    numbers = (progress.offset, progress.activities, progress.duplicates, progress.late, progress.missing, *progress.dead_letters.values())
+    numbers = (
+        progress.offset,
+        progress.activities,
+        progress.duplicates,
+        progress.late,
+        progress.missing,
+        *progress.dead_letters.values(),
+    )
     times = (progress.watermark, progress.front, *(feed.mark for feed in progress.feeds.values()))
     if (
         not all(0 <= number < _MOST for number in numbers)
         or not all(time is None or 0 <= time < LATEST for time in times)
         or not all(-1 <= feed.sequence < _MOST and _is_sorted(feed.covered) for feed in progress.feeds.values())
         or progress.totals.keys() != set(SCOPES)
-        or not all(abs(n) < _MOST and _is_counter(name) for totals in progress.totals.values() for name, n in totals.items())
+        or not all(
+            abs(n) < _MOST and _is_counter(name) for totals in progress.totals.values() for name, n in totals.items()
+        )
     ):
         raise Foreign("a progress with a number that cannot be")
     return progress

@@ -7,7 +7,16 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.operators.keys import HEADER_BYTES, NO_KEYS, as_keys, find, header, places_by_chunk, read_header, starts_of_runs
+from agents.operators.keys import (
+    HEADER_BYTES,
+    NO_KEYS,
+    as_keys,
+    find,
+    header,
+    places_by_chunk,
+    read_header,
+    starts_of_runs,
+)
 from agents.operators.keys import Keys as Keys
 
 Values = NDArray[np.int64]
@@ -107,10 +116,16 @@ class Tally:
         return [type(self)(keys[places], values[places]) for places in places_by_chunk(keys, chunks)]
 
     def snapshot(self) -> bytes:
-        """Header, keys as little-endian u8, counts as u4 (as u8 if one does not fit): the same counts always give the same bytes."""
+        """Header, keys as little-endian u8, counts as u4 (as u8 if one does not fit): the same counts always give the
+        same bytes.
+        """
         keys, values = self.pack()
         width = 4 if not len(values) or values.max() < 1 << 32 else 8
-        return header(_KIND, len(keys), width) + keys.astype("<u8", copy=False).tobytes() + values.astype(f"<u{width}").tobytes()
+        return (
+            header(_KIND, len(keys), width)
+            + keys.astype("<u8", copy=False).tobytes()
+            + values.astype(f"<u{width}").tobytes()
+        )
 
     @classmethod
     def restore(cls, data: bytes) -> Self:
@@ -123,7 +138,8 @@ class Tally:
 
 
 class RunningTally:
-    """A large tally that takes signed changes in place: the sum of a window's panes while panes enter, change and leave.
+    """A large tally that takes signed changes in place: the sum of a window's panes while panes enter, change and
+    leave.
 
     >>> running = RunningTally()
     >>> running.add(as_keys([3, 8]), np.array([2, 1]))
@@ -140,7 +156,8 @@ class RunningTally:
     def add(self, keys: Keys, values: Values) -> None:
         """Add signed values to sorted unique keys, as `sum_tallies` gives them; what becomes 0 is gone.
 
-        ValueError, and nothing is changed, if a count would get negative: something was taken away that was never added.
+        ValueError, and nothing is changed, if a count would get negative: something was taken away that was never
+        added.
         """
         places, known = find(self._keys, keys)
         own = places[known]

@@ -11,7 +11,17 @@ from typing import Final, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.operators.keys import HEADER_BYTES, NO_KEYS, Keys, Places, as_keys, header, places_by_chunk, read_header, take_texts
+from agents.operators.keys import (
+    HEADER_BYTES,
+    NO_KEYS,
+    Keys,
+    Places,
+    as_keys,
+    header,
+    places_by_chunk,
+    read_header,
+    take_texts,
+)
 
 _KIND: Final = b"thrd"
 # Of a row: four arrays of eight bytes, where its text ends, and its kind.
@@ -25,8 +35,9 @@ ACCEPTED: Final = 2
 class Turn(NamedTuple):
     """One turn of a thread: `kind` is `action << 1 | bot`.
 
-    `thread` is a 64-bit key, `id` the 64-bit hash of the activity's id, of a merge that of the accepted contribution which it makes; `at`
-    is event time in µs; `place` is what must be known of a merge to count it (opaque here; empty where it is not needed).
+    `thread` is a 64-bit key, `id` the 64-bit hash of the activity's id, of a merge that of the accepted contribution
+    which it makes; `at` is event time in µs; `place` is what must be known of a merge to count it (opaque here; empty
+    where it is not needed).
     """
 
     thread: int
@@ -59,15 +70,26 @@ class _Packed(NamedTuple):
     def turn(self, row: int) -> Turn:
         start = int(self.ends[row - 1]) if row else 0
         thread, identity, kind = int(self.threads[row]), int(self.ids[row]), int(self.kinds[row])
-        return Turn(thread, identity, kind, int(self.times[row]), int(self.actors[row]), self.places[start : int(self.ends[row])])
+        return Turn(
+            thread,
+            identity,
+            kind,
+            int(self.times[row]),
+            int(self.actors[row]),
+            self.places[start : int(self.ends[row])],
+        )
 
     def take(self, rows: Places) -> "_Packed":
         """The turns of the rows, in their order."""
         threads, ids, kinds, times, actors, ends, places = self
-        return _Packed(threads[rows], ids[rows], kinds[rows], times[rows], actors[rows], *take_texts(ends, places, rows))
+        return _Packed(
+            threads[rows], ids[rows], kinds[rows], times[rows], actors[rows], *take_texts(ends, places, rows)
+        )
 
 
-_EMPTY: Final = _Packed(NO_KEYS, NO_KEYS, np.empty(0, np.uint8), np.empty(0, np.int64), NO_KEYS, np.empty(0, np.uint32), b"")
+_EMPTY: Final = _Packed(
+    NO_KEYS, NO_KEYS, np.empty(0, np.uint8), np.empty(0, np.int64), NO_KEYS, np.empty(0, np.uint32), b""
+)
 
 
 class Threads:
@@ -175,9 +197,18 @@ class Threads:
         return [type(self)(packed.take(rows)) for rows in places_by_chunk(packed.threads, chunks)]
 
     def snapshot(self) -> bytes:
-        """Header; threads, ids, times, actors in 8 little-endian bytes, ends in 4, kinds in 1; places: the same turns, the same bytes."""
+        """Header; threads, ids, times, actors in 8 little-endian bytes, ends in 4, kinds in 1; places: the same turns,
+        the same bytes.
+        """
         threads, ids, kinds, times, actors, ends, places = self.pack()
-        arrays = threads.astype("<u8"), ids.astype("<u8"), times.astype("<i8"), actors.astype("<u8"), ends.astype("<u4"), kinds
+        arrays = (
+            threads.astype("<u8"),
+            ids.astype("<u8"),
+            times.astype("<i8"),
+            actors.astype("<u8"),
+            ends.astype("<u4"),
+            kinds,
+        )
         return header(_KIND, len(threads)) + b"".join(array.tobytes() for array in arrays) + places
 
     @classmethod
@@ -185,7 +216,8 @@ class Threads:
         """The turns of a snapshot, as views of the bytes. ValueError if they are none's."""
         count, _ = read_header(_KIND, data)
         threads, ids, times, actors = (
-            np.frombuffer(data, kind, count, HEADER_BYTES + 8 * count * number) for number, kind in enumerate(("<u8", "<u8", "<i8", "<u8"))
+            np.frombuffer(data, kind, count, HEADER_BYTES + 8 * count * number)
+            for number, kind in enumerate(("<u8", "<u8", "<i8", "<u8"))
         )
         ends = np.frombuffer(data, "<u4", count, HEADER_BYTES + 32 * count)
         kinds = np.frombuffer(data, np.uint8, count, HEADER_BYTES + 36 * count)
@@ -201,7 +233,9 @@ def distinct(turns: Iterable[Turn]) -> list[Turn]:
 
 
 def _union(parts: Sequence[_Packed]) -> _Packed:
-    """All turns of parts, sorted or not, as sorted ones; of the same thread, id and kind the one with the greatest rest."""
+    """All turns of parts, sorted or not, as sorted ones; of the same thread, id and kind the one with the greatest
+    rest.
+    """
     begins = np.cumsum([0, *(len(part.places) for part in parts[:-1])]).astype(np.uint32)
     both = _Packed(
         np.concatenate([part.threads for part in parts]),

@@ -8,7 +8,8 @@ import numpy as np
 from agents.operators.keys import Keys
 from agents.operators.tally import Values
 
-# Of the keys asked for, those that have a name: they are asked for together because looking many up costs little more than one.
+# Of the keys asked for, those that have a name: they are asked for together because looking many up costs little more
+# than one.
 NamesOf = Callable[[Sequence[int]], Mapping[int, str]]
 
 
@@ -22,8 +23,9 @@ class Ranking(NamedTuple):
 class Top:
     """Chooses the k greatest counts, of equal ones the first by name.
 
-    With `hold` a member stays until it has fallen behind rank k + hold, so that what is shown does not change with every small
-    overtaking; then the choice depends on the past. What has no name counts among the others, although it keeps its rank.
+    With `hold` a member stays until it has fallen behind rank k + hold, so that what is shown does not change with
+    every small overtaking; then the choice depends on the past. What has no name counts among the others, although it
+    keeps its rank.
 
     >>> top = Top(k=2, hold=1)
     >>> names = lambda keys: {1: "a/a", 2: "b/b", 3: "c/c", 4: "d/d"}

@@ -1,6 +1,8 @@
-"""Windows as running sums of panes: a pane's new version adds (new - old), one that leaves the window subtracts; nothing is recomputed.
+"""Windows as running sums of panes: a pane's new version adds (new - old), one that leaves the window subtracts;
+nothing is recomputed.
 
-The windows `1h`, `24h`, `7d` and `30d` are n steps of event time that end with the step of the front, the current partial one included.
+The windows `1h`, `24h`, `7d` and `30d` are n steps of event time that end with the step of the front, the current
+partial one included.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -119,7 +121,9 @@ def _in_open_hour(piece: Piece, watermark: int | None) -> bool:
 
 
 def _counts(grain: str, start: int, step: str, watermark: int | None) -> bool:
-    """Whether a step of grain `step` counts the pane (grain, start): closed itself, and nothing coarser up to the step closed over it."""
+    """Whether a step of grain `step` counts the pane (grain, start): closed itself, and nothing coarser up to the step
+    closed over it.
+    """
     finest, coarsest = GRAINS.index(grain), GRAINS.index(step)
     if finest > coarsest or (grain != "minute" and not is_closed(grain, start, watermark)):
         return False
@@ -180,7 +184,9 @@ class _Changes:
 
 
 class Windows:
-    """All windows of both scopes over all partitions; fed with the committed records of `panes`, partition by partition."""
+    """All windows of both scopes over all partitions; fed with the committed records of `panes`, partition by
+    partition.
+    """
 
     def __init__(self, partitions: int) -> None:
         self.progress: list[Progress | None] = [None] * partitions
@@ -249,8 +255,12 @@ class Windows:
             self._forget(min(front, self.watermark))
 
     def _forget(self, oldest: int) -> None:
-        """Drop panes that no window will count again. Before every partition has a watermark nothing is closed, and nothing is dropped."""
-        bound = {grain: bounds(window, oldest)[0] for grain, window in (("minute", "1h"), ("hour", "7d"), ("day", "30d"))}
+        """Drop panes that no window will count again. Before every partition has a watermark nothing is closed, and
+        nothing is dropped.
+        """
+        bound = {
+            grain: bounds(window, oldest)[0] for grain, window in (("minute", "1h"), ("hour", "7d"), ("day", "30d"))
+        }
         for panes in self._panes.values():
             for versions, progress in zip(panes, self.progress, strict=True):
                 # The longer windows count an hour by its minutes until it is closed.
@@ -261,7 +271,8 @@ class Windows:
         return [m for window in WINDOWS for m in self.measure(window, final=final)] + self.totals()
 
     def measure(self, window: str, *, final: bool = False) -> list[Measurement]:
-        """The measurements of one window, as it was last brought to the front. Sums that did not change are not evaluated again.
+        """The measurements of one window, as it was last brought to the front. Sums that did not change are not
+        evaluated again.
 
         `final`: no more activities will come, so the busiest repositories are ranked without hysteresis.
         """
@@ -275,7 +286,9 @@ class Windows:
             if total.changed:
                 total.changed = False
                 sums = total.counts.get(), total.repositories.get(), total.people.get()
-                self._evaluated[scope, window] = evaluate(scope, window, *sums, _NameFinder(panes), self._tops[scope, window])
+                self._evaluated[scope, window] = evaluate(
+                    scope, window, *sums, _NameFinder(panes), self._tops[scope, window]
+                )
         own = [m for scope in SCOPES for m in self._evaluated.get((scope, window), [])]
         return own + list(self._coverage(window))
 
@@ -291,7 +304,9 @@ class Windows:
         return measurements
 
     def _coverage(self, window: str) -> Iterator[Measurement]:
-        """Shares of a window that the feeds covered; what covers the repositories of everyone covers the watched ones too."""
+        """Shares of a window that the feeds covered; what covers the repositories of everyone covers the watched ones
+        too.
+        """
         front = self.front
         if front is None:
             return

@@ -19,7 +19,10 @@ _KNOWN_COORDINATORS: Final = (0, 1)
 
 async def api_versions(broker: "Broker", request: Request) -> Any:
     """Also for a version of this request that is not offered, so that the client can choose another."""
-    keys = [ApiVersionsResponse.ApiVersion(api_key=key, min_version=low, max_version=high) for key, (_, low, high) in APIS.items()]
+    keys = [
+        ApiVersionsResponse.ApiVersion(api_key=key, min_version=low, max_version=high)
+        for key, (_, low, high) in APIS.items()
+    ]
     code = Code.NONE if request.body is not None else Code.UNSUPPORTED_VERSION
     return ApiVersionsResponse(error_code=int(code), api_keys=keys, throttle_time_ms=0)
 
@@ -86,6 +89,13 @@ async def describe_cluster(broker: "Broker", request: Request) -> Any:
 async def find_coordinator(broker: "Broker", request: Request) -> Any:
     if request.version >= 1 and request.body.key_type not in _KNOWN_COORDINATORS:
         return FindCoordinatorResponse(
-            throttle_time_ms=0, error_code=int(Code.INVALID_REQUEST), error_message="no such coordinator", node_id=-1, host="", port=-1
+            throttle_time_ms=0,
+            error_code=int(Code.INVALID_REQUEST),
+            error_message="no such coordinator",
+            node_id=-1,
+            host="",
+            port=-1,
         )
-    return FindCoordinatorResponse(throttle_time_ms=0, error_code=0, error_message=None, node_id=NODE, host=broker.host, port=broker.port)
+    return FindCoordinatorResponse(
+        throttle_time_ms=0, error_code=0, error_message=None, node_id=NODE, host=broker.host, port=broker.port
+    )

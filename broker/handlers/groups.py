@@ -84,7 +84,9 @@ async def leave(broker: "Broker", request: Request) -> Any:
             broker.groups.leave(request.body.group_id, member_id)
         except Refused as refusal:
             code = refusal.code
-        answers.append(LeaveGroupResponse.MemberResponse(member_id=member_id, group_instance_id=None, error_code=int(code)))
+        answers.append(
+            LeaveGroupResponse.MemberResponse(member_id=member_id, group_instance_id=None, error_code=int(code))
+        )
     return LeaveGroupResponse(throttle_time_ms=0, error_code=0 if several else answers[0].error_code, members=answers)
 
 
@@ -105,7 +107,9 @@ async def commit_offsets(broker: "Broker", request: Request) -> Any:
                 broker.log.find(topic.name, partition.partition_index)
                 if len(partition.committed_metadata or "") > _LONGEST_NOTE:
                     raise Refused(Code.OFFSET_METADATA_TOO_LARGE)
-                rows.append((topic.name, partition.partition_index, partition.committed_offset, partition.committed_metadata))
+                rows.append(
+                    (topic.name, partition.partition_index, partition.committed_offset, partition.committed_metadata)
+                )
             except Refused as refusal:
                 own = own or refusal.code
             partitions.append(
@@ -133,10 +137,17 @@ async def fetch_offsets(broker: "Broker", request: Request) -> Any:
     for name, number in wanted:
         offset, note = known.get((name, number), (-1, ""))
         answer = OffsetFetchResponse.OffsetFetchResponseTopic.OffsetFetchResponsePartition(
-            partition_index=number, committed_offset=offset, committed_leader_epoch=-1, metadata=note or "", error_code=0
+            partition_index=number,
+            committed_offset=offset,
+            committed_leader_epoch=-1,
+            metadata=note or "",
+            error_code=0,
         )
         by_topic.setdefault(name, []).append(answer)
-    topics = [OffsetFetchResponse.OffsetFetchResponseTopic(name=name, partitions=answers) for name, answers in by_topic.items()]
+    topics = [
+        OffsetFetchResponse.OffsetFetchResponseTopic(name=name, partitions=answers)
+        for name, answers in by_topic.items()
+    ]
     return OffsetFetchResponse(throttle_time_ms=0, error_code=0, topics=topics)
 
 
@@ -154,7 +165,11 @@ async def list_groups(broker: "Broker", request: Request) -> Any:
         group = broker.groups.groups.get(id)
         state = group.state if group is not None else EMPTY
         if not wanted or state in wanted:
-            listed.append(ListGroupsResponse.ListedGroup(group_id=id, protocol_type=group.type if group else "", group_state=state))
+            listed.append(
+                ListGroupsResponse.ListedGroup(
+                    group_id=id, protocol_type=group.type if group else "", group_state=state
+                )
+            )
     return ListGroupsResponse(throttle_time_ms=0, error_code=0, groups=listed)
 
 

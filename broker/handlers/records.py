@@ -51,7 +51,9 @@ async def produce(broker: "Broker", request: Request) -> list[Buffer] | None:
     return None if body.acks == 0 else encode_produce(request.version, answers)
 
 
-async def _append(broker: "Broker", body: ProduceRequest, batch: ProducedBatch) -> "asyncio.Future[tuple[int, int]] | Refused":
+async def _append(
+    broker: "Broker", body: ProduceRequest, batch: ProducedBatch
+) -> "asyncio.Future[tuple[int, int]] | Refused":
     try:
         if body.acks not in (-1, 0, 1):
             raise Refused(Code.INVALID_REQUIRED_ACKS, "acks must be -1, 0 or 1")
@@ -66,7 +68,9 @@ def _check_once(places: list[tuple[str, int]]) -> None:
 
 
 async def fetch(broker: "Broker", request: Request) -> list[Buffer]:
-    """Waits for `min_bytes`, at most `max_wait_ms`; an error is answered at once. Much is read only when it can be sent."""
+    """Waits for `min_bytes`, at most `max_wait_ms`; an error is answered at once. Much is read only when it can be
+    sent.
+    """
     body = request.body
     deadline = asyncio.get_running_loop().time() + min(body.max_wait_ms / 1000, _WAIT_SECONDS)
     places = [(topic.topic, partition.partition) for topic in body.topics for partition in topic.partitions]
@@ -99,7 +103,9 @@ def _enough(broker: "Broker", body: Any, left: int) -> bool:
     for wanted_topic in body.topics:
         for wanted in wanted_topic.partitions:
             try:
-                size += size_after(broker.log, wanted_topic.topic, wanted.partition, wanted.fetch_offset, committed=committed)
+                size += size_after(
+                    broker.log, wanted_topic.topic, wanted.partition, wanted.fetch_offset, committed=committed
+                )
             except (Refused, sqlite3.Error):
                 return True
             if size >= min(body.min_bytes, left):
@@ -126,7 +132,9 @@ def _read(broker: "Broker", body: Any, left: int) -> list[FetchedPartition]:
 def _read_partition(broker: "Broker", name: str, wanted: Any, left: int, *, committed: bool) -> FetchedPartition:
     topic, partition = broker.log.find(name, wanted.partition)
     if not partition.first <= wanted.fetch_offset <= partition.end:
-        return FetchedPartition(name, wanted.partition, Code.OFFSET_OUT_OF_RANGE, partition.end, partition.stable, partition.first)
+        return FetchedPartition(
+            name, wanted.partition, Code.OFFSET_OUT_OF_RANGE, partition.end, partition.stable, partition.first
+        )
     stable = partition.stable
     upto = stable if committed else partition.end
     records: list[Buffer] = []
@@ -137,7 +145,9 @@ def _read_partition(broker: "Broker", name: str, wanted: Any, left: int, *, comm
 
 async def list_offsets(broker: "Broker", request: Request) -> Any:
     committed = request.version >= 2 and bool(request.body.isolation_level)
-    places = [(topic.name, partition.partition_index) for topic in request.body.topics for partition in topic.partitions]
+    places = [
+        (topic.name, partition.partition_index) for topic in request.body.topics for partition in topic.partitions
+    ]
     _check_once(places)
     topics = []
     for topic in request.body.topics:
@@ -179,7 +189,9 @@ async def delete_records(broker: "Broker", request: Request) -> Any:
                 topic, _ = broker.log.find(wanted_topic.name, wanted.partition_index)
                 if not topic.deleting:
                     raise Refused(Code.POLICY_VIOLATION)
-                answer.low_watermark = await broker.log.truncate(wanted_topic.name, wanted.partition_index, wanted.offset)
+                answer.low_watermark = await broker.log.truncate(
+                    wanted_topic.name, wanted.partition_index, wanted.offset
+                )
             except Refused as refusal:
                 answer.error_code = int(refusal.code)
             partitions.append(answer)

@@ -110,7 +110,11 @@ async def describe_settings(broker: "Broker", request: Request) -> Any:
     for resource in {(each.resource_type, each.resource_name): each for each in request.body.resources}.values():
         await asyncio.sleep(0)  # each is some dozen objects: others have their turn
         result = DescribeConfigsResponse.DescribeConfigsResult(
-            error_code=0, error_message=None, resource_type=resource.resource_type, resource_name=resource.resource_name, configs=[]
+            error_code=0,
+            error_message=None,
+            resource_type=resource.resource_type,
+            resource_name=resource.resource_name,
+            configs=[],
         )
         try:
             result.configs = _settings(broker, resource)
@@ -165,7 +169,9 @@ def _steps(settings: dict[str, str], steps: Any) -> dict[str, str]:
     return settings
 
 
-async def _alter(broker: "Broker", request: Request, response: Any, change: Callable[[dict[str, str], Any], dict[str, str]]) -> Any:
+async def _alter(
+    broker: "Broker", request: Request, response: Any, change: Callable[[dict[str, str], Any], dict[str, str]]
+) -> Any:
     results = []
     for resource in request.body.resources:
         result = response.AlterConfigsResourceResponse(

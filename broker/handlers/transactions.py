@@ -2,7 +2,12 @@
 
 from typing import TYPE_CHECKING, Any, Final
 
-from kafka.protocol.producer import AddOffsetsToTxnResponse, AddPartitionsToTxnResponse, EndTxnResponse, InitProducerIdResponse
+from kafka.protocol.producer import (
+    AddOffsetsToTxnResponse,
+    AddPartitionsToTxnResponse,
+    EndTxnResponse,
+    InitProducerIdResponse,
+)
 
 from broker.errors import Code, Refused
 from broker.wire import Request
@@ -52,7 +57,10 @@ async def add_partitions(broker: "Broker", request: Request) -> Any:
     else:
         try:
             await broker.log.transactions.add(
-                body.v3_and_below_transactional_id, body.v3_and_below_producer_id, body.v3_and_below_producer_epoch, places
+                body.v3_and_below_transactional_id,
+                body.v3_and_below_producer_id,
+                body.v3_and_below_producer_epoch,
+                places,
             )
         except Refused as refusal:
             codes = dict.fromkeys(codes, _code(refusal, knows_fenced=request.version >= 2))
@@ -61,7 +69,9 @@ async def add_partitions(broker: "Broker", request: Request) -> Any:
         result(
             name=topic.name,
             results_by_partition=[
-                result.AddPartitionsToTxnPartitionResult(partition_index=number, partition_error_code=codes[topic.name, number])
+                result.AddPartitionsToTxnPartitionResult(
+                    partition_index=number, partition_error_code=codes[topic.name, number]
+                )
                 for number in topic.partitions
             ],
         )
@@ -82,7 +92,9 @@ async def end(broker: "Broker", request: Request) -> Any:
     body = request.body
     code = 0
     try:
-        await broker.log.transactions.end(body.transactional_id, body.producer_id, body.producer_epoch, commit=body.committed)
+        await broker.log.transactions.end(
+            body.transactional_id, body.producer_id, body.producer_epoch, commit=body.committed
+        )
     except Refused as refusal:
         code = _code(refusal, knows_fenced=request.version >= 2)
     return EndTxnResponse(throttle_time_ms=0, error_code=code)
@@ -91,8 +103,8 @@ async def end(broker: "Broker", request: Request) -> Any:
 async def add_offsets(broker: "Broker", request: Request) -> Any:
     """Never: it is the group that is refused, not the producer, so each client may abort and go on.
 
-    The transaction is aborted here already. aiokafka, told so, forgets its partitions and sends no abort; its next transaction would
-    commit what this one left open.
+    The transaction is aborted here already. aiokafka, told so, forgets its partitions and sends no abort; its next
+    transaction would commit what this one left open.
     """
     body = request.body
     code = int(Code.GROUP_AUTHORIZATION_FAILED)

@@ -10,8 +10,8 @@ from simulator.clock import SECOND
 class Clock:
     """Simulated time = origin + (wall - origin)·scale; `origin` in seconds since 1970, `wall` gives the wall's.
 
-    Whoever is judged beside the servers computes the same from the same two numbers. What happens stands in simulated time; whatever a
-    server states as a time to wait, and the end of a rate window, is the wall's.
+    Whoever is judged beside the servers computes the same from the same two numbers. What happens stands in simulated
+    time; whatever a server states as a time to wait, and the end of a rate window, is the wall's.
 
     >>> Clock(60.0, origin=1_000.0, wall=lambda: 1_010.0).now()
     1600000000
@@ -45,7 +45,8 @@ class Clock:
         return self.stated_wall(self.wait(seconds))
 
     def stated_wall(self, seconds: float) -> str:
-        """The wall's seconds, or an epoch of them, in a header: whole and rounded up at scale 1, else with the decimals that they need.
+        """The wall's seconds, or an epoch of them, in a header: whole and rounded up at scale 1, else with the decimals
+        that they need.
 
         >>> Clock().stated_wall(1_700_000_000.2), Clock(60).stated_wall(1_700_000_000.25)
         ('1700000001', '1700000000.25')

@@ -41,7 +41,9 @@ class Release(NamedTuple):
 
 
 class Course(World):
-    """A world that goes on by itself: `rate` events a second on average (Poisson) from `begin` (µs) on; a release comes on top."""
+    """A world that goes on by itself: `rate` events a second on average (Poisson) from `begin` (µs) on; a release comes
+    on top.
+    """
 
     def __init__(
         self,
@@ -118,11 +120,14 @@ class Course(World):
         return self.rate * hits / _CALIBRATION * stirring / sum(row[0] for row in rows)
 
     def _stirrings(self, release: Release, repository: Repository, base_rate: float) -> Iterator[tuple[int, Happening]]:
-        """The release, then what it brings on top of what happens anyway: a Poisson process whose rate halves with each half-life."""
+        """The release, then what it brings on top of what happens anyway: a Poisson process whose rate halves with each
+        half-life.
+        """
         yield release.at, self._stirring(release.at, repository, "ReleaseEvent", "published", "publication", "")
         rows = [row for row in MIXES[self.era] if (row[1], row[2]) in STIRRED]
         shares = list(accumulate(row[0] for row in rows))
-        # The expected number after a time t is all·(1 - 2^(-t ÷ half-life)); solved for t it turns unit exponentials into times.
+        # The expected number after a time t is all·(1 - 2^(-t ÷ half-life)); solved for t it turns unit exponentials
+        # into times.
         all_of_it = base_rate * (release.factor - 1) * release.half_life / log(2)
         expected = self._stir.expovariate(1.0)
         while expected < all_of_it:
@@ -133,6 +138,10 @@ class Course(World):
 
     def _stirring(self, at: int, repository: Repository, kind: str, what: str, feature: str, subject: str) -> Happening:
         time = at // SECOND * SECOND
-        actor = self.population.anyone(self._stir) if (kind, what) in STIRRED else self.population.member(repository, self._stir)
+        actor = (
+            self.population.anyone(self._stir)
+            if (kind, what) in STIRRED
+            else self.population.member(repository, self._stir)
+        )
         thread = self._thread(subject, repository, actor, time) if subject else None
         return Happening(self._next_serial(), kind, what, feature, time, repository, actor, thread, 0)

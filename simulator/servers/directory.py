@@ -13,7 +13,9 @@ class Directory:
         self.repositories: dict[int, Repository] = {repository.id: repository for repository in everything}
         self.organisations: dict[int, Person] = {each.owner.id: each.owner for each in everything if each.organisation}
         owners = (each.owner for each in everything if not each.organisation)
-        self.users: dict[int, Person] = {person.id: person for person in _all(population.people, population.bots, owners)}
+        self.users: dict[int, Person] = {
+            person.id: person for person in _all(population.people, population.bots, owners)
+        }
         self.first_names: dict[int, str] = {repository.id: repository.name for repository in everything}
         """What each repository was called at first, which stays its name in the ledger."""
         self._repository_ids = {repository.name.casefold(): repository.id for repository in everything}

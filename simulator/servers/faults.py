@@ -1,4 +1,6 @@
-"""What goes wrong between a server and its client, by chance and with a seed; counted, so that a test can say what it has been through."""
+"""What goes wrong between a server and its client, by chance and with a seed; counted, so that a test can say what it
+has been through.
+"""
 
 import time
 from collections import Counter, deque
@@ -28,7 +30,8 @@ _OF_THE_BODY: Final = ("ETag", "Link", "Last-Modified", "Content-Type")
 
 
 class Faults:
-    """Faults at a rate each, all of them off until `set`; `skew` shifts the Date header by so many seconds. The keys are those of `KINDS`.
+    """Faults at a rate each, all of them off until `set`; `skew` shifts the Date header by so many seconds. The keys
+    are those of `KINDS`.
 
     At most one fault befalls an answer; the rates add up to at most 1. `counts` tells how many of which there were.
 
@@ -144,7 +147,9 @@ def _body(answer: web.Response) -> bytes:
     return bytes(body) if isinstance(body, bytes | bytearray | memoryview) else b""
 
 
-def _another(answer: web.Response, body: bytes, *, status: int | None = None, beside: web.Response | None = None) -> web.Response:
+def _another(
+    answer: web.Response, body: bytes, *, status: int | None = None, beside: web.Response | None = None
+) -> web.Response:
     """The same answer with another body, or with the headers that do not belong to the body of the one `beside` it."""
     headers = dict((beside or answer).headers)
     for name in _OF_THE_BODY:

@@ -25,10 +25,11 @@ _SLICE: Final = 500
 class GithubServer(Listening):
     """A GitHub on loopback.
 
-    `rate` events a simulated second; `token` or several of them are valid, without one every token is wrong. `era`: 2026, 2024 or mixed.
-    It begins at `begin` (simulated µs), now if not given: who is started again with the same settings shows the same world, as far as it
-    has come by now. `history` simulated seconds have happened when it begins. `release_in` so many simulated seconds after that the busiest
-    watched repository, or `release_of`, publishes. `unknown` is the share of events of a type that nobody knows.
+    `rate` events a simulated second; `token` or several of them are valid, without one every token is wrong. `era`:
+    2026, 2024 or mixed. It begins at `begin` (simulated µs), now if not given: who is started again with the same
+    settings shows the same world, as far as it has come by now. `history` simulated seconds have happened when it
+    begins. `release_in` so many simulated seconds after that the busiest watched repository, or `release_of`,
+    publishes. `unknown` is the share of events of a type that nobody knows.
     """
 
     def __init__(
@@ -98,16 +99,22 @@ class GithubServer(Listening):
         return self.feeds.past
 
     def shown(self, feed: str) -> Mapping[str, float]:
-        """{event id: when an answer first showed it, by the wall (s)}; a feed by its path. KeyError where there is no such feed."""
+        """{event id: when an answer first showed it, by the wall (s)}; a feed by its path. KeyError where there is no
+        such feed.
+        """
         return self.ledger.shown(self.api.feed(feed).path)
 
     def visible(self, feed: str, since: int, until: int) -> set[str]:
-        """Ids that a poller sees who asks for all of a feed at `since` and then each poll interval, until `until` (simulated µs)."""
+        """Ids that a poller sees who asks for all of a feed at `since` and then each poll interval, until `until`
+        (simulated µs).
+        """
         self.feeds.advance(self.clock.now())
         return self.feeds.visible(self.api.feed(feed), polls(since, until, int(self.api.poll_interval * SECOND)))
 
     def unmissable(self, feed: str, since: int, until: int) -> set[str]:
-        """Ids that nobody can miss who gets all of a feed at least once in each poll interval from `since` to `until` (simulated µs)."""
+        """Ids that nobody can miss who gets all of a feed at least once in each poll interval from `since` to `until`
+        (simulated µs).
+        """
         self.feeds.advance(self.clock.now())
         return self.feeds.unmissable(self.api.feed(feed), since, until, int(self.api.poll_interval * SECOND))
 
@@ -127,7 +134,9 @@ class GithubServer(Listening):
         return {person.login for person in self.directory.users.values()}
 
     def rename(self, old: str, new: str) -> None:
-        """Give a repository another name; its feed keeps the old one in the ledger. KeyError where there is none of that name."""
+        """Give a repository another name; its feed keeps the old one in the ledger. KeyError where there is none of
+        that name.
+        """
         found = self.directory.repository(old)
         if found is None:
             raise KeyError(old)

@@ -20,7 +20,9 @@ from simulator.servers.ledger import Ledger, Told
 
 _RATE_LIMIT: Final = "/rate_limit"
 _REMEMBERED: Final = 100_000
-_AGENT_WANTED: Final = "Request forbidden by administrative rules. Please make sure your request has a User-Agent header."
+_AGENT_WANTED: Final = (
+    "Request forbidden by administrative rules. Please make sure your request has a User-Agent header."
+)
 _TOO_FAR: Final = (
     "In order to keep the API fast for everyone, pagination is limited for this resource. "
     "Check the rel=last link relation in the Link response header to see how far back you can traverse."
@@ -52,7 +54,15 @@ class GithubApi:
     """
 
     def __init__(
-        self, clock: Clock, feeds: Feeds, directory: Directory, ledger: Ledger, limits: Limits, *, tokens: frozenset[str], seed: int
+        self,
+        clock: Clock,
+        feeds: Feeds,
+        directory: Directory,
+        ledger: Ledger,
+        limits: Limits,
+        *,
+        tokens: frozenset[str],
+        seed: int,
     ) -> None:
         self.clock = clock
         self.feeds = feeds
@@ -72,7 +82,9 @@ class GithubApi:
         return app
 
     def feed(self, path: str) -> Feed:
-        """The feed of a path: /events, /orgs/NAME/events, /repos/OWNER/NAME/events or /users/NAME/events/public; KeyError if none."""
+        """The feed of a path: /events, /orgs/NAME/events, /repos/OWNER/NAME/events or /users/NAME/events/public;
+        KeyError if none.
+        """
         know = self.directory
         match path.strip("/").split("/"):
             case ["events"]:
@@ -134,7 +146,9 @@ class GithubApi:
     def _elsewhere(self, request: web.Request, found: Repository) -> web.Response:
         """What is asked for by an old name, or for a network, stands where the repository does."""
         path = f"/repositories/{found.id}" + ("/events" if request.path.endswith("/events") else "")
-        return failure(301, "Moved Permanently", {"Location": str(request.url.with_path(path).with_query(request.query))})
+        return failure(
+            301, "Moved Permanently", {"Location": str(request.url.with_path(path).with_query(request.query))}
+        )
 
     def _page(self, request: web.Request, feed: Feed, path: str, default: int = 30) -> web.Response:
         """One page of a feed, whose links name it by `path`."""
@@ -149,7 +163,10 @@ class GithubApi:
         held = self.feeds.held(feed, now)
         entries = held[cut.slice]
         ids = tuple(entry.event.id for entry in entries)
-        headers = {"ETag": etag(client.name, feed.path, cut, ids), "X-Poll-Interval": self.clock.stated(self.poll_interval)}
+        headers = {
+            "ETag": etag(client.name, feed.path, cut, ids),
+            "X-Poll-Interval": self.clock.stated(self.poll_interval),
+        }
         if links := cut.links(request.url.with_path(path).with_query(request.query), len(held)):
             headers["Link"] = links
         return conditional(request, Page(b"[" + b",".join(entry.line for entry in entries) + b"]", headers, ids))
@@ -162,7 +179,10 @@ class GithubApi:
         self.feeds.advance(now)
         stars, forks = self.feeds.stars[found.id], self.feeds.forks[found.id]
         tag = etag(self._client(request).name, found, stars, forks)
-        return conditional(request, web.Response(body=repository(found, stars, forks, now), headers={"ETag": tag, "Content-Type": JSON}))
+        return conditional(
+            request,
+            web.Response(body=repository(found, stars, forks, now), headers={"ETag": tag, "Content-Type": JSON}),
+        )
 
     async def _public_members(self, request: web.Request) -> web.Response:
         found = _found(request, self.directory.organisations, self.directory.organisation)

@@ -1,4 +1,6 @@
-"""What GitHub's feeds hold at each moment: events in the order in which they became visible, at most 300, none older than 30 days."""
+"""What GitHub's feeds hold at each moment: events in the order in which they became visible, at most 300, none older
+than 30 days.
+"""
 
 import heapq
 from collections import Counter, deque
@@ -29,7 +31,9 @@ _UNKNOWN: Final = b"SponsorshipEvent"
 
 
 class Event(NamedTuple):
-    """What stays of an event: when it became visible (µs), the era of its shape, whether `/events` lists it, and the type it states."""
+    """What stays of an event: when it became visible (µs), the era of its shape, whether `/events` lists it, and the
+    type it states.
+    """
 
     happening: Happening
     visible_at: int
@@ -47,7 +51,9 @@ class Event(NamedTuple):
 
 
 class Feed(NamedTuple):
-    """One feed: `kind` is all, organisation, repository or user, `id` that account's or repository's, `path` where it is asked for."""
+    """One feed: `kind` is all, organisation, repository or user, `id` that account's or repository's, `path` where it
+    is asked for.
+    """
 
     kind: str
     id: int
@@ -69,7 +75,9 @@ class Entry(NamedTuple):
 
 
 class Feeds:
-    """All feeds of a world. `era` is 2024, 2026 or mixed; `unknown` the share of public events of a type that nobody knows yet."""
+    """All feeds of a world. `era` is 2024, 2026 or mixed; `unknown` the share of public events of a type that nobody
+    knows yet.
+    """
 
     def __init__(self, course: Course, seed: int, era: str, *, unknown: float = 0.0) -> None:
         self.course = course
@@ -123,7 +131,9 @@ class Feeds:
         return seen
 
     def unmissable(self, feed: Feed, since: int, until: int, interval: int) -> set[str]:
-        """Ids that whoever gets a whole feed at least every `interval` between two times (µs) must have seen, whenever the polls are."""
+        """Ids that whoever gets a whole feed at least every `interval` between two times (µs) must have seen, whenever
+        the polls are.
+        """
         return {event.id for event, begin, end in self._stays(feed) if min(end, until) - max(begin, since) >= interval}
 
     def deeds(self, ids: Iterable[str]) -> list[Deed]:

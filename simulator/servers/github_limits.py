@@ -47,8 +47,9 @@ class _Hour:
 class Limits:
     """Counts each client's requests and refuses what is too much.
 
-    Simulated windows: an hour and a minute. A client is a token, or an address without one. `anonymous` and `authorised` requests an hour,
-    `points` a minute and endpoint, `concurrent` requests at once, `dialects` of refusals and `ban` (s) can be changed at any time.
+    Simulated windows: an hour and a minute. A client is a token, or an address without one. `anonymous` and
+    `authorised` requests an hour, `points` a minute and endpoint, `concurrent` requests at once, `dialects` of refusals
+    and `ban` (s) can be changed at any time.
     """
 
     def __init__(self, clock: Clock, seed: int) -> None:
@@ -68,7 +69,9 @@ class Limits:
         self._everybody: _Ban | None = None
 
     def refuse_everybody(self, seconds: float, dialect: str) -> None:
-        """A secondary ban of every client for so many simulated seconds from now on, whatever it has done; it is not prolonged."""
+        """A secondary ban of every client for so many simulated seconds from now on, whatever it has done; it is not
+        prolonged.
+        """
         self._everybody = _Ban(self._clock.wall() + self._clock.wait(seconds), False, dialect)
 
     def enter(self, client: str, endpoint: str, *, authorised: bool) -> Refusal | None:
@@ -145,8 +148,12 @@ class Limits:
         if ban.dialect == "retry-after":
             headers["Retry-After"] = self._clock.stated_wall(ban.until - now)
         if ban.primary:
-            message = "API rate limit exceeded. (But here's the good news: Authenticated requests get a higher rate limit.)"
+            message = (
+                "API rate limit exceeded. (But here's the good news: Authenticated requests get a higher rate limit.)"
+            )
         else:
             message = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."
         silent = not ban.primary and ban.dialect == "silent"
-        return Refusal(self._random.choice((403, 429)), headers, message, min(ban.until, now + _SILENT) if silent else ban.until)
+        return Refusal(
+            self._random.choice((403, 429)), headers, message, min(ban.until, now + _SILENT) if silent else ban.until
+        )

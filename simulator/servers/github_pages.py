@@ -91,7 +91,9 @@ def conditional(request: web.Request, answer: web.Response) -> web.Response:
 
 def user(person: Person, kind: str = "User") -> str:
     """An account as JSON; `kind` is User, Bot or Organization."""
-    return USER.fill({"id": person.id, "login": person.login, "account": "Bot" if person.login.endswith("[bot]") else kind})
+    return USER.fill(
+        {"id": person.id, "login": person.login, "account": "Bot" if person.login.endswith("[bot]") else kind}
+    )
 
 
 def members(people: Sequence[Person]) -> bytes:
@@ -100,7 +102,9 @@ def members(people: Sequence[Person]) -> bytes:
 
 
 def repository(repository: Repository, stars: int, forks: int, time: int) -> bytes:
-    """A repository as it is stated by itself: with what it had before the world began and the stars and forks since; time in µs."""
+    """A repository as it is stated by itself: with what it had before the world began and the stars and forks since;
+    time in µs.
+    """
     before = Random(f"popularity/{repository.id}")
     stars += int(before.paretovariate(0.7)) % 50_000
     forks += int(before.paretovariate(0.9)) % 5_000

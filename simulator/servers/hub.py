@@ -1,4 +1,6 @@
-"""The Hugging Face Hub's API over a generated world: no feed of events, only what stands there now, page by page and within a quota."""
+"""The Hugging Face Hub's API over a generated world: no feed of events, only what stands there now, page by page and
+within a quota.
+"""
 
 import asyncio
 import hmac
@@ -39,9 +41,9 @@ class HubServer(Listening):
     """A Hub on loopback.
 
     `rate` things a simulated second happen; `token` is the only valid one, without one every token is wrong; `granted`
-    says whether its account has accepted the terms of what is gated. It begins at `begin`
-    (simulated µs), now if not given: who is started again with the same settings shows the same world. The other settings are those of
-    `HubWorld`: `repositories`, `people`, `history`, `remembered`, `largest`, `release_in` (simulated seconds after the beginning),
+    says whether its account has accepted the terms of what is gated. It begins at `begin` (simulated µs), now if not
+    given: who is started again with the same settings shows the same world. The other settings are those of `HubWorld`:
+    `repositories`, `people`, `history`, `remembered`, `largest`, `release_in` (simulated seconds after the beginning),
     `release_of` (an organisation), `release_factor`, `release_half_life` (simulated seconds).
     """
 
@@ -70,7 +72,9 @@ class HubServer(Listening):
         self._bodies: list[str] = [json.loads(f'"{prose.body(3)}"') or "+1" for _ in range(400)]
 
     def _application(self) -> web.Application:
-        app = web.Application(middlewares=[self._note, *([self._faults.middleware] if self._faults else []), self._guard])
+        app = web.Application(
+            middlewares=[self._note, *([self._faults.middleware] if self._faults else []), self._guard]
+        )
         app.add_routes([web.get(path, handler) for path, handler in self._routes().items()])
         return app
 
@@ -92,10 +96,12 @@ class HubServer(Listening):
         return self.ledger.offences
 
     def happened(self, since: int, until: int) -> list[Happened]:
-        """What happened in [since, until) (simulated µs), by the time stated for it; ValueError where some of it is forgotten.
+        """What happened in [since, until) (simulated µs), by the time stated for it; ValueError where some of it is
+        forgotten.
 
-        A commit can be dated some minutes before it becomes visible. A kind `delete` takes everything of its repository out of sight.
-        Actions `copied` (old commits in a copy) and `renamed` (a thread) are upkeep although a poller cannot tell or may not look.
+        A commit can be dated some minutes before it becomes visible. A kind `delete` takes everything of its repository
+        out of sight. Actions `copied` (old commits in a copy) and `renamed` (a thread) are upkeep although a poller
+        cannot tell or may not look.
         """
         self.world.advance(self.clock.now())
         return self.world.truth.happened(since, until)
@@ -103,7 +109,8 @@ class HubServer(Listening):
     def unmissable(self, since: int, until: int, interval: int, *, signed_in: bool = True) -> list[Happened]:
         """What of [since, until) the answers tell for at least an `interval` (all simulated µs).
 
-        With a repository all of it is deleted. Commits of what is or was gated are left out where whoever asks has not accepted its terms.
+        With a repository all of it is deleted. Commits of what is or was gated are left out where whoever asks has not
+        accepted its terms.
         """
         self.world.advance(self.clock.now())
         happened = self.world.truth.unmissable(since, until, interval)
@@ -117,7 +124,9 @@ class HubServer(Listening):
         return {account.login for account in self.world.people.accounts}
 
     def left(self) -> Mapping[str, int]:
-        """{login: when in simulated µs} of deleted accounts: from then on answers do not name them in threads and likes."""
+        """{login: when in simulated µs} of deleted accounts: from then on answers do not name them in threads and
+        likes.
+        """
         return {account.login: account.left for account in self.world.people.accounts if account.left is not None}
 
     # What is asked.
@@ -256,7 +265,9 @@ class HubServer(Listening):
         name = f"{request.match_info.get('owner', '')}/{request.match_info['name']}"
         repository, old = self.world.repositories.find(type_, name)
         if repository is None or repository.private:
-            status, message = (404, "Repository not found") if self._knows(request) else (401, "Invalid username or password.")
+            status, message = (
+                (404, "Repository not found") if self._knows(request) else (401, "Invalid username or password.")
+            )
             raise Refused(status, message, "RepoNotFound")
         if old:
             location = request.rel_url.raw_path_qs.replace(name, repository.name, 1)
@@ -291,7 +302,9 @@ class HubServer(Listening):
         spent = self.limits.spend(client, authorised=authorised)
         try:
             if not spent.passes:
-                refusal = Refused(429, "We had to rate limit you, you hit the quota of your plan. Wait, or log in with a token.")
+                refusal = Refused(
+                    429, "We had to rate limit you, you hit the quota of your plan. Wait, or log in with a token."
+                )
                 return self._finish(Told(answers.refusal(refusal), client, spent.until), spent)
             if "Authorization" in request.headers and not authorised:
                 raise Refused(401, "Invalid credentials in Authorization header")

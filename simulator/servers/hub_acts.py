@@ -13,7 +13,9 @@ from simulator.servers.hub_state import RELATIONS, TYPES, Base, Commits, Reposit
 from simulator.servers.hub_talk import Talk
 from simulator.servers.hub_truth import Truth
 
-_STEMS: Final = "base chat instruct coder vision mini large math speech embed guard reason corpus bench arena playground"
+_STEMS: Final = (
+    "base chat instruct coder vision mini large math speech embed guard reason corpus bench arena playground"
+)
 _WORDS: Final = _STEMS.split()
 _SUFFIXES: Final = {"finetune": "ft", "adapter": "lora", "merge": "merge", "quantized": "GGUF"}
 # (of the pushes up to this share, so many commits)
@@ -31,7 +33,9 @@ class Acts(Talk):
     What cannot be done there becomes something like it. Beyond `largest` repositories each new one costs an old one.
     """
 
-    def __init__(self, seed: int, random: Random, people: People, repositories: Repositories, truth: Truth, largest: int) -> None:
+    def __init__(
+        self, seed: int, random: Random, people: People, repositories: Repositories, truth: Truth, largest: int
+    ) -> None:
         prose = Prose(seed)
         super().__init__(random, people, truth, [json.loads(f'"{prose.title()}"') for _ in range(500)])
         self.repositories = repositories
@@ -112,7 +116,9 @@ class Acts(Talk):
         self.relate(new, relation, bases)
         self.publish(new, time, account)
         family = next((base for base in bases if base.project), bases[0])
-        self.truth.report(family, time, account, "derivative", "created", new.key, whole(time), family=family.name, relation=relation)
+        self.truth.report(
+            family, time, account, "derivative", "created", new.key, whole(time), family=family.name, relation=relation
+        )
 
     @staticmethod
     def relate(repository: Repository, relation: str, bases: Sequence[Repository]) -> None:
@@ -140,14 +146,18 @@ class Acts(Talk):
             self.delete(stalest, time)
 
     def merge(self, repository: Repository, time: int) -> None:
-        """An insider merges an open pull request: a change of status, a commit, and a contribution of whoever opened it."""
+        """An insider merges an open pull request: a change of status, a commit, and a contribution of whoever opened
+        it.
+        """
         thread = self._thread_that(repository, lambda each: each.pull_request and each.status == "open")
         if thread is None:
             return self.request_pull(repository, time)
         account = self.people.insider(repository)
         event = self._change(repository, thread, time, account, "merged", "merged")
         opener = self.people.accounts[thread.author]
-        self.truth.report(repository, time, opener, "pull_request", "accepted", event, whole(time), thread=thread.number)
+        self.truth.report(
+            repository, time, opener, "pull_request", "accepted", event, whole(time), thread=thread.number
+        )
         thread.merge_commit = self._commit(repository, time, account, whole(time), (thread.number, thread.author))
         self.repositories.touch(repository, whole(time))
 
@@ -163,7 +173,9 @@ class Acts(Talk):
     def configure(self, repository: Repository, time: int) -> None:
         """Access is asked for from now on, or not any more."""
         if repository.type != "space":
-            repository.gated = self._random.choice([gated for gated in (False, "auto", "manual") if gated != repository.gated])
+            repository.gated = self._random.choice(
+                [gated for gated in (False, "auto", "manual") if gated != repository.gated]
+            )
             repository.was_gated |= bool(repository.gated)
         self._serial += 1
         self.truth.report(repository, time, self.people.insider(repository), "config", "updated", str(self._serial))
@@ -200,14 +212,29 @@ class Acts(Talk):
         """One that is watched as well, or not either, however little happens there."""
         return self._random.choice(repository.crowd) if repository.crowd else repository
 
-    def _new(self, owner: str, organisation: bool, project: str | None, type_: str, time: int, stem: str | None = None) -> Repository:
+    def _new(
+        self, owner: str, organisation: bool, project: str | None, type_: str, time: int, stem: str | None = None
+    ) -> Repository:
         self._serial += 1
         name = f"{owner}/{stem or '-'.join(self._random.sample(_WORDS, 2))}-{self._serial}"
         key = object_id(time, name)
         slope = self._random.paretovariate(0.8) * 5 if type_ != "space" else 0.0
-        return Repository(key, type_, name, owner, organisation, whole(time), whole(time), Commits(key), project, slope=min(slope, 1e6))
+        return Repository(
+            key,
+            type_,
+            name,
+            owner,
+            organisation,
+            whole(time),
+            whole(time),
+            Commits(key),
+            project,
+            slope=min(slope, 1e6),
+        )
 
-    def _commit(self, repository: Repository, time: int, account: Account, made: int, merged: tuple[int, int] | None = None) -> str:
+    def _commit(
+        self, repository: Repository, time: int, account: Account, made: int, merged: tuple[int, int] | None = None
+    ) -> str:
         sha = repository.commits.add(made, account.number, merged)
         self.truth.report(repository, time, account, "commit", None, sha, made)
         return sha

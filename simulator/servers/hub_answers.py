@@ -55,7 +55,9 @@ def number(request: web.Request, name: str, default: int, least: int, most: int 
 
 
 def answer(content: Any, headers: Mapping[str, str] | None = None) -> web.Response:
-    return web.Response(body=msgspec.json.encode(content), content_type="application/json", charset="utf-8", headers=headers)
+    return web.Response(
+        body=msgspec.json.encode(content), content_type="application/json", charset="utf-8", headers=headers
+    )
 
 
 def page(request: web.Request, rows: Sequence[Any], cursor: str | None) -> web.Response:

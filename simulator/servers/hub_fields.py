@@ -9,7 +9,14 @@ from simulator.servers.hub_state import Repository
 Shape = dict[str, Any]
 Field = Callable[[Repository, int], Any]
 
-_TASKS: Final = ("text-generation", "image-text-to-text", "text-to-image", "automatic-speech-recognition", "sentence-similarity", None)
+_TASKS: Final = (
+    "text-generation",
+    "image-text-to-text",
+    "text-to-image",
+    "automatic-speech-recognition",
+    "sentence-similarity",
+    None,
+)
 _LIBRARIES: Final = ("transformers", "diffusers", "sentence-transformers", "gguf", None)
 _LICENCES: Final = ("apache-2.0", "mit", "other", "llama3.1")
 _FILES: Final = (".gitattributes", "README.md", "config.json", "model.safetensors")
@@ -52,13 +59,20 @@ def tags(repository: Repository) -> list[str]:
 
 def _base_models(repository: Repository, _: int) -> Shape | None:
     """As the Hub resolves them: by the name of now, and only what is still there."""
-    models = [{"_id": base.repository.key, "id": base.repository.name} for base in repository.bases if base.repository.gone is None]
+    models = [
+        {"_id": base.repository.key, "id": base.repository.name}
+        for base in repository.bases
+        if base.repository.gone is None
+    ]
     return {"relation": repository.relation, "models": models} if models else None
 
 
 def _card(repository: Repository, _: int) -> Shape:
     bases = [base.name for base in repository.bases]
-    return {"license": _choice(repository, _LICENCES, 16), **({"base_model": bases[0] if len(bases) == 1 else bases} if bases else {})}
+    return {
+        "license": _choice(repository, _LICENCES, 16),
+        **({"base_model": bases[0] if len(bases) == 1 else bases} if bases else {}),
+    }
 
 
 _COMMON: Final[Mapping[str, Field]] = {
@@ -71,7 +85,9 @@ _COMMON: Final[Mapping[str, Field]] = {
     "private": lambda repository, _: repository.private,
     "resourceGroup": lambda repository, _: None,
     "sha": lambda repository, _: repository.commits.head,
-    "siblings": lambda repository, _: [{"rfilename": name} for name in _FILES[: 4 if repository.type == "model" else 2]],
+    "siblings": lambda repository, _: [
+        {"rfilename": name} for name in _FILES[: 4 if repository.type == "model" else 2]
+    ],
     "tags": lambda repository, _: tags(repository),
     "trendingScore": lambda repository, now: int(repository.heat(now)),
     "usedStorage": lambda repository, _: 1_000_003 * len(repository.commits),
@@ -93,7 +109,9 @@ EXPANDABLE: Final[Mapping[str, Mapping[str, Field]]] = {
         **_COMMON,
         **_DOWNLOADED,
         "baseModels": _base_models,
-        "childrenModelCount": lambda repository, _: {name: count for name, count in repository.children.items() if count},
+        "childrenModelCount": lambda repository, _: {
+            name: count for name, count in repository.children.items() if count
+        },
         "library_name": lambda repository, _: library(repository),
         "pipeline_tag": lambda repository, _: task(repository),
         "spaces": lambda repository, _: [],
@@ -113,14 +131,21 @@ EXPANDABLE: Final[Mapping[str, Mapping[str, Field]]] = {
             _nothing,
         ),
     },
-    "dataset": {**_COMMON, **_DOWNLOADED, **dict.fromkeys(("citation", "description", "mainSize", "paperswithcode_id"), _nothing)},
+    "dataset": {
+        **_COMMON,
+        **_DOWNLOADED,
+        **dict.fromkeys(("citation", "description", "mainSize", "paperswithcode_id"), _nothing),
+    },
     "space": {
         **_COMMON,
         "sdk": lambda repository, _: "gradio",
         "subdomain": lambda repository, _: repository.name.replace("/", "-").lower(),
         "models": lambda repository, _: [],
         "datasets": lambda repository, _: [],
-        "runtime": lambda repository, _: {"stage": "RUNNING", "hardware": {"current": "cpu-basic", "requested": "cpu-basic"}},
+        "runtime": lambda repository, _: {
+            "stage": "RUNNING",
+            "hardware": {"current": "cpu-basic", "requested": "cpu-basic"},
+        },
     },
 }
 _LISTED: Final[Mapping[str, tuple[str, ...]]] = {

@@ -1,4 +1,6 @@
-"""The Hub's quota: so many requests in each fixed window, told with every answer, and what follows for whoever does not stop."""
+"""The Hub's quota: so many requests in each fixed window, told with every answer, and what follows for whoever does not
+stop.
+"""
 
 from dataclasses import dataclass
 from math import ceil, inf
@@ -30,8 +32,8 @@ class Spent(NamedTuple):
 class Limits:
     """Counts each client's requests; the windows are 300 simulated seconds long and the same for all.
 
-    A client is a token, or an address without one. `anonymous` and `authorised` requests a window can be changed at any time; `refused`
-    counts 429s.
+    A client is a token, or an address without one. `anonymous` and `authorised` requests a window can be changed at any
+    time; `refused` counts 429s.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -43,7 +45,9 @@ class Limits:
         self._refusing_to = -inf  # windows before the clock's origin have negative numbers
 
     def refuse_everybody(self, seconds: float) -> None:
-        """Others with the same token or address use up every window that begins before so many simulated seconds from now, and this one."""
+        """Others with the same token or address use up every window that begins before so many simulated seconds from
+        now, and this one.
+        """
         self._refusing_to = self._number(self._clock.wall() + self._clock.wait(seconds))
 
     def spend(self, client: str, *, authorised: bool) -> Spent:

@@ -37,7 +37,9 @@ class People:
         self._random = random
         everyone = [*population.people, *population.bots]
         self.accounts = [
-            Account(number, person.login, object_id(founded + number * 1_000_000, person.login), person.bot, number % 9 == 0)
+            Account(
+                number, person.login, object_id(founded + number * 1_000_000, person.login), person.bot, number % 9 == 0
+            )
             for number, person in enumerate(everyone)
         ]
         self.by_login = {account.login: account for account in self.accounts}

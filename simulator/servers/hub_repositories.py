@@ -12,8 +12,9 @@ _STEEPNESS: Final = 2.5
 
 
 class Repositories:
-    """All that is there; `watched` and `others` are the crowds that chance draws from, the first ones most often; private and
-    pinned ones are in none."""
+    """All that is there; `watched` and `others` are the crowds that chance draws from, the first ones most often;
+    private and pinned ones are in none.
+    """
 
     def __init__(self, random: Random) -> None:
         self._random = random
@@ -53,7 +54,11 @@ class Repositories:
 
     def remove(self, repository: Repository) -> None:
         key = repository.type, repository.name.casefold()
-        del self.by_name[key], self.created[repository.type][repository.key], self.modified[repository.type][repository.key]
+        del (
+            self.by_name[key],
+            self.created[repository.type][repository.key],
+            self.modified[repository.type][repository.key],
+        )
         for name in repository.old_names:
             self.moved.pop((repository.type, name), None)
         crowd = repository.crowd

@@ -97,17 +97,26 @@ def details(repository: Repository, each: Thread, people: People, bodies: Sequen
     shape = thread(repository, each, people)
     for name in ("repoOwner", "numReactionUsers", "topReactions"):
         del shape[name]
-    shape["events"] = [_event(repository, each, index, event, people, bodies) for index, event in enumerate(each.events)]
+    shape["events"] = [
+        _event(repository, each, index, event, people, bodies) for index, event in enumerate(each.events)
+    ]
     shape |= {"locked": False, "isReport": False}
     if each.pull_request:
-        shape["changes"] = {"base": "refs/heads/main", **({"mergeCommitId": each.merge_commit} if each.merge_commit else {})}
+        shape["changes"] = {
+            "base": "refs/heads/main",
+            **({"mergeCommitId": each.merge_commit} if each.merge_commit else {}),
+        }
         shape["filesWithConflicts"] = []
         if diff:
-            shape["diff"] = "diff --git a/README.md b/README.md\n--- a/README.md\n+++ b/README.md\n@@ -1 +1 @@\n-#\n+# Card\n"
+            shape["diff"] = (
+                "diff --git a/README.md b/README.md\n--- a/README.md\n+++ b/README.md\n@@ -1 +1 @@\n-#\n+# Card\n"
+            )
     return shape
 
 
-def _event(repository: Repository, each: Thread, index: int, event: Event, people: People, bodies: Sequence[str]) -> Shape:
+def _event(
+    repository: Repository, each: Thread, index: int, event: Event, people: People, bodies: Sequence[str]
+) -> Shape:
     """An event; of a deleted account's the author is left out altogether."""
     account = people.accounts[event.author]
     key = event_id(repository, each, index)
@@ -121,7 +130,14 @@ def _event(repository: Repository, each: Thread, index: int, event: Event, peopl
             latest: Shape = {"raw": raw, "html": f"<p>{raw}</p>\n", "updatedAt": spelled(event.time)}
             if account.left is None:
                 latest["author"] = person(account)
-            shape["data"] = {"edited": False, "hidden": False, "latest": latest, "numEdits": 0, "reactions": [], "isReport": False}
+            shape["data"] = {
+                "edited": False,
+                "hidden": False,
+                "latest": latest,
+                "numEdits": 0,
+                "reactions": [],
+                "isReport": False,
+            }
         case "status-change":
             shape["data"] = {"status": event.detail[0]}
         case "title-change":

@@ -1,4 +1,6 @@
-"""What stands on the generated Hub: repositories with their commits, threads and likers. Everything that can be derived is not stored."""
+"""What stands on the generated Hub: repositories with their commits, threads and likers. Everything that can be derived
+is not stored.
+"""
 
 import hashlib
 from array import array
@@ -38,7 +40,9 @@ def object_id(time: int, name: str) -> str:
 
 
 class Commits:
-    """A history in columns, 12 bytes a commit. A copied repository shares the first SHAs with the one that it was copied from."""
+    """A history in columns, 12 bytes a commit. A copied repository shares the first SHAs with the one that it was
+    copied from.
+    """
 
     def __init__(self, key: str, origin: "Commits | None" = None, copied: int = 0) -> None:
         self.key = key
@@ -112,7 +116,9 @@ class Base(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Repository:
-    """A repository; times in µs, `key` is its id for ever, `slope` downloads a day. `crowd` and `place` say where draws find it."""
+    """A repository; times in µs, `key` is its id for ever, `slope` downloads a day. `crowd` and `place` say where draws
+    find it.
+    """
 
     key: str
     type: str

@@ -46,8 +46,17 @@ class Talk(ABC):
         thread = self._thread_that(repository, lambda each: each.status in ("open", "draft"))
         if thread is None:
             return self.comment(repository, time)
-        account = self.people.accounts[thread.author] if self._random.random() < 0.3 else self.people.insider(repository)
-        self._change(repository, thread, time, account if account.left is None else self.people.insider(repository), "closed", "closed")
+        account = (
+            self.people.accounts[thread.author] if self._random.random() < 0.3 else self.people.insider(repository)
+        )
+        self._change(
+            repository,
+            thread,
+            time,
+            account if account.left is None else self.people.insider(repository),
+            "closed",
+            "closed",
+        )
 
     def reopen(self, repository: Repository, time: int) -> None:
         """What was closed, or a draft, is open from now on."""
@@ -82,9 +91,13 @@ class Talk(ABC):
         if len(repository.threads) >= 2 * MOST_THREADS:
             del repository.threads[:-MOST_THREADS]
         kind = "pull_request" if pull_request else "discussion"
-        self.truth.report(repository, time, account, kind, "opened", str(thread.number), whole(time), thread=thread.number)
+        self.truth.report(
+            repository, time, account, kind, "opened", str(thread.number), whole(time), thread=thread.number
+        )
 
-    def _change(self, repository: Repository, thread: Thread, time: int, account: Account, status: str, action: str) -> str:
+    def _change(
+        self, repository: Repository, thread: Thread, time: int, account: Account, status: str, action: str
+    ) -> str:
         thread.status = status
         kind = "pull_request" if thread.pull_request else "discussion"
         return self._event(repository, thread, time, "status-change", account, kind, action, (status,))

@@ -37,10 +37,11 @@ def feature_of(kind: str, action: str | None = None) -> str:
 class Happened(NamedTuple):
     """One thing that one account did to one repository.
 
-    `repository` is the repository's `_id`, `name` its name then. `mark` tells it apart there: a commit's SHA, an opened thread's number, a
-    later event's id, a derivative's `_id`, the login of a like. `occurred_at` is the time that the API states, in whole seconds; where it
-    states none (`timed` is false) that of the deed. From `visible_at` on an answer shows it. Both in µs. `actor` is a login; who created a
-    repository or derivative the API does not tell, only its owner. `affiliation`: internal, staff or external.
+    `repository` is the repository's `_id`, `name` its name then. `mark` tells it apart there: a commit's SHA, an opened
+    thread's number, a later event's id, a derivative's `_id`, the login of a like. `occurred_at` is the time that the
+    API states, in whole seconds; where it states none (`timed` is false) that of the deed. From `visible_at` on an
+    answer shows it. Both in µs. `actor` is a login; who created a repository or derivative the API does not tell, only
+    its owner. `affiliation`: internal, staff or external.
     """
 
     kind: str
@@ -85,8 +86,9 @@ class Happened(NamedTuple):
 class Release:
     """A model that a watched organisation publishes at a known time, and how its engagement rises at once and fades.
 
-    Its engagement (likes, discussions, pull requests, comments, derivatives) is a Poisson process of `baseline`·`factor`·2^(-age/half-life)
-    a day; `baseline` is what a watched repository has a day on average when the world begins. Times in µs; `repository` is the `_id`.
+    Its engagement (likes, discussions, pull requests, comments, derivatives) is a Poisson process of
+    `baseline`·`factor`·2^(-age/half-life) a day; `baseline` is what a watched repository has a day on average when the
+    world begins. Times in µs; `repository` is the `_id`.
     """
 
     at: int
@@ -126,7 +128,9 @@ class Release:
 
 
 class Truth:
-    """The newest `remembered` things that happened, in the order in which they became visible; nothing before `begin` (µs) is known."""
+    """The newest `remembered` things that happened, in the order in which they became visible; nothing before `begin`
+    (µs) is known.
+    """
 
     def __init__(self, people: People, begin: int, remembered: int) -> None:
         self._people = people
@@ -150,7 +154,9 @@ class Truth:
         family: str | None = None,
         relation: str | None = None,
     ) -> None:
-        """An account does something to a repository at a time, which the API will state as `occurred_at`, or not at all."""
+        """An account does something to a repository at a time, which the API will state as `occurred_at`, or not at
+        all.
+        """
         if len(self._happened) == self._happened.maxlen:
             self._known_from = max(self._known_from, self._happened[0].visible_at + 1)
         self._happened.append(
@@ -176,11 +182,14 @@ class Truth:
     def happened(self, since: int, until: int) -> list[Happened]:
         """What happened in [since, until), by the time stated for it. ValueError where some of it is forgotten."""
         if since < self._known_from and since < until:
-            raise ValueError(f"what happened before {self._known_from} is not known any more, or never was; ask from there on")
+            raise ValueError(
+                f"what happened before {self._known_from} is not known any more, or never was; ask from there on"
+            )
         return [each for each in self._happened if since <= each.occurred_at < until]
 
     def unmissable(self, since: int, until: int, interval: int) -> list[Happened]:
-        """What of [since, until) stands in an answer with its time, or did for at least an `interval` (µs); ValueError as above.
+        """What of [since, until) stands in an answer with its time, or did for at least an `interval` (µs); ValueError
+        as above.
 
         A thread that was closed and opened again within an interval looks as it did before.
         """
@@ -194,7 +203,11 @@ class Truth:
             elif each.action in _OPPOSITE:
                 thread = each.repository, each.thread
                 before = changed.get(thread)
-                if before is not None and before.action == _OPPOSITE[each.action] and each.visible_at - before.visible_at < interval:
+                if (
+                    before is not None
+                    and before.action == _OPPOSITE[each.action]
+                    and each.visible_at - before.visible_at < interval
+                ):
                     ends[before] = ends[each] = each.visible_at
                 changed[thread] = each
         return [

@@ -50,7 +50,13 @@ def decode_cursor(cursor: str) -> tuple[int, str]:
 
 
 def walk(
-    repositories: Repositories, type_: str, sort: str, after: Place | None, now: int, limit: int, fits: Callable[[Repository], bool]
+    repositories: Repositories,
+    type_: str,
+    sort: str,
+    after: Place | None,
+    now: int,
+    limit: int,
+    fits: Callable[[Repository], bool],
 ) -> tuple[list[Repository], str | None]:
     """A page of an order as it is now, and the cursor of the next one.
 
@@ -63,7 +69,13 @@ def walk(
 
 
 def _by_time(
-    repositories: Repositories, type_: str, sort: str, after: Place | None, _: int, __: int, fits: Callable[[Repository], bool]
+    repositories: Repositories,
+    type_: str,
+    sort: str,
+    after: Place | None,
+    _: int,
+    __: int,
+    fits: Callable[[Repository], bool],
 ) -> Iterator[tuple[int, Repository]]:
     """The newest first; those of one second, which the Hub cannot tell apart, by their ids."""
     order = repositories.modified if sort == "lastModified" else repositories.created
@@ -76,7 +88,13 @@ def _by_time(
 
 
 def _by_number(
-    repositories: Repositories, type_: str, sort: str, after: Place | None, now: int, most: int, fits: Callable[[Repository], bool]
+    repositories: Repositories,
+    type_: str,
+    sort: str,
+    after: Place | None,
+    now: int,
+    most: int,
+    fits: Callable[[Repository], bool],
 ) -> Iterator[tuple[int, Repository]]:
     """The highest first, by the numbers of now."""
     number = _BY_NUMBER[sort]

@@ -1,4 +1,6 @@
-"""The generated Hub as it changes with time: what stood there before, what happens at random, and a release whose spike is known."""
+"""The generated Hub as it changes with time: what stood there before, what happens at random, and a release whose spike
+is known.
+"""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -47,10 +49,11 @@ _SILENT: Final = 0.02
 
 
 class HubWorld:
-    """A Hub that has been there for long when the truth begins, at `began`; all of it follows from the seed, `start` and the settings.
+    """A Hub that has been there for long when the truth begins, at `began`; all of it follows from the seed, `start`
+    and the settings.
 
-    `rate` things a simulated second happen from `start` (µs) on, fewer in the `history` (s) before it. Of the truth the newest `remembered`
-    are kept. Beyond `largest` repositories each new one costs an old one.
+    `rate` things a simulated second happen from `start` (µs) on, fewer in the `history` (s) before it. Of the truth the
+    newest `remembered` are kept. Beyond `largest` repositories each new one costs an old one.
     """
 
     def __init__(
@@ -91,7 +94,9 @@ class HubWorld:
         self._next_engagement = inf
         self._engaged = 0.0
         if release_in is not None:
-            self._announce(seed, start + int(release_in * SECOND), release_of, release_factor, int(release_half_life * SECOND))
+            self._announce(
+                seed, start + int(release_in * SECOND), release_of, release_factor, int(release_half_life * SECOND)
+            )
 
     def advance(self, now: int, most: int | None = None) -> bool:
         """Let happen what does until `now` (µs), at most so many things; whether nothing is left."""
@@ -125,11 +130,23 @@ class HubWorld:
         watched = self.repositories.watched
         first = next((each for each in watched if owner in (None, each.owner)), None)
         if first is None or at < self.began:
-            raise ValueError(f"a release needs an organisation that is watched, not {owner}, and a time from {self.began} on")
+            raise ValueError(
+                f"a release needs an organisation that is watched, not {owner}, and a time from {self.began} on"
+            )
         name = f"{first.owner}/{first.project}-next-{seed}"
         key = object_id(at, name)
         repository = Repository(
-            key, "model", name, first.owner, True, whole(at), whole(at), Commits(key), first.project, pinned=True, slope=20_000.0
+            key,
+            "model",
+            name,
+            first.owner,
+            True,
+            whole(at),
+            whole(at),
+            Commits(key),
+            first.project,
+            pinned=True,
+            slope=20_000.0,
         )
         self._released = repository
         baseline = self.rate * 86_400 * WATCHED_SHARE * _ENGAGING / len(watched)
@@ -137,7 +154,9 @@ class HubWorld:
         self._next_engagement = float(at)
 
     def _engage(self, time: int) -> None:
-        """The release itself at first, then what it stirs. Chance does not find it elsewhere, so that its spike stays what it is."""
+        """The release itself at first, then what it stirs. Chance does not find it elsewhere, so that its spike stays
+        what it is.
+        """
         release, repository = self.release, self._released
         assert release is not None
         assert repository is not None
@@ -175,20 +194,28 @@ class HubWorld:
             self.people.found(owner)
         else:
             self.people.by_login[owner].owns += 1
-        repository = Repository(key, named.artefact, named.name, owner, named.organisation, created, created, Commits(key), named.project)
+        repository = Repository(
+            key, named.artefact, named.name, owner, named.organisation, created, created, Commits(key), named.project
+        )
         repository.private = random.random() < _PRIVATE
         repository.discussions = random.random() >= _SILENT
-        repository.gated = random.choices((False, "auto", "manual"), (8, 1, 1))[0] if named.artefact != "space" else False
+        repository.gated = (
+            random.choices((False, "auto", "manual"), (8, 1, 1))[0] if named.artefact != "space" else False
+        )
         repository.was_gated = bool(repository.gated)
         repository.slope = min(1e6, random.paretovariate(0.6) * 5) if named.artefact != "space" else 0.0
         repository.commits.add(whole(born), self.people.system.number)
-        for time in sorted(int(random.uniform(born, self.began)) for _ in range(min(120, int(random.paretovariate(0.9))))):
+        for time in sorted(
+            int(random.uniform(born, self.began)) for _ in range(min(120, int(random.paretovariate(0.9))))
+        ):
             repository.commits.add(whole(time), self.people.committer(repository).number)
         repository.modified = max(created, repository.commits.times[-1])
         for serial in range(min(len(self.people.accounts) // 4, int(random.paretovariate(0.7)) - 1)):
             repository.likers.setdefault(self.people.anyone().number, -1_000_000 + serial)
         if repository.discussions:
-            for time in sorted(int(random.uniform(born, self.began)) for _ in range(min(150, int(random.paretovariate(0.8)) - 1))):
+            for time in sorted(
+                int(random.uniform(born, self.began)) for _ in range(min(150, int(random.paretovariate(0.8)) - 1))
+            ):
                 self._discussed(repository, whole(time))
         return repository
 
@@ -198,7 +225,9 @@ class HubWorld:
         repository.last_thread += 1
         pull_request = random.random() < 0.4
         opener = self._speaker(repository, bots=pull_request)
-        thread = Thread(repository.last_thread, pull_request, random.choice(self.acts.titles), opener.number, time, "open")
+        thread = Thread(
+            repository.last_thread, pull_request, random.choice(self.acts.titles), opener.number, time, "open"
+        )
         if pull_request:
             thread.events.append(Event(time, "commit", opener.number))
         thread.events.append(Event(time, "comment", opener.number))
@@ -208,11 +237,17 @@ class HubWorld:
         thread.comments = sum(event.type == "comment" for event in thread.events)
         if random.random() < 0.4:
             thread.status = "closed"
-            thread.events.append(Event(whole(time), "status-change", self.people.insider(repository).number, ("closed",)))
+            thread.events.append(
+                Event(whole(time), "status-change", self.people.insider(repository).number, ("closed",))
+            )
         repository.threads.append(thread)
 
     def _speaker(self, repository: Repository, *, bots: bool = False) -> Account:
-        return self._random.choice(self.people.bots) if bots and self._random.random() < 0.3 else self.people.visitor(repository)
+        return (
+            self._random.choice(self.people.bots)
+            if bots and self._random.random() < 0.3
+            else self.people.visitor(repository)
+        )
 
     def _descend(self, repository: Repository, base: Repository) -> None:
         self.acts.relate(repository, self._random.choice(("finetune", "adapter", "quantized")), [base])

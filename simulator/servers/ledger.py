@@ -22,7 +22,9 @@ class Offence(NamedTuple):
 
 
 class Told(web.Response):
-    """A refusal, which tells a client not to ask before `until` (the wall's s). What a fault puts in its place is another answer."""
+    """A refusal, which tells a client not to ask before `until` (the wall's s). What a fault puts in its place is
+    another answer.
+    """
 
     def __init__(self, refusal: web.Response, client: str, until: float) -> None:
         super().__init__(status=refusal.status, headers=refusal.headers, body=refusal.body)

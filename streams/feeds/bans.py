@@ -1,4 +1,5 @@
-"""What the limits of both platforms have in common: bans, the seconds that headers state, and sleeping by a clock that may be set.
+"""What the limits of both platforms have in common: bans, the seconds that headers state, and sleeping by a clock that
+may be set.
 
 Every number of a server is capped at what can be true. What was capped is told, in the log and in a feed's state.
 """
@@ -35,8 +36,8 @@ Wall = Callable[[], float]
 class Hold:
     """Up to when (the wall's s since 1970) something has to wait: at most `longest` seconds.
 
-    Where the clock is set back it waits no longer than told. `shortened` says that an earlier run's `until` could not be
-    true: it has to be saved anew, or each run would wait for as long.
+    Where the clock is set back it waits no longer than told. `shortened` says that an earlier run's `until` could not
+    be true: it has to be saved anew, or each run would wait for as long.
     """
 
     def __init__(self, wall: Wall, until: float = 0.0, longest: float = LONGEST_BAN) -> None:
@@ -156,7 +157,8 @@ def date(value: str | None) -> float | None:
 
 
 def server_now(headers: Mapping[str, str], now: float) -> float:
-    """From when on (s since 1970) a server's times are to be counted: now, or its own `Date`, if that is another and earlier time.
+    """From when on (s since 1970) a server's times are to be counted: now, or its own `Date`, if that is another and
+    earlier time.
 
     A date may be wrong, and waiting too long breaks no ban: what would shorten a wait is not believed.
 
@@ -181,7 +183,9 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 
 
 async def sleep_until(wall: Wall, until: float) -> None:
-    """Sleep until a time of the wall's in seconds and never end too soon, nor much later than was meant if the clock is set meanwhile."""
+    """Sleep until a time of the wall's in seconds and never end too soon, nor much later than was meant if the clock is
+    set meanwhile.
+    """
     while (rest := until - wall()) > 0:
         await asyncio.sleep(min(rest, _LOOK))
         until = min(until, wall() + rest)

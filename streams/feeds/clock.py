@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Time that runs `scale` times as fast as the wall's since `origin` (seconds since 1970), when both showed the same.
+    """Time that runs `scale` times as fast as the wall's since `origin` (seconds since 1970), when both showed the
+    same.
 
-    Only the station's own waits are shortened by it. A time that a server states (`retry-after`, `X-Poll-Interval`, …) is the wall's.
+    Only the station's own waits are shortened by it. A time that a server states (`retry-after`, `X-Poll-Interval`, …)
+    is the wall's.
 
     >>> Clock(scale=60, origin=1000.0, wall=lambda: 1002.0).now()
     1120000000

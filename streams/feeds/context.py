@@ -12,7 +12,9 @@ from streams.watchlist import Watchlist
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """`actor_key` is that of the actors' hashes, `cursors` are those of an earlier run, `interval_cap` is in the station's seconds."""
+    """`actor_key` is that of the actors' hashes, `cursors` are those of an earlier run, `interval_cap` is in the
+    station's seconds.
+    """
 
     watchlist: Watchlist
     actor_key: bytes

@@ -1,8 +1,8 @@
 """Which share of event time each feed saw whole, and from that the coverage of every window.
 
-Kept in steps as windows are: minutes for two hours, hours for eight days, days for 35. A platform's coverage is the mean over its feeds:
-one of ten that is silent for a whole window leaves 0.9. What a feed has not said yet is no part of its window of an hour, unless it is
-late; in the longer windows that weighs little, and they go up to now.
+Kept in steps as windows are: minutes for two hours, hours for eight days, days for 35. A platform's coverage is the
+mean over its feeds: one of ten that is silent for a whole window leaves 0.9. What a feed has not said yet is no part of
+its window of an hour, unless it is late; in the longer windows that weighs little, and they go up to now.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,9 @@ from streams.feeds.health import Row
 _KEPT: Final = {MINUTE: 2 * HOUR, HOUR: 8 * DAY, DAY: 35 * DAY}
 _WINDOWS: Final = {"1h": (MINUTE, 60), "24h": (HOUR, 24), "7d": (HOUR, 168), "30d": (DAY, 30)}
 # These show a platform as a whole; every other feed is of the watchlist.
-_OF_ALL: Final = frozenset({"github:/events", "huggingface:models", "huggingface:datasets", "huggingface:spaces", "huggingface:changes"})
+_OF_ALL: Final = frozenset(
+    {"github:/events", "huggingface:models", "huggingface:datasets", "huggingface:spaces", "huggingface:changes"}
+)
 
 # Of what a user does anywhere there is no whole that it would be a share of.
 _OF_USERS: Final = "github:/users/"
@@ -46,7 +48,8 @@ def _decode(data: bytes) -> _Steps:
 
 
 class Coverage:
-    """The covered time of all feeds of a station; what is younger than `settling` (µs) is not asked for yet. Without any, all is.
+    """The covered time of all feeds of a station; what is younger than `settling` (µs) is not asked for yet. Without
+    any, all is.
 
     >>> coverage = Coverage()
     >>> coverage.add("github:/orgs/a/events", 0, 30 * MINUTE)
@@ -81,13 +84,18 @@ class Coverage:
             _extend(steps.setdefault(_STRETCH, {}), start, end)
 
     def miss(self, feed: str, start: int, end: int) -> None:
-        """From start to end (µs) a feed has said that it saw nothing, as far as is known: a later `add` heals it. A user's is left out."""
+        """From start to end (µs) a feed has said that it saw nothing, as far as is known: a later `add` heals it. A
+        user's is left out.
+        """
         self.expect(feed)
         if feed in self._feeds:
             self.add(feed, start, end, 0.0)
 
-    def share(self, platform: str, scope: str, window: str, now: int, late_after: Mapping[str, int] = _NO_LATER) -> float | None:
-        """The coverage of a window that ends now (µs); None where no feed of the scope is known, or nothing of that time can be yet.
+    def share(
+        self, platform: str, scope: str, window: str, now: int, late_after: Mapping[str, int] = _NO_LATER
+    ) -> float | None:
+        """The coverage of a window that ends now (µs); None where no feed of the scope is known, or nothing of that
+        time can be yet.
 
         `late_after` (µs) is after how long the silence of single feeds counts, where `settling` is not enough.
         """
@@ -114,7 +122,8 @@ class Coverage:
         return max(min(said, settled), min(settled, now - late_after)) // MINUTE * MINUTE
 
     def since(self, platform: str, scope: str) -> int | None:
-        """From when on the feeds of a scope have seen what happened, or their share of it, without a break (µs): the median of the feeds.
+        """From when on the feeds of a scope have seen what happened, or their share of it, without a break (µs): the
+        median of the feeds.
 
         A break is longer than half an hour. None where no feed has seen anything.
 
@@ -128,11 +137,17 @@ class Coverage:
         return median_high(found) if found else None
 
     def rows(self, now: int, late_after: Mapping[str, int] = _NO_LATER) -> Iterator[Row]:
-        """`window_coverage_ratio` and `covered_since_timestamp_seconds` of every platform, scope and window that is known."""
+        """`window_coverage_ratio` and `covered_since_timestamp_seconds` of every platform, scope and window that is
+        known.
+        """
         for platform in ("github", "huggingface"):
             for scope in ("all", "watched"):
                 if (since := self.since(platform, scope)) is not None:
-                    yield "nomadwatch_covered_since_timestamp_seconds", {"scope": scope, "platform": platform}, since / 1e6
+                    yield (
+                        "nomadwatch_covered_since_timestamp_seconds",
+                        {"scope": scope, "platform": platform},
+                        since / 1e6,
+                    )
                 for window in _WINDOWS:
                     share = self.share(platform, scope, window, now, late_after)
                     if share is not None:

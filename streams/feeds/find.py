@@ -13,11 +13,13 @@ GAP_REASONS: Final = ("overflow", "stale", "limited", "failed", "down", "quota")
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A row of the ledger, a record of the topic `gaps`: from `start` to `end` (µs UTC) a feed may have missed something.
+    """A row of the ledger, a record of the topic `gaps`: from `start` to `end` (µs UTC) a feed may have missed
+    something.
 
-    `reason`: `overflow` (more happened between two polls than a feed holds), `stale` (it showed old pages), `limited` (the server's ban or
-    a spent quota), `failed` (it did not answer), `down` (the station did not run), `quota` (the budget was too small to look in time).
-    The feed `archive` of a replay has one reason of its own: `hour_doubtful` (far fewer events than in the hours around it).
+    `reason`: `overflow` (more happened between two polls than a feed holds), `stale` (it showed old pages), `limited`
+    (the server's ban or a spent quota), `failed` (it did not answer), `down` (the station did not run), `quota` (the
+    budget was too small to look in time). The feed `archive` of a replay has one reason of its own: `hour_doubtful`
+    (far fewer events than in the hours around it).
     """
 
     feed: str
@@ -33,10 +35,11 @@ encode_gap: Final = msgspec.json.Encoder().encode
 class Find:
     """What a poll of one feed found; when all of it is on the broker, its cursor is saved.
 
-    `activities` are those that this feed had not shown before; `letters` are records for the topic `dead-letters`. `complete_to` (µs) is
-    the feed's mark: nothing older is expected from it. `covered` are the stretches that it saw whole, or of which it saw a `share` (0 to 1)
-    because it does not reach all that it looks at. `cursor` is where it goes on.
-    `cursors` are further ones by their keys (a feed of thousands of repositories writes only those that changed), saved with it.
+    `activities` are those that this feed had not shown before; `letters` are records for the topic `dead-letters`.
+    `complete_to` (µs) is the feed's mark: nothing older is expected from it. `covered` are the stretches that it saw
+    whole, or of which it saw a `share` (0 to 1) because it does not reach all that it looks at. `cursor` is where it
+    goes on. `cursors` are further ones by their keys (a feed of thousands of repositories writes only those that
+    changed), saved with it.
     """
 
     feed: str
@@ -55,4 +58,6 @@ class Outlet(Protocol):
     """Where finds go."""
 
     async def put(self, find: Find) -> None:
-        """Returns when the broker has committed the find: everything in it, and the cursor. Only then may a feed forget."""
+        """Returns when the broker has committed the find: everything in it, and the cursor. Only then may a feed
+        forget.
+        """

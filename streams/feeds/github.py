@@ -1,9 +1,10 @@
-"""GitHub's feeds of events: a sample of everything public; watched organisations and repositories, complete while asked in time.
+"""GitHub's feeds of events: a sample of everything public; watched organisations and repositories, complete while asked
+in time.
 
-    github:/events                      as often as the server allows
-    github:/orgs/NAME/events            every organisation of the watchlist; globs are seen through it
-    github:/repos/OWNER/NAME/events     every repository that the watchlist names
-    github:/users/NAME/events/public    where the platform knows no organisation NAME: what that account does
+github:/events                      as often as the server allows
+github:/orgs/NAME/events            every organisation of the watchlist; globs are seen through it
+github:/repos/OWNER/NAME/events     every repository that the watchlist names
+github:/users/NAME/events/public    where the platform knows no organisation NAME: what that account does
 """
 
 import asyncio
@@ -61,13 +62,22 @@ class GithubPoller:
         patience = max(PATIENCE, round(3 * context.interval_cap * SECOND))
         keep = context.dead_letters
         self._feed = partial(
-            GithubFeed, pages=pages, events=events, outlet=self._noting, clock=clock, pace=pace, patience=patience, keep=keep
+            GithubFeed,
+            pages=pages,
+            events=events,
+            outlet=self._noting,
+            clock=clock,
+            pace=pace,
+            patience=patience,
+            keep=keep,
         )
         self._feeds: list[GithubFeed] = []
         self._users: list[tuple[GithubFeed, str]] = []
         for path in paths(watchlist):
             user = _user_path(path)
-            feed = self._open(path, missing=f"asked for as {PLATFORM}:{user}" if user else MISSING, sampled=path == EVERYTHING)
+            feed = self._open(
+                path, missing=f"asked for as {PLATFORM}:{user}" if user else MISSING, sampled=path == EVERYTHING
+            )
             if user:
                 # Its cursor is needed once the organisation is gone; one that cannot be read is told of now.
                 self._cursor(user)
@@ -78,7 +88,11 @@ class GithubPoller:
         cursor, health = self._cursor(path), self._health.open(name, PLATFORM)
         place = _named_by(path)
         named = self._named(place, quote(path)) if place is not None else None
-        self._feeds.append(self._feed(quote(path), cursor, health=health, missing=missing, sampled=sampled, of_user=of_user, named=named))
+        self._feeds.append(
+            self._feed(
+                quote(path), cursor, health=health, missing=missing, sampled=sampled, of_user=of_user, named=named
+            )
+        )
         return self._feeds[-1]
 
     def _cursor(self, path: str) -> GithubCursor:
@@ -102,9 +116,11 @@ class GithubPoller:
         return self._popularity.get()
 
     async def _fall_back(self, organisation: GithubFeed, path: str) -> None:
-        """Look at an account as a user's once it is no organisation's. Both are asked for from then on: a 404 may be an outage's.
+        """Look at an account as a user's once it is no organisation's. Both are asked for from then on: a 404 may be an
+        outage's.
 
-        An organisation that has never been there is not shown and not waited for; its user's feed says what is the matter.
+        An organisation that has never been there is not shown and not waited for; its user's feed says what is the
+        matter.
         """
         await organisation.gone.wait()
         user = self._open(path, missing=f"no organisation and no user: {MISSING}", of_user=True)
@@ -117,7 +133,8 @@ class GithubPoller:
         while True:
             await asyncio.sleep(self._clock.wait(self._look))
             for feed in self._feeds:
-                # An organisation that is hidden, or will be as soon as its user's feed is open, gets no mark that others would wait for.
+                # An organisation that is hidden, or will be as soon as its user's feed is open, gets no mark that
+                # others would wait for.
                 if not (feed in organisations and feed.is_nowhere and feed.cursor.mark is None):
                     await feed.keep_mark(self._clock.now())
 

@@ -8,7 +8,9 @@ from streams.activity import HOUR
 
 
 class Poll(NamedTuple):
-    """A poll of a sample: when and after how long (µs), how many were new, whether nothing is missing, how many over how many seconds."""
+    """A poll of a sample: when and after how long (µs), how many were new, whether nothing is missing, how many over
+    how many seconds.
+    """
 
     at: int
     elapsed: int
@@ -41,7 +43,8 @@ class SampleCoverage:
     def add(self, at: int, elapsed: int, new: int, *, whole: bool, shown: int, span: float) -> None:
         """Take up a complete poll at a time, so long after the one before (µs; 0: there was none).
 
-        Of a single poll `span` may be negative, for its times are cut to the second: only the sum of an hour says how fast a feed moves.
+        Of a single poll `span` may be negative, for its times are cut to the second: only the sum of an hour says how
+        fast a feed moves.
         """
         self._polls.append(Poll(at, elapsed, new, whole, shown, span))
         while self._polls[0].at <= at - HOUR:

@@ -1,4 +1,6 @@
-"""How far a feed of GitHub has come: what it has shown, and when it was asked. Never an id to compare with: ids have no order."""
+"""How far a feed of GitHub has come: what it has shown, and when it was asked. Never an id to compare with: ids have no
+order.
+"""
 
 from array import array
 from collections.abc import Iterable
@@ -15,8 +17,8 @@ from streams.feeds.github_coverage import Poll
 class Seen:
     """The 64-bit hashes of the last events that a feed has shown, the last shown at the end.
 
-    Those of its complete polls are *settled*: a poll that meets one of them has missed nothing since. What an incomplete poll found is
-    known, so that it is not published again, but not settled.
+    Those of its complete polls are *settled*: a poll that meets one of them has missed nothing since. What an
+    incomplete poll found is known, so that it is not published again, but not settled.
 
     >>> seen = Seen().known([1, 2])
     >>> [1 in seen, seen.settled(1), seen.known([3], settle=True).settled(1), 4 in seen]
@@ -47,7 +49,8 @@ class Seen:
             hashes[event] = hashes.pop(event, False)
         kept = list(hashes.items())[-self.LIMIT :]
         return Seen(
-            (event for event, settled in kept if settled or settle), (event for event, settled in kept if not (settled or settle))
+            (event for event, settled in kept if settled or settle),
+            (event for event, settled in kept if not (settled or settle)),
         )
 
     def encode(self) -> tuple[bytes, bytes]:
@@ -63,12 +66,14 @@ class Seen:
 
 
 class GithubCursor(msgspec.Struct, array_like=True, frozen=True):
-    """Where a feed goes on; times of events and polls in µs, None before the first, those of waiting in the wall's seconds.
+    """Where a feed goes on; times of events and polls in µs, None before the first, those of waiting in the wall's
+    seconds.
 
-    `settled` and `unsettled` are what it has shown, `etags` those of the last complete poll's pages as received, `newest` the newest event
-    time, `complete_at` the last complete poll, `mark` what the feed has promised, `gap_end` the end of the last gap, `rate` the new events
-    a second, `cost` the requests a poll, `interval` the station's seconds to the next one. `poll_interval` is what the server states,
-    `due_at` when page 1 is to be asked for again. `polls` are those of the last hour, of a sampled feed: what its coverage is told by.
+    `settled` and `unsettled` are what it has shown, `etags` those of the last complete poll's pages as received,
+    `newest` the newest event time, `complete_at` the last complete poll, `mark` what the feed has promised, `gap_end`
+    the end of the last gap, `rate` the new events a second, `cost` the requests a poll, `interval` the station's
+    seconds to the next one. `poll_interval` is what the server states, `due_at` when page 1 is to be asked for again.
+    `polls` are those of the last hour, of a sampled feed: what its coverage is told by.
     """
 
     settled: bytes = b""

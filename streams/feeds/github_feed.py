@@ -35,16 +35,18 @@ MISSING: Final = "correct the name in the watchlist"
 _QUIET: Final = 5 * SECOND
 # So many of its intervals after a poll the next one is late.
 _LATE: Final = 1.5
-# A feed that has worked is believed to be gone after so many 404s in a row, ten to fifteen minutes: one may be an outage's.
+# A feed that has worked is believed to be gone after so many 404s in a row, ten to fifteen minutes: one may be an
+# outage's.
 _BELIEVED: Final = 6
 
 
 class GithubFeed:
-    """A feed and its task. `sampled` is the feed of everything, which shows more between two polls than it holds; `of_user` is one that
-    shows what an account does, and not what others do in its repositories: whom it covers is not known. `named` is the repository of a feed
-    that the watchlist names.
+    """A feed and its task. `sampled` is the feed of everything, which shows more between two polls than it holds;
+    `of_user` is one that shows what an account does, and not what others do in its repositories: whom it covers is not
+    known. `named` is the repository of a feed that the watchlist names.
 
-    `patience` (µs) is how long it may not get on before that is a gap; one that was never there has nothing to miss, and `gone` is set.
+    `patience` (µs) is how long it may not get on before that is a gap; one that was never there has nothing to miss,
+    and `gone` is set.
     """
 
     def __init__(
@@ -75,7 +77,9 @@ class GithubFeed:
         self._patience, self._keep = patience, keep
         self._sample = SampleCoverage(cursor.polls)
         share = (lambda now: self._sample.get()) if sampled else None
-        self._ledger = Ledger(health, cursor.mark, clock.now(), lambda mark: encode_github(replace(self.cursor, mark=mark)), share=share)
+        self._ledger = Ledger(
+            health, cursor.mark, clock.now(), lambda mark: encode_github(replace(self.cursor, mark=mark)), share=share
+        )
         self._due = Due(clock, cursor, pages.limits.ban.until, patience / SECOND)
         self._fresh = True
         self._failures = self._absences = self._doubts = 0
@@ -111,7 +115,9 @@ class GithubFeed:
                 self._trouble = "failed"
                 self._failures += 1
                 self._absences = 0
-                shortest, longest = (LONGEST_WAIT, GONE_WAIT) if isinstance(error, FeedRefused) else (SHORTEST_WAIT, LONGEST_WAIT)
+                shortest, longest = (
+                    (LONGEST_WAIT, GONE_WAIT) if isinstance(error, FeedRefused) else (SHORTEST_WAIT, LONGEST_WAIT)
+                )
                 self._due.wait(growing(self._failures, shortest, longest))
                 if isinstance(error, Oversized):
                     await self._put_aside(error)
@@ -137,7 +143,11 @@ class GithubFeed:
             late = cursor.gap_end is not None and cursor.gap_end == cursor.mark
             if now - since < (self._patience if late else max(self._patience, self._late_after)):
                 return
-            reason = "limited" if limits.held or self._due.slowed else self._trouble or ("quota" if limits.budgeted else "failed")
+            reason = (
+                "limited"
+                if limits.held or self._due.slowed
+                else self._trouble or ("quota" if limits.budgeted else "failed")
+            )
             gaps = self._ledger.overdue(mark, reason, least=MARGIN)
             cursor = replace(cursor, mark=mark, gap_end=mark)
             await self._put(cursor, self._ledger.find(cursor=encode_github(cursor), gaps=gaps, mark=mark))
@@ -219,7 +229,11 @@ class GithubFeed:
             activities, letters = await off_loop(sum(len(each.raw) for each in new), self._read, new)
             rate = look.rate(cursor.rate, elapsed / SECOND)
             self._pace.note(self.health.feed, rate)
-            seen = cursor.seen if unchanged else cursor.seen.known((each.hash for each in reversed(look.shown)), settle=complete)
+            seen = (
+                cursor.seen
+                if unchanged
+                else cursor.seen.known((each.hash for each in reversed(look.shown)), settle=complete)
+            )
             settled, unsettled = seen.encode()
             cursor = replace(
                 cursor,
@@ -234,7 +248,9 @@ class GithubFeed:
             self._due.wait(interval)
             cursor = replace(cursor, interval=interval, due_at=self._due.at)
             if not complete:
-                await self._put(cursor, self._ledger.find(cursor=encode_github(cursor), activities=activities, letters=letters))
+                await self._put(
+                    cursor, self._ledger.find(cursor=encode_github(cursor), activities=activities, letters=letters)
+                )
                 return
             if unchanged and first.asked - self._put_at < _QUIET:
                 return
@@ -250,10 +266,12 @@ class GithubFeed:
                 gap_end=gaps[-1].end if gaps else cursor.gap_end,
             )
             if self._sampled:
-                # Of a longer time without a look only the last hour is part of what the estimate speaks of. What incomplete polls met
-                # since the last complete one was seen too.
+                # Of a longer time without a look only the last hour is part of what the estimate speaks of. What
+                # incomplete polls met since the last complete one was seen too.
                 shown, span = look.stretch
-                self._sample.add(first.asked, min(elapsed, HOUR), len(new) + earlier, whole=look.overlaps, shown=shown, span=span)
+                self._sample.add(
+                    first.asked, min(elapsed, HOUR), len(new) + earlier, whole=look.overlaps, shown=shown, span=span
+                )
                 self.health.coverage = self._sample.get()
                 cursor = replace(cursor, polls=self._sample.polls)
             find = self._ledger.find(
@@ -289,7 +307,11 @@ class GithubFeed:
         start, end = min(before, oldest), max(before, oldest)
         # Up to here the ledger has it already.
         start = max(start, self.cursor.gap_end or 0)
-        return [Gap(feed=self.health.feed, start=start, end=end, reason="down" if self._fresh else "overflow")] if start < end else []
+        return (
+            [Gap(feed=self.health.feed, start=start, end=end, reason="down" if self._fresh else "overflow")]
+            if start < end
+            else []
+        )
 
     def _covered(self, look: Look, gaps: list[Gap]) -> list[Cover]:
         """What a complete poll shows the feed to have seen whole: all since the one before, but what was missed."""
@@ -298,7 +320,8 @@ class GithubFeed:
             return []
         start, end = max([start, *(gap.end for gap in gaps)]), look.pages[0].asked
         if not look.overlaps:
-            # Where the ledger has told of an outage already there is no new gap; the feed still shows no more than it holds.
+            # Where the ledger has told of an outage already there is no new gap; the feed still shows no more than it
+            # holds.
             start = max(start, end if look.oldest is None else look.oldest)
         return self._ledger.cover(start, end)
 

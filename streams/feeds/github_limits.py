@@ -33,7 +33,8 @@ LIMITS_FEED: Final = "github:limits"
 _REMAINING: Final = "x-ratelimit-remaining"
 _LIMIT: Final = "x-ratelimit-limit"
 _RESET: Final = "x-ratelimit-reset (in seconds from now)"
-# Requests in any hour without a token, of the 60 that GitHub grants an address; after the first of them they come evenly.
+# Requests in any hour without a token, of the 60 that GitHub grants an address; after the first of them they come
+# evenly.
 BUDGET: Final = 55
 _BURST: Final = 20
 # From this part of a token's quota on what is left is spread.
@@ -41,7 +42,8 @@ _EASY: Final = 0.5
 # A refusal that says nothing: at least a minute of the wall's, then twice as long, …
 _SHORTEST_BAN: Final = 60.0
 _LONGEST_SILENT_BAN: Final = 900.0
-# How the message of a limit begins, as GitHub documents it. Further on, an organisation's name or policy may hold any word.
+# How the message of a limit begins, as GitHub documents it. Further on, an organisation's name or policy may hold any
+# word.
 _OF_LIMITS: Final = re.compile(
     r"API rate limit (already )?exceeded"
     r"|You have exceeded a( secondary)? rate limit"
@@ -51,7 +53,9 @@ _OF_LIMITS: Final = re.compile(
 
 
 class _Memory(msgspec.Struct, array_like=True):
-    """The cursor: whose limits these are, until when (the wall's s) nothing may be asked, how often silently refused, requests (µs)."""
+    """The cursor: whose limits these are, until when (the wall's s) nothing may be asked, how often silently refused,
+    requests (µs).
+    """
 
     holder: int
     until: float = 0.0
@@ -68,7 +72,9 @@ class GithubLimits:
     A ban is stated in the wall's seconds; the hour of the budget is the station's own.
     """
 
-    def __init__(self, token: str, clock: Clock, cursor: bytes | None, save: Callable[[bytes], Awaitable[None]]) -> None:
+    def __init__(
+        self, token: str, clock: Clock, cursor: bytes | None, save: Callable[[bytes], Awaitable[None]]
+    ) -> None:
         self._clock = clock
         self._save = save
         self._polls = asyncio.Lock()
@@ -102,7 +108,9 @@ class GithubLimits:
 
     @asynccontextmanager
     async def poll(self) -> AsyncIterator[None]:
-        """The right to all requests of a poll, for a feed moves while others are asked between two pages; who came first goes first."""
+        """The right to all requests of a poll, for a feed moves while others are asked between two pages; who came
+        first goes first.
+        """
         async with self._polls:
             yield
 
@@ -111,7 +119,8 @@ class GithubLimits:
         while (until := self._free_at(first)) > self._clock.wall():
             await sleep_until(self._clock.wall, until)
         if self.budgeted:
-            # Before the request: whoever starts next must know of it, even if this process dies while it waits for the answer.
+            # Before the request: whoever starts next must know of it, even if this process dies while it waits for the
+            # answer.
             self._requests.append(self._clock.now())
             await self._save(self._cursor())
 

@@ -1,4 +1,6 @@
-"""All pages of one poll put together: what is new in them, and whether anything may be missing between them and the last poll."""
+"""All pages of one poll put together: what is new in them, and whether anything may be missing between them and the
+last poll.
+"""
 
 from statistics import median_low
 from typing import Final, NamedTuple
@@ -8,14 +10,17 @@ from streams.feeds.github_cursor import Seen
 from streams.feeds.github_pace import updated_rate
 from streams.feeds.github_page import PAGES, Page, Shown
 
-# About a quarter of neighbours in a feed stand out of order: one known event at the foot of a page does not prove that all behind it are.
+# About a quarter of neighbours in a feed stand out of order: one known event at the foot of a page does not prove that
+# all behind it are.
 _FOOT: Final = 5
 # An event stays in a feed for so long; then it may go without anything new.
 _HORIZON: Final = 30 * DAY
 
 
 class Stretch(NamedTuple):
-    """So many events of a feed over so many seconds; of one poll these can be none or negative, but their mean over many is right."""
+    """So many events of a feed over so many seconds; of one poll these can be none or negative, but their mean over
+    many is right.
+    """
 
     shown: int
     span: float
@@ -24,9 +29,10 @@ class Stretch(NamedTuple):
 class Look:
     """The pages of a poll, taken in order, beside what was seen before.
 
-    A page has *reached* what was seen if all at its foot is settled. Between two requests a feed moves down: the next page begins with some
-    of the last one's, or goes on right behind it. Where it begins with settled ones right behind unsettled ones it is an older page, and
-    what it would show now is missing: the look is doubtful. Before the `first` complete poll there is nothing to reach.
+    A page has *reached* what was seen if all at its foot is settled. Between two requests a feed moves down: the next
+    page begins with some of the last one's, or goes on right behind it. Where it begins with settled ones right behind
+    unsettled ones it is an older page, and what it would show now is missing: the look is doubtful. Before the `first`
+    complete poll there is nothing to reach.
     """
 
     def __init__(self, seen: Seen, *, first: bool) -> None:
@@ -82,18 +88,24 @@ class Look:
 
     @property
     def oldest(self) -> int | None:
-        """About the time from which on the feed shows everything, in µs: of its last events, for single ones arrive hours late."""
+        """About the time from which on the feed shows everything, in µs: of its last events, for single ones arrive
+        hours late.
+        """
         times = [each.time for each in self._shown.values() if each.time is not None]
         return median_low(times[-2 * _FOOT :]) if times else None
 
     @property
     def stretch(self) -> Stretch:
-        """What the pages show, each over its own time: between two requests a busy feed moves, and a later page may be the newer one."""
+        """What the pages show, each over its own time: between two requests a busy feed moves, and a later page may be
+        the newer one.
+        """
         stretches = [_stretch(page.shown) for page in self.pages if page.shown is not None]
         return Stretch(sum(each.shown for each in stretches), sum(each.span for each in stretches))
 
     def rate(self, before: float, seconds: float) -> float:
-        """New events a second, as far as it is known: from what was known before, and so many seconds since the last complete poll."""
+        """New events a second, as far as it is known: from what was known before, and so many seconds since the last
+        complete poll.
+        """
         shown, span = self.stretch
         if self.pages[0].shown is not None and not self.overlaps and span > 0:
             return shown / span
@@ -102,7 +114,9 @@ class Look:
         return updated_rate(before, len(self.new), seconds)
 
     def is_stale(self, newest: int | None, now: int) -> bool:
-        """Whether page 1 is an old one: it is older than what was seen (µs) and shows nothing new, or nothing that was seen."""
+        """Whether page 1 is an old one: it is older than what was seen (µs) and shows nothing new, or nothing that was
+        seen.
+        """
         page = self.pages[0]
         if page.shown is None:
             # Nothing has changed since a poll before the last one: that cannot be.
@@ -118,8 +132,8 @@ class Look:
 def _stretch(shown: list[Shown]) -> Stretch:
     """One page, none of it where it has too few events to say.
 
-    The middle time of the first third and that of the last one are two thirds apart, whatever single events arrive late. Times are cut
-    to the second on both sides alike, so the mean over many pages is right.
+    The middle time of the first third and that of the last one are two thirds apart, whatever single events arrive
+    late. Times are cut to the second on both sides alike, so the mean over many pages is right.
     """
     times = [each.time for each in shown if each.time is not None]
     third = len(times) // 3

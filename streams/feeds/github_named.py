@@ -1,4 +1,6 @@
-"""The repository that a place of the watchlist names: followed by its id when it is renamed and its old name is another one's."""
+"""The repository that a place of the watchlist names: followed by its id when it is renamed and its old name is another
+one's.
+"""
 
 import logging
 from typing import Final
@@ -37,7 +39,9 @@ _decode_stated: Final = msgspec.json.Decoder(_Stated).decode
 
 
 class NamedRepository:
-    """`path` is where its feed is asked for: by the name in the watchlist, which GitHub leads on to the name of today, else by its id."""
+    """`path` is where its feed is asked for: by the name in the watchlist, which GitHub leads on to the name of today,
+    else by its id.
+    """
 
     def __init__(self, place: str, path: str, identities: Identities, pages: GithubPages, clock: Clock) -> None:
         self.path = path
@@ -46,7 +50,8 @@ class NamedRepository:
         self._told = ""
 
     async def shows(self, look: Look, health: Health) -> bool:
-        """Learn from the events of a look whose they are; False where they are another repository's, which got the name.
+        """Learn from the events of a look whose they are; False where they are another repository's, which got the
+        name.
 
         Then `path` is another one. Raises `Unreachable` and `Limited` where that cannot be found out now.
         """

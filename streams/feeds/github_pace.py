@@ -51,7 +51,8 @@ class Pace:
         if self._budgeted:
             return max(least, cursor.cost * _HOUR / (BUDGET * share(feed, self._rates)))
         if sampled:
-            # Times in a feed are cut to the second: of polls at always the same moment of one, all rates would be wrong alike.
+            # Times in a feed are cut to the second: of polls at always the same moment of one, all rates would be wrong
+            # alike.
             return least + random.random()
         interval = max(cursor.interval or least, least) * (_FASTER if new else _SLOWER)
         if cursor.rate:
@@ -65,7 +66,8 @@ class Due:
     `poll_interval` is what the server wants between two polls: a second of the station's at least, an hour at most. A
     feed that is asked more rarely than its `patience` (the station's seconds) is not well.
 
-    A run that was killed may have asked, when it was due or up to `_LATEST` poll intervals later, and not been able to save that.
+    A run that was killed may have asked, when it was due or up to `_LATEST` poll intervals later, and not been able to
+    save that.
     """
 
     def __init__(self, clock: Clock, cursor: GithubCursor, banned_until: float, patience: float) -> None:
@@ -99,7 +101,11 @@ class Due:
         """The state of a feed that the server does not want to be asked often enough, for a person."""
         if self.least <= self._patience:
             return None
-        capped = "" if self._stated <= LONGEST_INTERVAL else f" (X-Poll-Interval says {self._stated:,.0f} s, which cannot be true)"
+        capped = (
+            ""
+            if self._stated <= LONGEST_INTERVAL
+            else f" (X-Poll-Interval says {self._stated:,.0f} s, which cannot be true)"
+        )
         return f"slowed down: asked every {self.poll_interval:.6g} s, as the server wants{capped}"
 
     def asked(self, stated: float | None) -> None:

@@ -35,7 +35,9 @@ class Limited(Exception):
 
 
 class Shown(NamedTuple):
-    """An event as a page shows it: the hash of its id (of its bytes where it has none), its time (µs; None if it has none that can be)."""
+    """An event as a page shows it: the hash of its id (of its bytes where it has none), its time (µs; None if it has
+    none that can be).
+    """
 
     hash: int
     time: int | None
@@ -47,7 +49,8 @@ class Shown(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`shown` is None where nothing has changed. `asked` and `received` are µs of the station's clock; `last`: there is none behind it.
+    """`shown` is None where nothing has changed. `asked` and `received` are µs of the station's clock; `last`: there is
+    none behind it.
 
     `requests` is how many it took: one more for each redirect.
     """
@@ -81,7 +84,9 @@ _decode_stub: Final = msgspec.json.Decoder(_Stub).decode
 class GithubPages:
     """Asks for pages of all feeds. `token` may be empty."""
 
-    def __init__(self, api: str, token: str, session: aiohttp.ClientSession, limits: GithubLimits, clock: Clock) -> None:
+    def __init__(
+        self, api: str, token: str, session: aiohttp.ClientSession, limits: GithubLimits, clock: Clock
+    ) -> None:
         self.limits = limits
         self._api = api.rstrip("/")
         self._session = session
@@ -94,9 +99,11 @@ class GithubPages:
             self._headers["Authorization"] = f"Bearer {token}"
 
     async def get(self, path: str, number: int, etag: str | None, health: Health) -> tuple[Page, float | None]:
-        """A page, and the wall's seconds to the next time that page 1 may be asked for, if they are stated. Only within `limits.poll`.
+        """A page, and the wall's seconds to the next time that page 1 may be asked for, if they are stated. Only within
+        `limits.poll`.
 
-        Raises `Limited`, `Gone`, `FeedRefused`, `Oversized`, and `Unreachable` for all else; each says in `health` what is the matter.
+        Raises `Limited`, `Gone`, `FeedRefused`, `Oversized`, and `Unreachable` for all else; each says in `health` what
+        is the matter.
         """
         asked = await self._ask(f"{path}?per_page={SIZE}&page={number}", etag, health, first=number == 1)
         return await self._read(asked, number, etag, health), poll_interval(asked.answer)
@@ -192,7 +199,8 @@ class GithubPages:
             time = None
         identity = str(stub.id).encode()
         if time is not None:
-            # What lies in the future will be a dead letter, or comes of a clock; it must not make everything after it look old.
+            # What lies in the future will be a dead letter, or comes of a clock; it must not make everything after it
+            # look old.
             time = None if time > received + DAY else min(time, received)
         return Shown(xxhash.xxh3_64_intdigest(identity), time, raw, page, line, received)
 

@@ -91,11 +91,12 @@ class _Watched:
 
 
 class GithubPopularity:
-    """Stars, forks and watchers of the watched repositories that are named or have been seen, summed up for each project.
+    """Stars, forks and watchers of the watched repositories that are named or have been seen, summed up for each
+    project.
 
-    Nothing is shown of a project before each of its repositories has answered, or has failed for some minutes. One that was
-    renamed is known by both names and counts once, for the project that `identities` know it to be of. One that is gone
-    is forgotten, and so is at the start what an earlier run knew that is of no project of the watchlist any more.
+    Nothing is shown of a project before each of its repositories has answered, or has failed for some minutes. One that
+    was renamed is known by both names and counts once, for the project that `identities` know it to be of. One that is
+    gone is forgotten, and so is at the start what an earlier run knew that is of no project of the watchlist any more.
     """
 
     def __init__(
@@ -194,7 +195,9 @@ class GithubPopularity:
         await self._save(name, Known(known.project, self._clock.now()))
 
     async def _save(self, name: str, known: Known) -> None:
-        await self._outlet.put(Find(feed=POPULARITY_CURSOR + name, platform="github", cursor=msgspec.json.encode(known)))
+        await self._outlet.put(
+            Find(feed=POPULARITY_CURSOR + name, platform="github", cursor=msgspec.json.encode(known))
+        )
 
     def _still_watched(self, cursors: Mapping[str, bytes]) -> Iterator[tuple[str, _Watched]]:
         """What cursors say of the repositories that are watched today, each with today's project, by name."""

@@ -87,7 +87,9 @@ class World:
 
 
 def open_session(user_agent: str, world: World | None = None) -> aiohttp.ClientSession:
-    """A session for one platform's feeds; close it in the end. Environment proxies are honoured. What answers say of it goes to `world`."""
+    """A session for one platform's feeds; close it in the end. Environment proxies are honoured. What answers say of it
+    goes to `world`.
+    """
     tracing = aiohttp.TraceConfig()
     if world is not None:
         tracing.on_request_end.append(world.hear)
@@ -128,7 +130,9 @@ async def fetch(session: aiohttp.ClientSession, url: str, *, headers: dict[str, 
 
 
 async def off_loop(size: int, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-    """The result of a function that decodes so many bytes. If they are many it runs in a thread: others are asked meanwhile."""
+    """The result of a function that decodes so many bytes. If they are many it runs in a thread: others are asked
+    meanwhile.
+    """
     if size < LARGE:
         return function(*arguments, **named)
     return await asyncio.to_thread(function, *arguments, **named)
@@ -180,7 +184,9 @@ def _believable(headers: CIMultiDictProxy[str]) -> CIMultiDictProxy[str]:
 
 
 def _moved_to(status: int, asked: URL, headers: CIMultiDictProxy[str]) -> str | None:
-    """Where a redirect leads, or None if that is another server or has a name and password: the token is meant for this one."""
+    """Where a redirect leads, or None if that is another server or has a name and password: the token is meant for this
+    one.
+    """
     location = headers.get("Location")
     if status not in _MOVED or location is None:
         return None

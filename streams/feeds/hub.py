@@ -1,8 +1,9 @@
-"""The Hugging Face Hub has no feed of events: what happens there is found by asking, within the quota, watched repositories first.
+"""The Hugging Face Hub has no feed of events: what happens there is found by asking, within the quota, watched
+repositories first.
 
-huggingface:models, :datasets, :spaces   walks by last modification: creations, lineage, and what has changed
-huggingface:repositories                 the watched repositories, each at least once in `interval_cap`: commits, threads, likers
-huggingface:changes                      the others that have changed, as far as the quota lets: commits, threads
+huggingface:models, :datasets, :spaces walks by last modification: creations, lineage, and what has changed
+huggingface:repositories the watched repositories, each at least once in `interval_cap`: commits, threads, likers
+huggingface:changes the others that have changed, as far as the quota lets: commits, threads
 """
 
 import asyncio
@@ -90,8 +91,18 @@ class HubPoller:
             self._walks.append((walks, Ledger(health, cursor.mark, self._began, walks.encode)))
         self._changes = HubChanges(self._began)
         self._ledgers = {
-            feed: Ledger(context.feeds.open(feed, PLATFORM), _mark(cursors, feed), self._began, _encode, share=share, reached=reached)
-            for feed, share, reached in ((REPOSITORIES, None, self._watched.reached), (CHANGES, self._changes.share, None))
+            feed: Ledger(
+                context.feeds.open(feed, PLATFORM),
+                _mark(cursors, feed),
+                self._began,
+                _encode,
+                share=share,
+                reached=reached,
+            )
+            for feed, share, reached in (
+                (REPOSITORIES, None, self._watched.reached),
+                (CHANGES, self._changes.share, None),
+            )
         }
         watched, others = (
             Lookout(HubRepository(self._client, self._activities, self._letters, ledger.health), ledger)
@@ -188,7 +199,8 @@ class HubPoller:
             if held is not None:
                 for ledger in (*self._ledgers.values(), *(ledger for _, ledger in self._walks)):
                     ledger.health.state = held
-            # Where there are more repositories than the quota has looks for, a round takes as long as it takes, and nothing is missed.
+            # Where there are more repositories than the quota has looks for, a round takes as long as it takes, and
+            # nothing is missed.
             around = min(round(2 * self._watched.round), _LONGEST_ROUND) if held is None else 0
             watched, changes = self._ledgers[REPOSITORIES], self._ledgers[CHANGES]
             watched.health.late_after, changes.health.late_after = around, patience
@@ -209,7 +221,9 @@ class HubPoller:
         end = min(began, default=0) - OVERLAP
         if ledger.mark is not None and ledger.mark < end:
             async with ledger.lock:
-                await self._put(ledger, ledger.find(gaps=[Gap(feed=CHANGES, start=ledger.mark, end=end, reason="down")], mark=end))
+                await self._put(
+                    ledger, ledger.find(gaps=[Gap(feed=CHANGES, start=ledger.mark, end=end, reason="down")], mark=end)
+                )
 
     async def _mark(self, ledger: Ledger, known_to: int | None, now: int, patience: int) -> bool:
         """Put a mark that has risen, or a gap if it is overdue; whether there was a gap."""

@@ -1,8 +1,9 @@
 """What the Hub's answers say was done becomes activities.
 
-Actors are user names, case-folded and keyed-hashed. A deleted account cannot be told from another deleted account: each thing that one did
-has a hash of its own, so that activities are counted and nobody seems to have done them all (their number of people is an upper bound).
-Who created a repository is not stated: its owner, a person or an organisation, stands for them.
+Actors are user names, case-folded and keyed-hashed. A deleted account cannot be told from another deleted account: each
+thing that one did has a hash of its own, so that activities are counted and nobody seems to have done them all (their
+number of people is an upper bound). Who created a repository is not stated: its owner, a person or an organisation,
+stands for them.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,18 @@ from typing import Final
 from streams.activity import DAY, Activity, hash_name
 from streams.errors import DeadLetter
 from streams.feeds.hub_client import PLATFORM
-from streams.feeds.hub_shapes import FOLDERS, Base, Commit, Details, Event, Listed, Person, Thread, is_name, read_changed
+from streams.feeds.hub_shapes import (
+    FOLDERS,
+    Base,
+    Commit,
+    Details,
+    Event,
+    Listed,
+    Person,
+    Thread,
+    is_name,
+    read_changed,
+)
 from streams.identities import Account, Identities, Repository
 from streams.texts import public_text
 from streams.times import parse_time
@@ -31,7 +43,9 @@ class Place:
 
 
 class HubActivities:
-    """Makes activities; `received` is when the answer came (µs). Every method raises `DeadLetter` for what cannot be measured."""
+    """Makes activities; `received` is when the answer came (µs). Every method raises `DeadLetter` for what cannot be
+    measured.
+    """
 
     def __init__(self, identities: Identities, actor_key: bytes) -> None:
         self._identities = identities
@@ -45,7 +59,11 @@ class HubActivities:
         # The Hub itself leaves out `models/` where it has to tell a model from a dataset of the same name.
         key = listed.native or (listed.id if artefact == "model" else f"{folder}/{listed.id}")
         known = listed.native is not None
-        repository = self._identities.repository(key, listed.id, 0, artefact) if known else self._identities.named(key, listed.id)
+        repository = (
+            self._identities.repository(key, listed.id, 0, artefact)
+            if known
+            else self._identities.named(key, listed.id)
+        )
         return Place(artefact, f"{folder}/{listed.id}", key, repository)
 
     def account(self, login: str | None, activity: str) -> Account:
@@ -79,10 +97,14 @@ class HubActivities:
         return self._happened(place, thread, kind, "created", event, received)
 
     def renamed(self, place: Place, thread: Thread, event: Event, received: int) -> Activity:
-        return self._happened(place, thread, "pull_request" if thread.is_pull_request else "discussion", "renamed", event, received)
+        return self._happened(
+            place, thread, "pull_request" if thread.is_pull_request else "discussion", "renamed", event, received
+        )
 
     def changed(self, place: Place, thread: Details, event: Event, received: int) -> list[Activity]:
-        """A change of status; a merge stands for two: upkeep of who merged, and the accepted contribution of who opened."""
+        """A change of status; a merge stands for two: upkeep of who merged, and the accepted contribution of who
+        opened.
+        """
         action = _ACTIONS.get(read_changed(event.data).status)
         if action is None:
             raise DeadLetter("unknown-type")
@@ -108,7 +130,9 @@ class HubActivities:
         activity.action = "created"
         return activity
 
-    def derived(self, place: Place, listed: Listed, base: Place, relation: str | None, occurred_at: int, received: int) -> Activity:
+    def derived(
+        self, place: Place, listed: Listed, base: Place, relation: str | None, occurred_at: int, received: int
+    ) -> Activity:
         """A new model, as something done to the model that it was made from."""
         owner = listed.author or place.repository.owner
         activity = self._activity(base, "derivative", "", owner, occurred_at, received)
@@ -126,7 +150,9 @@ class HubActivities:
         activity.affiliation = _affiliation(event.author)
         return activity
 
-    def _activity(self, place: Place, kind: str, number: str, login: str | None, occurred_at: int, received: int) -> Activity:
+    def _activity(
+        self, place: Place, kind: str, number: str, login: str | None, occurred_at: int, received: int
+    ) -> Activity:
         if occurred_at > received + DAY:
             raise DeadLetter("future")
         identifier = f"{PLATFORM}:{kind}:{place.key}" + (f":{number}" if number else "")

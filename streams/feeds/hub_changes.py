@@ -1,4 +1,6 @@
-"""The repositories that have changed and are not watched: looked at as far as the quota lets, and counted where it does not."""
+"""The repositories that have changed and are not watched: looked at as far as the quota lets, and counted where it does
+not.
+"""
 
 from collections import OrderedDict, deque
 from dataclasses import dataclass

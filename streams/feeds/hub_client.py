@@ -17,13 +17,25 @@ from streams.errors import DeadLetter
 from streams.feeds.clock import Clock
 from streams.feeds.find import Find, Outlet
 from streams.feeds.health import Health
-from streams.feeds.http import MOST_MOVES, Answer, Broken, Gone, Oversized, RefusedToken, Unreachable, fetch, growing, off_loop
+from streams.feeds.http import (
+    MOST_MOVES,
+    Answer,
+    Broken,
+    Gone,
+    Oversized,
+    RefusedToken,
+    Unreachable,
+    fetch,
+    growing,
+    off_loop,
+)
 from streams.feeds.hub_limits import LIMITS_FEED, HubLimits
 from streams.feeds.hub_refusals import Refused, TokenRefused, refusal
 from streams.payloads import UNDECODABLE
 
 PLATFORM: Final = "huggingface"
-# Who cannot be reached is asked again after 1 s of the station's, then 2 s, …, each shortened by up to a half at random.
+# Who cannot be reached is asked again after 1 s of the station's, then 2 s, …, each shortened by up to a half at
+# random.
 _TRIES: Final = 5
 _SHORTEST_WAIT: Final = 1.0
 _LONGEST_WAIT: Final = 300.0
@@ -69,7 +81,9 @@ class _Allowance:
 class HubClient:
     """Makes all requests of all feeds, one at a time. `token` may be empty."""
 
-    def __init__(self, endpoint: str, token: str, session: aiohttp.ClientSession, limits: HubLimits, outlet: Outlet, clock: Clock) -> None:
+    def __init__(
+        self, endpoint: str, token: str, session: aiohttp.ClientSession, limits: HubLimits, outlet: Outlet, clock: Clock
+    ) -> None:
         self._endpoint = endpoint.rstrip("/")
         self._session = session
         self._limits = limits
@@ -100,7 +114,9 @@ class HubClient:
         query = f"?{urlencode(params)}" if params else ""
         return await self._get(f"{self._endpoint}/api/{quote(path)}{query}", decode, health)
 
-    async def pages(self, path: str, decode: Callable[[bytes], T], health: Health, params: Params = ()) -> AsyncIterator[Page[T]]:
+    async def pages(
+        self, path: str, decode: Callable[[bytes], T], health: Health, params: Params = ()
+    ) -> AsyncIterator[Page[T]]:
         """All pages, as far as they are asked for. `Oversized` where they do not end, or lead back to one of them."""
         client = self.look() if self._look is None else self
         page = await client.get(path, decode, health, params)
@@ -117,7 +133,9 @@ class HubClient:
             met.add(page.next)
             page = await client._get(page.next, decode, health)
 
-    async def listing(self, folder: str, decode: Callable[[bytes], T], health: Health, params: Params) -> AsyncIterator[Page[T]]:
+    async def listing(
+        self, folder: str, decode: Callable[[bytes], T], health: Health, params: Params
+    ) -> AsyncIterator[Page[T]]:
         """All pages of a listing, which is always there: `Unreachable` where the server says that it is not."""
         try:
             async for page in self.pages(folder, decode, health, params):
@@ -220,7 +238,8 @@ class HubClient:
         return self._clock.wait(growing(failures, _SHORTEST_WAIT, _LONGEST_WAIT))
 
     def _next(self, address: str, answer: Answer) -> str | None:
-        """The page after one, at our endpoint, whatever host a mirror names: the token goes nowhere else. Raises `Unreachable`.
+        """The page after one, at our endpoint, whatever host a mirror names: the token goes nowhere else. Raises
+        `Unreachable`.
 
         Several `Link` headers, or several links in one, are all looked at.
         """
@@ -235,7 +254,8 @@ class HubClient:
         try:
             url = URL(address, encoded=True).join(URL(link, encoded=True))
             ours = URL(self._endpoint).origin()
-            # Nothing but path and query is taken over: a host, or a name and password in front of it, would go with the token.
+            # Nothing but path and query is taken over: a host, or a name and password in front of it, would go with the
+            # token.
             return f"{ours if url.origin() == ours else self._endpoint}{url.raw_path_qs}"
         except ValueError:
             raise Unreachable("failing: broken link") from None

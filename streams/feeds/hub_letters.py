@@ -24,7 +24,9 @@ class HubLetters:
         self._digests: dict[bytes, bytes] = {}
 
     def write(self, feed: str, address: str, line: int, error: Exception, raw: bytes | msgspec.Raw) -> list[bytes]:
-        """The record for the topic `dead-letters`, none if the broker has it; `line` counts an answer's elements from 1."""
+        """The record for the topic `dead-letters`, none if the broker has it; `line` counts an answer's elements from
+        1.
+        """
         content = bytes(raw)
         digest = hashlib.blake2b(content, digest_size=16).digest()
         if digest in self._put:
@@ -37,7 +39,11 @@ class HubLetters:
 
     def exceeding(self, feed: str, error: Exception) -> list[bytes]:
         """The record of an answer that exceeds what is read of one; of any other failure none."""
-        return self.write(feed, error.address, 0, DeadLetter("too-long"), error.raw) if isinstance(error, Oversized) else []
+        return (
+            self.write(feed, error.address, 0, DeadLetter("too-long"), error.raw)
+            if isinstance(error, Oversized)
+            else []
+        )
 
     def once(self, letters: Iterable[bytes]) -> list[bytes]:
         """Of letters that are to be put, one for each content: pages that move show an element twice."""

@@ -42,7 +42,8 @@ _decode: Final = msgspec.msgpack.Decoder(_Memory).decode
 
 
 class HubLimits:
-    """Lets one request at a time through, evenly spaced, within our share of what the Hub says is left, and none during a ban.
+    """Lets one request at a time through, evenly spaced, within our share of what the Hub says is left, and none during
+    a ban.
 
     All times are the wall's seconds: they are the server's. `cursor` is that of an earlier run.
     """

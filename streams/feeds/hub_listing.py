@@ -25,7 +25,9 @@ _LIMIT: Final = "limit"
 
 @dataclass(slots=True)
 class Listing:
-    """An owner's repositories of one kind that are watched, by key, the names (case-folded) of all, and the dead letters."""
+    """An owner's repositories of one kind that are watched, by key, the names (case-folded) of all, and the dead
+    letters.
+    """
 
     found: dict[str, tuple[Place, Listed]] = field(default_factory=dict)
     letters: list[bytes] = field(default_factory=list)

@@ -173,7 +173,9 @@ class HubLooking:
         ledger.health.state = str(error) if isinstance(error, TokenRefused) else self._watched.trouble or str(error)
 
     async def _keep_likes(self, key: str, before: bytes, look: Look) -> None:
-        """Save the times of likes before they are published: a like has none of its own, and must not be published with two."""
+        """Save the times of likes before they are published: a like has none of its own, and must not be published with
+        two.
+        """
         ledger = self._watched_ledger
         likes = {activity.actor: activity.occurred_at for activity in look.activities if activity.kind == "like"}
         earlier = decode_state(key, before)

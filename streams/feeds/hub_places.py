@@ -25,10 +25,18 @@ _AGAIN: Final = HOUR
 
 
 class HubPlaces:
-    """Call `list` with every listing of an owner, and `look` when all were listed. A glob may fit nothing yet: it is not told of."""
+    """Call `list` with every listing of an owner, and `look` when all were listed. A glob may fit nothing yet: it is
+    not told of.
+    """
 
     def __init__(
-        self, watchlist: Watchlist, client: HubClient, activities: HubActivities, identities: Identities, watched: HubWatched, clock: Clock
+        self,
+        watchlist: Watchlist,
+        client: HubClient,
+        activities: HubActivities,
+        identities: Identities,
+        watched: HubWatched,
+        clock: Clock,
     ) -> None:
         self._client, self._activities, self._identities = client, activities, identities
         self._watched, self._clock = watched, clock
@@ -46,7 +54,9 @@ class HubPlaces:
         self._listed[owner.casefold(), artefact] = names
 
     async def look(self, health: Health) -> None:
-        """Ask for each named repository that no listing showed. What the Hub does not have is told in `watched`, and once in the log."""
+        """Ask for each named repository that no listing showed. What the Hub does not have is told in `watched`, and
+        once in the log.
+        """
         now = self._clock.now()
         absent = []
         for place in self._places:

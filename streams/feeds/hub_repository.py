@@ -44,7 +44,8 @@ PARTS: Final = ("commits", "threads", "likers")
 _KNOWN: Final = 64
 _MOST_COMMIT_PAGES: Final = 20
 _MOST_THREAD_PAGES: Final = 50
-# A small repository's threads are all looked at each time, a large one's newest, and the others by turns of so many pages.
+# A small repository's threads are all looked at each time, a large one's newest, and the others by turns of so many
+# pages.
 _TURN: Final = 4
 _MOST_EVENTS: Final = 500
 _MOST_LIKERS: Final = 20_000
@@ -54,8 +55,8 @@ _MOST_LIKERS: Final = 20_000
 class Look:
     """What a look found, and the state after it.
 
-    The parts are `commits`, `threads` and `likers`: `refused` says why some are not for us, `seen` are those that answered.
-    `exceeded` says in words why one was left unfinished.
+    The parts are `commits`, `threads` and `likers`: `refused` says why some are not for us, `seen` are those that
+    answered. `exceeded` says in words why one was left unfinished.
     """
 
     state: State
@@ -127,7 +128,9 @@ class HubRepository:
         reached = False
         above = pages = 0
         oldest = None
-        async for page in self._client.pages(f"{place.path}/commits/{DEFAULT_REVISION}", decode_list, self._health, [("limit", COMMITS)]):
+        async for page in self._client.pages(
+            f"{place.path}/commits/{DEFAULT_REVISION}", decode_list, self._health, [("limit", COMMITS)]
+        ):
             pages += 1
             async for line, raw in unhurried(page.content):
                 try:
@@ -150,15 +153,22 @@ class HubRepository:
                 break
             if pages == _MOST_COMMIT_PAGES:
                 start = state.newest or state.since
-                look.gaps.append(Gap(feed=self._health.feed, start=start, end=max(start, oldest or page.received), reason="overflow"))
+                look.gaps.append(
+                    Gap(feed=self._health.feed, start=start, end=max(start, oldest or page.received), reason="overflow")
+                )
                 break
         if first:
             new = found
             floor = state.since
         else:
-            # Where nothing is known, history was rewritten (all its SHAs are new) or the answer is very old: then the time has to tell.
+            # Where nothing is known, history was rewritten (all its SHAs are new) or the answer is very old: then the
+            # time has to tell.
             floor = 0 if reached else state.newest + 1
-            new = [(number, activity) for number, activity in (found[:above] if reached else found) if activity.occurred_at >= floor]
+            new = [
+                (number, activity)
+                for number, activity in (found[:above] if reached else found)
+                if activity.occurred_at >= floor
+            ]
         look.activities += [activity for _, activity in new if activity.occurred_at >= floor]
         state.head = head
         state.commits = [*(number for number, _ in new), *state.commits][:_KNOWN]
@@ -174,7 +184,9 @@ class HubRepository:
         turn = state.page
         while True:
             path = f"{place.path}/discussions"
-            page = await self._client.get(path, decode_threads, self._health, [("sort", "recently-created"), ("p", number)])
+            page = await self._client.get(
+                path, decode_threads, self._health, [("sort", "recently-created"), ("p", number)]
+            )
             rows = page.content.discussions
             unknown = False
             async for line, raw in unhurried(rows):
@@ -210,7 +222,9 @@ class HubRepository:
             page = await self._client.get(f"{place.path}/discussions/{thread.num}", decode_details, self._health)
         except Gone:
             before = old or ThreadState(None, "")
-            return msgspec.structs.replace(before, comments=thread.num_comments, status=thread.status, title=_title(thread))
+            return msgspec.structs.replace(
+                before, comments=thread.num_comments, status=thread.status, title=_title(thread)
+            )
         details = page.content
         events: list[tuple[int, Event]] = []
         async for line, raw in unhurried(details.events):
@@ -240,7 +254,9 @@ class HubRepository:
                 elif event.type == "title-change":
                     look.activities.append(self._activities.renamed(place, details, event, page.received))
             except DeadLetter as error:
-                look.letters += self._letters.write(self._health.feed, page.address, 1, error, msgspec.json.encode(event))
+                look.letters += self._letters.write(
+                    self._health.feed, page.address, 1, error, msgspec.json.encode(event)
+                )
         if len(met) > _MOST_EVENTS:
             floor = max(floor, met[-_MOST_EVENTS][0])
         shown = sum(event.type == "comment" for _, event in events)
@@ -268,7 +284,9 @@ class HubRepository:
                     if account.hash not in known:
                         known.add(account.hash)
                         # A look that was published and not saved is done again: the like stays where it was.
-                        found.append(self._activities.liked(place, account, state.pending.get(account.hash, page.received)))
+                        found.append(
+                            self._activities.liked(place, account, state.pending.get(account.hash, page.received))
+                        )
                 except DeadLetter as error:
                     look.letters += self._letters.write(self._health.feed, page.address, line, error, raw)
         if state.likers is not None:

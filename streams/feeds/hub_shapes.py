@@ -1,6 +1,7 @@
 """What is read of the Hub's answers: only what tells activities apart. The decoders are typed and skip the rest unread.
 
-Lists are decoded in two steps, the list first and each element apart, so that one odd element is one dead letter and not a lost page.
+Lists are decoded in two steps, the list first and each element apart, so that one odd element is one dead letter and
+not a lost page.
 """
 
 import re
@@ -77,7 +78,9 @@ class Commit(msgspec.Struct, gc=False):
 
 
 class Person(msgspec.Struct, gc=False, rename="camel"):
-    """The author of a thread or event; the flags are there where the Hub states them. A deleted account is absent or named `deleted`."""
+    """The author of a thread or event; the flags are there where the Hub states them. A deleted account is absent or
+    named `deleted`.
+    """
 
     name: Short | None = None
     is_hf: bool | None = None
@@ -180,7 +183,9 @@ def decode_list(content: bytes) -> Raws:
 
 
 def _with_list(shape: type[T], name: str) -> Callable[[bytes], T]:
-    """A decoder of an object that holds a list, whose elements and other members are decoded apart where one of them cannot be."""
+    """A decoder of an object that holds a list, whose elements and other members are decoded apart where one of them
+    cannot be.
+    """
     decode = msgspec.json.Decoder(shape).decode
 
     def read(content: bytes) -> T:
@@ -228,7 +233,8 @@ def is_name(text: str) -> bool:
 
 
 def bases_of(listed: Listed) -> list[tuple[Base, str | None]]:
-    """The models that one was made from, each with its relation if that is known: as the listing states them, else by its tags.
+    """The models that one was made from, each with its relation if that is known: as the listing states them, else by
+    its tags.
 
     >>> [(base.id, relation) for base, relation in bases_of(Listed("a/b", tags=["base_model:c/d", "base_model:finetune:c/d"]))]
     [('c/d', 'finetune')]

@@ -1,4 +1,6 @@
-"""What is remembered of one repository of the Hub between two looks: one record of Kafka, whatever happens to the repository."""
+"""What is remembered of one repository of the Hub between two looks: one record of Kafka, whatever happens to the
+repository.
+"""
 
 from typing import Final
 
@@ -13,8 +15,8 @@ _MOST_KNOWN: Final = 50_000
 class ThreadState(msgspec.Struct, array_like=True, omit_defaults=True):
     """A thread as it was; `title` is a 32-bit hash.
 
-    `known` are 32-bit hashes of the events met so far, for they need not show in their order; of long threads the newest only, and what
-    is older than `floor` (µs) is known too.
+    `known` are 32-bit hashes of the events met so far, for they need not show in their order; of long threads the
+    newest only, and what is older than `floor` (µs) is known too.
     """
 
     comments: int | None
@@ -27,9 +29,9 @@ class ThreadState(msgspec.Struct, array_like=True, omit_defaults=True):
 class State(msgspec.Struct, array_like=True):
     """What is known of a repository: a cursor of at most some 600 kB.
 
-    `since`: nothing older was ever published (µs). `commits` are the first 64 bits of the newest ones' SHAs, `newest` their newest time.
-    `likers` are keyed hashes; None before the baseline. `page` is where the next turn through old threads begins. `pending` are likes that
-    are being published, with the times that were given to them (µs).
+    `since`: nothing older was ever published (µs). `commits` are the first 64 bits of the newest ones' SHAs, `newest`
+    their newest time. `likers` are keyed hashes; None before the baseline. `page` is where the next turn through old
+    threads begins. `pending` are likes that are being published, with the times that were given to them (µs).
     """
 
     since: int
@@ -63,7 +65,8 @@ def shows_the_same(before: ThreadState, now: ThreadState) -> bool:
 
 
 def bounded(threads: dict[int, ThreadState], now: int) -> dict[int, ThreadState]:
-    """The newest threads, and of those the newest with their events: all events before `now` (µs) count as known in the others.
+    """The newest threads, and of those the newest with their events: all events before `now` (µs) count as known in the
+    others.
 
     >>> list(bounded({number: ThreadState(0, "open") for number in range(6_000)}, 0))[-1]
     1000
@@ -73,7 +76,9 @@ def bounded(threads: dict[int, ThreadState], now: int) -> dict[int, ThreadState]
     for number in sorted(threads, reverse=True)[:_MOST_THREADS]:
         thread = threads[number]
         events += len(thread.known)
-        kept[number] = thread if events <= _MOST_KNOWN else ThreadState(thread.comments, thread.status, thread.title, now)
+        kept[number] = (
+            thread if events <= _MOST_KNOWN else ThreadState(thread.comments, thread.status, thread.title, now)
+        )
     return kept
 
 

@@ -34,8 +34,8 @@ EXPAND: Final = {
 class WalkCursor(msgspec.Struct, array_like=True):
     """Where a kind's walks have come: a cursor of at most some 900 kB. Times in µs, hashes of 64 bits.
 
-    `began`: when the last complete walk did. `created` and `derived`: the repositories whose creation and lineage were published, with
-    the time of creation, for a day.
+    `began`: when the last complete walk did. `created` and `derived`: the repositories whose creation and lineage were
+    published, with the time of creation, for a day.
     """
 
     began: int | None = None
@@ -76,7 +76,9 @@ class Walk:
 
 
 class HubWalks:
-    """The walks of one kind; `names` are the ids of models by `models/NAME`, as far as known. `cursor` is that of the last walk."""
+    """The walks of one kind; `names` are the ids of models by `models/NAME`, as far as known. `cursor` is that of the
+    last walk.
+    """
 
     def __init__(
         self,
@@ -97,7 +99,8 @@ class HubWalks:
         self._health = health
         self._clock = clock
         self._names = names
-        # (repository, SHA, last modification) within the overlap, in memory only: what a dead process had in hand is looked at again.
+        # (repository, SHA, last modification) within the overlap, in memory only: what a dead process had in hand is
+        # looked at again.
         self._seen: set[int] = set()
 
     def encode(self, mark: int | None) -> bytes:
@@ -109,7 +112,9 @@ class HubWalks:
         began = self._clock.now()
         old = self.cursor
         since = (began if old.began is None else old.began) - OVERLAP
-        walk = Walk(since, WalkCursor(began, None, _younger(old.created, since - DAY), _younger(old.derived, since - DAY)))
+        walk = Walk(
+            since, WalkCursor(began, None, _younger(old.created, since - DAY), _younger(old.derived, since - DAY))
+        )
         seen: set[int] = set()
         try:
             await self._through(walk, seen, began)
@@ -181,9 +186,14 @@ class HubWalks:
         return found
 
     def _watched_first(self, bases: list[tuple[Base, str | None]]) -> tuple[Place, str | None]:
-        """Of several bases (a merge) the one that is watched, else the first: a derivative is one activity of one repository."""
+        """Of several bases (a merge) the one that is watched, else the first: a derivative is one activity of one
+        repository.
+        """
         places = [
-            (self._activities.place("model", Base(base.id, base.native or self._names.get(f"models/{base.id}"))), relation)
+            (
+                self._activities.place("model", Base(base.id, base.native or self._names.get(f"models/{base.id}"))),
+                relation,
+            )
             for base, relation in bases
         ]
         return next((pair for pair in places if pair[0].repository.project is not None), places[0])

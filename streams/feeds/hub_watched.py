@@ -33,12 +33,12 @@ _NEWEST: Final = 0.1
 
 @dataclass(slots=True)
 class Watch:
-    """A watched repository: its last listing and when that was asked for, up to when it is known, when it is to be looked at again (all
-    µs), and failures since.
+    """A watched repository: its last listing and when that was asked for, up to when it is known, when it is to be
+    looked at again (all µs), and failures since.
 
     What a listing does not show as changed is not asked for, so a look is worth no more than the listing it went by.
-    One that is `gone` gave nothing at the last look, `gone_at` (µs): it is looked at again after `REFUSED_WAIT`, or when
-    its listing changes. `refused` says which parts are not for us, why, and when they are asked for again (µs).
+    One that is `gone` gave nothing at the last look, `gone_at` (µs): it is looked at again after `REFUSED_WAIT`, or
+    when its listing changes. `refused` says which parts are not for us, why, and when they are asked for again (µs).
     `told_to` is up to when the ledger tells of failures, `talked_at` when a look last found something in its threads.
     """
 
@@ -119,7 +119,9 @@ class HubWatched:
         return {place.repository.name: place.artefact for place in places if place.repository.name not in models}
 
     def take(self, owner: str, artefact: str, found: Mapping[str, tuple[Place, Listed]], now: int) -> None:
-        """Take up all of an owner's repositories of one kind, by key, as a listing shows them that was asked for at `now`."""
+        """Take up all of an owner's repositories of one kind, by key, as a listing shows them that was asked for at
+        `now`.
+        """
         for key in self._listings.get((owner, artefact), set()) - found.keys():
             if self.by_key.pop(key, None) is not None:
                 self.dropped += 1
@@ -171,7 +173,9 @@ class HubWatched:
         self._took += _NEWEST * (took - self._took)
 
     def fail(self, watch: Watch) -> bool:
-        """A look has failed; whether the ledger must be told: when nobody waits for the repository any more, then ever more rarely."""
+        """A look has failed; whether the ledger must be told: when nobody waits for the repository any more, then ever
+        more rarely.
+        """
         watch.failures += 1
         return watch.failures >= GIVEN_UP and watch.failures & (watch.failures - 1) == 0
 
@@ -198,7 +202,9 @@ class HubWatched:
 
     @property
     def state(self) -> str:
-        """The state of their feed while requests succeed, for a person: `trouble`, and which owners could not be listed the last time."""
+        """The state of their feed while requests succeed, for a person: `trouble`, and which owners could not be listed
+        the last time.
+        """
         said = [] if self.trouble is None else [self.trouble]
         for failure in sorted(set(self.unlisted.values())):
             owners = {owner: None for (owner, _), why in self.unlisted.items() if why == failure}
@@ -262,9 +268,11 @@ class HubWatched:
         return None
 
     def complete_to(self, now: int) -> int | None:
-        """Up to when everything of the watched is known: the oldest look or listing. None while one has never been; without any, now.
+        """Up to when everything of the watched is known: the oldest look or listing. None while one has never been;
+        without any, now.
 
-        Those that are gone or always fail are not waited for. Of what fails the ledger tells; of what is gone nothing can be had.
+        Those that are gone or always fail are not waited for. Of what fails the ledger tells; of what is gone nothing
+        can be had.
         """
         watches = [watch for watch in self.by_key.values() if not watch.gone and watch.failures < GIVEN_UP]
         if len(self._times) < len(self.owners) * len(FOLDERS) or any(watch.first for watch in watches):

@@ -20,9 +20,10 @@ PATIENCE: Final = 15 * MINUTE
 class Ledger:
     """The mark of one feed (µs; None before its first) and its gaps.
 
-    `began` is when this run did (µs), `encode` makes the feed's cursor with a mark. The feed's coverage is what no gap touches, times the
-    share that is `reached` of all that it looks at; or it is what `share` says at a time, where gaps do not tell it.
-    Finds are built and put under `lock`, so that they are committed in the order in which their cursors were made.
+    `began` is when this run did (µs), `encode` makes the feed's cursor with a mark. The feed's coverage is what no gap
+    touches, times the share that is `reached` of all that it looks at; or it is what `share` says at a time, where gaps
+    do not tell it. Finds are built and put under `lock`, so that they are committed in the order in which their cursors
+    were made.
     """
 
     def __init__(
@@ -71,7 +72,8 @@ class Ledger:
         )
 
     def overdue(self, end: int, reason: str, *, least: int) -> list[Gap]:
-        """The rows of a feed that does not get on, from its mark up to a time: what lies before this run apart, none shorter than `least`.
+        """The rows of a feed that does not get on, from its mark up to a time: what lies before this run apart, none
+        shorter than `least`.
 
         What little is left of the time before this run is told with what comes after it, or it never would be.
         """
@@ -79,7 +81,11 @@ class Ledger:
         rows = [(start, end, reason)]
         if start < self.began - least:
             rows = [(start, min(end, self.began), "down"), (self.began, end, reason)]
-        return [Gap(feed=self.health.feed, start=start, end=end, reason=why) for start, end, why in rows if start < end - least]
+        return [
+            Gap(feed=self.health.feed, start=start, end=end, reason=why)
+            for start, end, why in rows
+            if start < end - least
+        ]
 
     def cover(self, start: int, end: int) -> list[Cover]:
         """What the feed saw whole between two times (µs)."""

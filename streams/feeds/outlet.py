@@ -1,7 +1,8 @@
 """Finds go to the broker: activities in batches, then, once those are acknowledged, the feeds' cursors.
 
-A find that was published when its feed is killed before its cursor is saved comes again: its activities have the same identities and are
-counted once. Marks go to every partition every few seconds, one for a platform: that of its feed which is furthest behind.
+A find that was published when its feed is killed before its cursor is saved comes again: its activities have the same
+identities and are counted once. Marks go to every partition every few seconds, one for a platform: that of its feed
+which is furthest behind.
 """
 
 import asyncio
@@ -39,8 +40,8 @@ class _Letter(msgspec.Struct):
 class KafkaOutlet:
     """Publishes finds of all feeds; run `run` beside the pollers.
 
-    `cursors` are those of an earlier run, for the coverage that it knew; `settling` is after how many seconds of the station's a feed that
-    is well has said what it saw. What comes from a simulated `world` is marked.
+    `cursors` are those of an earlier run, for the coverage that it knew; `settling` is after how many seconds of the
+    station's a feed that is well has said what it saw. What comes from a simulated `world` is marked.
     """
 
     def __init__(
@@ -114,7 +115,9 @@ class KafkaOutlet:
                 self._letters[msgspec.json.decode(letter, type=_Letter).reason] += 1
                 sent.append(await self._delivery.send(self._topics.dead_letters, 0, letter, find.feed.encode()))
             for gap in find.gaps:
-                sent.append(await self._delivery.send(self._topics.gaps, 0, msgspec.json.encode(gap), find.feed.encode()))
+                sent.append(
+                    await self._delivery.send(self._topics.gaps, 0, msgspec.json.encode(gap), find.feed.encode())
+                )
         for (platform, partition), activities in buffers.items():
             for value in _batches(platform, activities):
                 sent.append(await self._delivery.send(self._topics.activity, partition, value))
@@ -149,7 +152,9 @@ class KafkaOutlet:
             self.coverage.add(find.feed, cover.start, cover.end, find.share)
 
     async def _save(self, cursors: Mapping[str, bytes | None]) -> None:
-        sent = [await self._delivery.send(self._topics.cursors, 0, value, feed.encode()) for feed, value in cursors.items()]
+        sent = [
+            await self._delivery.send(self._topics.cursors, 0, value, feed.encode()) for feed, value in cursors.items()
+        ]
         await self._delivery.acknowledged(sent)
 
     async def _mark(self) -> None:
@@ -173,7 +178,9 @@ class KafkaOutlet:
     async def report(self) -> None:
         """Show how the feeds are doing."""
         now = self._clock.now()
-        letters: list[Row] = [("nomadwatch_dead_letters_total", {"reason": reason}, n) for reason, n in self._letters.items()]
+        letters: list[Row] = [
+            ("nomadwatch_dead_letters_total", {"reason": reason}, n) for reason, n in self._letters.items()
+        ]
         late_after = {feed: health.late_after for feed, health in self._feeds.by_name.items()}
         rows = [*self._feeds.rows(now), *self.coverage.rows(now, late_after), *letters, *self.more_rows()]
         states = {feed: health.state for feed, health in self._feeds.by_name.items()}
@@ -198,7 +205,11 @@ def _outside(gaps: list[Gap], start: int, end: int) -> Iterator[tuple[int, int]]
 def _batches(platform: str, activities: list[Activity]) -> list[bytes]:
     """Records of at most BATCH activities and LARGEST bytes."""
     if len(activities) > BATCH:
-        return [value for start in range(0, len(activities), BATCH) for value in _batches(platform, activities[start : start + BATCH])]
+        return [
+            value
+            for start in range(0, len(activities), BATCH)
+            for value in _batches(platform, activities[start : start + BATCH])
+        ]
     value = encode_batch(Batch(feed=platform, activities=activities))
     if len(value) <= LARGEST or len(activities) == 1:
         return [value]

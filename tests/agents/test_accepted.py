@@ -1,4 +1,6 @@
-"""Merges are credited to who opened the pull request: once, whatever comes first, is split, repeated, closed or lost in between."""
+"""Merges are credited to who opened the pull request: once, whatever comes first, is split, repeated, closed or lost in
+between.
+"""
 
 from collections import Counter
 from random import Random
@@ -43,9 +45,13 @@ def fed(*activities: Activity, at_once: bool = False, watermark: int | None = No
 
 # A small world: few threads, so that everything meets; ids are unique, and what the source names repeats the merge.
 PLACES = st.tuples(st.sampled_from([5 << 32, 6 << 32, 9 << 32]), st.integers(1, 2))
-MOMENTS = st.one_of(st.integers(0, 5), st.integers(0, 3 * 60), st.integers(0, 9 * 24 * 60)).map(lambda minutes: NOW + minutes * MINUTE)
+MOMENTS = st.one_of(st.integers(0, 5), st.integers(0, 3 * 60), st.integers(0, 9 * 24 * 60)).map(
+    lambda minutes: NOW + minutes * MINUTE
+)
 PEOPLE = st.tuples(st.sampled_from([OPENER, MERGER, OTHER]), st.booleans())
-EVENTS = st.tuples(st.sampled_from(["opened", "merged", "merged", "named only"]), PLACES, MOMENTS, PEOPLE, st.none() | PEOPLE)
+EVENTS = st.tuples(
+    st.sampled_from(["opened", "merged", "merged", "named only"]), PLACES, MOMENTS, PEOPLE, st.none() | PEOPLE
+)
 
 
 def wire(events: list[Any]) -> list[dict[str, Any]]:
@@ -59,7 +65,15 @@ def wire(events: list[Any]) -> list[dict[str, Any]]:
             "occurred_at": at,
             "ingested_at": at,
         }
-        one |= {"repo_id": repo_id, "repo": f"o/{repo_id >> 32}", "owner": "o", "actor": actor, "bot": bot, "thread": thread, **project}
+        one |= {
+            "repo_id": repo_id,
+            "repo": f"o/{repo_id >> 32}",
+            "owner": "o",
+            "actor": actor,
+            "bot": bot,
+            "thread": thread,
+            **project,
+        }
         if action != "named only":
             found.append({**one, "action": action})
         if action == "named only" or (action == "merged" and named):
@@ -81,7 +95,9 @@ def test_the_same_activities_give_the_panes_of_brute_force_in_whatever_order_the
     numbers = Counter[int]()
 
     def send(partition: int, own: list[dict[str, Any]]) -> None:
-        batch = Batch(feed="f", activities=msgspec.convert(own, list[Activity]), sequence=numbers[partition], complete_to=mark)
+        batch = Batch(
+            feed="f", activities=msgspec.convert(own, list[Activity]), sequence=numbers[partition], complete_to=mark
+        )
         log.append((partition, batch))
         numbers[partition] += 1
 
@@ -104,7 +120,11 @@ def test_the_same_activities_give_the_panes_of_brute_force_in_whatever_order_the
         mine = [one for one in activities if partition_of(one["repo_id"], PARTITIONS) == number]
         assert (progress.activities, progress.late) == (len(mine), 0)
         for scope in ("all", "watched"):
-            days = [pane for place, pane in brute.items() if (place.scope, place.partition, place.grain) == (scope, number, "day")]
+            days = [
+                pane
+                for place, pane in brute.items()
+                if (place.scope, place.partition, place.grain) == (scope, number, "day")
+            ]
             total = sum((pane.activities for pane in days), Counter[tuple[str, str, str]]())
             assert progress.totals[scope] == {"/".join(key): n for key, n in total.items()}
     duplicates = sum(own.restored(number).progress.duplicates for number, own in enumerate(committed))
@@ -113,14 +133,20 @@ def test_the_same_activities_give_the_panes_of_brute_force_in_whatever_order_the
 
 @pytest.mark.parametrize("at_once", [False, True])
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_a_merge_is_credited_to_the_opener_in_its_own_minute_whichever_comes_first(order: tuple[int, int], at_once: bool) -> None:
+def test_a_merge_is_credited_to_the_opener_in_its_own_minute_whichever_comes_first(
+    order: tuple[int, int], at_once: bool
+) -> None:
     both = pull("opened", NOW - HOUR), pull("merged", NOW, project="olmo")
     partition = fed(*(both[number] for number in order), at_once=at_once)
     assert credited(partition, ("all", "minute", NOW)) == {OPENER: 1}
     assert credited(partition, ("all", "minute", NOW - HOUR)) == {}
     watched = partition.panes["watched", "minute", NOW].counts.get()
     assert watched["project/olmo/github/software/accepted"] == 1, "of the merge's project"
-    assert partition.progress.totals["all"] == {"github/review/human": 1, "github/upkeep/human": 1, "github/accepted/human": 1}
+    assert partition.progress.totals["all"] == {
+        "github/review/human": 1,
+        "github/upkeep/human": 1,
+        "github/accepted/human": 1,
+    }
     assert (partition.progress.activities, partition.progress.duplicates) == (2, 0)
     ids = partition.panes["all", "minute", NOW].ids
     assert ids is not None
@@ -132,7 +158,11 @@ def test_the_opening_is_believed_more_than_what_the_source_names_and_counts_once
     three = pull("opened", NOW - DAY, bot=True), pull("merged"), pull("accepted")
     partition = fed(*(three[number] for number in order))
     assert credited(partition, ("all", "minute", NOW)) == {}, "the opener is a bot"
-    assert partition.progress.totals["all"] == {"github/review/bot": 1, "github/upkeep/human": 1, "github/accepted/bot": 1}
+    assert partition.progress.totals["all"] == {
+        "github/review/bot": 1,
+        "github/upkeep/human": 1,
+        "github/accepted/bot": 1,
+    }
     pane = partition.panes["all", "minute", NOW]
     assert pane.counts.get() == {"github/upkeep/human": 1, "github/accepted/bot": 1}
     assert (partition.progress.activities, partition.progress.duplicates) == (3, 0)
@@ -143,7 +173,11 @@ def test_the_opening_is_believed_more_than_what_the_source_names_and_counts_once
 def test_of_whom_nobody_saw_the_opening_the_source_is_believed_or_nobody_is_credited() -> None:
     assert credited(fed(pull("merged")), ("all", "minute", NOW)) == {}
     assert credited(fed(pull("merged"), pull("accepted")), ("all", "minute", NOW)) == {OTHER: 1}
-    elsewhere = pull("opened", thread=8, number=3), pull("opened", repo_id=6, number=4), pull("opened", kind="issue", number=5)
+    elsewhere = (
+        pull("opened", thread=8, number=3),
+        pull("opened", repo_id=6, number=4),
+        pull("opened", kind="issue", number=5),
+    )
     assert credited(fed(*elsewhere, pull("merged")), ("all", "minute", NOW)) == {}
     without_thread = pull("opened", thread=None), pull("merged", thread=None)
     assert credited(fed(*without_thread), ("all", "minute", NOW)) == {}
@@ -166,7 +200,9 @@ def closed_and_restored(partition: Partition, committed: Committed, time: int) -
 
 
 @pytest.mark.parametrize("waiting", [0, 4096])
-def test_openings_move_up_into_days_and_are_found_there_after_a_recovery(waiting: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_openings_move_up_into_days_and_are_found_there_after_a_recovery(
+    waiting: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("agents.operators.accepted._WAITING", waiting)
     committed = Committed()
     partition = fed(pull("opened", NOW - 31 * DAY))
@@ -227,7 +263,11 @@ def test_input_that_contradicts_itself_stops_nobody_and_counts_once() -> None:
     named = pull("accepted", NOW + 3 * HOUR, project="pythia", artefact="model")
     for one, other in ((merge, named), (named, merge)):
         partition = fed(
-            one, other, pull("opened", NOW - HOUR), pull("opened", NOW - 2 * HOUR, number=9, actor=OTHER), watermark=NOW + 9 * DAY
+            one,
+            other,
+            pull("opened", NOW - HOUR),
+            pull("opened", NOW - 2 * HOUR, number=9, actor=OTHER),
+            watermark=NOW + 9 * DAY,
         )
         assert partition.progress.totals["all"]["github/accepted/human"] == 1
         assert credited(partition, ("all", "day", NOW)) == {OTHER: 1}

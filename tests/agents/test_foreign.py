@@ -1,4 +1,6 @@
-"""What others write into any topic of ours stops no worker, on either broker, before its start and while it runs; it is counted."""
+"""What others write into any topic of ours stops no worker, on either broker, before its start and while it runs; it is
+counted.
+"""
 
 import asyncio
 import gzip
@@ -130,7 +132,9 @@ def test_garbage_at_the_start_and_while_running_changes_no_figure_and_is_counted
 
 
 def write_lies(bootstrap: str, topic: str) -> int:
-    """Batches with the right checksum that our clients cannot read; how many of them the broker takes (the embedded one: none)."""
+    """Batches with the right checksum that our clients cannot read; how many of them the broker takes (the embedded
+    one: none).
+    """
     # Of now: Apache Kafka soon deletes what says that it is old.
     one, two = (packed(*values, key=b"k", stamp=int(1000 * time.time())) for values in ((b"v",), (b"v", b"w")))
     name = bytes.fromhex("18000000026b02760202ff0278")  # a record with a header whose name is no UTF-8
@@ -146,7 +150,9 @@ def write_lies(bootstrap: str, topic: str) -> int:
 
 def test_batches_that_cannot_be_read_stop_no_worker(broker: Any, tmp_path: Path) -> None:
     begin(broker.bootstrap)
-    taken = {topic: write_lies(broker.bootstrap, topic) for topic in (TOPICS.panes, TOPICS.measurements, TOPICS.activity)}
+    taken = {
+        topic: write_lies(broker.bootstrap, topic) for topic in (TOPICS.panes, TOPICS.measurements, TOPICS.activity)
+    }
     assert set(taken.values()) in ({0}, {3})
     send(broker.bootstrap, batch(1))
     with workers(broker.bootstrap, tmp_path):

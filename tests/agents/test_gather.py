@@ -1,4 +1,6 @@
-"""What a history is made of: all records up to an end. Where one is missing or damaged that is said, and nobody waits for it for ever."""
+"""What a history is made of: all records up to an end. Where one is missing or damaged that is said, and nobody waits
+for it for ever.
+"""
 
 import asyncio
 import sqlite3
@@ -26,12 +28,17 @@ def gathered(bootstrap: str, folder: Path, end: int) -> int:
     return progress.offset
 
 
-def test_a_record_that_is_missing_or_damaged_is_told_and_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_that_is_missing_or_damaged_is_told_and_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("streams.consume.STUCK", 1.0)
     with broker(tmp_path, topics=ONE) as process:
         with Raw(process.bootstrap) as raw:
             for number in range(3):
-                assert raw.produce(ONE.activity, batch(encode_batch(Batch(feed="github", complete_to=0)))) == (0, number)
+                assert raw.produce(ONE.activity, batch(encode_batch(Batch(feed="github", complete_to=0)))) == (
+                    0,
+                    number,
+                )
         assert gathered(process.bootstrap, tmp_path, 3) == 2
         with pytest.raises(RecordsLost, match="past-activity ends with record 2 of partition 0, not 3"):
             gathered(process.bootstrap, tmp_path, 4)
@@ -40,5 +47,7 @@ def test_a_record_that_is_missing_or_damaged_is_told_and_not_waited_for(tmp_path
             (row, data) = file.execute("SELECT id, data FROM batches ORDER BY id LIMIT 1 OFFSET 1").fetchone()
             file.execute("UPDATE batches SET data = ? WHERE id = ?", ((7).to_bytes(8, "big") + data[8:], row))
         process.start()
-        with pytest.raises(BrokerAway, match="nothing of past-activity, partition 0, from offset 1 on: its log may be damaged"):
+        with pytest.raises(
+            BrokerAway, match="nothing of past-activity, partition 0, from offset 1 on: its log may be damaged"
+        ):
             gathered(process.bootstrap, tmp_path, 3)

@@ -12,13 +12,27 @@ from agents.operators.pane import Pane, RecordKey
 from agents.operators.partition import Partition
 from simulator import panes as truth
 from simulator.stream import five_days
-from streams.activity import ARCHIVE, DAY, FEATURES, HOUR, MINUTE, PLATFORMS, SECOND, Activity, Batch, hash_ids, partition_of
+from streams.activity import (
+    ARCHIVE,
+    DAY,
+    FEATURES,
+    HOUR,
+    MINUTE,
+    PLATFORMS,
+    SECOND,
+    Activity,
+    Batch,
+    hash_ids,
+    partition_of,
+)
 
 PARTITIONS = 4
 
 
 def batches(activities: list[Activity], random: Random) -> Iterator[tuple[int, Batch]]:
-    """(partition, batch) in order of arrival, marked as a reader of hours would: an hour is complete six hours after it has ended."""
+    """(partition, batch) in order of arrival, marked as a reader of hours would: an hour is complete six hours after it
+    has ended.
+    """
     buffers: list[list[Activity]] = [[] for _ in range(PARTITIONS)]
     numbers = [0] * PARTITIONS
     hour = activities[0].ingested_at // HOUR
@@ -60,7 +74,9 @@ class Committed:
 
 
 def aggregate(log: list[tuple[int, Batch]], random: Random, *, crashes: float = 0.0) -> list[Committed]:
-    """Run the batches through partitions that checkpoint now and then, and lose everything since the last checkpoint now and then."""
+    """Run the batches through partitions that checkpoint now and then, and lose everything since the last checkpoint
+    now and then.
+    """
     committed = [Committed() for _ in range(PARTITIONS)]
     logs = [[batch for partition, batch in log if partition == number] for number in range(PARTITIONS)]
     for number, own in enumerate(logs):
@@ -131,7 +147,16 @@ def compare(committed: list[Committed], activities: list[dict[str, object]]) -> 
     return compared
 
 
-BLANK = {"platform": "", "kind": "", "occurred_at": 0, "ingested_at": 0, "repo_id": 0, "repo": "", "owner": "", "actor": 0}
+BLANK = {
+    "platform": "",
+    "kind": "",
+    "occurred_at": 0,
+    "ingested_at": 0,
+    "repo_id": 0,
+    "repo": "",
+    "owner": "",
+    "actor": 0,
+}
 
 
 @pytest.mark.parametrize("crashes", [0.0, 0.02])
@@ -147,7 +172,9 @@ def test_every_pane_of_five_days_equals_brute_force(crashes: float) -> None:
     assert sum(p.late + p.missing for p in progress) == 0
 
 
-def test_a_pane_that_outgrows_a_record_is_sharded_and_its_old_records_are_tombstoned(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pane_that_outgrows_a_record_is_sharded_and_its_old_records_are_tombstoned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("agents.operators.pane.RECORD_BYTES", 2_000)
     wire = five_days(seed=3, n=6_000, days=1.2)
     random = Random(5)
@@ -163,7 +190,13 @@ def test_a_pane_that_outgrows_a_record_is_sharded_and_its_old_records_are_tombst
 
 
 def activity(number: int, at: int, **fields: object) -> Activity:
-    base = {"id": f"github:PushEvent:{number}", "platform": "github", "kind": "push", "occurred_at": at, "ingested_at": at}
+    base = {
+        "id": f"github:PushEvent:{number}",
+        "platform": "github",
+        "kind": "push",
+        "occurred_at": at,
+        "ingested_at": at,
+    }
     return Activity(**{**base, "repo_id": 5, "repo": "o/r", "owner": "o", "actor": 7, **fields})  # type: ignore[arg-type]
 
 
@@ -187,7 +220,10 @@ def test_a_batch_that_is_met_again_changes_nothing_but_the_offset() -> None:
 
 def test_what_is_older_than_the_ids_that_are_kept_is_late() -> None:
     partition = Partition(0)
-    feed(partition, Batch(feed="f", activities=[activity(1, NOW - 31 * DAY - 1), activity(2, NOW - 30 * DAY)], complete_to=NOW))
+    feed(
+        partition,
+        Batch(feed="f", activities=[activity(1, NOW - 31 * DAY - 1), activity(2, NOW - 30 * DAY)], complete_to=NOW),
+    )
     assert (partition.progress.late, partition.progress.activities) == (1, 1)
 
 
@@ -205,7 +241,10 @@ def test_the_front_is_the_newest_event_but_a_future_stamp_carries_it_a_minute_at
     partition = Partition(0)
     feed(partition, Batch(feed="f", activities=[activity(1, NOW + 5 * HOUR, ingested_at=NOW)], complete_to=NOW))
     assert partition.progress.front == NOW + MINUTE
-    feed(partition, Batch(feed="f", activities=[activity(2, NOW + 30 * SECOND, ingested_at=NOW)], complete_to=NOW + 2 * MINUTE))
+    feed(
+        partition,
+        Batch(feed="f", activities=[activity(2, NOW + 30 * SECOND, ingested_at=NOW)], complete_to=NOW + 2 * MINUTE),
+    )
     assert partition.progress.front == NOW + 2 * MINUTE - 1
 
 

@@ -1,4 +1,6 @@
-"""The past against the simulator's truth: at the end of every hour what would be measured if nothing later had happened."""
+"""The past against the simulator's truth: at the end of every hour what would be measured if nothing later had
+happened.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,8 +35,12 @@ def past_of(log: list[tuple[int, Batch]], store: PaneStore) -> Iterator[Point]:
     return points(store, Past(progress), progress, until=1 << 62)
 
 
-def truth_at(deeds: list[Deed], covered: list[tuple[int, int]], end: int) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    """Up to a moment. The stream has merges that lie before their openings: these are credited by what is known in the end."""
+def truth_at(
+    deeds: list[Deed], covered: list[tuple[int, int]], end: int
+) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Up to a moment. The stream has merges that lie before their openings: these are credited by what is known in the
+    end.
+    """
     truth = Truth()
     known = {one.id: one for one in deeds}
     for one in credited(known.values()):
@@ -80,12 +86,17 @@ def test_hours_that_one_mark_outlives_are_not_lost(tmp_path: Path) -> None:
     log = []
     for number, time in enumerate(times):
         made = [activity(number, time, id=f"github:PushEvent:{number}")]
-        log += [(0, Batch(feed="github", activities=made)), (0, Batch(feed="github", complete_to=floor(time, "hour") + HOUR))]
+        log += [
+            (0, Batch(feed="github", activities=made)),
+            (0, Batch(feed="github", complete_to=floor(time, "hour") + HOUR)),
+        ]
     with PaneStore(tmp_path / "panes") as store:
         found = list(past_of(log, store))
     assert [end for end, _ in found] == [START + 2 * HOUR, START + 100 * DAY + HOUR, START + 100 * DAY + 2 * HOUR]
     in_30d = {"window": "30d", "scope": "all", "platform": "github", "feature": "contribution"}
-    assert [[m.value for m in measured if m.name == "nomadwatch_activity" and m.labels == in_30d] for _, measured in found] == [
+    assert [
+        [m.value for m in measured if m.name == "nomadwatch_activity" and m.labels == in_30d] for _, measured in found
+    ] == [
         [1],
         [1],
         [2],

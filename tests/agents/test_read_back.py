@@ -30,7 +30,13 @@ def test_each_partition_is_read_back_and_only_those_that_hold_something_are_wait
 
     async def scenario(bootstrap: str) -> dict[int, dict[bytes, bytes]]:
         async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
-            for partition, key, value in ((1, b"a", b"1"), (1, b"b", b"2"), (3, b"c", b"3"), (1, b"a", b"4"), (1, b"b", None)):
+            for partition, key, value in (
+                (1, b"a", b"1"),
+                (1, b"b", b"2"),
+                (3, b"c", b"3"),
+                (1, b"a", b"4"),
+                (1, b"b", None),
+            ):
                 await producer.send_and_wait(FIVE.panes, value, key=key, partition=partition)
         config = Config(bootstrap=bootstrap, prefix=FIVE.prefix, partitions=5, data_dir=str(tmp_path))
         return {number: table async for number, table in read_back(config, FIVE.panes, range(5))}

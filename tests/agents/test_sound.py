@@ -36,7 +36,9 @@ def names(name: str) -> bytes:
 
 @pytest.fixture(scope="module")
 def written() -> list[tuple[int, bytes, bytes | None]]:
-    """(partition, key, value) of every record that workers write of five days, in small records, so that panes have many shards."""
+    """(partition, key, value) of every record that workers write of five days, in small records, so that panes have
+    many shards.
+    """
     partitions = [Partition(number) for number in range(PARTITIONS)]
     random = Random(3)
     records: list[tuple[int, bytes, bytes | None]] = []
@@ -63,7 +65,10 @@ def test_whatever_a_worker_writes_is_sound(written: list[tuple[int, bytes, bytes
             assert bytes(read) == key
             found[read.summary] += 1
             found["sharded"] += read.shards > 1
-    assert all(found[kind] for kind in ("Progress", "counts", "repositories", "people", "names", "ids", "threads", "sharded", "NoneType"))
+    assert all(
+        found[kind]
+        for kind in ("Progress", "counts", "repositories", "people", "names", "ids", "threads", "sharded", "NoneType")
+    )
 
 
 FOREIGN: list[tuple[bytes | None, bytes | None]] = [
@@ -154,8 +159,12 @@ def test_records_that_no_progress_follows_can_be_dropped() -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_whatever_is_changed_in_a_record_no_reader_stumbles(seed: int, written: list[tuple[int, bytes, bytes | None]]) -> None:
-    """Bytes that are flipped, cut off, added or taken from another record either are seen to be foreign, or read as something."""
+def test_whatever_is_changed_in_a_record_no_reader_stumbles(
+    seed: int, written: list[tuple[int, bytes, bytes | None]]
+) -> None:
+    """Bytes that are flipped, cut off, added or taken from another record either are seen to be foreign, or read as
+    something.
+    """
     random = Random(seed)
     windows = Windows(PARTITIONS)
     tables: list[dict[bytes, bytes]] = [{} for _ in range(PARTITIONS)]
@@ -189,7 +198,9 @@ def test_whatever_is_changed_in_a_record_no_reader_stumbles(seed: int, written: 
         restored.checkpoint()
 
 
-def _changed(random: Random, key: bytes, value: bytes | None, other: tuple[int, bytes, bytes | None]) -> tuple[bytes, bytes | None]:
+def _changed(
+    random: Random, key: bytes, value: bytes | None, other: tuple[int, bytes, bytes | None]
+) -> tuple[bytes, bytes | None]:
     data = bytearray(value or b"x")
     place = random.randrange(len(data))
     match random.randrange(6):

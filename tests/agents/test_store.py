@@ -1,4 +1,6 @@
-"""The store of rows: what was appended is read again, and after kill -9, damage and a full disk it holds what its offsets say."""
+"""The store of rows: what was appended is read again, and after kill -9, damage and a full disk it holds what its
+offsets say.
+"""
 
 import logging
 import os
@@ -150,7 +152,9 @@ while True:
 def test_after_kill_9_there_is_what_the_offset_says(tmp_path: Path) -> None:
     path, random, before = tmp_path / "s", Random(3), 0
     for _ in range(6):
-        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+        )
         assert writer.stdout is not None
         writer.stdout.readline()
         written = Store(path)

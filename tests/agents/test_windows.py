@@ -1,4 +1,6 @@
-"""Windows against the simulator's truth: every measurement at the end, and the same ones whatever was refreshed on the way."""
+"""Windows against the simulator's truth: every measurement at the end, and the same ones whatever was refreshed on the
+way.
+"""
 
 from random import Random
 
@@ -36,7 +38,9 @@ def by_series(measurements: list[Measurement]) -> dict[tuple[str, frozenset[tupl
 
 
 @pytest.mark.parametrize(("refreshing", "record_bytes"), [(False, 500_000), (True, 500_000), (True, 2_000)])
-def test_every_measurement_of_five_days_equals_the_truth(refreshing: bool, record_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_measurement_of_five_days_equals_the_truth(
+    refreshing: bool, record_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("agents.operators.pane.RECORD_BYTES", record_bytes)
     # Many in a short time, so that with small records the panes have several shards.
     wire = five_days(seed=5, n=12_000, days=5 if record_bytes > 2_000 else 0.5)
@@ -99,7 +103,9 @@ def test_who_is_among_the_busiest_stays_until_overtaken_clearly() -> None:
         take(windows, 0, partition)
         windows.refresh()
         top = [m for m in windows.evaluate(final=final) if m.name == "nomadwatch_top_repository_activity"]
-        return {m.labels["repository"] for m in top if m.labels["window"] == "1h" and m.labels["scope"] == "all"} - {"_other"}
+        return {m.labels["repository"] for m in top if m.labels["window"] == "1h" and m.labels["scope"] == "all"} - {
+            "_other"
+        }
 
     for repo, times in pushes.items():
         push(repo, times)
@@ -123,7 +129,12 @@ def test_coverage_is_the_share_of_the_window_that_every_partition_knows_to_be_co
         for m in windows.evaluate()
         if m.name == "nomadwatch_window_coverage_ratio" and m.labels["scope"] == "all"
     }
-    assert shares == {"1h": 1.0, "24h": pytest.approx(1 / 24), "7d": pytest.approx(1 / 168), "30d": pytest.approx(1 / 720)}
+    assert shares == {
+        "1h": 1.0,
+        "24h": pytest.approx(1 / 24),
+        "7d": pytest.approx(1 / 168),
+        "30d": pytest.approx(1 / 720),
+    }
 
 
 def test_a_window_ends_with_the_step_of_the_front() -> None:
@@ -157,11 +168,15 @@ def test_minutes_are_dropped_as_soon_as_their_hour_counts_in_their_place_and_no_
     front = NOW + 295 * MINUTE
     assert partition.progress.watermark == front
     # The hour's window, and the hour before it, which is not closed yet.
-    assert [start for grain, start in kept if grain == "minute"] == [NOW + minute * MINUTE for minute in range(240, 300, 5)]
+    assert [start for grain, start in kept if grain == "minute"] == [
+        NOW + minute * MINUTE for minute in range(240, 300, 5)
+    ]
     assert [start for grain, start in kept if grain == "hour"] == [NOW + hour * HOUR for hour in range(4)]
     found = by_series(windows.evaluate())
     labels = {"scope": "all", "platform": "github", "feature": "contribution"}
-    counted = {window: found["nomadwatch_activity", frozenset((labels | {"window": window}).items())] for window in WINDOWS}
+    counted = {
+        window: found["nomadwatch_activity", frozenset((labels | {"window": window}).items())] for window in WINDOWS
+    }
     assert counted == {"1h": 12, "24h": 60, "7d": 60, "30d": 60}
 
 
@@ -187,7 +202,10 @@ def test_one_window_can_be_brought_to_the_front_before_the_others() -> None:
         return by_series(windows.measure(window)).get(("nomadwatch_activity", frozenset(labels.items())))
 
     for number in range(2):
-        feed(partition, Batch(feed="f", activities=[activity(number, NOW + number * MINUTE)], complete_to=NOW + number * MINUTE))
+        feed(
+            partition,
+            Batch(feed="f", activities=[activity(number, NOW + number * MINUTE)], complete_to=NOW + number * MINUTE),
+        )
         take(windows, 0, partition)
         windows.refresh(["1h"])
         assert (activities("1h"), activities("24h")) == (number + 1, None)

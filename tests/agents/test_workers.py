@@ -72,7 +72,9 @@ def test_measure_waits_for_the_rest_of_a_checkpoint_although_an_evaluation_is_ov
 
     async def produce(records: list[tuple[int, bytes, bytes]]) -> None:
         async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap, linger_ms=50) as producer:
-            await asyncio.gather(*[await producer.send(topics.panes, value, key=key, partition=n) for n, key, value in records])
+            await asyncio.gather(
+                *[await producer.send(topics.panes, value, key=key, partition=n) for n, key, value in records]
+            )
 
     try:
         admin.create(broker.bootstrap, topics)
@@ -80,7 +82,8 @@ def test_measure_waits_for_the_rest_of_a_checkpoint_although_an_evaluation_is_ov
         with workers(broker.bootstrap, tmp_path, roles=("measure",), partitions=2):
             asyncio.run(produce([(0, *record) for record in whole]))
             assert evaluated(broker.bootstrap, upto=1).activities == 1
-            # Of the second partition's checkpoint the last record is to come; the first one's makes an evaluation due meanwhile.
+            # Of the second partition's checkpoint the last record is to come; the first one's makes an evaluation due
+            # meanwhile.
             for record in parted[:-1]:
                 asyncio.run(produce([(1, *record)]))
             asyncio.run(produce([(0, *record) for record in whole]))
@@ -303,4 +306,6 @@ def test_a_broker_that_goes_away_while_the_worker_starts_is_one_line(tmp_path: P
     with changed(DESERTED, tmp_path) as worker:
         _, said = worker.communicate(timeout=60)
     assert worker.returncode == 1
-    assert said == "the broker does not answer (KafkaConnectionError: gone); start it, or name another one with --broker\n"
+    assert (
+        said == "the broker does not answer (KafkaConnectionError: gone); start it, or name another one with --broker\n"
+    )

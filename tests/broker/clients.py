@@ -51,7 +51,11 @@ async def read(address: str, topic: str, partitions: int = 1, *, committed: bool
     """All records, to the end offset that this kind of reader is told; fails if a reader does not reach it."""
     isolation = "read_committed" if committed else "read_uncommitted"
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=address, auto_offset_reset="earliest", isolation_level=isolation, fetch_max_wait_ms=100, **options
+        bootstrap_servers=address,
+        auto_offset_reset="earliest",
+        isolation_level=isolation,
+        fetch_max_wait_ms=100,
+        **options,
     )
     try:
         await consumer.start()

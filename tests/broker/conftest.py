@@ -26,7 +26,9 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBroke
 def apache(apache_kafka: ApacheKafka) -> ApacheKafka:
     with Raw(apache_kafka.address) as connection:  # its coordinators are there once they were asked for
         for kind in (0, 1):
-            assert eventually(lambda kind=kind: connection.call("FindCoordinator", 1, key="warm", key_type=kind).error_code == 0)  # type: ignore[misc]
+            assert eventually(
+                lambda kind=kind: connection.call("FindCoordinator", 1, key="warm", key_type=kind).error_code == 0
+            )  # type: ignore[misc]
     return apache_kafka
 
 

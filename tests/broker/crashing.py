@@ -1,4 +1,6 @@
-"""python -m tests.broker.crashing FILE ...: an embedded broker that kills itself just before or after a COMMIT, with probability CRASH."""
+"""python -m tests.broker.crashing FILE ...: an embedded broker that kills itself just before or after a COMMIT, with
+probability CRASH.
+"""
 
 import os
 import random

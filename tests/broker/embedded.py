@@ -34,11 +34,25 @@ class EmbeddedBroker:
         return self.file.with_suffix(".err").read_text()
 
     def start(self) -> "EmbeddedBroker":
-        command = [sys.executable, "-m", self.module, str(self.file), "--port", str(self.port), "--auto-create", *self._options]
+        command = [
+            sys.executable,
+            "-m",
+            self.module,
+            str(self.file),
+            "--port",
+            str(self.port),
+            "--auto-create",
+            *self._options,
+        ]
         environment = {**os.environ, **self.environment, "PYTHONWARNINGS": "ignore"}
         with self.file.with_suffix(".err").open("a") as complaints:
             self._process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=complaints, text=True, env=environment, preexec_fn=die_with_parent
+                command,
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+                text=True,
+                env=environment,
+                preexec_fn=die_with_parent,
             )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()

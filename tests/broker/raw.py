@@ -1,4 +1,6 @@
-"""A Kafka client that sends exactly what it is told: one connection, one request at a time, kafka-python's messages as codec."""
+"""A Kafka client that sends exactly what it is told: one connection, one request at a time, kafka-python's messages as
+codec.
+"""
 
 import socket
 import struct
@@ -106,10 +108,14 @@ class Raw:
 
     # What the tests ask again and again.
 
-    def create(self, topic: str, partitions: int = 1, replicas: int = 1, *, validate_only: bool = False, **settings: Any) -> int:
+    def create(
+        self, topic: str, partitions: int = 1, replicas: int = 1, *, validate_only: bool = False, **settings: Any
+    ) -> int:
         """The error code. Settings are named with underscores for dots."""
         configs = [
-            message("CreateTopicsRequest.CreatableTopic.CreatableTopicConfig", name=name.replace("_", "."), value=str(value))
+            message(
+                "CreateTopicsRequest.CreatableTopic.CreatableTopicConfig", name=name.replace("_", "."), value=str(value)
+            )
             for name, value in settings.items()
         ]
         wanted = message(
@@ -120,24 +126,35 @@ class Raw:
             assignments=[],
             configs=configs,
         )
-        return int(self.call("CreateTopics", 5, topics=[wanted], timeout_ms=10_000, validate_only=validate_only).topics[0].error_code)
+        return int(
+            self.call("CreateTopics", 5, topics=[wanted], timeout_ms=10_000, validate_only=validate_only)
+            .topics[0]
+            .error_code
+        )
 
     def metadata(self, topic: str, *, create: bool = False) -> Any:
         wanted = [message("MetadataRequest.MetadataRequestTopic", name=topic)]
         return self.call("Metadata", 5, topics=wanted, allow_auto_topic_creation=create).topics[0]
 
-    def produce(self, topic: str, data: bytes, partition: int = 0, transactional_id: str | None = None) -> tuple[int, int]:
+    def produce(
+        self, topic: str, data: bytes, partition: int = 0, transactional_id: str | None = None
+    ) -> tuple[int, int]:
         """(error code, offset)."""
         piece = message("ProduceRequest.TopicProduceData.PartitionProduceData", index=partition, records=data)
         wanted = message("ProduceRequest.TopicProduceData", name=topic, partition_data=[piece])
-        answer = self.call("Produce", 7, transactional_id=transactional_id, acks=-1, timeout_ms=10_000, topic_data=[wanted])
+        answer = self.call(
+            "Produce", 7, transactional_id=transactional_id, acks=-1, timeout_ms=10_000, topic_data=[wanted]
+        )
         found = answer.responses[0].partition_responses[0]
         return found.error_code, found.base_offset
 
     def offset(self, topic: str, stamp: int, *, partition: int = 0, committed: bool = False) -> tuple[int, int, int]:
         """(error code, offset, stamp); stamp -1 asks for the end, -2 for the start."""
         piece = message(
-            "ListOffsetsRequest.ListOffsetsTopic.ListOffsetsPartition", partition_index=partition, current_leader_epoch=-1, timestamp=stamp
+            "ListOffsetsRequest.ListOffsetsTopic.ListOffsetsPartition",
+            partition_index=partition,
+            current_leader_epoch=-1,
+            timestamp=stamp,
         )
         wanted = [message("ListOffsetsRequest.ListOffsetsTopic", name=topic, partitions=[piece])]
         answer = self.call("ListOffsets", 5, replica_id=-1, isolation_level=int(committed), topics=wanted)
@@ -176,10 +193,17 @@ class Raw:
         return int(self.call("InitProducerId", 1, transactional_id=None, transaction_timeout_ms=1000).producer_id)
 
     def join(
-        self, group: str, member: str = "", metadata: bytes = b"m", protocols: tuple[str, ...] = ("range",), timeout_ms: int = 6000
+        self,
+        group: str,
+        member: str = "",
+        metadata: bytes = b"m",
+        protocols: tuple[str, ...] = ("range",),
+        timeout_ms: int = 6000,
     ) -> Any:
         """Joins, with the id that the broker asks for, until the session or the rebalance has taken as long."""
-        offered = [message("JoinGroupRequest.JoinGroupRequestProtocol", name=name, metadata=metadata) for name in protocols]
+        offered = [
+            message("JoinGroupRequest.JoinGroupRequestProtocol", name=name, metadata=metadata) for name in protocols
+        ]
         fields: dict[str, Any] = {
             "group_id": group,
             "session_timeout_ms": timeout_ms,
@@ -194,13 +218,22 @@ class Raw:
         return answer
 
     def sync(self, group: str, joined: Any, assignment: bytes = b"a") -> Any:
-        given = message("SyncGroupRequest.SyncGroupRequestAssignment", member_id=joined.member_id, assignment=assignment)
+        given = message(
+            "SyncGroupRequest.SyncGroupRequestAssignment", member_id=joined.member_id, assignment=assignment
+        )
         return self.call(
-            "SyncGroup", 2, group_id=group, generation_id=joined.generation_id, member_id=joined.member_id, assignments=[given]
+            "SyncGroup",
+            2,
+            group_id=group,
+            generation_id=joined.generation_id,
+            member_id=joined.member_id,
+            assignments=[given],
         )
 
     def heartbeat(self, group: str, joined: Any) -> int:
-        answer = self.call("Heartbeat", 2, group_id=group, generation_id=joined.generation_id, member_id=joined.member_id)
+        answer = self.call(
+            "Heartbeat", 2, group_id=group, generation_id=joined.generation_id, member_id=joined.member_id
+        )
         return int(answer.error_code)
 
     def commit(self, group: str, topic: str, offset: int, generation: int = -1, member: str = "") -> int:
@@ -213,7 +246,9 @@ class Raw:
             committed_metadata="",
         )
         wanted = [message("OffsetCommitRequest.OffsetCommitRequestTopic", name=topic, partitions=[piece])]
-        answer = self.call("OffsetCommit", 6, group_id=group, generation_id_or_member_epoch=generation, member_id=member, topics=wanted)
+        answer = self.call(
+            "OffsetCommit", 6, group_id=group, generation_id_or_member_epoch=generation, member_id=member, topics=wanted
+        )
         return int(answer.topics[0].partitions[0].error_code)
 
     def committed(self, group: str, topic: str) -> int:

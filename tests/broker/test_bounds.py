@@ -21,7 +21,9 @@ from tests.broker.clients import eventually, unique
 from tests.broker.embedded import EmbeddedBroker
 from tests.broker.raw import Raw, batch, message
 
-linux_only = pytest.mark.skipif(sys.platform != "linux", reason="limits and memory of another process are read and set as Linux does")
+linux_only = pytest.mark.skipif(
+    sys.platform != "linux", reason="limits and memory of another process are read and set as Linux does"
+)
 
 
 def _resident_bytes(pid: int) -> int:
@@ -154,7 +156,9 @@ def test_a_client_that_sends_thousands_of_requests_ahead_holds_up_nobody(embedde
         assert other.produce(topic, batch(b"x")) == (0, 0)
 
 
-def test_a_thousand_idle_connections_make_room_for_one_that_asks(log_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thousand_idle_connections_make_room_for_one_that_asks(
+    log_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(broker.server, "_MOST_CONNECTIONS", 10)
 
     async def scenario() -> None:
@@ -319,12 +323,16 @@ def test_ids_and_notes_have_a_length(embedded: EmbeddedBroker) -> None:
         )
         wanted = [message("OffsetCommitRequest.OffsetCommitRequestTopic", name=topic, partitions=[piece])]
         group = unique("g")
-        found = raw.call("OffsetCommit", 6, group_id=group, generation_id_or_member_epoch=-1, member_id="", topics=wanted)
+        found = raw.call(
+            "OffsetCommit", 6, group_id=group, generation_id_or_member_epoch=-1, member_id="", topics=wanted
+        )
         assert found.topics[0].partitions[0].error_code == Code.OFFSET_METADATA_TOO_LARGE
         assert raw.committed(group, topic) == -1
 
 
-def test_a_group_has_a_number_of_members_and_all_groups_a_number(log_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_group_has_a_number_of_members_and_all_groups_a_number(
+    log_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(broker.groups, "_MOST_MEMBERS", 3)
     monkeypatch.setattr(broker.groups, "_MOST_GROUPS", 5)
 
@@ -406,7 +414,9 @@ def test_partitions_have_a_number_over_all_topics(tmp_path: Path, monkeypatch: p
     asyncio.run(scenario())
 
 
-def test_producers_of_a_partition_are_forgotten_beyond_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_producers_of_a_partition_are_forgotten_beyond_a_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("broker.log._MOST_PRODUCERS", 3)
 
     async def scenario() -> None:

@@ -92,7 +92,9 @@ def test_a_machine_a_week_ahead_for_a_moment_loses_no_record(tmp_path: Path, mon
     asyncio.run(scenario())
 
 
-def test_an_open_transaction_ends_in_time_after_the_clock_was_set_back_a_year(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_open_transaction_ends_in_time_after_the_clock_was_set_back_a_year(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def scenario() -> None:
         log = Log(tmp_path / "log.db")
         await log.create("t", 1, {})

@@ -12,7 +12,9 @@ _BRISK = {"cleanup_policy": "compact", "segment_ms": 300, "min_cleanable_dirty_r
 
 
 class Writer:
-    """Writes single records. Apache Kafka rolls a segment only when a record comes that is younger than segment.ms by its stamp."""
+    """Writes single records. Apache Kafka rolls a segment only when a record comes that is younger than segment.ms by
+    its stamp.
+    """
 
     def __init__(self, broker: Any, raw: Any, topic: str) -> None:
         self.broker = broker
@@ -41,7 +43,14 @@ def test_compaction_keeps_the_highest_offset_of_each_key(broker: Any, raw: Any, 
         writer.put(b"a", b"%d" % number)
         writer.put(b"k%d" % (number % 5), b"%d" % number)
     writer.roll()
-    expected = [(b"k0", b"15", 31), (b"k1", b"16", 33), (b"k2", b"17", 35), (b"k3", b"18", 37), (b"a", b"19", 38), (b"k4", b"19", 39)]
+    expected = [
+        (b"k0", b"15", 31),
+        (b"k1", b"16", 33),
+        (b"k2", b"17", 35),
+        (b"k3", b"18", 37),
+        (b"a", b"19", 38),
+        (b"k4", b"19", 39),
+    ]
     assert eventually(lambda: writer.found() == expected), writer.found()
 
 
@@ -68,7 +77,9 @@ def test_a_tombstone_stays_for_its_retention_and_then_goes(broker: Any, raw: Any
     writer.roll()
     writer.put(b"a", None)
     writer.roll()
-    assert eventually(lambda: [(key, value) for key, value, _ in writer.found()] == [(b"b", b"2"), (b"a", None)]), writer.found()
+    assert eventually(lambda: [(key, value) for key, value, _ in writer.found()] == [(b"b", b"2"), (b"a", None)]), (
+        writer.found()
+    )
 
     def gone() -> bool:
         writer.roll()
@@ -78,7 +89,9 @@ def test_a_tombstone_stays_for_its_retention_and_then_goes(broker: Any, raw: Any
     assert writer.values(b"b") == [b"2"]
 
 
-def test_a_tombstone_at_the_very_end_is_kept_so_that_readers_reach_the_end(broker: Any, raw: Any, make_topic: Any) -> None:
+def test_a_tombstone_at_the_very_end_is_kept_so_that_readers_reach_the_end(
+    broker: Any, raw: Any, make_topic: Any
+) -> None:
     writer = Writer(broker, raw, make_topic(**_BRISK, delete_retention_ms=0))
     writer.put(b"a", b"1")
     writer.roll()

@@ -1,4 +1,6 @@
-"""The embedded broker dies, at any moment and inside its commits: what was answered is there, and nothing is there twice."""
+"""The embedded broker dies, at any moment and inside its commits: what was answered is there, and nothing is there
+twice.
+"""
 
 import asyncio
 import random
@@ -40,7 +42,9 @@ def test_what_was_answered_is_there_after_kill_9(log_file: Path) -> None:
 
 
 async def _keep_crashing(broker: EmbeddedBroker, probability: float, *, killed_too: bool) -> int:
-    """Restart it each time that it has died, until it has died often enough; then without crashes. How often it died in a commit."""
+    """Restart it each time that it has died, until it has died often enough; then without crashes. How often it died in
+    a commit.
+    """
     chance = random.Random(1)
     own_deaths = 0
     broker.environment = {"CRASH": str(probability)}
@@ -59,7 +63,9 @@ async def _keep_crashing(broker: EmbeddedBroker, probability: float, *, killed_t
 
 
 @pytest.mark.parametrize("policy", ["delete", "compact"])
-def test_idempotent_records_are_neither_lost_nor_doubled_when_the_broker_dies_in_its_commits(log_file: Path, policy: str) -> None:
+def test_idempotent_records_are_neither_lost_nor_doubled_when_the_broker_dies_in_its_commits(
+    log_file: Path, policy: str
+) -> None:
     broker = EmbeddedBroker(log_file, module="tests.broker.crashing").start()
     topic = unique()
     with Raw(broker.address) as raw:
@@ -126,7 +132,10 @@ class Owner:
 
     async def _transact(self, producer: AIOKafkaProducer, number: int) -> None:
         await producer.begin_transaction()
-        sends = [await producer.send(self._topic, b"%d" % number, key=b"%d" % key, partition=self._partition) for key in range(_KEYS)]
+        sends = [
+            await producer.send(self._topic, b"%d" % number, key=b"%d" % key, partition=self._partition)
+            for key in range(_KEYS)
+        ]
         await asyncio.gather(*sends)
         await producer.commit_transaction()
 

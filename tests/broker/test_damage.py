@@ -192,12 +192,15 @@ def test_a_file_that_was_cut_short_is_told_and_left_as_it_is(log_file: Path, kil
         broker.kill()
     size = log_file.stat().st_size
     os.truncate(log_file, size // 3)
-    with pytest.raises(LogUnusable, match=f"{log_file} is damaged \\(it is cut short, {size // 3} of {size} bytes are there\\)"):
+    with pytest.raises(
+        LogUnusable, match=f"{log_file} is damaged \\(it is cut short, {size // 3} of {size} bytes are there\\)"
+    ):
         Log(log_file)
 
 
 @pytest.mark.parametrize(
-    "statement", ["UPDATE topics SET settings = '{'", "UPDATE producers SET recent = 'x'", "UPDATE partitions SET topic = 'u'"]
+    "statement",
+    ["UPDATE topics SET settings = '{'", "UPDATE producers SET recent = 'x'", "UPDATE partitions SET topic = 'u'"],
 )
 def test_a_row_that_cannot_be_read_is_told_at_the_start(log_file: Path, statement: str) -> None:
     async def fill() -> None:
@@ -215,7 +218,9 @@ def test_a_row_that_cannot_be_read_is_told_at_the_start(log_file: Path, statemen
 def test_a_log_of_an_earlier_version_is_read_and_goes_on(log_file: Path) -> None:
     async def scenario() -> None:
         log = Log(log_file)
-        await log.create("t", 1, {"cleanup.policy": "compact", "delete.retention.ms": "1" + "0" * 30, "retention.bytes": "-7"})
+        await log.create(
+            "t", 1, {"cleanup.policy": "compact", "delete.retention.ms": "1" + "0" * 30, "retention.bytes": "-7"}
+        )
         await log.append("t", 0, batch(b"old", key=b"a"))
         log.close()
         _change(log_file, lambda database: database.execute("ALTER TABLE records DROP COLUMN checksum") and None)

@@ -17,7 +17,9 @@ def _between(start: str, end: str) -> str:
 
 def test_every_request_that_is_served_stands_there_with_its_versions() -> None:
     served = _between("Requests with the versions", "Any other request")
-    assert re.findall(r"`(\w+)`\s(\d+)-(\d+)", served) == [(name, str(low), str(high)) for name, low, high in APIS.values()]
+    assert re.findall(r"`(\w+)`\s(\d+)-(\d+)", served) == [
+        (name, str(low), str(high)) for name, low, high in APIS.values()
+    ]
 
 
 def test_every_request_that_is_refused_stands_there_once() -> None:

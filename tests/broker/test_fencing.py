@@ -72,7 +72,9 @@ class Owner(NamedTuple):
 
 
 class RawTransactions:
-    """Requests of a transactional producer, repeated while Apache Kafka is still busy with the last one (codes 14, 15, 16, 51)."""
+    """Requests of a transactional producer, repeated while Apache Kafka is still busy with the last one (codes 14, 15,
+    16, 51).
+    """
 
     def __init__(self, raw: Raw, topic: str) -> None:
         self.raw = raw
@@ -93,7 +95,11 @@ class RawTransactions:
         answers: list[Any] = []
 
         def call() -> int:
-            answers.append(self.raw.call("InitProducerId", version, transactional_id=id, transaction_timeout_ms=timeout_ms, **fields))
+            answers.append(
+                self.raw.call(
+                    "InitProducerId", version, transactional_id=id, transaction_timeout_ms=timeout_ms, **fields
+                )
+            )
             return int(answers[-1].error_code)
 
         code = self._patiently(call)
@@ -120,7 +126,12 @@ class RawTransactions:
         return self.raw.produce(self.topic, data, transactional_id=owner.id)[0]
 
     def end(self, owner: Owner, version: int = 0, *, committed: bool = True) -> int:
-        fields = {"transactional_id": owner.id, "producer_id": owner.producer, "producer_epoch": owner.epoch, "committed": committed}
+        fields = {
+            "transactional_id": owner.id,
+            "producer_id": owner.producer,
+            "producer_epoch": owner.epoch,
+            "committed": committed,
+        }
         return self._patiently(lambda: self.raw.call("EndTxn", version, **fields).error_code)
 
 
@@ -169,7 +180,9 @@ def test_what_nobody_knows_is_refused(wire: RawTransactions) -> None:
     assert wire.init("", version=1)[0] == 42
 
 
-def test_a_transaction_that_takes_too_long_is_aborted_and_its_producer_fenced(broker: Any, raw: Raw, make_topic: Any) -> None:
+def test_a_transaction_that_takes_too_long_is_aborted_and_its_producer_fenced(
+    broker: Any, raw: Raw, make_topic: Any
+) -> None:
     topic = make_topic(**COMPACTED)
 
     async def scenario() -> None:

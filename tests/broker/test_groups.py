@@ -126,7 +126,9 @@ def test_groups_are_listed_described_and_deleted_only_when_empty(broker: Any, ra
         def delete() -> int:
             return int(admin.call("DeleteGroups", 1, groups_names=[group]).results[0].error_code)
 
-        assert (group, "consumer") in [(each.group_id, each.protocol_type) for each in admin.call("ListGroups", 3).groups]
+        assert (group, "consumer") in [
+            (each.group_id, each.protocol_type) for each in admin.call("ListGroups", 3).groups
+        ]
         found = described()
         assert (found.group_state, found.protocol_data) == ("Stable", "range")
         assert [(each.member_id, bytes(each.member_assignment)) for each in found.members] == [(joined.member_id, b"a")]

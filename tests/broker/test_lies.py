@@ -1,4 +1,6 @@
-"""Batches that are not what their header says: refused, and the log is as it was. The same on both brokers unless a test says so."""
+"""Batches that are not what their header says: refused, and the log is as it was. The same on both brokers unless a
+test says so.
+"""
 
 import asyncio
 import gzip
@@ -41,7 +43,9 @@ _FIRST = _RECORDS[: 1 + (_RECORDS[0] >> 1)]
         pytest.param(altered(_TWO, delta=5), id="a last offset beyond the count"),
         pytest.param(altered(_TWO, delta=-1), id="a negative last offset"),
         pytest.param(altered(_TWO, _FIRST + b"\x80" * 11), id="a length that never ends"),
-        pytest.param(altered(_TWO, _FIRST + bytes([0xFE, 0xFF, 0xFF, 0xFF, 0x0F]) + b"x"), id="a length beyond the batch"),
+        pytest.param(
+            altered(_TWO, _FIRST + bytes([0xFE, 0xFF, 0xFF, 0xFF, 0x0F]) + b"x"), id="a length beyond the batch"
+        ),
         pytest.param(altered(_TWO, attributes=0x20), id="a control batch"),
     ],
 )
@@ -81,7 +85,9 @@ def test_bytes_that_are_not_of_their_codec_are_refused(embedded: EmbeddedBroker,
         pytest.param("zstd", zstandard.compress(_RECORDS) + b"more", id="bytes after zstd"),
         pytest.param("zstd", zstandard.compress(_RECORDS) + bytes(8), id="zeros after zstd"),
         pytest.param("zstd", zstandard.compress(_RECORDS) * 2, id="zstd twice"),
-        pytest.param("snappy", b"\x82SNAPPY\0" + struct.pack(">iii", 9, 9, len(_SNAPPY)) + _SNAPPY, id="an unknown xerial"),
+        pytest.param(
+            "snappy", b"\x82SNAPPY\0" + struct.pack(">iii", 9, 9, len(_SNAPPY)) + _SNAPPY, id="an unknown xerial"
+        ),
     ],
 )
 def test_what_clients_cannot_unpack_is_refused(embedded: EmbeddedBroker, codec: str, packed: bytes) -> None:
@@ -187,7 +193,9 @@ def test_the_last_offset_of_a_partition_is_not_the_first_of_the_next(tmp_path: P
         await log.append("next", 0, batch(b"good"))
         log.close()
         with sqlite3.connect(path) as database:
-            database.execute("UPDATE partitions SET first = ?, end = ? WHERE topic = 'full'", (OFFSETS - 2, OFFSETS - 2))
+            database.execute(
+                "UPDATE partitions SET first = ?, end = ? WHERE topic = 'full'", (OFFSETS - 2, OFFSETS - 2)
+            )
         database.close()
         log = Log(path)
         assert (await log.append("full", 0, batch(b"a", b"b")))[0] == OFFSETS - 2

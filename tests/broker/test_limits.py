@@ -33,12 +33,16 @@ def _resident_bytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-linux_only = pytest.mark.skipif(sys.platform != "linux", reason="limits and memory of another process are read and set as Linux does")
+linux_only = pytest.mark.skipif(
+    sys.platform != "linux", reason="limits and memory of another process are read and set as Linux does"
+)
 
 
 @linux_only
 @pytest.mark.parametrize("policy", ["delete", "compact"])
-def test_a_full_disk_is_a_retriable_error_and_the_broker_goes_on_when_there_is_room(log_file: Path, policy: str) -> None:
+def test_a_full_disk_is_a_retriable_error_and_the_broker_goes_on_when_there_is_room(
+    log_file: Path, policy: str
+) -> None:
     broker = EmbeddedBroker(log_file).start()
     topic = unique()
     taken: list[int] = []
@@ -125,7 +129,9 @@ def test_a_file_that_is_no_log_is_left_alone(tmp_path: Path) -> None:
         (["--port", "0", "--partitions", "1000000000"], "1000000000 partitions: a topic has 1 to 1000"),
     ],
 )
-def test_an_option_that_cannot_be_is_one_line_that_says_what_can(log_file: Path, options: list[str], words: str) -> None:
+def test_an_option_that_cannot_be_is_one_line_that_says_what_can(
+    log_file: Path, options: list[str], words: str
+) -> None:
     assert _fails(str(log_file), *options) == f"broker: {words}"
     assert not log_file.exists()
 
@@ -216,7 +222,9 @@ def test_nothing_waits_for_a_client_that_is_gone(log_file: Path) -> None:
 
 def _sample_frames() -> list[bytes]:
     """Valid requests to begin with, among them Produce and Fetch."""
-    piece = message("ProduceRequest.TopicProduceData.PartitionProduceData", index=0, records=batch(b"v" * 300, key=b"k"))
+    piece = message(
+        "ProduceRequest.TopicProduceData.PartitionProduceData", index=0, records=batch(b"v" * 300, key=b"k")
+    )
     topic = message("ProduceRequest.TopicProduceData", name="fuzz", partition_data=[piece])
     place = message(
         "FetchRequest.FetchTopic.FetchPartition",
@@ -244,9 +252,20 @@ def _sample_frames() -> list[bytes]:
                 "rack_id": "",
             },
         ),
-        ("Metadata", 5, {"topics": [message("MetadataRequest.MetadataRequestTopic", name="fuzz")], "allow_auto_topic_creation": True}),
+        (
+            "Metadata",
+            5,
+            {
+                "topics": [message("MetadataRequest.MetadataRequestTopic", name="fuzz")],
+                "allow_auto_topic_creation": True,
+            },
+        ),
         ("DescribeGroups", 3, {"groups": ["g"], "include_authorized_operations": False}),
-        ("InitProducerId", 4, {"transactional_id": "x", "transaction_timeout_ms": 1000, "producer_id": -1, "producer_epoch": -1}),
+        (
+            "InitProducerId",
+            4,
+            {"transactional_id": "x", "transaction_timeout_ms": 1000, "producer_id": -1, "producer_epoch": -1},
+        ),
         ("DeleteGroups", 1, {"groups_names": ["g"]}),
         ("ListGroups", 4, {"states_filter": []}),
         ("EndTxn", 3, {"transactional_id": "x", "producer_id": 1, "producer_epoch": 0, "committed": True}),
@@ -318,7 +337,11 @@ def test_a_declared_length_takes_no_memory(log_file: Path) -> None:
 
 
 def test_a_frame_that_is_too_long_closes_the_connection(embedded: EmbeddedBroker) -> None:
-    for head in (struct.pack(">i", 1 << 30), struct.pack(">ihh", 2 << 20, 3, 5) + bytes(2 << 20), struct.pack(">i", -5)):
+    for head in (
+        struct.pack(">i", 1 << 30),
+        struct.pack(">ihh", 2 << 20, 3, 5) + bytes(2 << 20),
+        struct.pack(">i", -5),
+    ):
         with socket.create_connection(("127.0.0.1", embedded.port)) as connection:
             connection.settimeout(10)
             try:

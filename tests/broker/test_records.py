@@ -51,7 +51,9 @@ def test_compressed_batches_are_taken_by_a_compacted_topic(broker: Any, make_top
     _confluent_send(broker.address, topic, codec, pairs)
     found = asyncio.run(read(broker.address, topic))
     assert _confluent_read(broker.address, topic, 50) == pairs
-    assert [(record.key, record.value, record.offset) for record in found] == [(*pair, i) for i, pair in enumerate(pairs)]
+    assert [(record.key, record.value, record.offset) for record in found] == [
+        (*pair, i) for i, pair in enumerate(pairs)
+    ]
 
 
 def _confluent_send(address: str, topic: str, codec: str, pairs: Sequence[tuple[bytes | None, bytes]]) -> None:
@@ -64,7 +66,9 @@ def _confluent_send(address: str, topic: str, codec: str, pairs: Sequence[tuple[
 
 
 def _confluent_read(address: str, topic: str, count: int) -> list[tuple[bytes | None, bytes | None]]:
-    consumer = confluent_kafka.Consumer({"bootstrap.servers": address, "group.id": unique("g"), "enable.auto.commit": False})
+    consumer = confluent_kafka.Consumer(
+        {"bootstrap.servers": address, "group.id": unique("g"), "enable.auto.commit": False}
+    )
     consumer.assign([confluent_kafka.TopicPartition(topic, 0, 0)])
     found = consumer.consume(count, timeout=20)
     consumer.close()
@@ -112,7 +116,11 @@ def test_kafka_python_writes_and_reads_with_a_group(broker: Any, make_topic: Any
     producer.send(topic, b"one").get(10)
     producer.close()
     consumer = kafka.KafkaConsumer(
-        topic, bootstrap_servers=broker.address, auto_offset_reset="earliest", consumer_timeout_ms=10_000, group_id=unique("g")
+        topic,
+        bootstrap_servers=broker.address,
+        auto_offset_reset="earliest",
+        consumer_timeout_ms=10_000,
+        group_id=unique("g"),
     )
     assert next(consumer).value == b"one"
     consumer.close()
@@ -125,7 +133,9 @@ def test_confluent_writes_idempotently_and_reads_with_a_group(broker: Any, make_
     producer.produce(topic, b"one", on_delivery=lambda error, _: failures.append(error))
     assert producer.flush(10) == 0
     assert failures == [None]
-    consumer = confluent_kafka.Consumer({"bootstrap.servers": broker.address, "group.id": unique("g"), "auto.offset.reset": "earliest"})
+    consumer = confluent_kafka.Consumer(
+        {"bootstrap.servers": broker.address, "group.id": unique("g"), "auto.offset.reset": "earliest"}
+    )
     consumer.subscribe([topic])
     found = consumer.poll(20)
     consumer.close()
@@ -184,7 +194,9 @@ def test_deleted_records_move_the_start_and_the_end_stays(broker: Any, raw: Any,
     raw.produce(topic, batch(b"a", b"b", b"c"))
 
     def delete(before: int) -> tuple[int, int]:
-        piece = message("DeleteRecordsRequest.DeleteRecordsTopic.DeleteRecordsPartition", partition_index=0, offset=before)
+        piece = message(
+            "DeleteRecordsRequest.DeleteRecordsTopic.DeleteRecordsPartition", partition_index=0, offset=before
+        )
         wanted = [message("DeleteRecordsRequest.DeleteRecordsTopic", name=topic, partitions=[piece])]
         found = raw.call("DeleteRecords", 1, topics=wanted, timeout_ms=5000).topics[0].partitions[0]
         return found.error_code, found.low_watermark
@@ -242,7 +254,9 @@ def test_each_version_of_the_answer_to_produce_says_the_same(raw: Any, make_topi
     answer = raw.call("Produce", version, transactional_id=None, acks=-1, timeout_ms=10_000, topic_data=[wanted])
     (found,) = answer.responses
     assert found.name == topic
-    by_partition = {each.index: (each.error_code, each.base_offset, each.log_append_time_ms) for each in found.partition_responses}
+    by_partition = {
+        each.index: (each.error_code, each.base_offset, each.log_append_time_ms) for each in found.partition_responses
+    }
     assert by_partition == {0: (0, 0, -1), 1: (2, -1, -1), 7: (3, -1, -1)}
     if version >= 5:
         assert {each.index: each.log_start_offset for each in found.partition_responses}[0] == 0

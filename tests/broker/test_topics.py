@@ -75,7 +75,12 @@ def test_topic_settings_are_described_and_altered(broker: Any, raw: Any, make_to
     topic = make_topic(retention_ms=5000)
 
     def settings() -> dict[str, tuple[str, int]]:
-        wanted = message("DescribeConfigsRequest.DescribeConfigsResource", resource_type=2, resource_name=topic, configuration_keys=None)
+        wanted = message(
+            "DescribeConfigsRequest.DescribeConfigsResource",
+            resource_type=2,
+            resource_name=topic,
+            configuration_keys=None,
+        )
         found = raw.call("DescribeConfigs", 2, resources=[wanted], include_synonyms=False).results[0].configs
         return {each.name: (each.value, each.config_source) for each in found}
 
@@ -87,7 +92,9 @@ def test_topic_settings_are_described_and_altered(broker: Any, raw: Any, make_to
         assert eventually(lambda: settings()["retention.ms"] == ("7000", 1))
         assert settings()["max.message.bytes"] == ("2000000", 1)
         # kafka-python answers with the error instead of raising it.
-        assert "InvalidConfiguration" in str(admin.alter_configs([ConfigResource("topic", topic, {"retention.ms": "soon"})]))
+        assert "InvalidConfiguration" in str(
+            admin.alter_configs([ConfigResource("topic", topic, {"retention.ms": "soon"})])
+        )
     finally:
         admin.close()
 

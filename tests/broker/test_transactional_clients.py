@@ -20,13 +20,22 @@ def test_confluent_s_producer_commits_aborts_and_is_fenced(broker: Any, make_top
 
     def owner() -> confluent_kafka.Producer:
         producer = confluent_kafka.Producer(
-            {"bootstrap.servers": broker.address, "transactional.id": topic, "transaction.timeout.ms": 10_000, "log_level": 0}
+            {
+                "bootstrap.servers": broker.address,
+                "transactional.id": topic,
+                "transaction.timeout.ms": 10_000,
+                "log_level": 0,
+            }
         )
         producer.init_transactions(20)
         return producer
 
     first = owner()
-    for value, end in ((b"1", first.commit_transaction), (b"x", first.abort_transaction), (b"2", first.commit_transaction)):
+    for value, end in (
+        (b"1", first.commit_transaction),
+        (b"x", first.abort_transaction),
+        (b"2", first.commit_transaction),
+    ):
         first.begin_transaction()
         first.produce(topic, value, key=value, partition=0)
         end(10)
@@ -52,7 +61,11 @@ def test_kafka_python_s_producer_commits_aborts_and_is_fenced(broker: Any, make_
         return producer
 
     first = owner()
-    for value, end in ((b"1", first.commit_transaction), (b"x", first.abort_transaction), (b"2", first.commit_transaction)):
+    for value, end in (
+        (b"1", first.commit_transaction),
+        (b"x", first.abort_transaction),
+        (b"2", first.commit_transaction),
+    ):
         first.begin_transaction()
         first.send(topic, value, key=value, partition=0)
         first.flush()
@@ -71,7 +84,9 @@ def test_kafka_python_s_producer_commits_aborts_and_is_fenced(broker: Any, make_
     asyncio.run(seen(broker, topic, b"1", b"2", b"3"))
 
 
-def test_the_embedded_broker_refuses_offsets_inside_a_transaction_and_the_producer_goes_on(embedded: EmbeddedBroker) -> None:
+def test_the_embedded_broker_refuses_offsets_inside_a_transaction_and_the_producer_goes_on(
+    embedded: EmbeddedBroker,
+) -> None:
     with Raw(embedded.address) as raw:
         topic = unique()
         assert raw.create(topic) == 0
@@ -94,13 +109,17 @@ def test_offsets_inside_a_transaction_are_an_abortable_error_to_confluent(embedd
     topic = unique()
     with Raw(embedded.address) as raw:
         assert raw.create(topic, **COMPACTED) == 0
-    producer = confluent_kafka.Producer({"bootstrap.servers": embedded.address, "transactional.id": topic, "log_level": 0})
+    producer = confluent_kafka.Producer(
+        {"bootstrap.servers": embedded.address, "transactional.id": topic, "log_level": 0}
+    )
     producer.init_transactions(20)
     producer.begin_transaction()
     producer.produce(topic, b"1", key=b"k", partition=0)
     consumer = confluent_kafka.Consumer({"bootstrap.servers": embedded.address, "group.id": unique("g")})
     with pytest.raises(confluent_kafka.KafkaException) as raised:
-        producer.send_offsets_to_transaction([confluent_kafka.TopicPartition(topic, 0, 1)], consumer.consumer_group_metadata(), 10)
+        producer.send_offsets_to_transaction(
+            [confluent_kafka.TopicPartition(topic, 0, 1)], consumer.consumer_group_metadata(), 10
+        )
     assert raised.value.args[0].txn_requires_abort()
     producer.abort_transaction(10)
     consumer.close()

@@ -115,7 +115,12 @@ def _kafka_python_reads(address: str, topic: str, isolation: str) -> list[bytes]
 
 def _confluent_reads(address: str, topic: str, isolation: str) -> list[bytes]:
     consumer = confluent_kafka.Consumer(
-        {"bootstrap.servers": address, "group.id": unique("g"), "isolation.level": isolation, "enable.partition.eof": True}
+        {
+            "bootstrap.servers": address,
+            "group.id": unique("g"),
+            "isolation.level": isolation,
+            "enable.partition.eof": True,
+        }
     )
     consumer.assign([confluent_kafka.TopicPartition(topic, 0, 0)])
     found: list[bytes] = []
@@ -135,7 +140,9 @@ def _confluent_reads(address: str, topic: str, isolation: str) -> list[bytes]:
     return found
 
 
-def test_the_end_offset_of_committed_readers_stops_at_the_open_transaction(broker: Any, raw: Any, make_topic: Any) -> None:
+def test_the_end_offset_of_committed_readers_stops_at_the_open_transaction(
+    broker: Any, raw: Any, make_topic: Any
+) -> None:
     topic = make_topic(**COMPACTED)
 
     async def aiokafka_end(isolation: str) -> tuple[int, int]:
@@ -274,13 +281,17 @@ def test_compaction_stops_at_an_open_transaction(broker: Any, make_topic: Any) -
         for number in range(4):  # rolls Apache Kafka's segments
             await commit(other, topic, b"%d" % number, key=b"other")
             await asyncio.sleep(0.4)
-        assert [record.value for record in await read(broker.address, topic, committed=True) if record.key == b"k"] == [b"kept"]
+        assert [record.value for record in await read(broker.address, topic, committed=True) if record.key == b"k"] == [
+            b"kept"
+        ]
         uncommitted = await read_values(broker.address, topic, committed=False)
         assert uncommitted == [b"kept", b"open", b"0", b"1", b"2", b"3"]
         await producer.abort_transaction()
 
         async def others() -> list[bytes]:
-            return [record.value for record in await read(broker.address, topic, committed=True) if record.key == b"other"]
+            return [
+                record.value for record in await read(broker.address, topic, committed=True) if record.key == b"other"
+            ]
 
         async with asyncio.timeout(20):
             number = 4

@@ -28,7 +28,9 @@ async def commit(producer: AIOKafkaProducer, topic: str, *values: bytes, key: by
 
 
 async def seen(broker: Any, topic: str, *expected: bytes | None) -> None:
-    """Committed readers see exactly this. Apache Kafka writes the end of a transaction a moment after it has answered the commit."""
+    """Committed readers see exactly this. Apache Kafka writes the end of a transaction a moment after it has answered
+    the commit.
+    """
     async with asyncio.timeout(20):
         while (found := await read_values(broker.address, topic)) != list(expected):
             assert len(found) < len(expected), found

@@ -67,7 +67,9 @@ def topics(process: Process, request: pytest.FixtureRequest) -> Topics:
 
 
 class World:
-    """A station's broker and clock, its sink, and a browser's context that remembers what it asked for and complained of."""
+    """A station's broker and clock, its sink, and a browser's context that remembers what it asked for and complained
+    of.
+    """
 
     def __init__(self, bootstrap: str, topics: Topics, context: BrowserContext) -> None:
         self.clock = Clock()
@@ -91,7 +93,9 @@ class World:
         """Serve, on the same port when it is started again."""
         listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._stop = asyncio.Event()
-        serving = serve(self._bootstrap, self._topics, port=self.port, ready=listening.set_result, stop=self._stop, now=self.clock)
+        serving = serve(
+            self._bootstrap, self._topics, port=self.port, ready=listening.set_result, stop=self._stop, now=self.clock
+        )
         self._running = asyncio.create_task(serving)
         self.port = await listening
 
@@ -171,7 +175,9 @@ FIGURES = [
     of("activity", 99.0, feature="exchange"),
     measurement("release_engagement", 512.0, platform="huggingface", window="24h", release="allenai/OLMo-next"),
     of("top_repository_activity", 31.0, repository="huggingface/transformers"),
-    of("top_repository_activity", 3.0, repository="an-organisation-of-a-long-name/" + "a-repository-of-a-long-name" * 3),
+    of(
+        "top_repository_activity", 3.0, repository="an-organisation-of-a-long-name/" + "a-repository-of-a-long-name" * 3
+    ),
 ]
 
 
@@ -180,7 +186,9 @@ def headline(page: Page, platform: str = "github") -> Any:
 
 
 def row(page: Page, feature: str = "contribution") -> Any:
-    return page.locator('.card[data-platform="github"] [data-table="features"] tr').filter(has_text=feature).locator("td")
+    return (
+        page.locator('.card[data-platform="github"] [data-table="features"] tr').filter(has_text=feature).locator("td")
+    )
 
 
 def test_figures_appear_and_change_without_a_reload(run: Callable[..., None]) -> None:
@@ -201,16 +209,22 @@ def test_figures_appear_and_change_without_a_reload(run: Callable[..., None]) ->
         beside = page.locator('[data-coverage="github"]')
         assert await beside.all_inner_texts() == ["coverage 79.6%"] * 5
         assert set(await page.locator('[data-coverage="huggingface"]').all_inner_texts()) == {"coverage 100.0%"}
-        await expect(page.locator('table[data-platform="github"] tbody th').first).to_have_text("huggingface/transformers")
+        await expect(page.locator('table[data-platform="github"] tbody th').first).to_have_text(
+            "huggingface/transformers"
+        )
         releases = '[data-table="releases"]'
         published = page.locator(f'table[data-platform="huggingface"] {releases}')
         await expect(published.locator("th, td")).to_have_text(["allenai/OLMo-next", "512"])
-        await expect(page.locator(f'table[data-platform="github"] {releases}')).to_have_text("Nothing was published in this window.")
+        await expect(page.locator(f'table[data-platform="github"] {releases}')).to_have_text(
+            "Nothing was published in this window."
+        )
         await expect(page.locator("#front")).to_have_text("2015-01-01 12:00:01 UTC")
         await world.measured(of("activity", 1300.0))
         await expect(headline(page)).to_have_text("1,300")
         plot = page.locator('[data-chart="github"] .plot')
-        await expect(plot).to_have_attribute("aria-label", "GitHub activity: now 1,300, first 1,234, least 1,234, most 1,300")
+        await expect(plot).to_have_attribute(
+            "aria-label", "GitHub activity: now 1,300, first 1,234, least 1,234, most 1,300"
+        )
         await expect(plot.locator("canvas")).to_be_visible()
         intensity = page.locator('[data-chart="intensity"] .plot')
         await expect(intensity).to_have_attribute("aria-label", re.compile("Hugging Face: nothing known$"))
@@ -297,7 +311,9 @@ def begun(platform: str) -> Measurement:
     return measurement("covered_since_timestamp_seconds", NOON / 1e6 - 18 * 60, scope="watched", platform=platform)
 
 
-def test_after_a_first_start_the_page_opens_on_the_hour_and_longer_windows_say_since_when(run: Callable[..., None]) -> None:
+def test_after_a_first_start_the_page_opens_on_the_hour_and_longer_windows_say_since_when(
+    run: Callable[..., None],
+) -> None:
     async def test(world: World) -> None:
         page = await world.visit()
         figures = [each for each in FIGURES if each.name != "nomadwatch_window_coverage_ratio"]
@@ -320,7 +336,9 @@ def test_after_a_first_start_the_page_opens_on_the_hour_and_longer_windows_say_s
             await expect(page.locator(f'table[data-platform="github"] [data-table="{table}"]')).to_have_text(
                 "Covered too little: since 11:42."
             )
-        await expect(page.locator('[data-chart="github"] .plot')).to_have_attribute("aria-label", "GitHub: nothing known")
+        await expect(page.locator('[data-chart="github"] .plot')).to_have_attribute(
+            "aria-label", "GitHub: nothing known"
+        )
         # The coverage comes to be enough while the page is open.
         enough = [of("window_coverage_ratio", 0.5, platform) for platform in ("github", "huggingface")]
         await world.measured(*enough)
@@ -373,7 +391,9 @@ def test_the_choice_stands_in_the_address_and_is_gone_back_to(run: Callable[...,
         await other.goto(link)
         await expect(headline(other)).to_have_text("777")
         assert await other.get_by_label("24 h", exact=True).is_checked()
-        await expect(other.locator('[data-chart="github"] .plot')).to_have_attribute("aria-label", re.compile("now 777"))
+        await expect(other.locator('[data-chart="github"] .plot')).to_have_attribute(
+            "aria-label", re.compile("now 777")
+        )
         assert world.complaints == []
 
     run(test)
@@ -390,7 +410,9 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("query", HOSTILE)
-def test_an_address_that_says_what_the_page_does_not_offer_is_as_if_it_were_not_there(run: Callable[..., None], query: str) -> None:
+def test_an_address_that_says_what_the_page_does_not_offer_is_as_if_it_were_not_there(
+    run: Callable[..., None], query: str
+) -> None:
     async def test(world: World) -> None:
         page = await world.page()
         await page.goto(f"{world.address}/{query}")
@@ -443,7 +465,9 @@ def test_names_of_repositories_lead_to_their_platforms(run: Callable[..., None])
         page = await world.visit()
         hostile = "evil/<img src=x>?q=#a b"
         await world.measured(
-            *FIGURES, of("top_repository_activity", 2.0, repository=hostile), of("top_repository_activity", 1.0, repository="odd")
+            *FIGURES,
+            of("top_repository_activity", 2.0, repository=hostile),
+            of("top_repository_activity", 1.0, repository="odd"),
         )
         busiest = page.locator('table[data-platform="github"] [data-table="busiest"] th')
         await expect(busiest).to_have_count(4)
@@ -463,10 +487,14 @@ def test_names_of_repositories_lead_to_their_platforms(run: Callable[..., None])
         world.clock.now += SECOND
         await world.told(simulated=True)
         await expect(released).to_have_count(0)
-        await expect(page.locator('table[data-platform="huggingface"] [data-table="releases"] th')).to_have_text("allenai/OLMo-next")
+        await expect(page.locator('table[data-platform="huggingface"] [data-table="releases"] th')).to_have_text(
+            "allenai/OLMo-next"
+        )
         # Choosing what has no busiest repositories takes the links away.
         await page.get_by_label("Feature").select_option("review")
-        await expect(page.locator('table[data-platform="github"] [data-table="busiest"]')).to_have_text("None known in this window.")
+        await expect(page.locator('table[data-platform="github"] [data-table="busiest"]')).to_have_text(
+            "None known in this window."
+        )
         await expect(links).to_have_count(0)
 
     run(test)
@@ -478,7 +506,9 @@ def test_what_is_too_old_is_said_to_be_and_goes(run: Callable[..., None]) -> Non
         await world.measured(*FIGURES)
         await expect(headline(page)).to_have_text("1,234")
         world.clock.now += STALE_AFTER + 1
-        await expect(page.locator("#status")).to_contain_text("Stale: nothing was measured since 2015-01-01 12:00:01 UTC")
+        await expect(page.locator("#status")).to_contain_text(
+            "Stale: nothing was measured since 2015-01-01 12:00:01 UTC"
+        )
         await expect(headline(page)).to_have_text("–")
         await expect(page).to_have_title("⚠ nomadwatch")
         await expect(page.locator("#age")).to_have_text(re.compile("^6[0-9] s ago$"))
@@ -561,7 +591,10 @@ def test_the_policy_holds(run: Callable[..., None]) -> None:
         assert world.complaints == []
         assert await page.evaluate(FOREIGN_SCRIPT) == 0
         assert await page.evaluate(INLINE_STYLE) != "rgb(1, 2, 3)"
-        assert await page.evaluate("() => fetch('http://127.0.0.1:1/').then(() => 'sent', (error) => error.name)") == "TypeError"
+        assert (
+            await page.evaluate("() => fetch('http://127.0.0.1:1/').then(() => 'sent', (error) => error.name)")
+            == "TypeError"
+        )
         said = " ".join(world.complaints)
         for directive in ("TrustedScript", "style-src", "connect-src"):
             assert directive in said, said
@@ -617,7 +650,10 @@ def test_nothing_makes_the_page_scroll_sideways(run: Callable[..., None], width:
 
         # The policy forbids Playwright's own way of waiting for a condition.
         async with asyncio.timeout(30):
-            while await page.locator('[data-chart="intensity"] canvas').evaluate("node => node.clientWidth") > box["width"] - 30:
+            while (
+                await page.locator('[data-chart="intensity"] canvas').evaluate("node => node.clientWidth")
+                > box["width"] - 30
+            ):
                 await asyncio.sleep(0.02)
         assert await page.evaluate("document.documentElement.scrollWidth") <= narrower
 
@@ -667,7 +703,9 @@ def test_nothing_moves_for_those_who_want_rest(run: Callable[..., None]) -> None
     run(test, reduced_motion="reduce")
 
 
-def test_a_simulated_world_is_said_in_a_banner_the_title_and_beside_the_dot_and_a_real_one_has_none(run: Callable[..., None]) -> None:
+def test_a_simulated_world_is_said_in_a_banner_the_title_and_beside_the_dot_and_a_real_one_has_none(
+    run: Callable[..., None],
+) -> None:
     async def test(world: World) -> None:
         page = await world.visit()
         await world.measured(of("activity", 5.0, scope="watched", window="1h", feature="review"))

@@ -1,8 +1,10 @@
-"""Runs a role that kills or stops itself at the worst moments: `python -m tests.chaos.crashing ROLE SPEC_JSON SEED POINT=CHANCE…`
+"""Runs a role that kills or stops itself at the worst moments: `python -m tests.chaos.crashing ROLE SPEC_JSON SEED
+POINT=CHANCE…`
 
-Points: `sending` (a transaction has some of its records), `committing` (all records are there, the commit is not asked for), `committed`
-(it was answered, the worker does not know yet), `closing` (panes are half merged), `recovering` (panes are half read back), `stopping`
-(SIGSTOP with an open transaction: a zombie once somebody sends SIGCONT), `reading` (the reader, between two chunks).
+Points: `sending` (a transaction has some of its records), `committing` (all records are there, the commit is not asked
+for), `committed` (it was answered, the worker does not know yet), `closing` (panes are half merged), `recovering`
+(panes are half read back), `stopping` (SIGSTOP with an open transaction: a zombie once somebody sends SIGCONT),
+`reading` (the reader, between two chunks).
 """
 
 import asyncio
@@ -32,7 +34,9 @@ ACTOR_KEY = b"chaos"
 
 
 class Reading(msgspec.Struct):
-    """What the reader reads, and how long it rests after each chunk (s), so that there is time to die; longer until `enough` exists."""
+    """What the reader reads, and how long it rests after each chunk (s), so that there is time to die; longer until
+    `enough` exists.
+    """
 
     folder: str
     bootstrap: str
@@ -56,7 +60,12 @@ def strike(point: str) -> None:
 
 def arm() -> None:
     """Put the points into what the workers are made of."""
-    send, commit, close, read_back = AIOKafkaProducer.send_batch, AIOKafkaProducer.commit_transaction, Partition.close, checkpoint.read_back
+    send, commit, close, read_back = (
+        AIOKafkaProducer.send_batch,
+        AIOKafkaProducer.commit_transaction,
+        Partition.close,
+        checkpoint.read_back,
+    )
 
     async def striking_send(self: AIOKafkaProducer, *args: Any, **kwargs: Any) -> Any:
         sent = await send(self, *args, **kwargs)

@@ -15,14 +15,19 @@ from agents.config import Config
 from tests.chaos.crashing import Reading
 
 ROOT = Path(__file__).parents[2]
-# Moments at which an aggregate worker must have died, or have become a zombie, in every run: each start is given one that is missing.
+# Moments at which an aggregate worker must have died, or have become a zombie, in every run: each start is given one
+# that is missing.
 SURE = frozenset({"sending", "committing", "closing", "recovering", "stopping"})
 
 
 class Process:
-    """One role; `python -m MODULE …`, its output in a file of the folder. `strikes` gives each start its seed and chances to die."""
+    """One role; `python -m MODULE …`, its output in a file of the folder. `strikes` gives each start its seed and
+    chances to die.
+    """
 
-    def __init__(self, folder: Path, name: str, command: list[str], strikes: Callable[[str], list[str]] | None, *, once: bool) -> None:
+    def __init__(
+        self, folder: Path, name: str, command: list[str], strikes: Callable[[str], list[str]] | None, *, once: bool
+    ) -> None:
         self.name, self.once = name, once
         self._command, self._strikes = [sys.executable, "-m", *command], strikes
         self._log = folder / f"{name}.log"
@@ -71,7 +76,9 @@ class Fleet:
     Whoever has a sure moment before it is not killed until that has come.
     """
 
-    def __init__(self, folder: Path, config: Config, reading: Reading, chances: dict[str, float], random: Random) -> None:
+    def __init__(
+        self, folder: Path, config: Config, reading: Reading, chances: dict[str, float], random: Random
+    ) -> None:
         self.folder, self.random = folder, random
         self.processes: list[Process] = []
         self.kills: dict[str, int] = {}
@@ -129,7 +136,9 @@ class Fleet:
         texts = [process.text for process in self.processes if process.name.startswith(role)]
         return {point for point in self._chances for text in texts if f"strikes while {point}" in text}
 
-    def _add(self, name: str, command: list[str], strikes: Callable[[str], list[str]] | None = None, *, once: bool = False) -> None:
+    def _add(
+        self, name: str, command: list[str], strikes: Callable[[str], list[str]] | None = None, *, once: bool = False
+    ) -> None:
         self.processes.append(Process(self.folder, name, command, strikes, once=once))
 
     def add_broker(self, file: Path, port: int) -> None:

@@ -33,8 +33,8 @@ CHANCES = {
     "reading": 0.02,
 }
 LEAST_KILLS = 20
-# Harassed in turns of so many seconds: until a third worker joins, until everybody may finish; and more, as long as a moment or a death
-# is missing, but more and more rarely, for slow machines.
+# Harassed in turns of so many seconds: until a third worker joins, until everybody may finish; and more, as long as a
+# moment or a death is missing, but more and more rarely, for slow machines.
 TURN = 15
 MOST_TURNS = 16
 
@@ -92,7 +92,9 @@ def latest_evaluation(bootstrap: str, topic: str) -> tuple[Any, dict[bytes, Meas
         else:
             table[key] = value
     evaluation = table.pop(EVALUATION, None)
-    return evaluation and decode_evaluation(evaluation), {key: decode_measurement(value) for key, value in table.items()}
+    return evaluation and decode_evaluation(evaluation), {
+        key: decode_measurement(value) for key, value in table.items()
+    }
 
 
 def check_measurements(found: list[Measurement], truth: Truth) -> None:
@@ -121,7 +123,11 @@ async def chaos(fleet: Fleet, bootstrap: str, topics: Topics) -> Any:
             ends = await asyncio.to_thread(end_offsets, bootstrap, topics)
             while True:
                 evaluation, measurements = await asyncio.to_thread(latest_evaluation, bootstrap, topics.measurements)
-                if evaluation is not None and evaluation.closed and all(evaluation.offsets.get(n, 0) >= end for n, end in ends.items()):
+                if (
+                    evaluation is not None
+                    and evaluation.closed
+                    and all(evaluation.offsets.get(n, 0) >= end for n, end in ends.items())
+                ):
                     return evaluation, list(measurements.values())
                 await asyncio.sleep(0.5)
     finally:

@@ -21,7 +21,17 @@ def test_a_replay_outlives_a_broker_that_is_away_for_half_a_minute(tmp_path: Pat
     _, truth = write(hours, Plan(start=START, hours=6, events=20_000, hub_events=1_000, seed=3))
     broker = Embedded(tmp_path)
     report = tmp_path / "report.json"
-    command = [sys.executable, "-m", "nomadwatch", "replay", str(hours), "--broker", broker.bootstrap, "--report", str(report)]
+    command = [
+        sys.executable,
+        "-m",
+        "nomadwatch",
+        "replay",
+        str(hours),
+        "--broker",
+        broker.bootstrap,
+        "--report",
+        str(report),
+    ]
     replay = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     try:
         grown = broker.size

@@ -1,7 +1,8 @@
-"""The services of docker-compose.yml as processes of this machine: each in a folder that stands for its container's root.
+"""The services of docker-compose.yml as processes of this machine: each in a folder that stands for its container's
+root.
 
-Image, command, environment, health check, mounts and secrets come from the file. What must be different outside containers stands in three
-tables: `Places.table`, `PROGRAMS` and `SOONER`.
+Image, command, environment, health check, mounts and secrets come from the file. What must be different outside
+containers stands in three tables: `Places.table`, `PROGRAMS` and `SOONER`.
 """
 
 import os
@@ -82,7 +83,9 @@ def free_places() -> Places:
 
 
 def kafka_of_image(root: Path, environment: Mapping[str, str]) -> list[str]:
-    """What the image's own script does: Kafka's `KafkaDockerWrapper` makes server.properties of the environment and formats the store."""
+    """What the image's own script does: Kafka's `KafkaDockerWrapper` makes server.properties of the environment and
+    formats the store.
+    """
     folders = {name: root / name for name in ("default", "mounted", "final")}
     for folder in folders.values():
         folder.mkdir()
@@ -90,7 +93,11 @@ def kafka_of_image(root: Path, environment: Mapping[str, str]) -> list[str]:
         (folders["default"] / name).touch()
     options = [part for name, folder in folders.items() for part in (f"--{name}-configs-dir", str(folder))]
     done = subprocess.run(
-        [*java("kafka.docker.KafkaDockerWrapper"), "setup", *options], env=dict(environment), capture_output=True, text=True, timeout=60
+        [*java("kafka.docker.KafkaDockerWrapper"), "setup", *options],
+        env=dict(environment),
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     properties = folders["final"] / "server.properties"
@@ -124,7 +131,9 @@ PROGRAMS: Final[Mapping[str, Callable[[], list[str]]]] = {
 class Container:
     """A service, or one of several of it, as a process of this machine. `more`: variables beside those of the file."""
 
-    def __init__(self, service: str, root: Path, places: Places, given: Mapping[str, str], more: Mapping[str, str]) -> None:
+    def __init__(
+        self, service: str, root: Path, places: Places, given: Mapping[str, str], more: Mapping[str, str]
+    ) -> None:
         self.service, self.root, self._places = service, root, places
         root.mkdir()
         self._fill(given)
@@ -137,7 +146,13 @@ class Container:
         command = [*start, *(places.said(part, root) for part in settings.get("command", []))]
         with (root / "log").open("wb") as log:
             self.process = subprocess.Popen(
-                command, cwd=root, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_parent
+                command,
+                cwd=root,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=die_with_parent,
             )
 
     def _fill(self, given: Mapping[str, str]) -> None:
@@ -172,14 +187,18 @@ class Container:
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """What `docker compose exec SERVICE nomadwatch …` does."""
         command = [NOMADWATCH, *arguments]
-        return subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+        return subprocess.run(
+            command, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS
+        )
 
     def health(self) -> "subprocess.CompletedProcess[str]":
         """The health check of the file, once."""
         kind, name, *arguments = SERVICES[self.service]["healthcheck"]["test"]
         assert kind == "CMD"
         command = [*PROGRAMS[name](), *(self._places.said(part, self.root) for part in arguments)]
-        return subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+        return subprocess.run(
+            command, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS
+        )
 
     def end(self) -> int:
         """Its exit code after SIGTERM."""

@@ -20,5 +20,8 @@ def mounts(service: str) -> list[tuple[str, str]]:
 
 def secrets(service: str) -> dict[str, str]:
     """Of each secret the path at which the service finds it, by name."""
-    granted = [each if isinstance(each, dict) else {"source": each, "target": each} for each in SERVICES[service].get("secrets", [])]
+    granted = [
+        each if isinstance(each, dict) else {"source": each, "target": each}
+        for each in SERVICES[service].get("secrets", [])
+    ]
     return {each["source"]: str(Path("/run/secrets") / each["target"]) for each in granted}

@@ -21,7 +21,12 @@ each_role = pytest.mark.parametrize("service", ROLES)
 
 
 def test_it_is_a_compose_file() -> None:
-    check = [str(Path(sys.executable).parent / "check-jsonschema"), "--builtin-schema", "vendor.compose-spec", "docker-compose.yml"]
+    check = [
+        str(Path(sys.executable).parent / "check-jsonschema"),
+        "--builtin-schema",
+        "vendor.compose-spec",
+        "docker-compose.yml",
+    ]
     done = subprocess.run(check, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout
 
@@ -53,7 +58,9 @@ def test_what_is_mounted_from_the_repository_is_read_only(service: str) -> None:
 
 
 def test_no_volume_and_no_secret_is_there_for_nobody() -> None:
-    assert COMPOSE["volumes"].keys() == {source for service in SERVICES for source, _ in mounts(service) if not source.startswith(".")}
+    assert COMPOSE["volumes"].keys() == {
+        source for service in SERVICES for source, _ in mounts(service) if not source.startswith(".")
+    }
     assert COMPOSE["secrets"].keys() == {name for service in SERVICES for name in secrets(service)}
 
 
@@ -153,7 +160,14 @@ def test_it_is_watched_restarted_and_limited(service: str) -> None:
     assert ends or settings["restart"] == "unless-stopped"
     assert ends == ("healthcheck" not in settings)
     if not ends:
-        assert settings["healthcheck"].keys() == {"test", "interval", "timeout", "retries", "start_period", "start_interval"}
+        assert settings["healthcheck"].keys() == {
+            "test",
+            "interval",
+            "timeout",
+            "retries",
+            "start_period",
+            "start_interval",
+        }
     limits = settings["deploy"]["resources"]["limits"]
     assert limits.keys() == {"cpus", "memory", "pids"}
     assert megabytes(limits["memory"]) >= 256
@@ -195,7 +209,9 @@ def test_our_image_and_kafka_have_the_versions_that_are_tested() -> None:
     version = re.search(r'^version = "(.+)"$', project, re.MULTILINE)
     assert version is not None
     assert {SERVICES[role]["image"] for role in ROLES} == {f"nomadwatch:{version[1]}"}
-    kafka = re.search(r"<artifactId>kafka_\S+</artifactId>\s*<version>(.+)</version>", (ROOT / "tests/kafka/pom.xml").read_text())
+    kafka = re.search(
+        r"<artifactId>kafka_\S+</artifactId>\s*<version>(.+)</version>", (ROOT / "tests/kafka/pom.xml").read_text()
+    )
     assert kafka is not None
     assert SERVICES["kafka"]["image"] == f"apache/kafka:{kafka[1]}"
 

@@ -32,16 +32,24 @@ def test_sinks_that_does_not_answer_is_not_well() -> None:
     port = free_port()
     done = command("health", "sinks", "--port", port)
     assert (done.code, done.output) == (1, "")
-    assert done.complaint == f"nomadwatch: sinks does not answer on port {port} (connection refused); start it, or name its --port\n"
+    assert (
+        done.complaint
+        == f"nomadwatch: sinks does not answer on port {port} (connection refused); start it, or name its --port\n"
+    )
 
 
 @pytest.mark.parametrize("role", ["aggregate", "measure", "streams"])
-def test_a_role_without_a_broker_or_a_station_is_a_wrong_question(role: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_role_without_a_broker_or_a_station_is_a_wrong_question(
+    role: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     done = command("health", role)
     assert (done.code, done.output) == (2, "")
     assert "--broker HOST:PORT" in done.complaint
-    assert f"no station to ask, as {tmp_path / 'nomadwatch'} holds no state: start one with nomadwatch up" in done.complaint
+    assert (
+        f"no station to ask, as {tmp_path / 'nomadwatch'} holds no state: start one with nomadwatch up"
+        in done.complaint
+    )
 
 
 def test_a_broker_that_is_away_is_said() -> None:
@@ -72,5 +80,7 @@ def test_a_worker_of_another_host_does_not_make_this_one_well(apache_kafka: Apac
 
     elsewhere = asked("127.0.0.2")
     assert (elsewhere.code, elsewhere.output) == (1, "")
-    assert elsewhere.complaint.startswith("nomadwatch: no aggregate worker of 127.0.0.1 shares the partitions; start it")
+    assert elsewhere.complaint.startswith(
+        "nomadwatch: no aggregate worker of 127.0.0.1 shares the partitions; start it"
+    )
     assert asked("127.0.0.1") == (0, "1 aggregate worker of 127.0.0.1 at work\n", "")

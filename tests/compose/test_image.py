@@ -39,7 +39,9 @@ def copied() -> list[str]:
 
 
 def sent(path: Path) -> bool:
-    """Whether .dockerignore lets a file of the repository through: the last line that fits it, or a folder above it, decides."""
+    """Whether .dockerignore lets a file of the repository through: the last line that fits it, or a folder above it,
+    decides.
+    """
     kept = True
     parts = path.relative_to(ROOT).parts
     above = ["/".join(parts[: number + 1]) for number in range(len(parts))]
@@ -48,7 +50,9 @@ def sent(path: Path) -> bool:
             pattern = line.removeprefix("!")
             # `**/` stands for any folders, also none; `*` for no slash, which a name without one cannot have.
             named = [each.rpartition("/")[2] if pattern.startswith("**/") else each for each in above]
-            if any(fnmatch(each, pattern.removeprefix("**/")) and ("/" not in each or pattern != "*") for each in named):
+            if any(
+                fnmatch(each, pattern.removeprefix("**/")) and ("/" not in each or pattern != "*") for each in named
+            ):
                 kept = line.startswith("!")
     return kept
 
@@ -125,7 +129,9 @@ def test_what_is_copied_makes_the_whole_program(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     (wheel,) = wheels.iterdir()
-    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"][
+        "packages"
+    ]
     expected = {str(path.relative_to(ROOT)) for package in packages for path in files(ROOT / package)}
     with ZipFile(wheel) as packed:
         assert {name for name in packed.namelist() if ".dist-info/" not in name} == expected

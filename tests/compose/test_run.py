@@ -1,4 +1,6 @@
-"""The whole of docker-compose.yml but Grafana, run for real on this machine, with two aggregate workers, on the simulated platforms."""
+"""The whole of docker-compose.yml but Grafana, run for real on this machine, with two aggregate workers, on the
+simulated platforms.
+"""
 
 import json
 import os
@@ -40,7 +42,9 @@ class Chain:
         simulated["NOMADWATCH_WATCHLIST"] = str(watchlist)
         webhooks = {f"{name}_url": f"{receiver.address}/{name}" for name in ("operators", "findings")}
         given = {"github_token": f"{TOKEN}\n", "hf_token": f"{TOKEN}\n", **webhooks}
-        order = TopologicalSorter({service: settings.get("depends_on", ()) for service, settings in SERVICES.items()}).static_order()
+        order = TopologicalSorter(
+            {service: settings.get("depends_on", ()) for service, settings in SERVICES.items()}
+        ).static_order()
         for service in (service for service in order if service not in LEFT_OUT):
             for other, how in SERVICES[service].get("depends_on", {}).items():
                 self._await(other, how["condition"])
@@ -63,7 +67,9 @@ class Chain:
         until = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < until:
             for container in self.containers:
-                assert container.service == "topics" or container.process.poll() is None, f"{container.service} has ended\n{container.log}"
+                assert container.service == "topics" or container.process.poll() is None, (
+                    f"{container.service} has ended\n{container.log}"
+                )
             if answer := found():
                 return answer
             time.sleep(0.2)
@@ -120,7 +126,10 @@ def owned(broker: str) -> list[int]:
         members = admin.describe_groups(["aggregate"])["aggregate"]["members"]
     finally:
         admin.close()
-    return [sum(len(topic["partitions"]) for topic in member["member_assignment"]["assigned_partitions"]) for member in members]
+    return [
+        sum(len(topic["partitions"]) for topic in member["member_assignment"]["assigned_partitions"])
+        for member in members
+    ]
 
 
 def test_the_services_work_together_as_the_file_says(tmp_path: Path, receiver: Receiver) -> None:
@@ -131,10 +140,16 @@ def test_the_services_work_together_as_the_file_says(tmp_path: Path, receiver: R
 
         # What happens on both platforms comes to Prometheus, by way of everything.
         platforms = {"github", "huggingface"}
-        chain.wait(lambda: chain.labels('nomadwatch_activity{window="1h"} > 0', "platform") == platforms, "both platforms' activity")
+        chain.wait(
+            lambda: chain.labels('nomadwatch_activity{window="1h"} > 0', "platform") == platforms,
+            "both platforms' activity",
+        )
         chain.wait(lambda: chain.labels("up == 1", "job") == {"nomadwatch"}, "a scrape that succeeds")
         # The tokens were read from their files: without one GitHub grants 60 requests an hour.
-        chain.wait(lambda: chain.query('nomadwatch_feed_rate_limit_remaining{feed=~"github:.*"} > 60'), "GitHub's quota of a known person")
+        chain.wait(
+            lambda: chain.query('nomadwatch_feed_rate_limit_remaining{feed=~"github:.*"} > 60'),
+            "GitHub's quota of a known person",
+        )
         chain.wait(lambda: sorted(owned(broker)) == [4, 4], "the workers to share the partitions")
 
         for container in chain.containers:

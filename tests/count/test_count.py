@@ -1,4 +1,6 @@
-"""Facts against brute force: whatever order, duplicates, lateness, checkpoints and crashes do, the rows add up to what happened."""
+"""Facts against brute force: whatever order, duplicates, lateness, checkpoints and crashes do, the rows add up to what
+happened.
+"""
 
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -57,7 +59,9 @@ def _folder(folder: Path | None, number: int, life: int) -> Path | None:
 
 def added_up(records: list[bytes]) -> Minutes:
     """By scope and minute what the rows of a partition add up to; whatever falls below zero on the way is an error."""
-    sums: Minutes = defaultdict(lambda: {"activities": Counter(), "commits": Counter(), "repositories": Counter(), "people": Counter()})
+    sums: Minutes = defaultdict(
+        lambda: {"activities": Counter(), "commits": Counter(), "repositories": Counter(), "people": Counter()}
+    )
     for facts in map(decode_facts, records):
         for row in facts.rows:
             platform, feature = names_of(int(row["code"]))
@@ -70,7 +74,9 @@ def added_up(records: list[bytes]) -> Minutes:
                     own["people"][int(row["actor"]), platform, feature] += n
                     if row["flags"] & STATED:
                         own["commits"][platform] += n * int(row["commits"])
-                assert all(value >= 0 for counter in own.values() for value in counter.values()), "withdrawn what was never sent"
+                assert all(value >= 0 for counter in own.values() for value in counter.values()), (
+                    "withdrawn what was never sent"
+                )
     return sums
 
 
@@ -78,7 +84,11 @@ def compare(committed: list[list[bytes]], activities: list[dict[str, Any]], *, w
     brute = truth.panes(activities, PARTITIONS)
     for number, records in enumerate(committed):
         sums = added_up(records)
-        wanted = {(p.scope, p.start // MINUTE): pane for p, pane in brute.items() if (p.partition, p.grain) == (number, "minute")}
+        wanted = {
+            (p.scope, p.start // MINUTE): pane
+            for p, pane in brute.items()
+            if (p.partition, p.grain) == (number, "minute")
+        }
         for place, own in sums.items():
             true = wanted.pop(place, None)
             found = {name: {key: n for key, n in counter.items() if n} for name, counter in own.items()}
@@ -110,7 +120,9 @@ def test_the_rows_of_five_days_add_up_to_brute_force(crashes: float, files: bool
 
 @settings(max_examples=150, deadline=None, derandomize=True, database=None)
 @given(st.lists(EVENTS, min_size=1, max_size=14), st.randoms(use_true_random=False), st.booleans())
-def test_threads_in_whatever_order_give_the_credits_of_brute_force(events: list[Any], random: Random, crash: bool) -> None:
+def test_threads_in_whatever_order_give_the_credits_of_brute_force(
+    events: list[Any], random: Random, crash: bool
+) -> None:
     activities = wire(events)
     arrivals = activities + random.choices(activities, k=random.randrange(4))
     random.shuffle(arrivals)
@@ -121,7 +133,9 @@ def test_threads_in_whatever_order_give_the_credits_of_brute_force(events: list[
         group, arrivals = arrivals[:size], arrivals[size:]
         mark += random.choice((0, 0, 11 * MINUTE, 3 * HOUR, DAY))
         for partition in {partition_of(one["repo_id"], PARTITIONS) for one in group}:
-            own = msgspec.convert([one for one in group if partition_of(one["repo_id"], PARTITIONS) == partition], list[Activity])
+            own = msgspec.convert(
+                [one for one in group if partition_of(one["repo_id"], PARTITIONS) == partition], list[Activity]
+            )
             log.append((partition, Batch(feed="f", activities=own, sequence=numbers[partition], complete_to=mark)))
             numbers[partition] += 1
     committed = run(log, random, None, checkpoints=random.choice((0.1, 0.5, 1.0)), crashes=0.2 if crash else 0.0)

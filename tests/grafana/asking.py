@@ -1,6 +1,7 @@
 """Asks Prometheus what a dashboard's panels ask, with variables put in as Grafana does.
 
-Escaping and joining of values: grafana/grafana, `prometheusSpecialRegexEscape` and `interpolateQueryExpr` of its Prometheus datasource.
+Escaping and joining of values: grafana/grafana, `prometheusSpecialRegexEscape` and `interpolateQueryExpr` of its
+Prometheus datasource.
 """
 
 import json
@@ -32,7 +33,9 @@ class Answer:
 
 @dataclass(frozen=True)
 class Asker:
-    """A dashboard before a Prometheus at `address` that scrapes every `scrape` seconds; it shows the time from `start` to `end`."""
+    """A dashboard before a Prometheus at `address` that scrapes every `scrape` seconds; it shows the time from `start`
+    to `end`.
+    """
 
     address: str
     start: float
@@ -60,7 +63,9 @@ class Asker:
         """What can be chosen."""
         if variable["type"] == "custom":
             return [str(option) for option in variable["query"].split(",")]
-        found = re.fullmatch(r"label_values\((.*), *(\w+)\)", self.substitute(variable["query"]["query"], dashboard, chosen))
+        found = re.fullmatch(
+            r"label_values\((.*), *(\w+)\)", self.substitute(variable["query"]["query"], dashboard, chosen)
+        )
         assert found, variable
         answer = self._get(f"label/{found[2]}/values", {"match[]": found[1], "start": self.start, "end": self.end})
         values: list[str] = sorted(answer["data"], key=str.casefold)
@@ -70,7 +75,10 @@ class Asker:
         """A query as it is sent. KeyError for a variable that the dashboard has not."""
         variables = {variable["name"]: variable for variable in dashboard["templating"]["list"]}
         step = self.step
-        own = {"__rate_interval": f"{max(step + self.scrape, 4 * self.scrape)}s", "__range": f"{round(self.end - self.start)}s"}
+        own = {
+            "__rate_interval": f"{max(step + self.scrape, 4 * self.scrape)}s",
+            "__range": f"{round(self.end - self.start)}s",
+        }
 
         def value(match: re.Match[str]) -> str:
             name = match[1] or match[2]
@@ -104,7 +112,13 @@ class Asker:
                     continue
                 assert answer["data"]["resultType"] in ("vector", "matrix"), asked
                 said = answer.get("warnings")
-                yield Answer(panel, target, asked, [each for each in answer["data"]["result"] if _is_known(each)], said and str(said))
+                yield Answer(
+                    panel,
+                    target,
+                    asked,
+                    [each for each in answer["data"]["result"] if _is_known(each)],
+                    said and str(said),
+                )
 
     def range(self, query: str) -> list[Json]:
         """A query over the time shown."""
@@ -114,7 +128,8 @@ class Asker:
     def raw(self, metric: str) -> list[tuple[dict[str, str], float]]:
         """The series of a metric, or of a function of it, at the end of the time shown: their labels and values."""
         return [
-            (each["metric"], float(each["value"][1])) for each in self._get("query", {"query": metric, "time": self.end})["data"]["result"]
+            (each["metric"], float(each["value"][1]))
+            for each in self._get("query", {"query": metric, "time": self.end})["data"]["result"]
         ]
 
     def _range(self, query: str) -> Json:

@@ -21,10 +21,14 @@ def drawn(dashboard: Json, asker: Asker, **wanted: str) -> Json:
         made = {"type": panel["type"], "title": text(panel["title"]), "place": panel["gridPos"]}
         if panel["type"] != "row":
             made |= _looks(panel) | (
-                _table(panel, answers[panel["id"]]) if panel["type"] == "table" else _series(panel, answers[panel["id"]])
+                _table(panel, answers[panel["id"]])
+                if panel["type"] == "table"
+                else _series(panel, answers[panel["id"]])
             )
         panels.append(made)
-    said = " · ".join(f"{name}: {value if isinstance(value, str) else ', '.join(value)}" for name, value in chosen.items())
+    said = " · ".join(
+        f"{name}: {value if isinstance(value, str) else ', '.join(value)}" for name, value in chosen.items()
+    )
     return {"title": dashboard["title"], "chosen": said, "panels": panels}
 
 
@@ -55,7 +59,8 @@ def _words(mappings: list[Json]) -> dict[str, str]:
 
 def _overrides(panel: Json) -> dict[str, Json]:
     return {
-        each["matcher"]["options"]: {p["id"]: p["value"] for p in each["properties"]} for each in panel["fieldConfig"].get("overrides", ())
+        each["matcher"]["options"]: {p["id"]: p["value"] for p in each["properties"]}
+        for each in panel["fieldConfig"].get("overrides", ())
     }
 
 
@@ -66,17 +71,25 @@ def _series(panel: Json, answers: list[Answer]) -> Json:
         for series in answer.series:
             legend = answer.target.get("legendFormat", "")
             name = re.sub(
-                r"\{\{(\w+)\}\}", lambda match, labels=series["metric"]: labels.get(match[1], ""), "" if legend == "__auto" else legend
+                r"\{\{(\w+)\}\}",
+                lambda match, labels=series["metric"]: labels.get(match[1], ""),
+                "" if legend == "__auto" else legend,
             )
             override = overrides.get(name, {})
-            points = [[float(at), float(value)] for at, value in series.get("values") or [series["value"]] if value not in ("NaN", "+Inf")]
+            points = [
+                [float(at), float(value)]
+                for at, value in series.get("values") or [series["value"]]
+                if value not in ("NaN", "+Inf")
+            ]
             colour = override.get("color", {}).get("fixedColor")
             found.append({"name": override.get("displayName", name), "colour": colour, "points": points})
     return {"series": found}
 
 
 def _table(panel: Json, answers: list[Answer]) -> Json:
-    """The transformations of our tables: join by a field if there are several queries, keep some fields, order and rename them."""
+    """The transformations of our tables: join by a field if there are several queries, keep some fields, order and
+    rename them.
+    """
     steps = {each["id"]: each["options"] for each in panel["transformations"]}
     assert set(steps) <= {"joinByField", "filterFieldsByName", "organize"}
     rows: dict[object, dict[str, Any]] = {}
@@ -87,7 +100,8 @@ def _table(panel: Json, answers: list[Answer]) -> Json:
             rows.setdefault(key, {}).update({"Time": None, **series["metric"], value: float(series["value"][1])})
     pattern, titles = steps["filterFieldsByName"]["include"]["pattern"], steps["organize"]["renameByName"]
     fields = sorted(
-        {name for row in rows.values() for name in row if re.search(pattern, name)}, key=steps["organize"]["indexByName"].__getitem__
+        {name for row in rows.values() for name in row if re.search(pattern, name)},
+        key=steps["organize"]["indexByName"].__getitem__,
     )
     overrides = _overrides(panel)
     columns = []
@@ -103,5 +117,7 @@ def _table(panel: Json, answers: list[Answer]) -> Json:
             }
         )
     shown = [[row.get(name) for name in fields] for row in rows.values()]
-    first = [column["title"] for column in columns].index(panel["options"]["sortBy"][0]["displayName"]) if columns else 0
+    first = (
+        [column["title"] for column in columns].index(panel["options"]["sortBy"][0]["displayName"]) if columns else 0
+    )
     return {"columns": columns, "rows": sorted(shown, key=lambda row: str(row[first]))}

@@ -1,9 +1,11 @@
 """Pictures of the dashboards, drawn from what a real Prometheus answers.
 
-    python -m tests.grafana.picture FOLDER [--prometheus HOST:PORT --minutes N] [--scale N] [--rate N] [--seconds N] [NAME=VALUE …]
+    python -m tests.grafana.picture FOLDER [--prometheus HOST:PORT --minutes N] [--scale N] [--rate N] [--seconds N]
+    [NAME=VALUE …]
 
-Without an address it starts a station on the simulated platforms, and a Prometheus, and lets them run. For a person to look at: the panels
-stand on Grafana's grid, with their titles, units and transformations; it is not Grafana that draws them.
+Without an address it starts a station on the simulated platforms, and a Prometheus, and lets them run. For a person to
+look at: the panels stand on Grafana's grid, with their titles, units and transformations; it is not Grafana that draws
+them.
 """
 
 import argparse
@@ -53,7 +55,8 @@ def paint(pages: Iterator[tuple[str, Json]], folder: Path) -> None:
         for name, content in pages:
             page.set_content(f"<style>{style}</style>")
             page.evaluate(
-                "async ([source, content]) => (await import(source)).draw(content)", [f"data:text/javascript;base64,{module}", content]
+                "async ([source, content]) => (await import(source)).draw(content)",
+                [f"data:text/javascript;base64,{module}", content],
             )
             page.screenshot(path=folder / f"{name}.png", full_page=True)
             print(folder / f"{name}.png")

@@ -21,9 +21,18 @@ PANELS = [
     for panel in dashboard["panels"]
     if panel["type"] != "row"
 ]
-ROWS = {row.name + part: row for row in CATALOGUE for part in (("_bucket", "_count", "_sum") if row.type == "histogram" else ("",))}
+ROWS = {
+    row.name + part: row
+    for row in CATALOGUE
+    for part in (("_bucket", "_count", "_sum") if row.type == "histogram" else ("",))
+}
 # What Prometheus itself says.
-OWN = {"up": {"job"}, "scrape_samples_scraped": {"job"}, "scrape_duration_seconds": {"job"}, "ALERTS": {"alertname", "alertstate"}}
+OWN = {
+    "up": {"job"},
+    "scrape_samples_scraped": {"job"},
+    "scrape_duration_seconds": {"job"},
+    "ALERTS": {"alertname", "alertstate"},
+}
 BUILT_IN = {"__rate_interval", "__range", "__data", "__all"}
 Json = dict[str, Any]
 
@@ -48,7 +57,11 @@ def test_a_dashboard_is_found_by_its_address_and_leads_to_the_others(name: str) 
     assert dashboard["uid"] == f"nomadwatch-{name}"
     assert dashboard["title"]
     assert dashboard["description"].endswith(".")
-    assert (dashboard["timezone"], dashboard["schemaVersion"], dashboard["time"]) == ("utc", 42, {"from": "now-6h", "to": "now"})
+    assert (dashboard["timezone"], dashboard["schemaVersion"], dashboard["time"]) == (
+        "utc",
+        42,
+        {"from": "now-6h", "to": "now"},
+    )
     assert "id" not in dashboard
     links = {link["type"]: link for link in dashboard["links"]}
     assert set(links["dashboards"]["tags"]) == set(dashboard["tags"])
@@ -84,7 +97,8 @@ def test_panels_stand_beside_each_other_on_the_grid(name: str) -> None:
     panels = DASHBOARDS[name]["panels"]
     assert [panel["id"] for panel in panels] == list(range(1, len(panels) + 1))
     places = [
-        {(x, y) for x in range(p["x"], p["x"] + p["w"]) for y in range(p["y"], p["y"] + p["h"])} for p in (q["gridPos"] for q in panels)
+        {(x, y) for x in range(p["x"], p["x"] + p["w"]) for y in range(p["y"], p["y"] + p["h"])}
+        for p in (q["gridPos"] for q in panels)
     ]
     for one, other in combinations(places, 2):
         assert one.isdisjoint(other)
@@ -154,8 +168,14 @@ def test_what_is_provisioned_leads_to_the_dashboards_and_their_datasource() -> N
     folder = ROOT / "grafana" / "provisioning"
     source = yaml.safe_load((folder / "datasources" / "prometheus.yaml").read_text())["datasources"][0]
     provider = yaml.safe_load((folder / "dashboards" / "nomadwatch.yaml").read_text())["providers"][0]
-    defaults = {variable["name"]: variable["current"]["value"] for variable in DASHBOARDS["feeds"]["templating"]["list"]}
-    assert (source["type"], source["uid"], source["name"]) == ("prometheus", defaults["datasource"], defaults["datasource"])
+    defaults = {
+        variable["name"]: variable["current"]["value"] for variable in DASHBOARDS["feeds"]["templating"]["list"]
+    }
+    assert (source["type"], source["uid"], source["name"]) == (
+        "prometheus",
+        defaults["datasource"],
+        defaults["datasource"],
+    )
     scraped = yaml.safe_load((ROOT / "prometheus" / "prometheus.yml").read_text())["global"]["scrape_interval"]
     assert source["jsonData"]["timeInterval"] == scraped
     told = (ROOT / "docs" / "grafana.md").read_text()

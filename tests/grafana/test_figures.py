@@ -1,4 +1,6 @@
-"""What a watcher reads are the right figures: each is computed once more, in plain Python, from the single series that Prometheus has."""
+"""What a watcher reads are the right figures: each is computed once more, in plain Python, from the single series that
+Prometheus has.
+"""
 
 import json
 import re
@@ -23,7 +25,8 @@ PROJECTS = ("figment", "fabula")
 STEP, POINTS = 27, 800
 RATE = f"[{STEP + SCRAPE}s]"
 _PULSE = f'rate(nomadwatch_activities_total{{scope="all", feature="contribution", actor="human"}}{RATE})'
-# A project's merges and a bot's, which must not be added; and both platforms have a pulse, for on a busy machine a station can stand still.
+# A project's merges and a bot's, which must not be added; and both platforms have a pulse, for on a busy machine a
+# station can stand still.
 BUSY = f"""
   nomadwatch_project_activity{{project="{PROJECTS[0]}", window="24h", feature="accepted"}}
   and on () nomadwatch_activities_total{{scope="all", feature="accepted", actor="bot"}}
@@ -51,7 +54,8 @@ def figures(name: str, asker: Asker, change: Callable[[str], str] = str, **wante
         if panel["type"] == "table":
             titles = [column["title"] for column in panel["columns"]][1:]
             found[panel["title"]] = {
-                title: {key: cells[n] for key, *cells in panel["rows"] if cells[n] is not None} for n, title in enumerate(titles)
+                title: {key: cells[n] for key, *cells in panel["rows"] if cells[n] is not None}
+                for n, title in enumerate(titles)
             }
         elif panel["type"] != "row":
             ends = {each["name"]: each["points"][-1] for each in panel["series"]}
@@ -92,7 +96,9 @@ def test_a_projects_figures_are_right(watching: Watched) -> None:
         by_platform = added(where(done, project=project), "platform")
         assert set(by_platform) == {OSS, OSM}
         assert shown[f"{project}: activity, 24h"] == by_platform
-        assert shown[f"{project}: share on the Hub, 24h"] == {"on the Hub": pytest.approx(by_platform[OSM] / sum(by_platform.values()))}
+        assert shown[f"{project}: share on the Hub, 24h"] == {
+            "on the Hub": pytest.approx(by_platform[OSM] / sum(by_platform.values()))
+        }
         assert shown[f"{project}: on what, 24h"] == added(where(done, project=project), "artefact")
         assert shown[f"{project}: what is done, 24h"] == {
             name: added(where(every, project=project, platform=platform), "feature") for platform, name in NAMES.items()
@@ -104,7 +110,10 @@ def test_the_figures_of_both_platforms_are_right(watching: Watched) -> None:
     watched, every = (figures("oss-osm", asker, scope=scope) for scope in ("watched", "all"))
 
     def by_feature(metric: str, platform: str) -> dict[str, float]:
-        return {labels["feature"]: value for labels, value in where(asker.raw(metric), platform=platform, window="24h", scope="watched")}
+        return {
+            labels["feature"]: value
+            for labels, value in where(asker.raw(metric), platform=platform, window="24h", scope="watched")
+        }
 
     assert watched["Every feature, 24h"] == {
         f"{title} {short}": by_feature(metric, platform)
@@ -121,9 +130,13 @@ def test_the_figures_of_both_platforms_are_right(watching: Watched) -> None:
 
     counted = arrived(where(asker.raw("nomadwatch_activities_total"), scope="all"))
     of_bots, of_all = added(where(counted, actor="bot"), "platform"), added(counted, "platform")
-    assert every["Share of bots since the state began"] == pytest.approx({name: of_bots[name] / of_all[name] for name in NAMES.values()})
+    assert every["Share of bots since the state began"] == pytest.approx(
+        {name: of_bots[name] / of_all[name] for name in NAMES.values()}
+    )
 
-    rates = where(asker.raw(f"rate(nomadwatch_activities_total{RATE})"), scope="all", feature="contribution", actor="human")
+    rates = where(
+        asker.raw(f"rate(nomadwatch_activities_total{RATE})"), scope="all", feature="contribution", actor="human"
+    )
     pulse = {name: 3600 * rate for name, rate in added(rates, "platform").items()}
     assert all(pulse.values()), pulse
     assert every["Pulse: contribution by human"] == pytest.approx(pulse)
@@ -159,10 +172,14 @@ def test_of_accepted_there_is_no_pulse(watching: Watched) -> None:
 
 
 def test_a_station_that_has_moved_is_not_counted_twice(watching: Watched) -> None:
-    """Prometheus, started again with another address, has each series twice for five minutes. What is of a window is the same."""
+    """Prometheus, started again with another address, has each series twice for five minutes. What is of a window is
+    the same.
+    """
 
     def twice(expr: str) -> str:
-        return re.sub(r"nomadwatch_\w+\{[^}]*\}(?!\[)", r'(\g<0> or label_replace(\g<0>, "instance", "moved", "", ""))', expr)
+        return re.sub(
+            r"nomadwatch_\w+\{[^}]*\}(?!\[)", r'(\g<0> or label_replace(\g<0>, "instance", "moved", "", ""))', expr
+        )
 
     asker = asker_at(watching, BUSY)
     assert figures("oss-osm", asker, twice) == figures("oss-osm", asker)

@@ -1,4 +1,6 @@
-"""Every query of every panel, put to a real Prometheus that scraped a real station on the simulated platforms, brings something."""
+"""Every query of every panel, put to a real Prometheus that scraped a real station on the simulated platforms, brings
+something.
+"""
 
 import json
 import re
@@ -38,7 +40,9 @@ def test_a_dashboard_shows_something_in_every_panel_as_it_opens(name: str, watch
 @pytest.mark.parametrize("window", ["1h", "7d", "30d"])
 @pytest.mark.parametrize("name", ["oss-osm", "project"])
 def test_every_window_can_be_chosen(name: str, window: str, watching: Watched) -> None:
-    assert failures(Asker(watching.prometheus, watching.since, time.time(), SCRAPE), DASHBOARDS[name], window=window) == []
+    assert (
+        failures(Asker(watching.prometheus, watching.since, time.time(), SCRAPE), DASHBOARDS[name], window=window) == []
+    )
 
 
 def test_everything_seen_can_be_chosen_while_the_sample_is_complete(watching: Watched) -> None:
@@ -70,16 +74,25 @@ def test_one_feed_and_one_platform_can_be_chosen(watching: Watched) -> None:
 def test_the_papers_values_stand_beside_ours(watching: Watched) -> None:
     asker = Asker(watching.prometheus, watching.since, time.time(), SCRAPE)
     dashboard = DASHBOARDS["oss-osm"]
-    answers = {(answer.panel["title"], answer.target["refId"]): answer for answer in asker.ask(dashboard, asker.choices(dashboard))}
+    answers = {
+        (answer.panel["title"], answer.target["refId"]): answer
+        for answer in asker.ask(dashboard, asker.choices(dashboard))
+    }
 
     def by(title: str, name: str, label: str) -> dict[str, float]:
         return {series["metric"][label]: float(series["value"][1]) for series in answers[title, name].series}
 
     beside = "Gap OSS ÷ OSM beside the paper, $window"
     ours, papers = by(beside, "A", "feature"), by(beside, "B", "feature")
-    assert papers == pytest.approx({"contribution": 1464.28 / 10.65, "exchange": 35.94 / 0.20, "preference": 142.78 / 0.93})
-    assert by(beside, "C", "feature") == pytest.approx({feature: gap / ours["contribution"] for feature, gap in ours.items()})
-    assert by(beside, "D", "feature") == pytest.approx({feature: gap / papers["contribution"] for feature, gap in papers.items()})
+    assert papers == pytest.approx(
+        {"contribution": 1464.28 / 10.65, "exchange": 35.94 / 0.20, "preference": 142.78 / 0.93}
+    )
+    assert by(beside, "C", "feature") == pytest.approx(
+        {feature: gap / ours["contribution"] for feature, gap in ours.items()}
+    )
+    assert by(beside, "D", "feature") == pytest.approx(
+        {feature: gap / papers["contribution"] for feature, gap in papers.items()}
+    )
     pairs = by("Do features go together? $window", "C", "pair")
     assert set(pairs) >= {"contribution × exchange", "contribution × preference", "exchange × preference"}
     assert set(pairs.values()) == {0.04}

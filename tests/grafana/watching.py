@@ -29,7 +29,9 @@ _COMPLETE = 'count(nomadwatch_window_coverage_ratio{scope="all", window="1h"} >=
 
 @dataclass(frozen=True)
 class Watched:
-    """The address of the Prometheus, since when it has scraped, and a moment when the last hour of both platforms was known completely."""
+    """The address of the Prometheus, since when it has scraped, and a moment when the last hour of both platforms was
+    known completely.
+    """
 
     station: Station
     prometheus: str
@@ -39,21 +41,34 @@ class Watched:
 
 @contextmanager
 def watched(folder: Path, *, scale: float = 240.0, rate: float = 1.0) -> Iterator[Watched]:
-    """All of it, once there was something of everything: both platforms, a gap, dead letters, an alert, complete windows of an hour."""
+    """All of it, once there was something of everything: both platforms, a gap, dead letters, an alert, complete
+    windows of an hour.
+    """
     watchlist = folder / "watchlist.yaml"
     watchlist.write_text(WATCHLIST)
     with ExitStack() as stack:
         world = World(11, scale, rate)
-        both: dict[str, Any] = {"people": 600, "token": TOKEN, "watched": WATCHED, "release_in": 3_600.0, "release_factor": 4.0}
-        world.github = GithubServer(11, world.clock, world.faults, rate=rate, history=600.0, repositories=600, unknown=0.03, **both)
-        # Every change of it can be looked at, on a machine that is busy too: windows that are known completely are waited for.
+        both: dict[str, Any] = {
+            "people": 600,
+            "token": TOKEN,
+            "watched": WATCHED,
+            "release_in": 3_600.0,
+            "release_factor": 4.0,
+        }
+        world.github = GithubServer(
+            11, world.clock, world.faults, rate=rate, history=600.0, repositories=600, unknown=0.03, **both
+        )
+        # Every change of it can be looked at, on a machine that is busy too: windows that are known completely are
+        # waited for.
         world.hub = HubServer(11, world.clock, world.faults, rate=0.1, history=3_600.0, repositories=150, **both)
         stack.enter_context(world)
         environment = {**world.environment, "NOMADWATCH_WATCHLIST": str(watchlist)}
         station = Station("up", "--port", "0", "--data-dir", str(folder / "state"), environment=environment)
         stack.callback(station.kill)
         for platform in ("github", "huggingface"):
-            station.await_metric(rf'^nomadwatch_window_coverage_ratio{{platform="{platform}",scope="watched",window="1h"}}')
+            station.await_metric(
+                rf'^nomadwatch_window_coverage_ratio{{platform="{platform}",scope="watched",window="1h"}}'
+            )
         prometheus = stack.enter_context(_prometheus(folder / "prometheus", station))
         since = time.time()
         world.faults.set(error=1.0)
@@ -73,11 +88,17 @@ def await_known(query: str, prometheus: str, since: float, station: Station) -> 
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         assert station.process.poll() is None, "the station has ended"
-        found = [float(at) for series in Asker(prometheus, since, time.time(), SCRAPE).range(query) for at, _ in series["values"]]
+        found = [
+            float(at)
+            for series in Asker(prometheus, since, time.time(), SCRAPE).range(query)
+            for at, _ in series["values"]
+        ]
         if found:
             return max(found)
         time.sleep(0.5)
-    said = re.findall(r"^nomadwatch_(?:window_coverage|feed_coverage|feed_gap).*", station.ask("/metrics"), re.MULTILINE)
+    said = re.findall(
+        r"^nomadwatch_(?:window_coverage|feed_coverage|feed_gap).*", station.ask("/metrics"), re.MULTILINE
+    )
     raise AssertionError("\n".join([f"no answer to {query}", *said]))
 
 

@@ -1,10 +1,12 @@
-"""A station looks at the simulated platforms while everything that can die dies; then what it counted is compared with the truth.
+"""A station looks at the simulated platforms while everything that can die dies; then what it counted is compared with
+the truth.
 
     python -m tests.live.day [--rate N] [--scale N] [--hours N] [--rest N] [--calm | --no-bans]
                              [--hub-rate N] [--hub-repositories N]
 
-prints one row: what was shown, published, counted; how soon; how good the estimate of the coverage is; whether anybody asked what it must
-not ask. Then a table of delays: from being visible to being received and counted, for GitHub and for each kind of thing on the Hub.
+prints one row: what was shown, published, counted; how soon; how good the estimate of the coverage is; whether anybody
+asked what it must not ask. Then a table of delays: from being visible to being received and counted, for GitHub and for
+each kind of thing on the Hub.
 """
 
 import argparse
@@ -37,16 +39,19 @@ from tests.nomadwatch.stations import Station
 
 ROLES = ("polling", "aggregate", "measure", "broker")
 PATIENCE = 240.0
-# Before each so many deaths both platforms refuse everybody for so long (simulated s), and it is the pollers, or the station, that die.
+# Before each so many deaths both platforms refuse everybody for so long (simulated s), and it is the pollers, or the
+# station, that die.
 BANS_EACH = 4
 BAN = 600.0
 # By then the pollers ask again after a death, however busy the machine is (the wall's s).
 AWAKE = 20.0
-# How far beside a row of the ledger something may lie that it explains: rows are in the events' own times, which answers lag behind (µs).
+# How far beside a row of the ledger something may lie that it explains: rows are in the events' own times, which
+# answers lag behind (µs).
 _BESIDE = 900 * SECOND
 # What happened on the Hub just before the end may stand in no answer yet (µs).
 _EDGE = 300 * SECOND
-# A repository of the Hub that is deleted takes along what was done there: who looks, but dies now and then, sees only what stood so long.
+# A repository of the Hub that is deleted takes along what was done there: who looks, but dies now and then, sees only
+# what stood so long.
 _LOOK = 3600 * SECOND
 
 
@@ -54,8 +59,8 @@ _LOOK = 3600 * SECOND
 class Day:
     """What came of it. Ids are GitHub's own unless they are activities'.
 
-    `delays` are those of the watched things, by group. `counted_at`: when an activity was first counted, in µs of the wall's. `refused`:
-    how often GitHub and the Hub refused to answer, in so many `bans`.
+    `delays` are those of the watched things, by group. `counted_at`: when an activity was first counted, in µs of the
+    wall's. `refused`: how often GitHub and the Hub refused to answer, in so many `bans`.
     """
 
     hours: float
@@ -79,7 +84,11 @@ class Day:
     @property
     def github(self) -> set[str]:
         """Ids of the events that were published."""
-        return {each.id.split(":")[2] for each in self.published if each.platform == "github" and not each.id.endswith(":accepted")}
+        return {
+            each.id.split(":")[2]
+            for each in self.published
+            if each.platform == "github" and not each.id.endswith(":accepted")
+        }
 
     @property
     def ids(self) -> set[str]:
@@ -100,7 +109,8 @@ def watch(
     hub_rate: float = 0.3,
     hub_repositories: int = 0,
 ) -> Day:
-    """Let a station look for so many simulated hours; unless `calm`, with faults, a death each `rest` seconds of the wall's, and `bans`.
+    """Let a station look for so many simulated hours; unless `calm`, with faults, a death each `rest` seconds of the
+    wall's, and `bans`.
 
     `hub_repositories` are at least to be watched on the Hub.
     """
@@ -143,7 +153,9 @@ def watch(
             # From here on nothing new is shown, so that what was shown can be compared with what was counted.
             world.faults.set(error=1.0)
             _read(day, state, counted)
-            day.expected = set().union(*(world.ask(lambda feed=feed: world.github.unmissable(feed, since, ended)) for feed in FEEDS))  # type: ignore[misc]
+            day.expected = set().union(
+                *(world.ask(lambda feed=feed: world.github.unmissable(feed, since, ended)) for feed in FEEDS)
+            )  # type: ignore[misc]
             day.shown = set().union(*(_shown(world, feed) for feed in (*FEEDS, "/events")))
             deeds = world.ask(lambda: world.hub.unmissable(since, ended, _LOOK))
             told = [deed for deed in deeds if deed.project and deed.visible_at < ended - _EDGE]
@@ -165,7 +177,9 @@ def watch(
 
 
 def _ban(day: Day, world: World, counted: Counted, state: Path) -> bool:
-    """Let both platforms refuse whoever asks just now; whether both have done so and GitHub's ban is saved before two thirds are over."""
+    """Let both platforms refuse whoever asks just now; whether both have done so and GitHub's ban is saved before two
+    thirds are over.
+    """
     day.bans += 1
     until_both_grow(lambda: world.asked, AWAKE)
     length = world.clock.wait(BAN)
@@ -180,9 +194,15 @@ def _ban(day: Day, world: World, counted: Counted, state: Path) -> bool:
 
 
 def _banned_until(state: Path) -> float:
-    """Until when (the wall's s) the pollers have saved that nothing may be asked of GitHub; 0 where the broker does not tell."""
+    """Until when (the wall's s) the pollers have saved that nothing may be asked of GitHub; 0 where the broker does not
+    tell.
+    """
     with suppress(confluent_kafka.KafkaException):
-        saved = [record.value() for record in records(state, TOPICS.cursors, patience=1.0) if record.key() == b"github:limits"]
+        saved = [
+            record.value()
+            for record in records(state, TOPICS.cursors, patience=1.0)
+            if record.key() == b"github:limits"
+        ]
         # What came last stands: the holder of the token, until when, and more.
         return float(msgspec.msgpack.decode(saved[-1])[1]) if saved and saved[-1] else 0.0
     return 0.0
@@ -226,23 +246,35 @@ def _read(day: Day, state: Path, counted: Counted) -> None:
             day.published += activities
             if (at := counted.at(record.partition() or 0, record.offset() or 0)) is not None:
                 day.counted_at.update((each.id, min(at, day.counted_at.get(each.id, at))) for each in activities)
-    day.gaps = [msgspec.json.decode(value, type=Gap) for record in records(state, TOPICS.gaps) if (value := record.value())]
+    day.gaps = [
+        msgspec.json.decode(value, type=Gap) for record in records(state, TOPICS.gaps) if (value := record.value())
+    ]
 
 
 def _unexplained(day: Day, world: World) -> list[str]:
     """Ids of what is missing although the ledger says of no feed that it could not see everything then."""
     watched = [gap for gap in day.gaps if gap.feed not in ("github:/events", "huggingface:changes")]
-    github, hub = ([(gap.start, gap.end) for gap in watched if gap.feed.startswith(name)] for name in ("github:", "huggingface:"))
-    events = {event.id: event for event in world.ask(lambda: list(world.github.events))} if day.expected - day.github else {}
+    github, hub = (
+        [(gap.start, gap.end) for gap in watched if gap.feed.startswith(name)] for name in ("github:", "huggingface:")
+    )
+    events = (
+        {event.id: event for event in world.ask(lambda: list(world.github.events))} if day.expected - day.github else {}
+    )
     missing = [(id_, events[id_].visible_at, github) for id_ in day.expected - day.github]
     missing += [(deed.id, deed.visible_at, hub) for deed in day.hub_missing]
-    return [id_ for id_, time, gaps in missing if not any(start - _BESIDE <= time <= end + _BESIDE for start, end in gaps)]
+    return [
+        id_ for id_, time, gaps in missing if not any(start - _BESIDE <= time <= end + _BESIDE for start, end in gaps)
+    ]
 
 
 def _time(day: Day, world: World, told: list[Happened], since: int, ended: int) -> None:
-    """How long after they were visible the watched events of GitHub, and what was `told` on the Hub, were received and counted."""
+    """How long after they were visible the watched events of GitHub, and what was `told` on the Hub, were received and
+    counted.
+    """
     events = world.ask(lambda: list(world.github.events))
-    visible = {event.id: event.visible_at for event in events if event.id in day.expected and since <= event.visible_at < ended}
+    visible = {
+        event.id: event.visible_at for event in events if event.id in day.expected and since <= event.visible_at < ended
+    }
     day.delays[GITHUB] = of_github(visible, day.published, day.counted_at, world.clock)
     met = [deed for deed in told if deed.visible_at >= since]
     day.delays |= of_the_hub(met, day.published, day.counted_at, world.clock)
@@ -259,12 +291,15 @@ def _said(world: World, station: Station) -> tuple[int, float] | None:
 
 
 def _coverage(world: World, said: list[tuple[int, float]], begun: int) -> tuple[float, float] | None:
-    """Of `/events`, over all moments at which it was said: (the mean of what was said, of what is true of the same hours).
+    """Of `/events`, over all moments at which it was said: (the mean of what was said, of what is true of the same
+    hours).
 
-    What is said speaks of the time between polls, so what is true is taken from one to another: half a minute at either end would weigh
-    as much as what is to be found out.
+    What is said speaks of the time between polls, so what is true is taken from one to another: half a minute at either
+    end would weigh as much as what is to be found out.
     """
-    polls = [world.clock.at(each.at) for each in world.ask(lambda: list(world.github.api.requests)) if _is_poll(each.path)]
+    polls = [
+        world.clock.at(each.at) for each in world.ask(lambda: list(world.github.api.requests)) if _is_poll(each.path)
+    ]
     begun = polls[bisect_left(polls, begun)]
     shown = _shown(world, "/events")
     events = [event for event in world.ask(lambda: list(world.github.events)) if event.listed]
@@ -308,8 +343,12 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=480.0)
     parser.add_argument("--hours", type=float, default=24.0)
     parser.add_argument("--hub-rate", type=float, default=0.3, help="what happens on the Hub a simulated second")
-    parser.add_argument("--hub-repositories", type=int, default=0, help="watch at least so many repositories on the Hub")
-    parser.add_argument("--rest", type=float, default=3.0, help="seconds of the wall's clock between two deaths (default: 3)")
+    parser.add_argument(
+        "--hub-repositories", type=int, default=0, help="watch at least so many repositories on the Hub"
+    )
+    parser.add_argument(
+        "--rest", type=float, default=3.0, help="seconds of the wall's clock between two deaths (default: 3)"
+    )
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--calm", action="store_true", help="no faults, nobody dies")
     kind.add_argument("--no-bans", dest="bans", action="store_false", help="faults and deaths, but nobody is refused")
@@ -331,7 +370,13 @@ def main() -> None:
     )
     print(table(day.delays))
     print("    gaps:", dict(Counter(f"{gap.feed} {gap.reason}" for gap in day.gaps).most_common(6)))
-    for odd in (day.logins_found[:5], sorted(day.expected - day.github)[:5], day.hub_missing[:3], day.hub_missing[-1:], day.offences[:3]):
+    for odd in (
+        day.logins_found[:5],
+        sorted(day.expected - day.github)[:5],
+        day.hub_missing[:3],
+        day.hub_missing[-1:],
+        day.offences[:3],
+    ):
         if odd:
             print("    such as", odd)
 

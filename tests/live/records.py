@@ -1,4 +1,6 @@
-"""What stands in a station's topics, and when it was counted; read by librdkafka, which takes a hundred megabytes in a second."""
+"""What stands in a station's topics, and when it was counted; read by librdkafka, which takes a hundred megabytes in a
+second.
+"""
 
 import json
 import time
@@ -14,7 +16,12 @@ from agents.measurements import EVALUATION, Evaluation, decode_evaluation
 from streams.topics import Topics
 
 TOPICS = Topics()
-_SETTINGS: dict[str, Any] = {"group.id": "day", "enable.auto.commit": False, "log_level": 0, "auto.offset.reset": "earliest"}
+_SETTINGS: dict[str, Any] = {
+    "group.id": "day",
+    "enable.auto.commit": False,
+    "log_level": 0,
+    "auto.offset.reset": "earliest",
+}
 
 
 def bootstrap_of(folder: Path) -> str:
@@ -61,7 +68,9 @@ class Counted:
                     self._take(message)
 
     def at(self, partition: int, offset: int) -> int | None:
-        """When (µs of the wall's) the first evaluation was made in which a record of `activity` is counted; None while there is none."""
+        """When (µs of the wall's) the first evaluation was made in which a record of `activity` is counted; None while
+        there is none.
+        """
         ends = self._ends.get(partition, [])
         place = bisect_right(ends, offset)
         return self._times[partition][place] if place < len(ends) else None

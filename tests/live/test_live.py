@@ -1,4 +1,6 @@
-"""A live station against the simulated platforms: nothing that they showed is lost or counted twice, whatever dies, and soon enough."""
+"""A live station against the simulated platforms: nothing that they showed is lost or counted twice, whatever dies, and
+soon enough.
+"""
 
 from pathlib import Path
 

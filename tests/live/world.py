@@ -1,4 +1,6 @@
-"""Both simulated platforms in a thread of this process, so that a test can ask for the truth while a station looks at them."""
+"""Both simulated platforms in a thread of this process, so that a test can ask for the truth while a station looks at
+them.
+"""
 
 import asyncio
 import threading
@@ -14,7 +16,8 @@ from simulator.servers.ledger import Offence
 
 T = TypeVar("T")
 TOKEN = "a-valid-token"
-# Two organisations on both platforms, one repository by name: small enough for a test, and every way of naming is there.
+# Two organisations on both platforms, one repository by name: small enough for a test, and every way of naming is
+# there.
 WATCHED = {
     "fabula": (("sampleai",), ("sampleai",)),
     "figment": (("ImaginaryAI",), ("ImaginaryAI",)),
@@ -28,7 +31,8 @@ def _listed(watched: Mapping[str, tuple[Sequence[str], Sequence[str]]]) -> str:
     """A watchlist's text."""
     places = {name: {"github": on_github, "huggingface": on_hub} for name, (on_github, on_hub) in watched.items()}
     return "".join(
-        f"- project: {name}\n" + "".join(f"  {platform}: [{', '.join(each)}]\n" for platform, each in on.items() if each)
+        f"- project: {name}\n"
+        + "".join(f"  {platform}: [{', '.join(each)}]\n" for platform, each in on.items() if each)
         for name, on in places.items()
     )
 
@@ -37,7 +41,8 @@ WATCHLIST = _listed(WATCHED)
 FEEDS = ("/orgs/sampleai/events", "/orgs/ImaginaryAI/events", "/repos/sample-hub/tinysample/events")
 # Of all answers, and by how many of the wall's seconds the servers' clock is ahead in their `Date`.
 FAULTS = {"dropped": 0.02, "cut": 0.02, "error": 0.02, "truncated": 0.02, "garbage": 0.02, "stale": 0.04, "skew": 90.0}
-# Who is refused without a word of time waits a minute of the wall's, which is hours of a world that runs so much faster.
+# Who is refused without a word of time waits a minute of the wall's, which is hours of a world that runs so much
+# faster.
 DIALECTS = ("retry-after", "reset")
 
 
@@ -80,14 +85,18 @@ class World:
         return await self.github.start(), await self.hub.start()
 
     def refuse_everybody(self, seconds: float, dialect: str) -> None:
-        """From now on, for so many simulated seconds, both platforms refuse whatever is asked; GitHub says so in one of its dialects."""
+        """From now on, for so many simulated seconds, both platforms refuse whatever is asked; GitHub says so in one of
+        its dialects.
+        """
         self.ask(lambda: self.github.limits.refuse_everybody(seconds, dialect))
         self.ask(lambda: self.hub.limits.refuse_everybody(seconds))
 
     @property
     def asked(self) -> tuple[float, float]:
         """Numbers that grow when GitHub, and when the Hub, is asked for something."""
-        return self.ask(lambda: (self.github.api.requests[-1].at if self.github.api.requests else 0.0, self.hub.statuses.total()))
+        return self.ask(
+            lambda: (self.github.api.requests[-1].at if self.github.api.requests else 0.0, self.hub.statuses.total())
+        )
 
     @property
     def refused(self) -> tuple[int, int]:

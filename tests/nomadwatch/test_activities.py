@@ -22,7 +22,10 @@ def nomadwatch(*arguments: object) -> subprocess.CompletedProcess[str]:
 def totals(report: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(report.read_text())
     rows = [row for row in found["measurements"] if row["name"] == "nomadwatch_activities_total"]
-    return {"activities": found["input"]["activities"], **{str(sorted(row["labels"].items())): row["value"] for row in rows}}
+    return {
+        "activities": found["input"]["activities"],
+        **{str(sorted(row["labels"].items())): row["value"] for row in rows},
+    }
 
 
 @pytest.mark.parametrize("suffix", [".activities.ndjson", ".activities.ndjson.gz", ".activities.ndjson.zst"])

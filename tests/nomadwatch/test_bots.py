@@ -15,7 +15,9 @@ from streams.bots import RULES, explain, is_bot, known, rule_of
         ("SFconvertbot", "huggingface", "platform"),
     ],
 )
-def test_a_bot_is_told_with_its_rule_and_the_rule_s_source(login: str, platform: str, rule: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_bot_is_told_with_its_rule_and_the_rule_s_source(
+    login: str, platform: str, rule: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert run(["bots", "explain", login, "--platform", platform]) == 0
     first, second, third = capfd.readouterr().out.splitlines()
     where = {"github": "GitHub", "huggingface": "Hugging Face"}[platform]

@@ -14,7 +14,20 @@ from nomadwatch.cli import nomadwatch, run
 from tests.streams.made import pushes, write
 
 ROLES = ["streams", "aggregate", "measure", "sinks", "broker"]
-COMMANDS = ["replay", "report", "up", "demo", *ROLES, "topics", "activities", "feeds", "watch", "bots", "doctor", "health"]
+COMMANDS = [
+    "replay",
+    "report",
+    "up",
+    "demo",
+    *ROLES,
+    "topics",
+    "activities",
+    "feeds",
+    "watch",
+    "bots",
+    "doctor",
+    "health",
+]
 
 
 def ends(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
@@ -49,26 +62,40 @@ def test_help_loads_none_of_the_heavy_modules() -> None:
     script = "import sys; from nomadwatch.cli import run; run(['--help']); run(['replay', '--help']); print(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     loaded = {name.split(".")[0] for name in done.stderr.split()}
-    assert loaded.isdisjoint({"faust", "aiokafka", "kafka", "numpy", "rich", "msgspec", "aiohttp", "asyncio", "multiprocessing"})
+    assert loaded.isdisjoint(
+        {"faust", "aiokafka", "kafka", "numpy", "rich", "msgspec", "aiohttp", "asyncio", "multiprocessing"}
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["replay"], "Missing argument 'PATH...'; see nomadwatch replay --help"),
-        (["replay", "x", "--histroy", "y"], "No such option: --histroy: did you mean --history? See nomadwatch replay --help"),
+        (
+            ["replay", "x", "--histroy", "y"],
+            "No such option: --histroy: did you mean --history? See nomadwatch replay --help",
+        ),
         (["replay", "x", "--workers", "2"], "No such option: --workers; see nomadwatch replay --help"),
         (["replay", "x", "--frobnicate"], "No such option: --frobnicate; see nomadwatch replay --help"),
         (["dance"], "No such command 'dance'; see nomadwatch --help"),
         (["topics", "dance"], "No such command 'dance'; see nomadwatch topics --help"),
-        (["broker", "--port", "x"], "Invalid value for '--port': 'x' is not a valid integer range; see nomadwatch broker --help"),
+        (
+            ["broker", "--port", "x"],
+            "Invalid value for '--port': 'x' is not a valid integer range; see nomadwatch broker --help",
+        ),
         (["aggregate"], "aggregate works on a broker; name it with --broker HOST:PORT"),
         (["aggregate", "--broker", "nowhere"], "the broker 'nowhere' is no address; write it as HOST:PORT"),
         (["broker"], "the broker keeps its log in a folder; name it with --data-dir"),
         (["topics", "check"], "which broker? name it with --broker HOST:PORT"),
-        (["replay", "absent.json.gz"], "there is no file or folder absent.json.gz; name files, folders or globs that exist"),
+        (
+            ["replay", "absent.json.gz"],
+            "there is no file or folder absent.json.gz; name files, folders or globs that exist",
+        ),
         (["replay", ".", "--as-of", "yesterday"], "--as-of: 'yesterday' is no time; write it as 2015-01-01T15:00:00Z"),
-        (["replay", ".", "--partitions", "0"], "--partitions: '0' will not do for partitions; give a whole number, at least 1"),
+        (
+            ["replay", ".", "--partitions", "0"],
+            "--partitions: '0' will not do for partitions; give a whole number, at least 1",
+        ),
         (["replay", ".", "--broker", "nowhere"], "the broker 'nowhere' is no address; write it as HOST:PORT"),
         (["report", "--data-dir", "absent"], "absent holds no state; name the --data-dir of a station or a replay"),
     ],
@@ -98,7 +125,10 @@ def test_a_folder_in_use_is_exit_code_1(tmp_path: Path, capfd: pytest.CaptureFix
     with State(str(tmp_path)):
         code, complaint = ends(capfd, "replay", str(tmp_path), "--data-dir", str(tmp_path))
     assert code == 1
-    assert complaint == f"nomadwatch: the data folder {tmp_path} is in use by another process; wait for its end or name another"
+    assert (
+        complaint
+        == f"nomadwatch: the data folder {tmp_path} is in use by another process; wait for its end or name another"
+    )
 
 
 def test_a_broker_that_does_not_answer_is_exit_code_1_after_a_bounded_wait(
@@ -140,7 +170,11 @@ def test_help_lists_every_command_in_a_section_with_its_whole_line(capfd: pytest
         "Run one role:",
     ]
     assert "..." not in shown.partition("Watch:")[2]
-    listed = {line.split()[0] for line in shown.partition("Watch:")[2].splitlines() if line.startswith("  ") and line[2] != " "}
+    listed = {
+        line.split()[0]
+        for line in shown.partition("Watch:")[2].splitlines()
+        if line.startswith("  ") and line[2] != " "
+    }
     assert listed == set(nomadwatch.commands)
     flat = " ".join(shown.split())
     for command in nomadwatch.commands.values():
@@ -149,7 +183,9 @@ def test_help_lists_every_command_in_a_section_with_its_whole_line(capfd: pytest
 
 
 @pytest.mark.parametrize("name", ["r.xlsx", "r.XLSX", "r.ods", "r.tsv", "r.json.gz", "folder/r.html"])
-def test_a_report_is_not_written_under_a_name_that_promises_another_form(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_report_is_not_written_under_a_name_that_promises_another_form(
+    name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert run(["replay", __file__, "--report", name]) == 2
     complaint = capfd.readouterr().err
     assert "let the name end in .csv, .parquet or .json" in complaint
@@ -170,7 +206,10 @@ def test_without_a_folder_the_one_that_up_uses_is_asked(
             "or name a data folder (--data-dir) or a broker (--broker)\n"
         )
     hour = write(tmp_path / "2024-05-01-10.json", pushes(5))
-    assert run(["replay", str(hour), "--data-dir", str(tmp_path / "nomadwatch"), "--report", str(tmp_path / "r.json")]) == 0
+    assert (
+        run(["replay", str(hour), "--data-dir", str(tmp_path / "nomadwatch"), "--report", str(tmp_path / "r.json")])
+        == 0
+    )
     assert run(["activities"]) == 0
     assert len(capfd.readouterr().out.splitlines()) == 5
     assert run(["report", "--format", "json"]) == 0
@@ -180,11 +219,15 @@ def test_without_a_folder_the_one_that_up_uses_is_asked(
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_can_ask_for_completions(shell: str) -> None:
     environment = {**os.environ, "_NOMADWATCH_COMPLETE": f"{shell}_source"}
-    made = subprocess.run([sys.executable, "-m", "nomadwatch"], env=environment, capture_output=True, text=True, timeout=60)
+    made = subprocess.run(
+        [sys.executable, "-m", "nomadwatch"], env=environment, capture_output=True, text=True, timeout=60
+    )
     assert (made.returncode, made.stderr) == (0, "")
     assert "_NOMADWATCH_COMPLETE" in made.stdout
     environment |= {"_NOMADWATCH_COMPLETE": f"{shell}_complete", "COMP_WORDS": "nomadwatch rep"}
     environment["COMP_CWORD"] = "rep" if shell == "fish" else "1"
-    found = subprocess.run([sys.executable, "-m", "nomadwatch"], env=environment, capture_output=True, text=True, timeout=60)
+    found = subprocess.run(
+        [sys.executable, "-m", "nomadwatch"], env=environment, capture_output=True, text=True, timeout=60
+    )
     assert (found.returncode, found.stderr) == (0, "")
     assert {"replay", "report"} <= set(re.split(r"[\s,]+", found.stdout))

@@ -38,7 +38,9 @@ OWN = re.compile(r"\x1b\[[\d;]*m")
 
 def strange(text: str) -> set[str]:
     """The characters that a terminal would act on, but for line breaks."""
-    return {letter for letter in text if unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp") and letter != "\n"}
+    return {
+        letter for letter in text if unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp") and letter != "\n"
+    }
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +60,9 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for person in range(20 - number)
     ]
     (folder / "2024-05-01-12.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    done = command("replay", folder / "2024-05-01-12.json", "--data-dir", folder / "state", "--report", folder / "report.json")
+    done = command(
+        "replay", folder / "2024-05-01-12.json", "--data-dir", folder / "state", "--report", folder / "report.json"
+    )
     assert done.code == 0, done.complaint
     return folder / "state"
 

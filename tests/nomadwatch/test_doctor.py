@@ -16,7 +16,9 @@ NOWHERE = {"NOMADWATCH_GITHUB_API": "http://127.0.0.1:9", "HF_ENDPOINT": "http:/
 
 def doctor(folder: Path | None, **environment: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "nomadwatch", "doctor", *([] if folder is None else ["--data-dir", str(folder)])]
-    ended = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60
+    )
     return ended.returncode, ended.stdout + ended.stderr
 
 
@@ -46,7 +48,9 @@ def test_a_token_can_stand_in_a_file_and_is_shown_as_set(variable: str, said: st
     file = tmp_path / "token"
     file.write_text("in-a-file\n")
     _, shown = doctor(tmp_path / "state", **NOWHERE, **{variable + "_FILE": str(file)})
-    assert [line.split()[1:] for line in shown.splitlines() if line.split()[:1] == [said]] == [["set", variable + "_FILE"]]
+    assert [line.split()[1:] for line in shown.splitlines() if line.split()[:1] == [said]] == [
+        ["set", variable + "_FILE"]
+    ]
     code, shown = doctor(tmp_path / "state", **NOWHERE, **{variable + "_FILE": str(tmp_path / "absent")})
     assert (code, "which cannot be read" in shown) == (2, True)
 

@@ -58,7 +58,9 @@ def test_each_feed_is_a_row_and_unknown_is_a_dash(process: Process, capfd: pytes
     assert lines[6] == "github:/repos/huggingface/transformers/events starting – – – 0 none"
 
 
-def test_programs_get_every_figure_and_null_for_what_is_unknown(process: Process, capfd: pytest.CaptureFixture[str]) -> None:
+def test_programs_get_every_figure_and_null_for_what_is_unknown(
+    process: Process, capfd: pytest.CaptureFixture[str]
+) -> None:
     asyncio.run(publish(process.bootstrap, TOPICS, [polled(now())]))
     assert run(["feeds", *on(process), "--format", "json"]) == 0
     feeds = {feed["feed"]: feed for feed in json.loads(capfd.readouterr().out)}
@@ -83,19 +85,28 @@ def test_where_no_station_has_written_a_line_says_so(process: Process, capfd: py
     assert run(["feeds", *on(process)]) == 1
     assert capfd.readouterr() == ("", said)
     # A role without feeds has not polled either.
-    asyncio.run(publish(process.bootstrap, TOPICS, [record(COMMITS), evaluation_record(), health_record(now(), "aggregate")]))
+    asyncio.run(
+        publish(process.bootstrap, TOPICS, [record(COMMITS), evaluation_record(), health_record(now(), "aggregate")])
+    )
     assert run(["feeds", *on(process), "--format", "json"]) == 1
     assert capfd.readouterr() == ("", said)
 
 
-def test_nobody_named_and_a_folder_without_state_are_wrong_usage(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_nobody_named_and_a_folder_without_state_are_wrong_usage(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert run(["feeds"]) == 2
     assert capfd.readouterr().err.startswith("nomadwatch: no station has its state in /")
     assert run(["feeds", "--data-dir", str(tmp_path)]) == 2
-    assert capfd.readouterr().err == f"nomadwatch: {tmp_path} holds no state; name the --data-dir of a station or a replay\n"
+    assert (
+        capfd.readouterr().err
+        == f"nomadwatch: {tmp_path} holds no state; name the --data-dir of a station or a replay\n"
+    )
 
 
-def test_a_station_that_does_not_run_is_read_from_its_folder_and_said_to_be_away(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_station_that_does_not_run_is_read_from_its_folder_and_said_to_be_away(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     async def fill() -> None:
         async with embedded(tmp_path) as address:
             await asyncio.to_thread(create, address, Topics(partitions=2))
@@ -120,7 +131,9 @@ def test_a_station_that_runs_on_the_folder_is_asked(tmp_path: Path, capfd: pytes
 
 
 def test_sinks_serves_until_it_is_asked_to_end(process: Process) -> None:
-    asyncio.run(publish(process.bootstrap, TOPICS, [record(COMMITS), evaluation_record(evaluated_at=time.time_ns() // 1000)]))
+    asyncio.run(
+        publish(process.bootstrap, TOPICS, [record(COMMITS), evaluation_record(evaluated_at=time.time_ns() // 1000)])
+    )
     sinks = started("sinks", *on(process), "--partitions", TOPICS.partitions, "--port", 0)
     try:
         assert sinks.stdout is not None
@@ -132,7 +145,9 @@ def test_sinks_serves_until_it_is_asked_to_end(process: Process) -> None:
             time.sleep(0.05)
         port = address.split(":")[2].removesuffix("/metrics")
         other = command("sinks", *on(process), "--partitions", TOPICS.partitions, "--port", port)
-        said = f"nomadwatch: port {port} of 127.0.0.1 is in use: choose another with --port, or --port 0 for a free one\n"
+        said = (
+            f"nomadwatch: port {port} of 127.0.0.1 is in use: choose another with --port, or --port 0 for a free one\n"
+        )
         assert other == (1, "", said)
         sinks.send_signal(signal.SIGTERM)
         assert sinks.communicate(timeout=30) == ("", "")
@@ -143,11 +158,21 @@ def test_sinks_serves_until_it_is_asked_to_end(process: Process) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "near", "warned"), [("0.0.0.0", "127.0.0.1", True), ("::1", "[::1]", False), ("localhost", "localhost", False)]
+    ("host", "near", "warned"),
+    [("0.0.0.0", "127.0.0.1", True), ("::1", "[::1]", False), ("localhost", "localhost", False)],
 )
 def test_sinks_that_others_can_reach_says_so(process: Process, host: str, near: str, warned: bool) -> None:
     sinks = started(
-        "sinks", *on(process), "--partitions", TOPICS.partitions, "--port", 0, "--host", host, "--allow-host", "monitor.example.org"
+        "sinks",
+        *on(process),
+        "--partitions",
+        TOPICS.partitions,
+        "--port",
+        0,
+        "--host",
+        host,
+        "--allow-host",
+        "monitor.example.org",
     )
     try:
         assert sinks.stdout is not None
@@ -161,22 +186,25 @@ def test_sinks_that_others_can_reach_says_so(process: Process, host: str, near: 
             else:
                 assert urllib.request.urlopen(request, timeout=30).status == 200
         port = address.rpartition(":")[2].removesuffix("/metrics")
-        assert command("health", "sinks", "--host", host, "--port", port).complaint.startswith("nomadwatch: sinks answers 503")
+        assert command("health", "sinks", "--host", host, "--port", port).complaint.startswith(
+            "nomadwatch: sinks answers 503"
+        )
         sinks.send_signal(signal.SIGTERM)
         said = sinks.communicate(timeout=30)[1]
     finally:
         sinks.kill()
         sinks.communicate()
-    warning = (
-        f"nomadwatch: warning: everyone who reaches port {port} of 0.0.0.0 can read the page and /metrics: no password, no encryption; "
-    )
+    warning = f"nomadwatch: warning: everyone who reaches port {port} of 0.0.0.0 can read the page and /metrics: no password, no encryption; "
     assert said == (warning + "docs/proxy.md says how to put them behind a proxy with TLS\n" if warned else "")
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--host", "http://localhost"], "--host: 'http://localhost' is no host name; write it without http:// and without a port"),
+        (
+            ["--host", "http://localhost"],
+            "--host: 'http://localhost' is no host name; write it without http:// and without a port",
+        ),
         (["--allow-host", "a:80"], "--allow-host: 'a:80' is no host name; write it without http:// and without a port"),
         (["--host", ""], "--host: '' will not do for host; give a text, not an empty one"),
     ],
@@ -196,7 +224,9 @@ def test_an_address_of_another_machine_is_told(process: Process, port: int) -> N
 def test_the_role_says_its_port_and_ends_in_peace_and_says_of_a_taken_port_what_to_do(process: Process) -> None:
     call = "from nomadwatch.sinks_role import Address, run_sinks; import sys; say = lambda kind, body: print(kind, body, flush=True); "
     call += f"run_sinks(say, {process.bootstrap!r}, {TOPICS.prefix!r}, 4, Address(int(sys.argv[1])))"
-    role = subprocess.Popen([sys.executable, "-c", call, "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    role = subprocess.Popen(
+        [sys.executable, "-c", call, "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
         assert role.stdout is not None
         kind, _, port = role.stdout.readline().strip().partition(" ")
@@ -215,4 +245,6 @@ def test_the_role_says_its_port_and_ends_in_peace_and_says_of_a_taken_port_what_
 
 def test_sinks_without_a_broker_is_wrong_usage(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["sinks"]) == 2
-    assert capfd.readouterr().err == "nomadwatch: sinks shows what stands on a broker; name it with --broker HOST:PORT\n"
+    assert (
+        capfd.readouterr().err == "nomadwatch: sinks shows what stands on a broker; name it with --broker HOST:PORT\n"
+    )

@@ -58,7 +58,10 @@ def test_records_of_others_in_a_replays_topics_change_no_command(tmp_path: Path)
     assert sorted(shown(written).splitlines()) == before[2]
     assert written.complaint.count(TOLD.format("activity")) == 1
     known = command("feeds", "--data-dir", state)
-    assert (known.code, known.complaint.splitlines()[-1].startswith("nomadwatch: no station has polled anything")) == (1, True)
+    assert (known.code, known.complaint.splitlines()[-1].startswith("nomadwatch: no station has polled anything")) == (
+        1,
+        True,
+    )
     # The one record in `activity` is a dead letter now; everything else is as it was.
     repeated, first = json.loads(shown(command(*replay))), json.loads(before[0])
     assert repeated["measurements"] == first["measurements"]

@@ -1,4 +1,6 @@
-"""`replay --history` and Parquet as a person meets them: what is refused and how it says so, and states that were replayed before."""
+"""`replay --history` and Parquet as a person meets them: what is refused and how it says so, and states that were
+replayed before.
+"""
 
 import os
 import pty
@@ -61,7 +63,9 @@ def test_the_next_step_is_a_command_for_a_shell_whatever_the_folder_is_called(tm
     (folder / "2024-05-02.openmetrics").touch()
     loop = next_step(str(folder)).splitlines()[1].replace("promtool tsdb create-blocks-from", "echo")
     said = subprocess.run(["sh", "-c", loop], capture_output=True, text=True, check=True).stdout
-    assert said.splitlines() == [f"openmetrics {folder}/{name} prometheus-data" for name in (DAY_FILE, "2024-05-02.openmetrics")]
+    assert said.splitlines() == [
+        f"openmetrics {folder}/{name} prometheus-data" for name in (DAY_FILE, "2024-05-02.openmetrics")
+    ]
 
 
 def test_a_state_that_was_replayed_without_one_gets_its_history_and_its_parquet_afterwards(tmp_path: Path) -> None:
@@ -81,10 +85,14 @@ def test_a_state_that_was_replayed_without_one_gets_its_history_and_its_parquet_
     stated = msgspec.json.decode((tmp_path / "report.json").read_bytes(), type=Report)
     assert read(tmp_path / "report.parquet") == stated.measurements
     assert len(stated.measurements) > 1000
-    done = command("report", "--data-dir", tmp_path / "state", "--format", "parquet", "--output", tmp_path / "again.parquet")
+    done = command(
+        "report", "--data-dir", tmp_path / "state", "--format", "parquet", "--output", tmp_path / "again.parquet"
+    )
     assert done == (0, "", "")
     assert (tmp_path / "again.parquet").read_bytes() == (tmp_path / "report.parquet").read_bytes()
-    assert {entry.name for entry in (tmp_path / "state").iterdir()}.isdisjoint({"history.db"}), "what was needed on the way is gone"
+    assert {entry.name for entry in (tmp_path / "state").iterdir()}.isdisjoint({"history.db"}), (
+        "what was needed on the way is gone"
+    )
 
 
 def read(path: Path) -> list[Measurement]:
@@ -93,7 +101,10 @@ def read(path: Path) -> list[Measurement]:
     selected = ", ".join(f'"{column}"' for column in columns)
     rows: list[Any] = duckdb.execute(f"SELECT name, value, {selected} FROM read_parquet(?)", [str(path)]).fetchall()
     pairs = ((name, value, zip(columns, labels, strict=True)) for name, value, *labels in rows)
-    return [Measurement(name, {label: text for label, text in labels if text is not None}, value) for name, value, labels in pairs]
+    return [
+        Measurement(name, {label: text for label, text in labels if text is not None}, value)
+        for name, value, labels in pairs
+    ]
 
 
 def test_without_pyarrow_parquet_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,5 +125,6 @@ def test_parquet_never_goes_to_a_terminal() -> None:
         os.close(main)
     assert done.returncode == 2
     assert (
-        done.stderr == "nomadwatch: Parquet is no text for a terminal: name a file (--output report.parquet), or send it through a pipe\n"
+        done.stderr
+        == "nomadwatch: Parquet is no text for a terminal: name a file (--output report.parquet), or send it through a pipe\n"
     )

@@ -17,7 +17,9 @@ HOUR = {"scope": "watched", "platform": "github", "window": "1h"}
 STARS = {"project": "olmo", "platform": "github", "artefact": "software", "kind": "stars"}
 
 
-def test_the_pollers_coverage_and_the_popularity_stand_in_the_report(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_pollers_coverage_and_the_popularity_stand_in_the_report(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "state"
     measured = [measurement("window_coverage_ratio", 0.2, **HOUR), measurement("commits", 5.0, **HOUR)]
     said = [measurement("window_coverage_ratio", 0.9, **HOUR), measurement("repository_popularity", 7.0, **STARS)]

@@ -88,7 +88,10 @@ def test_a_link_stays_a_link_and_a_device_stays_a_device(tmp_path: Path) -> None
     with output.whole(Path("/dev/null"), "x") as file:
         file.write(b"gone")
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
-    with pytest.raises(Failure) as caught, output.whole(Path("/dev/full"), "the report cannot be written to /dev/full") as file:
+    with (
+        pytest.raises(Failure) as caught,
+        output.whole(Path("/dev/full"), "the report cannot be written to /dev/full") as file,
+    ):
         file.write(b"no room")
     assert str(caught.value) == f"the report cannot be written to /dev/full {FULL}"
     assert stat.S_ISCHR(os.stat("/dev/full").st_mode)

@@ -61,7 +61,10 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_replay_of_nothing_fails_with_a_valid_report_and_leaves_nothing_else(tmp_path: Path, temporary: Path) -> None:
     (tmp_path / "2015-01-01-15.json").touch()
     done = command("replay", tmp_path / "2015-01-01-15.json", "--report", "-")
-    assert (done.code, done.complaint) == (1, "nomadwatch: nothing could be read (unreadable 1): 2015-01-01-15.json is empty\n")
+    assert (done.code, done.complaint) == (
+        1,
+        "nomadwatch: nothing could be read (unreadable 1): 2015-01-01-15.json is empty\n",
+    )
     report = json.loads(done.output)
     assert report["input"]["files"] == 1
     assert report["input"]["activities"] == 0
@@ -86,7 +89,10 @@ def test_a_replay_of_real_and_simulated_input_is_simulated_in_every_form(hour: H
     real = event() | {"created_at": "2024-05-01T12:30:00Z", "id": "998"}
     (tmp_path / "2024-05-01-12.json").write_text(json.dumps(real) + "\n")
     worlds = {}
-    for name, paths in {"real": [tmp_path / "2024-05-01-12.json"], "mixed": [tmp_path / "2024-05-01-12.json", hour.folder]}.items():
+    for name, paths in {
+        "real": [tmp_path / "2024-05-01-12.json"],
+        "mixed": [tmp_path / "2024-05-01-12.json", hour.folder],
+    }.items():
         state = tmp_path / name
         done = command("replay", *paths, "--data-dir", state, "--report", tmp_path / f"{name}.csv")
         assert done.code == 0, done.complaint  # A busy machine may make it say that something is slow.
@@ -97,8 +103,12 @@ def test_a_replay_of_real_and_simulated_input_is_simulated_in_every_form(hour: H
     assert worlds == {"real": ({"real"}, "real", False), "mixed": ({"simulated"}, "simulated", True)}
 
 
-def test_the_activities_of_a_simulated_world_are_simulated_wherever_they_are_read_again(hour: Hour, tmp_path: Path) -> None:
-    assert command("replay", hour.folder, "--data-dir", tmp_path / "state", "--report", tmp_path / "first.json").code == 0
+def test_the_activities_of_a_simulated_world_are_simulated_wherever_they_are_read_again(
+    hour: Hour, tmp_path: Path
+) -> None:
+    assert (
+        command("replay", hour.folder, "--data-dir", tmp_path / "state", "--report", tmp_path / "first.json").code == 0
+    )
     copy = tmp_path / "elsewhere" / "copy.activities.ndjson"
     copy.parent.mkdir()
     assert command("activities", "--data-dir", tmp_path / "state", "-o", copy).code == 0
@@ -157,7 +167,9 @@ def test_a_killed_replay_leaves_no_process_and_goes_on_when_repeated(hour: Hour,
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_replay_ends_with_one_line_and_goes_on_when_repeated(number: signal.Signals, hour: Hour, tmp_path: Path) -> None:
+def test_an_interrupted_replay_ends_with_one_line_and_goes_on_when_repeated(
+    number: signal.Signals, hour: Hour, tmp_path: Path
+) -> None:
     arguments = ("replay", hour.folder, "--report", "-", "--data-dir", tmp_path)
     with started(*arguments) as main:
         asyncio.run(until(lambda: len(roles_of(main.pid)) >= 2))
@@ -178,7 +190,10 @@ def test_an_interrupted_replay_without_a_folder_leaves_nothing(hour: Hour, tempo
         main.send_signal(signal.SIGINT)
         _, complaint = main.communicate(timeout=10)
     assert main.returncode == 1
-    assert complaint == "nomadwatch: interrupted, and nothing is kept; with --data-dir DIR the same command could have gone on\n"
+    assert (
+        complaint
+        == "nomadwatch: interrupted, and nothing is kept; with --data-dir DIR the same command could have gone on\n"
+    )
     assert list(temporary.iterdir()) == []
 
 
@@ -233,7 +248,9 @@ def test_a_replay_s_folder_is_refused_to_a_station(tmp_path: Path) -> None:
     assert (state / "state.json").read_text() == before
 
 
-@pytest.mark.parametrize(("begun", "kind", "other"), [("up", "live station", "replay"), ("demo", "demonstration", "up")])
+@pytest.mark.parametrize(
+    ("begun", "kind", "other"), [("up", "live station", "replay"), ("demo", "demonstration", "up")]
+)
 def test_a_station_s_folder_is_refused_to_what_is_none_of_it(begun: str, kind: str, other: str, tmp_path: Path) -> None:
     (tmp_path / "2015-01-01-15.json").touch()
     state = tmp_path / "state"
@@ -261,7 +278,9 @@ def test_a_disk_that_fills_up_ends_the_replay_and_the_folder_goes_on_later(
     with monkeypatch.context() as patch:
         patch.setattr("nomadwatch.replay.State", Filling)
         patch.setattr("nomadwatch.replay.ROOM_EVERY", 0.01)
-        with pytest.raises(Failure, match=f"^the disk is full under {tmp_path}; make room, or give a --data-dir with more, and run"):
+        with pytest.raises(
+            Failure, match=f"^the disk is full under {tmp_path}; make room, or give a --data-dir with more, and run"
+        ):
             replay(request, settings, Quiet())
     done = command("replay", hour.folder, "--data-dir", tmp_path, "--report", "-")
     assert done.code == 0
@@ -288,7 +307,9 @@ def test_a_replay_on_a_broker_of_others_leaves_no_topics_there(hour: Hour, broke
     admin.close()
 
 
-def test_a_replay_on_a_broker_of_others_with_a_folder_finds_its_topics_again(hour: Hour, broker: str, tmp_path: Path) -> None:
+def test_a_replay_on_a_broker_of_others_with_a_folder_finds_its_topics_again(
+    hour: Hour, broker: str, tmp_path: Path
+) -> None:
     arguments = ("replay", hour.folder, "--broker", broker, "--report", "-", "--data-dir", tmp_path / "state")
     first, again = command(*arguments), command(*arguments)
     assert first.code == 0
@@ -332,7 +353,9 @@ def test_topics_are_made_checked_and_refused_with_other_partitions(broker: str) 
     missing = command("topics", "check", "--broker", broker)
     assert missing.code == 1
     assert "topic activity is missing: run `nomadwatch topics create`\n" in missing.output
-    assert command("topics", "create", "--broker", broker, "--partitions", 2).output.startswith("made activity, panes, ")
+    assert command("topics", "create", "--broker", broker, "--partitions", 2).output.startswith(
+        "made activity, panes, "
+    )
     assert command("topics", "check", "--broker", broker, "--partitions", 2).code == 0
     assert command("topics", "lag", "--broker", broker, "--partitions", 2).output.endswith("in all: 0 records\n")
     for arguments in (["topics", "create"], ["aggregate"], ["measure"]):
@@ -360,7 +383,9 @@ def test_workers_of_their_own_end_politely(broker: str, tmp_path: Path) -> None:
         assert worker.returncode == 0
 
 
-def test_the_doctor_finds_this_machine_well_and_names_what_is_wrong(broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_doctor_finds_this_machine_well_and_names_what_is_wrong(
+    broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NOMADWATCH_ACTOR_KEY", "hush-hush-hush-hush")
     monkeypatch.setenv("NOMADWATCH_GITHUB_API", NOWHERE)
     monkeypatch.setenv("HF_ENDPOINT", NOWHERE)
@@ -379,7 +404,9 @@ def test_everything_in_a_data_folder_is_for_its_owner_only(tmp_path: Path) -> No
     write(tmp_path / "2024-05-01-10.json.gz", pushes(50))
     before = os.umask(0o022)
     try:
-        done = command("replay", tmp_path / "2024-05-01-10.json.gz", "--data-dir", state, "--report", tmp_path / "report.json")
+        done = command(
+            "replay", tmp_path / "2024-05-01-10.json.gz", "--data-dir", state, "--report", tmp_path / "report.json"
+        )
     finally:
         os.umask(before)
     assert (done.code, done.complaint) == (0, "")
@@ -389,7 +416,9 @@ def test_everything_in_a_data_folder_is_for_its_owner_only(tmp_path: Path) -> No
     assert (tmp_path / "report.json").stat().st_mode & 0o777 == 0o644, "a report is as any other file"
 
 
-def test_a_short_actor_key_ends_a_command_before_anything_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_actor_key_ends_a_command_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(tmp_path / "2024-05-01-10.json.gz", pushes(5))
     monkeypatch.setenv("NOMADWATCH_ACTOR_KEY", "hush")
     done = command("replay", tmp_path / "2024-05-01-10.json.gz")

@@ -17,7 +17,11 @@ def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(tmp_path:
     file.write_text('partitions = 2\nbroker = "file:1"\ndata_dir = "from-file"\n[aggregate]\nsession_timeout = 9\n')
     environment = {"NOMADWATCH_PARTITIONS": "3", "NOMADWATCH_BROKER": "environment:1"}
     known = load({"partitions": "4", "broker": None}, environment, tmp_path)
-    assert (known.settings.partitions, known.settings.broker, known.settings.data_dir) == (4, "environment:1", "from-file")
+    assert (known.settings.partitions, known.settings.broker, known.settings.data_dir) == (
+        4,
+        "environment:1",
+        "from-file",
+    )
     assert known.settings.aggregate.session_timeout == 9.0
     assert known.settings.measure.refresh_interval == 0.5
     assert known.origins["partitions"] == "--partitions"
@@ -35,7 +39,14 @@ def test_the_environment_can_name_the_file(tmp_path: Path) -> None:
 
 
 def test_every_setting_can_be_set_from_the_environment(tmp_path: Path) -> None:
-    text = {"broker": "b:1", "data_dir": "d", "prefix": "p", "watchlist": "w", "actor_key": "k" * 16, "dead_letters": "digest"}
+    text = {
+        "broker": "b:1",
+        "data_dir": "d",
+        "prefix": "p",
+        "watchlist": "w",
+        "actor_key": "k" * 16,
+        "dead_letters": "digest",
+    }
     text |= {"github_api": "http://localhost:7", "hf_endpoint": "http://localhost:7", "time_scale": "1"}
     environment = {variable(name): text.get(name, "7") for name in names()}
     known = load({}, environment, tmp_path)
@@ -102,7 +113,9 @@ def test_a_variable_that_is_no_setting_is_found_with_the_one_that_was_meant() ->
 
 
 @pytest.mark.parametrize("variable", ["GITHUB_TOKEN", "HF_TOKEN"])
-def test_a_token_is_taken_without_what_surrounds_it_or_refused_with_the_name_of_its_variable(variable: str, tmp_path: Path) -> None:
+def test_a_token_is_taken_without_what_surrounds_it_or_refused_with_the_name_of_its_variable(
+    variable: str, tmp_path: Path
+) -> None:
     def token(text: str) -> str:
         settings = load({}, {variable: text}, tmp_path).settings
         return settings.github_token or settings.hf_token
@@ -110,7 +123,16 @@ def test_a_token_is_taken_without_what_surrounds_it_or_refused_with_the_name_of_
     for text in ("made-up\r", "made-up\n", "\ufeffmade-up", "  made-up\t\r\n", "made-up\u200b", "made-up\0"):
         assert token(text) == "made-up"
     assert token("") == token(" \r\n") == ""
-    for text in ("made up", "made\r\nup", '"made-up"', "'made-up", "Bearer made-up", "made-üp", "made\x1bup", "“made-up”"):
+    for text in (
+        "made up",
+        "made\r\nup",
+        '"made-up"',
+        "'made-up",
+        "Bearer made-up",
+        "made-üp",
+        "made\x1bup",
+        "“made-up”",
+    ):
         with pytest.raises(Misuse) as raised:
             token(text)
         assert str(raised.value).startswith(f"{variable}: the token ")
@@ -133,7 +155,17 @@ def test_an_address_is_taken_without_what_surrounds_it_or_refused_with_the_name_
         assert addresses(text) == ("http://localhost:7",) * 2
     assert addresses("https://ghe.example/api/v3/")[0] == "https://ghe.example/api/v3"
     assert addresses("") == ("https://api.github.com", "https://huggingface.co"), "empty means not set"
-    for text in ("localhost:7", "ftp://x", "http://", "http://a b", "http://x:99999", '"http://x"', "https:/x", "http://x/?q=1", "x"):
+    for text in (
+        "localhost:7",
+        "ftp://x",
+        "http://",
+        "http://a b",
+        "http://x:99999",
+        '"http://x"',
+        "https:/x",
+        "http://x/?q=1",
+        "x",
+    ):
         with pytest.raises(Misuse, match=r"^NOMADWATCH_GITHUB_API: "):
             addresses(text)
     with pytest.raises(Misuse) as raised:
@@ -152,7 +184,9 @@ def test_a_faster_clock_begins_at_the_start_unless_its_origin_is_set(tmp_path: P
     origin = time.time() - 1_000
     shown = clock(NOMADWATCH_TIME_SCALE="60", NOMADWATCH_TIME_ORIGIN=str(origin))
     assert abs(shown - (origin + 60_000)) < 600
-    with pytest.raises(Misuse, match=r"^NOMADWATCH_TIME_ORIGIN: with time_scale 60 the clock would show a time that cannot be"):
+    with pytest.raises(
+        Misuse, match=r"^NOMADWATCH_TIME_ORIGIN: with time_scale 60 the clock would show a time that cannot be"
+    ):
         clock(NOMADWATCH_TIME_SCALE="60", NOMADWATCH_TIME_ORIGIN="0")
 
 

@@ -43,7 +43,9 @@ def test_the_first_request_ends_in_order(number: signal.Signals) -> None:
 
 
 def test_the_second_request_ends_a_process_whose_loop_is_held_up() -> None:
-    with subprocess.Popen([sys.executable, "-c", MAIN, "is held up"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as main:
+    with subprocess.Popen(
+        [sys.executable, "-c", MAIN, "is held up"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as main:
         assert main.stdout is not None
         assert main.stdout.readline() == "ready\n"
         main.send_signal(signal.SIGTERM)
@@ -67,7 +69,9 @@ def test_what_the_caller_ignores_stays_ignored() -> None:
 def test_a_signal_to_the_whole_group_ends_a_station_without_a_word(number: int) -> None:
     """As a supervisor, a terminal or `kill -- -PGID` sends it: the main process ends the roles in their order."""
     options = [*PROGRAM, "demo", "--port", "0"]
-    with subprocess.Popen(options, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True) as main:
+    with subprocess.Popen(
+        options, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as main:
         assert main.stdout is not None
         assert main.stderr is not None
         assert main.stdout.readline().startswith("the page at ")

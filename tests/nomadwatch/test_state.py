@@ -32,7 +32,10 @@ def test_a_named_folder_is_made_and_stays_and_keeps_what_it_was_told(tmp_path: P
 
 
 def test_a_folder_in_use_is_refused_until_its_user_has_gone(tmp_path: Path) -> None:
-    with State(str(tmp_path)), pytest.raises(Failure, match=f"^the data folder {tmp_path} is in use by another process; "):
+    with (
+        State(str(tmp_path)),
+        pytest.raises(Failure, match=f"^the data folder {tmp_path} is in use by another process; "),
+    ):
         State(str(tmp_path))
     State(str(tmp_path)).close()
 
@@ -66,7 +69,10 @@ def test_a_given_actor_key_is_used_and_not_written_down(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "no hexadecimal digits", "ab" * 15, "ab" * 65, "\xff"])
 def test_a_key_file_that_holds_no_key_is_told(content: str, tmp_path: Path) -> None:
     (tmp_path / "actor.key").write_bytes(content.encode("latin-1"))
-    with State(str(tmp_path)) as folder, pytest.raises(Misuse, match=r"actor\.key holds no key; restore it from a backup"):
+    with (
+        State(str(tmp_path)) as folder,
+        pytest.raises(Misuse, match=r"actor\.key holds no key; restore it from a backup"),
+    ):
         folder.actor_key("")
 
 
@@ -83,7 +89,10 @@ def test_a_folder_that_others_may_look_into_is_told_and_its_files_are_closed_to_
     with State(str(tmp_path)):
         assert [stat.S_IMODE(path.stat().st_mode) for path in ours] == [0o600] * 4
     assert stat.S_IMODE(theirs.stat().st_mode) == 0o644, "what is not this program's is left alone"
-    assert f"the data folder {tmp_path} is open to other users of this machine (mode 0755): chmod 700 {tmp_path}" in caplog.text
+    assert (
+        f"the data folder {tmp_path} is open to other users of this machine (mode 0755): chmod 700 {tmp_path}"
+        in caplog.text
+    )
     caplog.clear()
     tmp_path.chmod(0o700)
     with State(str(tmp_path)):

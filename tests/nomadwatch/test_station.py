@@ -21,7 +21,9 @@ from tests.nomadwatch.stations import PATIENCE, Station, gone, spoken
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_demonstration_shows_both_platforms_and_ends_cleanly(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_demonstration_shows_both_platforms_and_ends_cleanly(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Where a station would send what it sees; nobody answers there, and nothing made up should go there.
     monkeypatch.setenv("NOMADWATCH_BROKER", "127.0.0.1:9")
     station = Station("demo", "--port", "0", "--speed", "60", "--data-dir", str(tmp_path))
@@ -55,7 +57,10 @@ def test_the_demonstration_shows_both_platforms_and_ends_cleanly(number: int, tm
     assert ended.complaint.endswith("nomadwatch: not well: aggregate, measure, sinks, streams\n")
     again = command("demo", "--port", "0", "--data-dir", tmp_path)
     assert (again.code, again.output) == (2, "")
-    assert f"{tmp_path} holds the state of a run, and demo begins a new world: remove it or name another" in again.complaint
+    assert (
+        f"{tmp_path} holds the state of a run, and demo begins a new world: remove it or name another"
+        in again.complaint
+    )
 
 
 def invented_in_vain(metrics: str) -> set[str]:
@@ -95,7 +100,9 @@ def test_whoever_dies_is_started_again_and_a_killed_station_leaves_nobody(tmp_pa
 def test_a_simulator_that_is_started_again_goes_on_with_the_same_world() -> None:
     """At the same address; what was shown before stands there still."""
 
-    async def life(origin: float, ports: tuple[int, int]) -> tuple[tuple[int, int], set[tuple[str, str]], set[tuple[str, str]]]:
+    async def life(
+        origin: float, ports: tuple[int, int]
+    ) -> tuple[tuple[int, int], set[tuple[str, str]], set[tuple[str, str]]]:
         ready: asyncio.Future[tuple[int, int]] = asyncio.get_running_loop().create_future()
         say: Say = lambda kind, body=None: ready.set_result(body)  # noqa: E731
         living = asyncio.create_task(roles._simulate(say, 3, 2.0, origin, 0.05, "", ports))
@@ -123,7 +130,14 @@ def test_a_simulator_that_is_started_again_goes_on_with_the_same_world() -> None
 
 def test_a_token_that_is_refused_and_a_watchlist_that_is_none_are_said_at_once(tmp_path: Path) -> None:
     with World(1, 60.0, 1.0) as world:
-        station = Station("up", "--port", "0", "--data-dir", str(tmp_path), environment={**world.environment, "GITHUB_TOKEN": "wrong-one"})
+        station = Station(
+            "up",
+            "--port",
+            "0",
+            "--data-dir",
+            str(tmp_path),
+            environment={**world.environment, "GITHUB_TOKEN": "wrong-one"},
+        )
         try:
             station.await_metric(r'^nomadwatch_feed_polls_total{feed="github:/events",outcome="failed"} [1-9]')
             assert station.end() == 0

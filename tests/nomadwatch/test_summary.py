@@ -1,4 +1,6 @@
-"""What the terminal and the pipe say: each figure beside the coverage of its own scope, no activity twice, and of which world."""
+"""What the terminal and the pipe say: each figure beside the coverage of its own scope, no activity twice, and of which
+world.
+"""
 
 import io
 
@@ -50,7 +52,9 @@ def test_a_line_pairs_each_figure_with_the_coverage_of_its_own_scope(capsys: pyt
     assert "Hugging Face in 1h: watched not covered yet (coverage –), all seen not covered yet (coverage –)" in said
 
 
-def test_an_hour_that_is_not_covered_by_half_has_no_figure_but_since_when_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_hour_that_is_not_covered_by_half_has_no_figure_but_since_when_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     rows = [row for row in ROWS if row.name != "nomadwatch_window_coverage_ratio"]
     begun = measurement("covered_since_timestamp_seconds", NOON / 1e6 - 600, scope="all", platform="github")
     summary.Lines().show(board([*rows, begun, measurement("window_coverage_ratio", 0.4, scope="all", **HOUR)]))
@@ -68,7 +72,9 @@ def test_a_line_of_a_simulated_world_begins_with_that(capsys: pytest.CaptureFixt
 
 
 def test_a_coverage_is_shown_also_where_nothing_happened(capsys: pytest.CaptureFixture[str]) -> None:
-    summary.Lines().show(board([row for row in ROWS if row.labels.get("scope") != "watched" or row.name.endswith("coverage_ratio")]))
+    summary.Lines().show(
+        board([row for row in ROWS if row.labels.get("scope") != "watched" or row.name.endswith("coverage_ratio")])
+    )
     assert "watched – activities (coverage 98.0 %)" in capsys.readouterr().out
 
 

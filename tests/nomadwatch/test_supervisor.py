@@ -1,4 +1,6 @@
-"""Roles as real processes: what they say is heard, what dies is started again, what fails ends all, nothing is left behind."""
+"""Roles as real processes: what they say is heard, what dies is started again, what fails ends all, nothing is left
+behind.
+"""
 
 import asyncio
 import os
@@ -30,7 +32,14 @@ class Station:
         self.noticed: list[str] = []
         self.supervisor = Supervisor(lambda *said: self.heard.append(said), self.noticed.append, patience=patience)
 
-    def start(self, target: Callable[..., None], *arguments: object, once: bool = False, last: bool = False, name: str = "fake") -> None:
+    def start(
+        self,
+        target: Callable[..., None],
+        *arguments: object,
+        once: bool = False,
+        last: bool = False,
+        name: str = "fake",
+    ) -> None:
         self.supervisor.start(Role(name, target, lambda: arguments, once, last))
 
     async def hears(self, kind: str, count: int = 1) -> Any:
@@ -105,7 +114,9 @@ def test_a_role_that_is_killed_again_and_again_is_given_up_with_what_to_do(monke
     async def case() -> None:
         station = Station()
         station.start(fake_roles.kills_itself)
-        with pytest.raises(Failure, match=r"^fake was ended by SIGKILL 10 times in a row: is the memory full\? make room in it and run"):
+        with pytest.raises(
+            Failure, match=r"^fake was ended by SIGKILL 10 times in a row: is the memory full\? make room in it and run"
+        ):
             await station.supervisor.failed()
         await station.supervisor.stop()
         assert station.noticed == ["fake was ended by SIGKILL; starting it again in 0.1 s"] * 9
@@ -113,7 +124,9 @@ def test_a_role_that_is_killed_again_and_again_is_given_up_with_what_to_do(monke
     asyncio.run(case())
 
 
-def test_with_endless_patience_a_role_that_is_killed_again_and_again_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_endless_patience_a_role_that_is_killed_again_and_again_is_started_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(supervisor, "LONGEST_WAIT", supervisor.FIRST_WAIT)
 
     async def case() -> None:

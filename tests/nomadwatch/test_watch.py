@@ -37,7 +37,9 @@ def test_the_list_shows_projects_with_governance_and_all_places(path: Path, capf
     ]
 
 
-def test_programs_get_every_field(path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_programs_get_every_field(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("NOMADWATCH_WATCHLIST", str(path))
     assert run(["watch", "list", "--format", "json"]) == 0
     assert json.loads(capfd.readouterr().out) == [
@@ -76,7 +78,10 @@ def test_a_good_list_is_told_with_its_counts(path: Path, capfd: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("- project: olmo\n  gitlab: [x]\n", "2: unknown field 'gitlab': use one of project, organisation, type, governance, "),
+        (
+            "- project: olmo\n  gitlab: [x]\n",
+            "2: unknown field 'gitlab': use one of project, organisation, type, governance, ",
+        ),
         (LIST + "- project: OLMo\n", "8: the project 'OLMo' stands in line 1 already: join the two or rename one"),
         ("- project: [\n", "2: is not YAML ("),
     ],
@@ -95,4 +100,6 @@ def test_a_wrong_list_is_one_line_with_its_place_and_exit_code_2(
 
 def test_an_absent_list_is_one_line_and_exit_code_2(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["watch", "check", str(tmp_path / "absent.yaml")]) == 2
-    assert capfd.readouterr().err.endswith("absent.yaml: cannot be read (No such file or directory): name an existing watchlist file\n")
+    assert capfd.readouterr().err.endswith(
+        "absent.yaml: cannot be read (No such file or directory): name an existing watchlist file\n"
+    )

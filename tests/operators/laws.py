@@ -25,11 +25,17 @@ Update = Any
 Summary = Any
 
 # Few enough to meet again, and with the ends of the range among them.
-KEYS = st.one_of(st.integers(0, 6), st.sampled_from([0x100, 0x1FF, 0x2A0, 0x3B7, 1 << 63, (1 << 64) - 1]), st.integers(0, (1 << 64) - 1))
+KEYS = st.one_of(
+    st.integers(0, 6),
+    st.sampled_from([0x100, 0x1FF, 0x2A0, 0x3B7, 1 << 63, (1 << 64) - 1]),
+    st.integers(0, (1 << 64) - 1),
+)
 
 
 class Feed(NamedTuple):
-    """How a kind of summary takes an update in, what its content is, and what the content of updates must be, by plain means."""
+    """How a kind of summary takes an update in, what its content is, and what the content of updates must be, by plain
+    means.
+    """
 
     updates: st.SearchStrategy[Update]
     update: Callable[[Summary, Update], None]
@@ -79,7 +85,15 @@ FEEDS: dict[type, Feed] = {
         _newest,
     ),
     Threads: Feed(
-        st.builds(Turn, KEYS, KEYS, st.integers(0, 5), st.integers(-2, 2), st.integers(0, 2), st.sampled_from([b"", b"\x00", b"there"])),
+        st.builds(
+            Turn,
+            KEYS,
+            KEYS,
+            st.integers(0, 5),
+            st.integers(-2, 2),
+            st.integers(0, 2),
+            st.sampled_from([b"", b"\x00", b"there"]),
+        ),
         lambda threads, update: threads.put(update),
         lambda threads: threads.get(),
         _greatest,
@@ -113,7 +127,9 @@ class Case(NamedTuple):
     c: list[Update]
 
     def of(self, *parts: list[Update], packed: bool = False) -> Summary:
-        """A summary of the updates; `packed`: a snapshot is taken after each of them, so that nothing waits to be packed."""
+        """A summary of the updates; `packed`: a snapshot is taken after each of them, so that nothing waits to be
+        packed.
+        """
         summary = self.kind()
         for part in parts:
             for update in part:

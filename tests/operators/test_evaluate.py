@@ -134,7 +134,13 @@ def recount(done: list[Deed], scope: str = "watched", k: int = 5) -> dict[Series
                 for n, text in ranked[:k]:
                     put("top_repository_activity", -n, platform=p, feature=f, repository=text)
                 if ranked[k:]:
-                    put("top_repository_activity", -sum(n for n, _ in ranked[k:]), platform=p, feature=f, repository="_other")
+                    put(
+                        "top_repository_activity",
+                        -sum(n for n, _ in ranked[k:]),
+                        platform=p,
+                        feature=f,
+                        repository="_other",
+                    )
                 put("intensity", np.abs(x[:, None] - x).mean() / 2 / x.mean(), platform=p, feature=f, stat="gini")
             elif f == "accepted":
                 continue
@@ -246,7 +252,11 @@ def test_with_hold_each_platform_and_feature_remembers_its_own_busiest() -> None
         names = {hashed(d.repository) | PLATFORMS.index(d.platform) << 3: f"r/{d.repository}" for d in done}
         counts, repositories, people = sums(done)
         found = evaluate("all", "1h", counts, repositories.pack(), people.pack(), lambda keys: names, top)
-        shown = [m.labels for m in found if m.name == "nomadwatch_top_repository_activity" and m.labels["repository"] != "_other"]
+        shown = [
+            m.labels
+            for m in found
+            if m.name == "nomadwatch_top_repository_activity" and m.labels["repository"] != "_other"
+        ]
         return {(labels["platform"], labels["feature"], labels["repository"]) for labels in shown}
 
     before = busiest(3, 2)

@@ -24,7 +24,9 @@ def put_through(kind: type, law: Callable[[Case], None], phases: Sequence[Phase]
     feed = FEEDS[kind]
     updates = st.lists(feed.updates, max_size=6)
 
-    @settings(max_examples=60, database=None, derandomize=True, deadline=None, phases=phases, report_multiple_bugs=False)
+    @settings(
+        max_examples=60, database=None, derandomize=True, deadline=None, phases=phases, report_multiple_bugs=False
+    )
     @given(updates, updates, updates)
     def examples(a: list[Any], b: list[Any], c: list[Any]) -> None:
         law(Case(kind, feed, a, b, c))
@@ -49,7 +51,9 @@ def test_summaries_obey_the_laws(kind: type, law: Callable[[Case], None]) -> Non
 
 @pytest.mark.parametrize("kind", FEEDS, ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize(
-    "data", [b"", b"\x00" * 40, b"taly\x09\x00\x04\x00" + b"\x00" * 8, b"\x92\x09\x90"], ids=["empty", "zeros", "tally 9", "9"]
+    "data",
+    [b"", b"\x00" * 40, b"taly\x09\x00\x04\x00" + b"\x00" * 8, b"\x92\x09\x90"],
+    ids=["empty", "zeros", "tally 9", "9"],
 )
 def test_bytes_of_another_kind_or_version_are_refused(kind: Any, data: bytes) -> None:
     with pytest.raises(ValueError, match=r"not a snapshot|of version"):
@@ -59,7 +63,14 @@ def test_bytes_of_another_kind_or_version_are_refused(kind: Any, data: bytes) ->
 @pytest.mark.parametrize("kind", FEEDS, ids=lambda kind: kind.__name__)
 def test_a_snapshot_cut_short_is_refused(kind: Any) -> None:
     summary = kind()
-    updates = {Counts: ("a", 1), Tally: [1, 2], Ids: [1, 2], Names: (1, 2, "a/b"), Coverage: (1, 2), Threads: Turn(1, 2, 3, 4, 5, b"6")}
+    updates = {
+        Counts: ("a", 1),
+        Tally: [1, 2],
+        Ids: [1, 2],
+        Names: (1, 2, "a/b"),
+        Coverage: (1, 2),
+        Threads: Turn(1, 2, 3, 4, 5, b"6"),
+    }
     update = updates[kind]
     FEEDS[kind].update(summary, update)
     data = summary.snapshot()
@@ -181,8 +192,12 @@ MUTANTS = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "verb", "wrong"), MUTANTS, ids=[f"{k.__name__}.{v}{w.__name__}" for k, v, w in MUTANTS])
-def test_a_wrong_summary_breaks_a_law(kind: Any, verb: str, wrong: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("kind", "verb", "wrong"), MUTANTS, ids=[f"{k.__name__}.{v}{w.__name__}" for k, v, w in MUTANTS]
+)
+def test_a_wrong_summary_breaks_a_law(
+    kind: Any, verb: str, wrong: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(kind, "real_merge", kind.merge, raising=False)
     monkeypatch.setattr(kind, verb, wrong)
     with pytest.raises((AssertionError, ValueError)):

@@ -28,7 +28,9 @@ def test_ids_know_what_they_met_whether_packed_or_not(batches: list[tuple[list[i
 
 
 @quick
-@given(st.lists(st.tuples(KEYS, st.integers(0, 2), st.sampled_from(["", "a/b", "ü/b", "z"]), st.booleans()), max_size=12))
+@given(
+    st.lists(st.tuples(KEYS, st.integers(0, 2), st.sampled_from(["", "a/b", "ü/b", "z"]), st.booleans()), max_size=12)
+)
 def test_names_are_the_newest_whether_packed_or_not(puts: list[tuple[int, int, str, bool]]) -> None:
     names, plain = Names(), dict[int, tuple[int, str]]()
     for key, minute, name, pack in puts:
@@ -66,7 +68,9 @@ SPANS = st.tuples(st.integers(0, 30), st.integers(1, 8)).map(lambda pair: (pair[
 
 @quick
 @given(st.lists(SPANS, max_size=8), SPANS, st.integers(0, 40))
-def test_a_share_is_the_number_of_covered_moments(intervals: list[tuple[int, int]], span: tuple[int, int], before: int) -> None:
+def test_a_share_is_the_number_of_covered_moments(
+    intervals: list[tuple[int, int]], span: tuple[int, int], before: int
+) -> None:
     coverage, moments = Coverage(), set[int]()
     assert coverage.share(*span) is None, "nothing known is not 0"
     for start, end in intervals:
@@ -76,7 +80,9 @@ def test_a_share_is_the_number_of_covered_moments(intervals: list[tuple[int, int
         assert coverage.share(*span) == covered / (span[1] - span[0])
         assert coverage.seconds(*span) == covered / 1_000_000
     coverage.forget(before)
-    assert {moment for start, end in coverage.get() for moment in range(start, end)} == {m for m in moments if m >= before}
+    assert {moment for start, end in coverage.get() for moment in range(start, end)} == {
+        m for m in moments if m >= before
+    }
 
 
 @pytest.mark.parametrize(("start", "end"), [(5, 5), (6, 5)])

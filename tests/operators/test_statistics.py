@@ -144,7 +144,9 @@ def test_correlations_equal_scipy_on_every_prefix() -> None:
         pairs = [(a, b) for a in varied for b in varied if a < b]
         assert list(found) == [(FEATURES[a], FEATURES[b]) for a, b in pairs]
         for a, b in pairs:
-            expected = stats.pearsonr(part[:, a], part[:, b]).statistic if n > 2 else np.corrcoef(part[:, a], part[:, b])[0, 1]
+            expected = (
+                stats.pearsonr(part[:, a], part[:, b]).statistic if n > 2 else np.corrcoef(part[:, a], part[:, b])[0, 1]
+            )
             assert found[FEATURES[a], FEATURES[b]] == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
@@ -158,7 +160,14 @@ def test_blocks_and_great_values_are_summed_exactly(monkeypatch: pytest.MonkeyPa
     for i, a in enumerate(FEATURES):
         for j, b in enumerate(FEATURES[:i]):
             x, y = [row[j] for row in rows], [row[i] for row in rows]
-            r = pearson(n, sum(x), sum(y), sum(v * v for v in x), sum(v * v for v in y), sum(v * w for v, w in zip(x, y, strict=True)))
+            r = pearson(
+                n,
+                sum(x),
+                sum(y),
+                sum(v * v for v in x),
+                sum(v * v for v in y),
+                sum(v * w for v, w in zip(x, y, strict=True)),
+            )
             if r is not None:
                 expected[b, a] = r
     for size in (1 << 16, 100, 99, 7, 1):

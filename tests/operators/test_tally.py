@@ -35,7 +35,9 @@ def test_a_sum_with_signs_is_that_of_plain_counters(parts: list[dict[int, int]])
 
 @settings(deadline=None, database=None, derandomize=True)
 @given(st.lists(st.dictionaries(KEYS, st.integers(-3, 4), max_size=6), max_size=12))
-def test_a_running_tally_equals_a_dict_after_every_change_and_refuses_what_would_be_negative(changes: list[dict[int, int]]) -> None:
+def test_a_running_tally_equals_a_dict_after_every_change_and_refuses_what_would_be_negative(
+    changes: list[dict[int, int]],
+) -> None:
     running, plain = RunningTally(), dict[int, int]()
     for change in changes:
         after = {key: plain.get(key, 0) + change.get(key, 0) for key in plain.keys() | change.keys()}

@@ -76,4 +76,7 @@ def test_what_has_no_name_keeps_its_rank_and_counts_among_the_others() -> None:
 
 
 def test_two_repositories_of_one_name_are_one_line() -> None:
-    assert Top(k=3).choose("slot", *arrays({1: 9, 2: 8, 3: 7}), named({1: "a", 2: "b", 3: "a"})) == ([("a", 16), ("b", 8)], 0)
+    assert Top(k=3).choose("slot", *arrays({1: 9, 2: 8, 3: 7}), named({1: "a", 2: "b", 3: "a"})) == (
+        [("a", 16), ("b", 8)],
+        0,
+    )

@@ -2,11 +2,12 @@
 
 python -m tests.prometheus.outage [--minutes 10] [--settle 2] [--speed 10] [--rate 1]
 
-The demonstration runs with Prometheus and Alertmanager, which have the files of `prometheus/` as they are but for addresses, and one rule
-more, whose alert always fires. After `settle` minutes Prometheus is ended, and started again `minutes` later on the data that it had.
+The demonstration runs with Prometheus and Alertmanager, which have the files of `prometheus/` as they are but for
+addresses, and one rule more, whose alert always fires. After `settle` minutes Prometheus is ended, and started again
+`minutes` later on the data that it had.
 
-That nothing is lost is judged by the topics: the sum of every scrape must be one that an evaluation published, and the number of different
-activities in `activity` up to where that evaluation had come.
+That nothing is lost is judged by the topics: the sum of every scrape must be one that an evaluation published, and the
+number of different activities in `activity` up to where that evaluation had come.
 """
 
 import argparse
@@ -64,7 +65,9 @@ class Scrape(NamedTuple):
 
 
 class Witness:
-    """Follows `measurements` from its beginning, in a thread: what each evaluation said was counted, and how far it had come."""
+    """Follows `measurements` from its beginning, in a thread: what each evaluation said was counted, and how far it had
+    come.
+    """
 
     def __init__(self, bootstrap: str) -> None:
         self.offsets: dict[int, Offsets] = {}
@@ -95,10 +98,15 @@ class Witness:
 
 async def activities(bootstrap: str, ends: list[Offsets]) -> list[int]:
     """How many different activities stand in the topic `activity` before each of these ends, counted one by one."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed", auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, isolation_level="read_committed", auto_offset_reset="earliest"
+    )
     await consumer.start()
     try:
-        last = {TopicPartition(TOPICS.activity, number): max(end.get(number, 0) for end in ends) for number in range(TOPICS.partitions)}
+        last = {
+            TopicPartition(TOPICS.activity, number): max(end.get(number, 0) for end in ends)
+            for number in range(TOPICS.partitions)
+        }
         consumer.assign(list(last))
         await consumer.seek_to_beginning(*last)
         seen: set[str] = set()
@@ -107,7 +115,9 @@ async def activities(bootstrap: str, ends: list[Offsets]) -> list[int]:
             for place, records in (await consumer.getmany(timeout_ms=200)).items():
                 for record in records:
                     batch = decode_batch(record.value)
-                    new = {each.id for each in batch.activities if feature_of(each.kind, each.action) != "accepted"} - seen
+                    new = {
+                        each.id for each in batch.activities if feature_of(each.kind, each.action) != "accepted"
+                    } - seen
                     seen |= new
                     for index, end in enumerate(ends):
                         found[index] += len(new) if record.offset < end.get(place.partition, 0) else 0
@@ -133,12 +143,16 @@ def alertmanager(folder: Path) -> Iterator[tuple[str, Receiver]]:
     receiving = threading.Thread(target=receiver.server.serve_forever)
     receiving.start()
     try:
-        (folder / "alertmanager.yml").write_text((SHIPPED / "alertmanager.yml").read_text().replace("/etc/alertmanager", str(folder)))
+        (folder / "alertmanager.yml").write_text(
+            (SHIPPED / "alertmanager.yml").read_text().replace("/etc/alertmanager", str(folder))
+        )
         for path in ("operators", "findings"):
             (folder / f"{path}_url").write_text(f"{receiver.address}/{path}")
         (folder / "manager").mkdir()
         places = f"--config.file={folder / 'alertmanager.yml'}", f"--storage.path={folder / 'manager' / 'data'}"
-        with running([program("prometheus-alertmanager"), *places, LISTEN, "--cluster.listen-address="], folder / "manager") as address:
+        with running(
+            [program("prometheus-alertmanager"), *places, LISTEN, "--cluster.listen-address="], folder / "manager"
+        ) as address:
             yield address, receiver
     finally:
         receiver.server.shutdown()
@@ -194,7 +208,11 @@ def words(station: Station, bootstrap: str, manager: str) -> list[str]:
         status = next(figures[1].decode() for line in events if (figures := re.search(rb'"status":"(\w+)"', line)))
     found = [f"the page: {status}", f"/healthz: {json.loads(station.ask('/healthz'))['status']}"]
     for role in _ROLES:
-        done = command("health", role, *(("--port", station.url.rpartition(":")[2]) if role == "sinks" else ("--broker", bootstrap)))
+        done = command(
+            "health",
+            role,
+            *(("--port", station.url.rpartition(":")[2]) if role == "sinks" else ("--broker", bootstrap)),
+        )
         found.append(f"nomadwatch health {role}: {done.code}, {(done.output or done.complaint).strip()}")
     alerts = sorted(f"{each['labels']['alertname']} ({each['status']['state']})" for each in alerts_of(manager))
     return [*found, f"Alertmanager: {', '.join(alerts) or 'no alert'}"]
@@ -238,7 +256,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.prometheus.outage", description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10.0, help="how long Prometheus is away (10)")
     parser.add_argument("--settle", type=float, default=2.0, help="minutes before, and after (2)")
-    parser.add_argument("--speed", type=float, default=10.0, help="how many times as fast as time the demonstration runs (10)")
+    parser.add_argument(
+        "--speed", type=float, default=10.0, help="how many times as fast as time the demonstration runs (10)"
+    )
     parser.add_argument("--rate", type=float, default=1.0, help="events of GitHub in a simulated second (1)")
     asked = parser.parse_args()
     try:
@@ -283,15 +303,20 @@ def run(asked: argparse.Namespace, folder: Path, stack: ExitStack) -> None:
         # Exactly from the scrape before to the last: beyond its samples increase() would guess.
         over = f"{ASKED}[{round(last.at - before.at) + 1}s]"
         increase, resets = (
-            sum(float(row["value"][1]) for row in ask(address, f"{each}({over})", last.at)) for each in ("increase", "resets")
+            sum(float(row["value"][1]) for row in ask(address, f"{each}({over})", last.at))
+            for each in ("increase", "resets")
         )
         firing = sorted(row["metric"]["alertname"] for row in ask(address, 'ALERTS{alertstate="firing"}'))
     print(f"\n{'':<14}{'before':>9}{'at most':>9}{'at its end':>12}  (MB resident, while Prometheus was away)")
     for role in size:
         print(f"{role:<14}{size[role] / 1e6:>9.1f}{most[role] / 1e6:>9.1f}{grown[role] / 1e6:>12.1f}")
-    print(f"\n{len(found)} scrapes, each as the topic activity has it; {after.at - before.at:.0f} s between two of them:")
+    print(
+        f"\n{len(found)} scrapes, each as the topic activity has it; {after.at - before.at:.0f} s between two of them:"
+    )
     print(f"  {before.total:,} activities before, {after.total:,} after: {after.total - before.total:,} in the gap")
-    print(f"  up to the last scrape {last.total - before.total:,}; increase() says {increase:,.0f}, resets() {resets:g}")
+    print(
+        f"  up to the last scrape {last.total - before.total:,}; increase() says {increase:,.0f}, resets() {resets:g}"
+    )
     print(f"  Prometheus itself: {', '.join(firing) or 'no alert'} firing")
 
 

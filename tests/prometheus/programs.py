@@ -26,7 +26,9 @@ def program(name: str) -> str:
     """Its path. Without it a test is skipped on a person's machine, and fails in CI."""
     path = shutil.which(name)
     if path is None:
-        assert os.environ.get("CI") != "true", f"{name} is missing: install Debian's {_PACKAGES.get(name, 'prometheus')}"
+        assert os.environ.get("CI") != "true", (
+            f"{name} is missing: install Debian's {_PACKAGES.get(name, 'prometheus')}"
+        )
         pytest.skip(f"{name} is not installed")
     return path
 
@@ -50,7 +52,9 @@ def wait_for(found: Callable[[], T | None], what: str, log: Callable[[], str] = 
 
 
 def ask(prometheus: str, query: str, at: float | None = None) -> list[dict[str, Any]]:
-    """The rows of an instant query at an address (host:port), now or at a time (s); none while Prometheus is away or not ready."""
+    """The rows of an instant query at an address (host:port), now or at a time (s); none while Prometheus is away or
+    not ready.
+    """
     asked = urlencode({"query": query, "time": time.time() if at is None else at})
     try:
         with urlopen(f"http://{prometheus}/api/v1/query?{asked}", timeout=10) as answer:
@@ -78,7 +82,9 @@ def running(command: Sequence[str | Path], folder: Path) -> Iterator[str]:
     """A server's address (host:port), which it says in its log; --web.listen-address must end in :0."""
     log = folder / "log"
     with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
     try:
 
         def address() -> str | None:

@@ -1,7 +1,9 @@
-"""The whole way, for real: the sink's collector is scraped by Prometheus, whose alerts come through Alertmanager to a webhook.
+"""The whole way, for real: the sink's collector is scraped by Prometheus, whose alerts come through Alertmanager to a
+webhook.
 
-Rules and configuration are those of `prometheus/`, rendered anew for a test: every `for` and every interval is a second or less, addresses
-are the test's, windows and thresholds stay. The week before is written into Prometheus' store as blocks, and only that.
+Rules and configuration are those of `prometheus/`, rendered anew for a test: every `for` and every interval is a second
+or less, addresses are the test's, windows and thresholds stay. The week before is written into Prometheus' store as
+blocks, and only that.
 """
 
 import json
@@ -37,7 +39,9 @@ DAY = 24 * HOUR
 
 
 class Station(Collector):
-    """A live board with two platforms and one project. With each scrape every feed was polled once more; those `failing` in vain."""
+    """A live board with two platforms and one project. With each scrape every feed was polled once more; those
+    `failing` in vain.
+    """
 
     def __init__(self) -> None:
         self.failing: set[str] = set()
@@ -64,7 +68,13 @@ class Station(Collector):
         for platform, artefact in (("github", "software"), ("huggingface", "model")):
             for window, usual in (("1h", 10.0), ("24h", 100.0)):
                 yield measurement("window_coverage_ratio", 1.0, scope="watched", platform=platform, window=window)
-                where = {"project": "olmo", "platform": platform, "artefact": artefact, "feature": "contribution", "window": window}
+                where = {
+                    "project": "olmo",
+                    "platform": platform,
+                    "artefact": artefact,
+                    "feature": "contribution",
+                    "window": window,
+                }
                 yield measurement("project_activity", usual * self.times_usual, **where)
 
 
@@ -99,10 +109,26 @@ def write_week_before(folder: Path) -> None:
     """Blocks of what the rules recorded from eight days ago until this morning: usual days, and a feed that answered."""
     now = int(time.time())
     recorded = {
-        'project_platform:nomadwatch_activity:last24h{project="olmo",platform="github"}': (100, 8 * DAY + HOUR, 20 * HOUR),
-        'project_platform:nomadwatch_activity:last24h{project="olmo",platform="huggingface"}': (100, 8 * DAY + HOUR, 20 * HOUR),
-        'project_platform:nomadwatch_activity:last1h{project="olmo",platform="huggingface"}': (10, 8 * DAY + HOUR, 20 * HOUR),
-        f'feed_platform:nomadwatch_feed_answers:increase30m{{feed="{FEED}",platform="github"}}': (30, 20 * HOUR, 18 * HOUR),
+        'project_platform:nomadwatch_activity:last24h{project="olmo",platform="github"}': (
+            100,
+            8 * DAY + HOUR,
+            20 * HOUR,
+        ),
+        'project_platform:nomadwatch_activity:last24h{project="olmo",platform="huggingface"}': (
+            100,
+            8 * DAY + HOUR,
+            20 * HOUR,
+        ),
+        'project_platform:nomadwatch_activity:last1h{project="olmo",platform="huggingface"}': (
+            10,
+            8 * DAY + HOUR,
+            20 * HOUR,
+        ),
+        f'feed_platform:nomadwatch_feed_answers:increase30m{{feed="{FEED}",platform="github"}}': (
+            30,
+            20 * HOUR,
+            18 * HOUR,
+        ),
     }
     lines = []
     for series, (value, begin, end) in recorded.items():
@@ -111,7 +137,16 @@ def write_week_before(folder: Path) -> None:
     metrics = folder / "week.openmetrics"
     metrics.write_text("".join(lines) + "# EOF\n")
     # Few large blocks: of the usual two hours there would be a hundred.
-    checked(program("promtool"), "tsdb", "create-blocks-from", "-q", "--max-block-duration=240h", "openmetrics", metrics, folder / "data")
+    checked(
+        program("promtool"),
+        "tsdb",
+        "create-blocks-from",
+        "-q",
+        "--max-block-duration=240h",
+        "openmetrics",
+        metrics,
+        folder / "data",
+    )
 
 
 def render_manager(folder: Path, receiver: str) -> None:
@@ -127,7 +162,9 @@ def render_server(folder: Path, station: int, manager: str) -> None:
     """Prometheus' file and its rules."""
     text = (SHIPPED / "prometheus.yml").read_text()
     text = re.sub(r"(interval|timeout): \w+", r"\1: 500ms", text)
-    (folder / "prometheus.yml").write_text(text.replace("127.0.0.1:9108", f"127.0.0.1:{station}").replace("127.0.0.1:9093", manager))
+    (folder / "prometheus.yml").write_text(
+        text.replace("127.0.0.1:9108", f"127.0.0.1:{station}").replace("127.0.0.1:9093", manager)
+    )
     (folder / "rules").mkdir()
     for rules in (SHIPPED / "rules").glob("*.yml"):
         shortened = re.sub(r"^( +(?:for|interval)): \w+$", r"\1: 1s", rules.read_text(), flags=re.MULTILINE)
@@ -140,7 +177,9 @@ def alertmanager(folder: Path, receiver: str) -> Iterator[str]:
     render_manager(folder, receiver)
     (folder / "manager").mkdir()
     places = f"--config.file={folder / 'alertmanager.yml'}", f"--storage.path={folder / 'manager' / 'data'}"
-    with running([program("prometheus-alertmanager"), *places, LISTEN, "--cluster.listen-address="], folder / "manager") as address:
+    with running(
+        [program("prometheus-alertmanager"), *places, LISTEN, "--cluster.listen-address="], folder / "manager"
+    ) as address:
         yield address
 
 
@@ -187,7 +226,14 @@ class Alerting:
 
     def alert(self, name: str, **labels: str) -> dict[str, Any] | None:
         """An alert that Alertmanager knows."""
-        return next((each for each in alerts_of(self.manager) if {"alertname": name, **labels}.items() <= each["labels"].items()), None)
+        return next(
+            (
+                each
+                for each in alerts_of(self.manager)
+                if {"alertname": name, **labels}.items() <= each["labels"].items()
+            ),
+            None,
+        )
 
     def log(self) -> str:
         """What the servers said, and what came."""
@@ -214,7 +260,11 @@ def test_an_alert_comes_to_its_webhook_and_what_a_stale_feed_explains_does_not(a
 
     def held_back() -> bool:
         shift = alerting.alert("IntensityShift", platform="github", project="olmo")
-        return shift is not None and shift["status"]["state"] == "suppressed" and shift["status"]["inhibitedBy"] == [stale["fingerprint"]]
+        return (
+            shift is not None
+            and shift["status"]["state"] == "suppressed"
+            and shift["status"]["inhibitedBy"] == [stale["fingerprint"]]
+        )
 
     wait_for(held_back, "the shift on GitHub to be held back", log)
     assert receiver.got("/findings", "olmo on github") is None
@@ -224,7 +274,11 @@ def test_an_alert_comes_to_its_webhook_and_what_a_stale_feed_explains_does_not(a
     wait_for(lambda: receiver.got("/findings", "olmo on github: 42 times"), "the shift on GitHub", log)
 
     alerting.end_station()
-    wait_for(lambda: receiver.got("/operators", "FIRING: StationGone", "/runbooks/StationGone.md"), "the station to be missed", log)
+    wait_for(
+        lambda: receiver.got("/operators", "FIRING: StationGone", "/runbooks/StationGone.md"),
+        "the station to be missed",
+        log,
+    )
 
 
 Placed = tuple[str, str]
@@ -234,12 +288,18 @@ PLACED: dict[str, set[str]] = {
     "": {"StationGone", "PipelineLag", "DeadLettersGrowing", "SeriesLeftOut"},
 }
 EVERYTHING: set[Placed] = {(name, platform) for platform, names in PLACED.items() for name in names}
-FINDINGS: set[Placed] = {("IntensityShift", "github"), ("IntensityShift", "huggingface"), ("ReleaseSpike", "huggingface")}
+FINDINGS: set[Placed] = {
+    ("IntensityShift", "github"),
+    ("IntensityShift", "huggingface"),
+    ("ReleaseSpike", "huggingface"),
+}
 # What each alert holds back, if it comes alone.
 HELD_BACK: dict[Placed, set[Placed]] = {
     ("FeedStale", "github"): {("IntensityShift", "github")},
     ("FeedStale", "huggingface"): {("IntensityShift", "huggingface"), ("ReleaseSpike", "huggingface")},
-    ("PlatformStale", "github"): {(name, "github") for name in ("FeedStale", "FeedLost", "CoverageLow", "IntensityShift")},
+    ("PlatformStale", "github"): {
+        (name, "github") for name in ("FeedStale", "FeedLost", "CoverageLow", "IntensityShift")
+    },
     ("PlatformStale", "huggingface"): {
         (name, "huggingface") for name in ("FeedStale", "FeedLost", "CoverageLow", "IntensityShift", "ReleaseSpike")
     },
@@ -256,7 +316,9 @@ def post(manager: str, alerts: set[Placed], ends: str) -> None:
     """Tell Alertmanager of alerts, which end at a time."""
     times = {"startsAt": "2020-01-01T00:00:00Z", "endsAt": ends}
     told = [{"labels": {"alertname": name, "platform": platform}, **times} for name, platform in sorted(alerts)]
-    request = Request(f"http://{manager}/api/v2/alerts", json.dumps(told).encode(), {"content-type": "application/json"})
+    request = Request(
+        f"http://{manager}/api/v2/alerts", json.dumps(told).encode(), {"content-type": "application/json"}
+    )
     with urlopen(request, timeout=10):
         pass
 
@@ -266,13 +328,18 @@ def test_what_an_alert_holds_back_is_what_it_explains(tmp_path: Path) -> None:
 
         def states() -> dict[Placed, str]:
             return {
-                (each["labels"]["alertname"], each["labels"].get("platform", "")): each["status"]["state"] for each in alerts_of(manager)
+                (each["labels"]["alertname"], each["labels"].get("platform", "")): each["status"]["state"]
+                for each in alerts_of(manager)
             }
 
         for cause, held in HELD_BACK.items():
-            expected = {each: "suppressed" if each in held else "active" for each in {cause, *held, *(EVERYTHING - HELD_BACK.keys())}}
+            expected = {
+                each: "suppressed" if each in held else "active"
+                for each in {cause, *held, *(EVERYTHING - HELD_BACK.keys())}
+            }
             post(manager, set(expected), "2100-01-01T00:00:00Z")
-            # Until its group was looked at an alert is `unprocessed`; Alertmanager sees causes a little later than alerts.
+            # Until its group was looked at an alert is `unprocessed`; Alertmanager sees causes a little later than
+            # alerts.
             wait_for(partial(equal, states, expected), f"what {cause} holds back", lambda: f"{states()}")
             post(manager, set(expected), "2021-01-01T00:00:00Z")
             wait_for(partial(equal, states, {}), f"the end of {cause}")

@@ -99,7 +99,9 @@ def test_scrapes_stay_whole_while_measure_restarts(station: Station) -> None:
     assert scrapes > 3
 
 
-def test_what_happened_while_prometheus_was_down_is_in_the_figures_when_it_is_back(station: Station, state: Path, tmp_path: Path) -> None:
+def test_what_happened_while_prometheus_was_down_is_in_the_figures_when_it_is_back(
+    station: Station, state: Path, tmp_path: Path
+) -> None:
     kept = read_kept(state)
     assert kept is not None
     bootstrap = f"127.0.0.1:{kept.port}"
@@ -111,8 +113,12 @@ def test_what_happened_while_prometheus_was_down_is_in_the_figures_when_it_is_ba
         wait_for(lambda: total(station) > began + 100, "a hundred more activities")
         assert rss(sinks) < size + GROWTH, "nothing is kept for a Prometheus that is away"
         with prometheus(tmp_path, station.url) as address:
-            wait_for(lambda: [scrape for scrape in scrapes(address) if scrape.total > began + 100], "what was counted meanwhile")
-            # One counter that went on, not one that began anew: its increase is everything, whenever it happened, as the topic has it.
+            wait_for(
+                lambda: [scrape for scrape in scrapes(address) if scrape.total > began + 100],
+                "what was counted meanwhile",
+            )
+            # One counter that went on, not one that began anew: its increase is everything, whenever it happened, as
+            # the topic has it.
             before, after = judge(bootstrap, witness, scrapes(address))
             assert after.total - before.total > 100
             assert value(address, f"sum(resets({ASKED}[10m]))") == 0

@@ -1,4 +1,5 @@
-"""The past in Prometheus, for real: a replay writes it, promtool makes blocks of it as the replay tells, Prometheus answers.
+"""The past in Prometheus, for real: a replay writes it, promtool makes blocks of it as the replay tells, Prometheus
+answers.
 
 What it answers is compared with reports, and with a recount that shares no code with them.
 """
@@ -63,7 +64,8 @@ def prometheus(folder: Path, told: str) -> Iterator[Server]:
     server.mkdir()
     places = f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'prometheus-data'}"
     with running(
-        [program("prometheus"), *places, "--storage.tsdb.retention.time=100y", "--web.listen-address=127.0.0.1:0"], server
+        [program("prometheus"), *places, "--storage.tsdb.retention.time=100y", "--web.listen-address=127.0.0.1:0"],
+        server,
     ) as address:
         yield Server(address)
 
@@ -82,7 +84,10 @@ def test_real_hours_stand_in_prometheus_as_reported_and_as_recounted(tmp_path: P
     assert os.listdir(tmp_path / "past") == ["2015-02-22.openmetrics"]
     # What had happened when the first hour ended.
     happened = [
-        line for path in hours for line in gzip.decompress(path.read_bytes()).splitlines() if json.loads(line)["dt"] < "2015-02-22T23"
+        line
+        for path in hours
+        for line in gzip.decompress(path.read_bytes()).splitlines()
+        if json.loads(line)["dt"] < "2015-02-22T23"
     ]
     assert len(happened) > 20_000
     (tmp_path / "2015-02-22-22.json").write_bytes(b"\n".join(happened))
@@ -100,7 +105,10 @@ def test_real_hours_stand_in_prometheus_as_reported_and_as_recounted(tmp_path: P
 def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten hours of both platforms, six of them of the next day, with late, repeated and unreadable lines."""
     folder = tmp_path_factory.mktemp("days")
-    write(folder, Plan(start=START + 20 * HOUR, hours=10, events=250, hub_events=80, seed=4, late=0.02, future=0.0, garbage=20))
+    write(
+        folder,
+        Plan(start=START + 20 * HOUR, hours=10, events=250, hub_events=80, seed=4, late=0.02, future=0.0, garbage=20),
+    )
     return folder
 
 
@@ -113,10 +121,15 @@ def test_past_days_are_a_line_whose_points_are_what_a_replay_as_of_then_reports(
     moment = START + DAY + 2 * HOUR
     as_of = command("replay", days, "--as-of", rfc3339(moment - 1, fraction=True), "--report", "-")
     with prometheus(tmp_path, done.complaint) as server:
-        for time, measurements in ((shown_at(report), report["measurements"]), (moment / 1e6, json.loads(as_of.output)["measurements"])):
+        for time, measurements in (
+            (shown_at(report), report["measurements"]),
+            (moment / 1e6, json.loads(as_of.output)["measurements"]),
+        ):
             shown = server.at(time)
             (build,) = [row for row in shown if row["name"] == "nomadwatch_build_info"]
-            assert (build["labels"]["world"], build["value"]) == ("simulated", 1.0), "a generated world is called one at every point"
+            assert (build["labels"]["world"], build["value"]) == ("simulated", 1.0), (
+                "a generated world is called one at every point"
+            )
             assert [row for row in shown if row is not build] == measurements
         coverage = server.ask("query_range", query="nomadwatch_window_coverage_ratio", start=first, end=last, step="1h")
         for row in coverage:

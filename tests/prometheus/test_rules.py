@@ -42,7 +42,9 @@ RECORDS = {rule["record"]: rule for rule in rules("record")}
 
 
 def test_promtool_takes_the_configuration_and_the_rules() -> None:
-    said = checked(program("promtool"), "check", "config", "--lint=all", "--lint-fatal", ROOT / "prometheus" / "prometheus.yml")
+    said = checked(
+        program("promtool"), "check", "config", "--lint=all", "--lint-fatal", ROOT / "prometheus" / "prometheus.yml"
+    )
     assert f"SUCCESS: {len(ALERTS)} rules found" in said
     assert f"SUCCESS: {len(RECORDS)} rules found" in said
 
@@ -68,7 +70,10 @@ def test_the_documented_query_scales_what_is_covered_by_half_and_nothing_else(tm
         f'nomadwatch_window_coverage_ratio{{platform="huggingface", {place}}}': 0.4,
     }
     wanted = {"review": 500, "upkeep": 100}
-    samples = [{"labels": f'{{platform="github", feature="{name}", {place}}}', "value": value} for name, value in wanted.items()]
+    samples = [
+        {"labels": f'{{platform="github", feature="{name}", {place}}}', "value": value}
+        for name, value in wanted.items()
+    ]
     case = {
         "input_series": [{"series": name, "values": f"{value}x5"} for name, value in series.items()],
         "promql_expr_test": [{"expr": query, "eval_time": "1m", "exp_samples": samples}],
@@ -86,7 +91,9 @@ def test_every_alert_has_a_case_that_fires_and_one_that_stays_silent() -> None:
     assert tried == {name: {True} if name == ALWAYS_FIRING else {True, False} for name in ALERTS}
 
 
-@pytest.mark.parametrize("rule", [*ALERTS.values(), *RECORDS.values()], ids=lambda rule: rule.get("alert") or rule["record"])
+@pytest.mark.parametrize(
+    "rule", [*ALERTS.values(), *RECORDS.values()], ids=lambda rule: rule.get("alert") or rule["record"]
+)
 def test_a_rule_asks_for_metrics_and_labels_that_exist(rule: dict[str, Any]) -> None:
     asked = _METRIC.findall(rule["expr"])
     recorded = set(_RECORDED.findall(re.sub(r'"[^"]*"', "", rule["expr"])))
@@ -145,7 +152,10 @@ def test_the_examples_of_other_ways_are_valid_and_go_where_they_say(tmp_path: Pa
     (tmp_path / "alertmanager.yml").write_text(without_comments(shipped))
     (tmp_path / "smtp_password").write_text("secret")
     assert "SUCCESS" in checked(program("amtool"), "check-config", tmp_path / "alertmanager.yml")
-    receivers = {each["name"]: set(each) - {"name"} for each in yaml.safe_load((tmp_path / "alertmanager.yml").read_text())["receivers"]}
+    receivers = {
+        each["name"]: set(each) - {"name"}
+        for each in yaml.safe_load((tmp_path / "alertmanager.yml").read_text())["receivers"]
+    }
     assert receivers["watchdog"] == {"webhook_configs"}
     assert receivers["operators"] == {"slack_configs", "email_configs", "webhook_configs"}
     assert yaml.safe_load(shipped)["receivers"][0] == {"name": "watchdog"}, "as shipped nothing is sent to anybody"
@@ -153,7 +163,9 @@ def test_the_examples_of_other_ways_are_valid_and_go_where_they_say(tmp_path: Pa
 
 def test_the_alert_that_always_fires_goes_its_own_way_and_nothing_holds_it_back() -> None:
     config = ROOT / "prometheus" / "alertmanager.yml"
-    said = checked(program("amtool"), "config", "routes", "test", f"--config.file={config}", "alertname=Watchdog", "severity=none")
+    said = checked(
+        program("amtool"), "config", "routes", "test", f"--config.file={config}", "alertname=Watchdog", "severity=none"
+    )
     assert said.splitlines()[-1] == "watchdog"
     for rule in yaml.safe_load(config.read_text())["inhibit_rules"]:
         for matcher in rule["target_matchers"]:
@@ -162,7 +174,9 @@ def test_the_alert_that_always_fires_goes_its_own_way_and_nothing_holds_it_back(
             assert matches is (kind in ("!~", "!=")), matcher
 
 
-@pytest.mark.parametrize(("severity", "receiver"), [("critical", "operators"), ("warning", "operators"), ("info", "findings")])
+@pytest.mark.parametrize(
+    ("severity", "receiver"), [("critical", "operators"), ("warning", "operators"), ("info", "findings")]
+)
 def test_findings_go_another_way_than_faults(severity: str, receiver: str) -> None:
     config = f"--config.file={ROOT / 'prometheus' / 'alertmanager.yml'}"
     said = checked(program("amtool"), "config", "routes", "test", config, f"severity={severity}")

@@ -11,11 +11,23 @@ from simulator.truth import Truth
 from tests.replay.running import Replayed, replayed
 from tests.simulator.recorded import recorded
 
-MESSY = Plan(start=START + 9 * HOUR, hours=5, events=6000, hub_events=1000, seed=11, duplicates=0.03, late=0.01, future=0.004, garbage=35)
+MESSY = Plan(
+    start=START + 9 * HOUR,
+    hours=5,
+    events=6000,
+    hub_events=1000,
+    seed=11,
+    duplicates=0.03,
+    late=0.01,
+    future=0.004,
+    garbage=35,
+)
 
 
 class World:
-    """Five hours of both platforms with everything that can be wrong, their truth, and the report of an undisturbed replay."""
+    """Five hours of both platforms with everything that can be wrong, their truth, and the report of an undisturbed
+    replay.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -39,7 +39,9 @@ class Replayed(NamedTuple):
 
 
 class Misread(NamedTuple):
-    """A dead letter: the line (from 1) of a file that was not measured, why, and its bytes (None where they are not kept)."""
+    """A dead letter: the line (from 1) of a file that was not measured, why, and its bytes (None where they are not
+    kept).
+    """
 
     file: str
     line: int
@@ -59,7 +61,9 @@ def replayed(*arguments: object) -> Replayed:
 def unread(stated: Mapping[str, Any]) -> str:
     """The lines on doubtful hours and on dead letters that go with an input."""
     letters = stated["dead_letters"]
-    doubts = [f"{each['hour']} ({each['events']:,} instead of {each['usual']:,})" for each in stated.get("hour_doubtful", [])]
+    doubts = [
+        f"{each['hour']} ({each['events']:,} instead of {each['usual']:,})" for each in stated.get("hour_doubtful", [])
+    ]
     counts = ", ".join(f"{reason} {letters[reason]:,}" for reason in sorted(letters))
     said = [f"far fewer events than in the hours around: {', '.join(doubts)}"] if doubts else []
     said += [f"some of the input could not be measured ({counts}); everything else was"] if letters else []
@@ -73,7 +77,11 @@ def read(text: str) -> Replayed:
 def values(replay: Replayed, name: str, **labels: str) -> list[float]:
     """The values of the measurements with these labels and perhaps others."""
     wanted = labels.items()
-    return [row["value"] for row in replay.measurements if row["name"] == f"nomadwatch_{name}" and wanted <= row["labels"].items()]
+    return [
+        row["value"]
+        for row in replay.measurements
+        if row["name"] == f"nomadwatch_{name}" and wanted <= row["labels"].items()
+    ]
 
 
 def counted(stated: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,16 +97,23 @@ def dead_letters(state: Path) -> list[Misread]:
             rows = [(key, json.loads(value or b"null")) for key, value in await reader.read_to_end()]
         assert all(key == row["file"].encode() and row["source"] == "archive" for key, row in rows)
         bytes_of = {number: base64.b64decode(row["raw"]) for number, (_, row) in enumerate(rows) if "raw" in row}
-        return [Misread(row["file"], row["line"], row["reason"], bytes_of.get(number)) for number, (_, row) in enumerate(rows)]
+        return [
+            Misread(row["file"], row["line"], row["reason"], bytes_of.get(number))
+            for number, (_, row) in enumerate(rows)
+        ]
 
     return asyncio.run(letters())
 
 
 @contextmanager
 def running(*arguments: object) -> Iterator["subprocess.Popen[str]"]:
-    """A replay in a session of its own, as under a terminal of its own. Afterwards none of its processes is left, whoever ended it."""
+    """A replay in a session of its own, as under a terminal of its own. Afterwards none of its processes is left,
+    whoever ended it.
+    """
     options = [*PROGRAM, "replay", *map(str, arguments)]
-    with subprocess.Popen(options, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True) as main:
+    with subprocess.Popen(
+        options, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as main:
         try:
             yield main
         finally:

@@ -1,4 +1,6 @@
-"""Bad input: what can be read is measured, the rest is counted by reason and kept with its bytes and place, nothing else is lost."""
+"""Bad input: what can be read is measured, the rest is counted by reason and kept with its bytes and place, nothing
+else is lost.
+"""
 
 import gzip
 import json
@@ -101,7 +103,9 @@ ACTIVITIES: list[tuple[bytes, str | None]] = [
 
 
 class BadFolder:
-    """Files with everything that can be wrong, files with what is good of them under the same names, and the replay of the bad ones."""
+    """Files with everything that can be wrong, files with what is good of them under the same names, and the replay of
+    the bad ones.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.bad, self.clean, self.state = folder / "bad", folder / "clean", folder / "state"
@@ -129,7 +133,9 @@ class BadFolder:
     def _lines(self, name: str, lines: list[tuple[bytes, str | None]], ancient: list[bytes]) -> None:
         good = b"".join(raw + b"\n" for raw, reason in lines if reason is None)
         self._write(name, b"".join(raw + b"\n" for raw in [*(raw for raw, _ in lines), *ancient]), good)
-        self.letters += [Misread(name, number, reason, raw) for number, (raw, reason) in enumerate(lines, 1) if reason is not None]
+        self.letters += [
+            Misread(name, number, reason, raw) for number, (raw, reason) in enumerate(lines, 1) if reason is not None
+        ]
 
     def _cut(self, name: str, content: bytes) -> None:
         readable = zlib.decompressobj(31).decompress(content)
@@ -155,12 +161,15 @@ def test_what_can_be_read_is_measured(folder: BadFolder) -> None:
     assert compare(measured, expected) == []
     assert values(folder.replay, "activities_total", scope="all", feature="contribution") == [3]
     assert values(folder.replay, "commits", scope="all", window="30d") == [2]
-    assert values(folder.replay, "active_repositories", platform="github", scope="all", feature="preference", window="30d") == [5]
+    assert values(
+        folder.replay, "active_repositories", platform="github", scope="all", feature="preference", window="30d"
+    ) == [5]
     assert values(folder.replay, "activities_total", platform="huggingface", scope="all") == [2]
 
 
 def test_hours_that_could_not_be_read_whole_are_not_covered(folder: BadFolder) -> None:
-    # A front on the next day (what is stamped almost a day ahead): its last 24 hours begin an hour after the covered one.
+    # A front on the next day (what is stamped almost a day ahead): its last 24 hours begin an hour after the covered
+    # one.
     assert values(folder.replay, "window_coverage_ratio", platform="github", scope="all", window="7d") == [1 / 168]
     assert values(folder.replay, "window_coverage_ratio", platform="huggingface", scope="all", window="7d") == [1 / 168]
 
@@ -186,10 +195,19 @@ def test_dead_letters_can_be_kept_without_their_bytes(tmp_path: Path, monkeypatc
 
 NOTHING: dict[str, tuple[bytes, str]] = {
     "2024-05-01-10.json": (b"garbage\n", "(json 1): 2024-05-01-10.json is no JSON"),
-    "2024-05-01-11.json.gz": (b"<!DOCTYPE html>\n<html>", "(unreadable 1): 2024-05-01-11.json.gz is an HTML page, as servers answer"),
-    "2024-05-01-12.json": (b"<?xml version='1.0'?><Error/>", "(json 1): 2024-05-01-12.json is an XML document, as storage services answer"),
+    "2024-05-01-11.json.gz": (
+        b"<!DOCTYPE html>\n<html>",
+        "(unreadable 1): 2024-05-01-11.json.gz is an HTML page, as servers answer",
+    ),
+    "2024-05-01-12.json": (
+        b"<?xml version='1.0'?><Error/>",
+        "(json 1): 2024-05-01-12.json is an XML document, as storage services answer",
+    ),
     "2024-05-01-13.json": (b"", "(unreadable 1): 2024-05-01-13.json is empty"),
-    "page.json": (b'[{"number": 7}]', "page.json is JSON, but holds no event that can be measured (its first object has: number)"),
+    "page.json": (
+        b'[{"number": 7}]',
+        "page.json is JSON, but holds no event that can be measured (its first object has: number)",
+    ),
 }
 
 
@@ -217,7 +235,9 @@ def test_of_an_input_in_which_nothing_can_be_read_one_line_says_what_it_is(name:
         ),
     ],
 )
-def test_with_strict_an_input_that_is_read_in_part_is_exit_code_1(more: list[bytes], strict: str, tmp_path: Path) -> None:
+def test_with_strict_an_input_that_is_read_in_part_is_exit_code_1(
+    more: list[bytes], strict: str, tmp_path: Path
+) -> None:
     (tmp_path / "2024-05-01-10.json").write_bytes(b"\n".join([line(event(1)), *more]) + b"\n")
     done = command("replay", tmp_path / "2024-05-01-10.json", "--strict", "--report", tmp_path / "report.json")
     assert done.code == bool(strict)

@@ -15,7 +15,9 @@ from tests.replay.running import replayed, running
 SECONDS = 90.0
 
 
-def test_a_broker_that_does_not_answer_is_waited_for_and_then_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broker_that_does_not_answer_is_waited_for_and_then_named(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NOMADWATCH_BROKER_WAIT", "0.5")
     with socket.socket() as bound:  # bound and not listening: nobody else takes the port meanwhile
         bound.bind(("127.0.0.1", 0))
@@ -31,7 +33,9 @@ def test_on_apache_kafka_the_report_is_identical(apache_kafka: ApacheKafka, worl
     assert replayed(world.folder, "--broker", apache_kafka.address).text == world.undisturbed.text
 
 
-def test_apache_kafka_is_killed_and_comes_back_and_the_report_is_identical(mortal_kafka: ApacheKafka, world: World, tmp_path: Path) -> None:
+def test_apache_kafka_is_killed_and_comes_back_and_the_report_is_identical(
+    mortal_kafka: ApacheKafka, world: World, tmp_path: Path
+) -> None:
     report = tmp_path / "report.json"
     with running(world.folder, "--broker", mortal_kafka.address, "--report", report) as main:
         # A tenth and more of what a whole replay writes there: while the reader sends, and while panes are committed.

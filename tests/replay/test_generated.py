@@ -13,7 +13,9 @@ from tests.recount import compare, recount
 from tests.replay.conftest import MESSY, World
 from tests.replay.running import BOTS, Replayed, counted, replayed, values
 
-WATCHLIST = [{"project": project, "github": on_github, "huggingface": on_hub} for project, (on_github, on_hub) in WATCHED.items()]
+WATCHLIST = [
+    {"project": project, "github": on_github, "huggingface": on_hub} for project, (on_github, on_hub) in WATCHED.items()
+]
 AS_OF = MESSY.start + 3 * HOUR + 17 * MINUTE + 29_000_001
 
 
@@ -31,7 +33,14 @@ def test_the_report_of_a_messy_world_equals_its_truth(world: World) -> None:
     # Nothing agrees by being empty.
     assert len({row["name"] for row in world.undisturbed.measurements}) == 16
     assert world.truth.duplicates > 500
-    assert set(world.truth.dead_letters) == {"json", "not-an-event", "unknown-type", "missing-field", "bad-time", "future"}
+    assert set(world.truth.dead_letters) == {
+        "json",
+        "not-an-event",
+        "unknown-type",
+        "missing-field",
+        "bad-time",
+        "future",
+    }
 
 
 def test_as_of_an_earlier_front_it_equals_the_truth_of_what_had_happened(world: World) -> None:
@@ -62,7 +71,12 @@ def truth_up_to(whole: Truth, time: int) -> Truth:
 def test_with_a_watchlist_of_ones_own_and_bots_as_people_it_equals_the_recount(world: World, tmp_path: Path) -> None:
     deeds = world.truth.deeds.values()
     owners = {
-        platform: [name for name, _ in Counter(deed.name.partition("/")[0] for deed in deeds if deed.platform == platform).most_common(3)]
+        platform: [
+            name
+            for name, _ in Counter(
+                deed.name.partition("/")[0] for deed in deeds if deed.platform == platform
+            ).most_common(3)
+        ]
         for platform in ("github", "huggingface")
     }
     (one, other, third), hub = owners["github"], owners["huggingface"]
@@ -76,13 +90,18 @@ def test_with_a_watchlist_of_ones_own_and_bots_as_people_it_equals_the_recount(w
     file.write_text("".join("- " + "\n  ".join(lines) + "\n" for lines in fields))
     watched = replayed(world.folder, "--watchlist", file, "--include-bots")
     assert compare(watched.measurements, recount(world.paths, include_bots=True, watchlist=watchlist, bots=BOTS)) == []
-    assert {row["labels"]["project"] for row in watched.measurements if "project" in row["labels"]} == {"first", "second"}
+    assert {row["labels"]["project"] for row in watched.measurements if "project" in row["labels"]} == {
+        "first",
+        "second",
+    }
     assert values(watched, "activities_total", actor="bot") == []
     assert watched.input == world.undisturbed.input
 
 
 def test_repositories_that_move_are_the_same_projects_in_a_recount(tmp_path: Path) -> None:
-    """Into and out of watched places, under names that are given away again, and exported activities that state their project."""
+    """Into and out of watched places, under names that are given away again, and exported activities that state their
+    project.
+    """
     paths, _ = write(tmp_path, replace(MESSY, hours=2, events=1500, hub_events=200, seed=13))
     names = [
         (77, "old-org/tool"), (88, "old-org/tool"), (77, "new-org/tool"), (88, "else/tool"), (5, "lab/one"), (5, "gone/one"),
@@ -91,7 +110,12 @@ def test_repositories_that_move_are_the_same_projects_in_a_recount(tmp_path: Pat
     event = {"type": "WatchEvent", "actor": {"id": 1, "login": "ada"}, "payload": {"action": "started"}, "public": True}
     start = MESSY.start + 20 * MINUTE
     events = [
-        {**event, "id": f"9{number}", "repo": {"id": native, "name": name}, "created_at": rfc3339(start + number * MINUTE)}
+        {
+            **event,
+            "id": f"9{number}",
+            "repo": {"id": native, "name": name},
+            "created_at": rfc3339(start + number * MINUTE),
+        }
         for number, (native, name) in enumerate(names)
     ]
     moves = tmp_path / Path(paths[0]).name.replace(".json", ".moves.json").removesuffix(".gz")
@@ -101,7 +125,9 @@ def test_repositories_that_move_are_the_same_projects_in_a_recount(tmp_path: Pat
         {"project": "lab", "github": ["lab", "old-org/oth*"], "huggingface": []},
     ]
     file = tmp_path / "watchlist.yaml"
-    file.write_text("".join(f"- project: {each['project']}\n  github: {json.dumps(each['github'])}\n" for each in watchlist))
+    file.write_text(
+        "".join(f"- project: {each['project']}\n  github: {json.dumps(each['github'])}\n" for each in watchlist)
+    )
     replay = replayed(*paths, moves, "--watchlist", file)
     assert compare(replay.measurements, recount([*paths, moves], watchlist=watchlist, bots=BOTS)) == []
     assert values(replay, "project_activity", project="tool", window="24h") == [4.0]

@@ -30,7 +30,9 @@ def test_killed_again_and_again_it_ends_with_the_report_of_an_undisturbed_one(
         # Where in the work it dies is drawn, not when: most of the time is spent starting.
         enough = random.uniform(0, MOST_WRITTEN)
         with running(world.folder, "--data-dir", state, "--report", report) as main:
-            asyncio.run(until(lambda main=main, enough=enough: written(main.pid) > enough or main.poll() is not None, SECONDS))  # type: ignore[misc]
+            asyncio.run(
+                until(lambda main=main, enough=enough: written(main.pid) > enough or main.poll() is not None, SECONDS)
+            )  # type: ignore[misc]
             if main.poll() is None:
                 kills += 1
                 # All at once, or the main process alone: then the others must notice.
@@ -49,7 +51,9 @@ def test_killed_again_and_again_it_ends_with_the_report_of_an_undisturbed_one(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_it_ends_with_one_line_and_goes_on_to_the_same_report(number: signal.Signals, world: World, tmp_path: Path) -> None:
+def test_interrupted_it_ends_with_one_line_and_goes_on_to_the_same_report(
+    number: signal.Signals, world: World, tmp_path: Path
+) -> None:
     with running(world.folder, "--data-dir", tmp_path, "--report", "-") as main:
         asyncio.run(until(lambda: written(main.pid) > 5_000_000, SECONDS))
         if number == signal.SIGINT:
@@ -81,7 +85,9 @@ def test_a_reader_that_is_ended_while_it_waits_for_the_topics_is_started_again(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_can_be_interrupted_after_its_reader_was_killed_while_waiting(number: signal.Signals, world: World, tmp_path: Path) -> None:
+def test_it_can_be_interrupted_after_its_reader_was_killed_while_waiting(
+    number: signal.Signals, world: World, tmp_path: Path
+) -> None:
     with running(world.folder, "--data-dir", tmp_path, "--report", "-") as main:
         broker = called("nw-broker", main.pid)
         os.kill(broker, signal.SIGSTOP)

@@ -33,7 +33,9 @@ def test_with_bots_as_people_it_equals_the_recount_too(hours: list[Path], plain:
     assert values(people, "activities_total", actor="bot") == []
 
 
-def test_an_hour_given_twice_and_out_of_order_is_the_same_report_with_its_duplicates_counted(hours: list[Path], plain: Replayed) -> None:
+def test_an_hour_given_twice_and_out_of_order_is_the_same_report_with_its_duplicates_counted(
+    hours: list[Path], plain: Replayed
+) -> None:
     earlier, later = hours
     again = replayed(later, earlier, later)
     assert again.measurements == plain.measurements
@@ -44,7 +46,9 @@ def test_an_hour_given_twice_and_out_of_order_is_the_same_report_with_its_duplic
     assert counted(again.input) == recount_input([later, earlier, later])
 
 
-def test_hours_split_over_files_of_every_packing_are_the_same_report(hours: list[Path], plain: Replayed, tmp_path: Path) -> None:
+def test_hours_split_over_files_of_every_packing_are_the_same_report(
+    hours: list[Path], plain: Replayed, tmp_path: Path
+) -> None:
     for path, name in zip(hours, HOUR_NAMES, strict=True):
         lines = gzip.decompress(path.read_bytes()).splitlines(keepends=True)
         thirds = [b"".join(lines[part::3]) for part in range(3)]
@@ -62,7 +66,9 @@ def test_as_of_the_end_that_a_report_states_it_is_the_same_report(hours: list[Pa
 
 
 @pytest.mark.parametrize("moment", ["2015-02-22T22:59:59Z", "2015-02-22T23:29:30Z"])
-def test_as_of_a_moment_between_it_equals_the_recount_of_what_had_happened(moment: str, hours: list[Path], tmp_path: Path) -> None:
+def test_as_of_a_moment_between_it_equals_the_recount_of_what_had_happened(
+    moment: str, hours: list[Path], tmp_path: Path
+) -> None:
     happened, later = [], 0
     for path in hours:
         lines = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
@@ -78,7 +84,8 @@ def test_as_of_a_moment_between_it_equals_the_recount_of_what_had_happened(momen
     assert earlier.report["as_of"] == moment
     assert earlier.input["activities"] == len(happened)
     assert earlier.input["after_as_of"] == later
-    # Seen: from 22:00 to just behind the moment; the last day's window is the 24 hours up to the end of the moment's hour.
+    # Seen: from 22:00 to just behind the moment; the last day's window is the 24 hours up to the end of the moment's
+    # hour.
     minutes, seconds = int(moment[14:16]), int(moment[17:19])
     seen = (3600 * (int(moment[11:13]) - 22) + 60 * minutes + seconds) * 10**6 + 1
     assert values(earlier, "window_coverage_ratio", window="24h") == pytest.approx([seen / 86_400e6] * 2, rel=1e-12)
@@ -105,7 +112,9 @@ def test_recorded_full_payloads_equal_the_recount(place: str) -> None:
     ("place", "no_events"),
     [("dlt-github-2023/github.events.load_page_1_duck.json.gz", 100), ("simdjson-github-events/github_events.json", 0)],
 )
-def test_recorded_pages_of_the_api_equal_the_recount_of_their_events(place: str, no_events: int, tmp_path: Path) -> None:
+def test_recorded_pages_of_the_api_equal_the_recount_of_their_events(
+    place: str, no_events: int, tmp_path: Path
+) -> None:
     whole = replayed(recorded(place).parent)
     # The recount reads lines.
     lines = tmp_path / "events.json"

@@ -1,4 +1,6 @@
-"""Input that is whole is measured, whatever it looks like; input that is torn or thin says so in coverage, history and report."""
+"""Input that is whole is measured, whatever it looks like; input that is torn or thin says so in coverage, history and
+report.
+"""
 
 import gzip
 import json
@@ -45,11 +47,15 @@ def timeline(number: int, kind: str, payload: Any) -> bytes:
 
 
 def test_hours_are_read_whole_however_they_are_separated_and_packed(tmp_path: Path) -> None:
-    """Without line breaks, gzip that is called otherwise, plain text that is called gzip, a byte-order mark, pages behind each other."""
+    """Without line breaks, gzip that is called otherwise, plain text that is called gzip, a byte-order mark, pages
+    behind each other.
+    """
     by_hour = {hour: pushes(50, hour, 100 * int(hour)) for hour in ("10", "11", "12", "13", "14", "15")}
     contents = {
         "10.json.gz": gzip.compress(b"".join(by_hour["10"])),
-        "11.json.gz": gzip.compress(b"".join(row + b"\n" * (number % 5 > 0) for number, row in enumerate(by_hour["11"]))),
+        "11.json.gz": gzip.compress(
+            b"".join(row + b"\n" * (number % 5 > 0) for number, row in enumerate(by_hour["11"]))
+        ),
         "12.json.gz": b"\n".join(by_hour["12"]),
         "13.json": gzip.compress(b"\n".join(by_hour["13"]) + b"\n"),
         "14.json": b"\xef\xbb\xbf" + b"\n".join(by_hour["14"]),
@@ -75,7 +81,12 @@ def test_an_hour_of_the_timeline_is_measured(tmp_path: Path) -> None:
     found = replayed(tmp_path, "--strict")
     assert found.input["dead_letters"] == {"unknown-type": 1}
     features = ("contribution", "preference", "exchange", "adaptation")
-    assert [values(found, "activity", scope="all", feature=feature, window="1h") for feature in features] == [[1], [1], [2], [1]]
+    assert [values(found, "activity", scope="all", feature=feature, window="1h") for feature in features] == [
+        [1],
+        [1],
+        [2],
+        [1],
+    ]
     assert values(found, "active_developers", scope="all", feature="exchange", window="1h") == [2]
 
 
@@ -92,7 +103,9 @@ def test_a_torn_hour_is_not_covered_and_has_no_history_and_a_thin_one_is_doubted
 
     for hour, count in (("11", 600), ("12", 60), ("13", 620)):
         (hours / f"2024-05-01-{hour}.json").write_bytes(b"\n".join(pushes(count, hour, 1_000 * int(hour))))
-    several = command("replay", hours, "--report", "-", "--history", tmp_path / "past", "--data-dir", tmp_path / "state")
+    several = command(
+        "replay", hours, "--report", "-", "--history", tmp_path / "past", "--data-dir", tmp_path / "state"
+    )
     report = read(several.output)
     assert several.code == 0
     assert report.input["hour_doubtful"] == [{"hour": "2024-05-01T12:00:00Z", "events": 60, "usual": 600}]
@@ -106,7 +119,16 @@ def test_what_arrives_in_order_is_never_late_and_an_export_can_be_replayed(tmp_p
     begin = datetime(2024, 1, 1, 12, tzinfo=UTC)
     days = [event(number, f"{begin + timedelta(days=number):%Y-%m-%dT%H:%M:%SZ}") for number in range(100)]
     (tmp_path / "days.json").write_bytes(b"\n".join(days))
-    done = command("replay", tmp_path / "days.json", "--report", "-", "--history", tmp_path / "past", "--data-dir", tmp_path / "state")
+    done = command(
+        "replay",
+        tmp_path / "days.json",
+        "--report",
+        "-",
+        "--history",
+        tmp_path / "past",
+        "--data-dir",
+        tmp_path / "state",
+    )
     first = read(done.output)
     assert (first.input["activities"], first.input["late"]) == (100, 0)
     assert len(list((tmp_path / "past").iterdir())) == 100

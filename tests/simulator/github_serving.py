@@ -59,7 +59,9 @@ class Client:
         own = {name.replace("_", "-"): value for name, value in headers.items()}
         if token is not None:
             own["Authorization"] = f"Bearer {token}"
-        async with self.session.get(path if "://" in path else self.url + path, headers=own, allow_redirects=False) as response:
+        async with self.session.get(
+            path if "://" in path else self.url + path, headers=own, allow_redirects=False
+        ) as response:
             return Answer(response.status, response.headers, (await response.read()).decode())
 
     async def whole(self, feed: str) -> list[str]:

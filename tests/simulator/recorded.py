@@ -26,5 +26,7 @@ def recorded_events(name: str) -> list[dict[str, Any]]:
     """The events of a recorded file: an array, lines, or lines with the actions of a bulk upload between."""
     path = recorded(name)
     text = (gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()).decode()
-    rows = json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines() if line.strip()]
+    rows = (
+        json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines() if line.strip()]
+    )
     return [row for row in rows if "type" in row]

@@ -62,7 +62,11 @@ def test_the_truth_knows_of_an_opening_only_what_arrived() -> None:
     told.arrive(MERGED, START + HOUR)
     assert not any(m.labels.get("feature") == "accepted" for m in told.measurements() if m.name == "activity")
     told.arrive(OPENED._replace(bot=False), START + HOUR)
-    found = {m.labels["window"]: m.value for m in told.measurements() if m.name == "activity" and m.labels["feature"] == "accepted"}
+    found = {
+        m.labels["window"]: m.value
+        for m in told.measurements()
+        if m.name == "activity" and m.labels["feature"] == "accepted"
+    }
     assert set(found.values()) == {1}
     assert len(told.deeds) == told.report()["input"]["activities"] == 2
 
@@ -79,7 +83,9 @@ def test_todays_merges_are_credited_to_their_openers_where_the_opening_was_writt
         if happening.merges and happening.thread
     }
     opened = {(done.repository, done.thread) for done in arrived if done.turn == "opened"}
-    known = [f"{done.id}:accepted" for done in arrived if done.turn == "merged" and (done.repository, done.thread) in opened]
+    known = [
+        f"{done.id}:accepted" for done in arrived if done.turn == "merged" and (done.repository, done.thread) in opened
+    ]
     assert len(known) > 20
     assert all(accepted[identity] == openers[identity] for identity in known)
     # Without its opening a line can only be guessed from, and says nothing of most merges.

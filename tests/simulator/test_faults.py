@@ -16,7 +16,9 @@ Get = Callable[[], Awaitable[tuple[int, str, str]]]
 
 
 async def asking(faults: Faults, run: Callable[[Get], Awaitable[None]]) -> None:
-    """A server that answers 1, 2, 3, … with an ETag each, asked over a fresh connection each time: (status, ETag, body)."""
+    """A server that answers 1, 2, 3, … with an ETag each, asked over a fresh connection each time: (status, ETag,
+    body).
+    """
     asked = 0
 
     async def count(request: web.Request) -> web.Response:

@@ -116,11 +116,19 @@ def test_both_statuses_and_all_dialects_occur_and_the_seed_decides() -> None:
         own = limits(Wall(), seed=seed)
         own.points = 0
         made = [own.enter(str(client), "/events", authorised=True) for client in range(40)]
-        return [(each.status, "Retry-After" in each.headers, each.headers["X-RateLimit-Remaining"] == "0") for each in made if each]
+        return [
+            (each.status, "Retry-After" in each.headers, each.headers["X-RateLimit-Remaining"] == "0")
+            for each in made
+            if each
+        ]
 
     assert refusals(1) == refusals(1) != refusals(2)
     assert {status for status, _, _ in refusals(1)} == {403, 429}
-    assert {(retry_after, reset) for _, retry_after, reset in refusals(1)} == {(True, False), (False, True), (False, False)}
+    assert {(retry_after, reset) for _, retry_after, reset in refusals(1)} == {
+        (True, False),
+        (False, True),
+        (False, False),
+    }
 
 
 def test_everybody_can_be_refused_for_a_while() -> None:
@@ -146,7 +154,9 @@ def test_whoever_was_told_that_everybody_is_refused_and_asks_again_offends(diale
             assert client.server.offences == []
             client.wall.wait(59)
             assert (await client.get("/orgs/sampleai/events")).status in (403, 429)
-            assert [(offence.what, offence.feed) for offence in client.server.offences] == [(BANNED, "/orgs/sampleai/events")]
+            assert [(offence.what, offence.feed) for offence in client.server.offences] == [
+                (BANNED, "/orgs/sampleai/events")
+            ]
             # Who was told no time may try again after a minute.
             client.wall.wait(60)
             assert (await client.get("/events")).status in (403, 429)

@@ -1,4 +1,5 @@
-"""What the simulated GitHub answers, judged by the description of its API that GitHub publishes; and that by recorded events.
+"""What the simulated GitHub answers, judged by the description of its API that GitHub publishes; and that by recorded
+events.
 
 Where the two differ, the recorded ones are right.
 """
@@ -65,7 +66,9 @@ def unknown(description: Description, events: Iterable[dict[str, Any]]) -> set[s
 
 def place(path: str, server: GithubServer) -> str:
     """A route's feed; of users that of one who has just done something."""
-    return path.replace("LOGIN", next(event.happening.actor.login for event in server.events[::-1] if not event.happening.actor.bot))
+    return path.replace(
+        "LOGIN", next(event.happening.actor.login for event in server.events[::-1] if not event.happening.actor.bot)
+    )
 
 
 @pytest.mark.parametrize("era", ["2026", "2024"])
@@ -94,7 +97,9 @@ def test_pages_have_the_length_that_is_described(description: Description) -> No
     async def scenario() -> None:
         async with serving(rate=40.0, history=600.0, people=20) as client:
             for route, path in ROUTES.items():
-                assert len((await client.get(place(path, client.server))).json) == description.default_length(route), route
+                assert len((await client.get(place(path, client.server))).json) == description.default_length(route), (
+                    route
+                )
 
     asyncio.run(scenario())
 
@@ -102,11 +107,15 @@ def test_pages_have_the_length_that_is_described(description: Description) -> No
 def test_other_answers_are_as_they_are_described(description: Description) -> None:
     async def scenario() -> None:
         async with serving(rate=40.0, history=120.0) as client:
-            await judge(description, client, "/orgs/{org}/public_members", "/orgs/example-lab/public_members?per_page=1")
+            await judge(
+                description, client, "/orgs/{org}/public_members", "/orgs/example-lab/public_members?per_page=1"
+            )
             await judge(description, client, "/repos/{owner}/{repo}", "/repos/sample-hub/machines")
             await judge(description, client, "/repos/{owner}/{repo}", "/repos/nobody/nothing", 404)
             await judge(description, client, "/rate_limit", "/rate_limit")
-            await judge(description, client, "/networks/{owner}/{repo}/events", "/networks/sample-hub/machines/events", 301)
+            await judge(
+                description, client, "/networks/{owner}/{repo}/events", "/networks/sample-hub/machines/events", 301
+            )
             client.server.limits.refuse_everybody(60, "silent")
             client.server.limits.anonymous = 0
             await judge(description, client, "/events", "/events", 403)
@@ -127,7 +136,11 @@ async def judge(description: Description, client: Client, route: str, path: str,
 @pytest.mark.parametrize(
     ("source", "wrong", "removed"),
     [
-        ("gharchive-2026-hour-profile/raw_examples_2026-08-12-14.ndjson", {"PullRequestReviewEvent payload.review.body"}, set[str]()),
+        (
+            "gharchive-2026-hour-profile/raw_examples_2026-08-12-14.ndjson",
+            {"PullRequestReviewEvent payload.review.body"},
+            set[str](),
+        ),
         (
             "dlt-github-2023/github.events.load_page_1_duck.json.gz",
             {"PullRequestReviewEvent payload.review.body", "ForkEvent payload: lacks action"},
@@ -160,7 +173,13 @@ def test_a_new_repository_has_always_had_no_ref(description: Description, source
 
 
 def test_each_kind_of_fault_is_found(description: Description) -> None:
-    actor = {"id": 1, "login": "a", "gravatar_id": None, "url": "https://api.github.com/users/a", "avatar_url": "https://a.example/1"}
+    actor = {
+        "id": 1,
+        "login": "a",
+        "gravatar_id": None,
+        "url": "https://api.github.com/users/a",
+        "avatar_url": "https://a.example/1",
+    }
     payload = {"repository_id": 2, "push_id": 3, "ref": "refs/heads/main", "head": "1f", "before": "2e"}
     sound: dict[str, Any] = {
         "id": "1",
@@ -173,8 +192,12 @@ def test_each_kind_of_fault_is_found(description: Description) -> None:
     }
     assert problems(description, [sound]) == unknown(description, [sound]) == set()
     assert problems(description, [sound | {"id": 1}]) == {'PushEvent id: int is not of type "string"'}
-    assert problems(description, [sound | {"created_at": "yesterday"}]) == {'PushEvent created_at: str is not of format "date-time"'}
-    assert problems(description, [sound | {"actor": actor | {"url": "here"}}]) == {'PushEvent actor.url: str is not of format "uri"'}
+    assert problems(description, [sound | {"created_at": "yesterday"}]) == {
+        'PushEvent created_at: str is not of format "date-time"'
+    }
+    assert problems(description, [sound | {"actor": actor | {"url": "here"}}]) == {
+        'PushEvent actor.url: str is not of format "uri"'
+    }
     assert problems(description, [sound | {"payload": payload | {"head": None}}]) == {
         'PushEvent payload.head: null is not of type "string"'
     }

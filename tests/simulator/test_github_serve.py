@@ -14,7 +14,9 @@ import pytest
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_both_platforms_are_served_until_a_signal_ends_them(number: signal.Signals) -> None:
     command = [sys.executable, "-m", "simulator", "serve", "--seed", "3", "--scale", "60", "--release-in", "60"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ}) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ}
+    ) as process:
         try:
             assert process.stdout is not None
             told = json.loads(process.stdout.readline())
@@ -34,7 +36,9 @@ def test_both_platforms_are_served_until_a_signal_ends_them(number: signal.Signa
 
 @pytest.mark.parametrize("faults", ["fire=0.1", "error", "error=2"])
 def test_faults_that_make_no_sense_are_a_usage_error(faults: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "simulator", "serve", "--faults", faults], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-m", "simulator", "serve", "--faults", faults], capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 2
     assert "--faults" in done.stderr
 

@@ -21,7 +21,12 @@ def kinds(value: object) -> str:
 def shape(event: dict[str, Any]) -> dict[str, str]:
     """{path: type} of an event and of the objects in it, one level deep; not every repository has an organisation."""
     levels = {"": event, **{key: event[key] for key in ("actor", "repo", "payload")}}
-    return {f"{level}.{key}": kinds(value) for level, inner in levels.items() for key, value in inner.items() if key != "org"}
+    return {
+        f"{level}.{key}": kinds(value)
+        for level, inner in levels.items()
+        for key, value in inner.items()
+        if key != "org"
+    }
 
 
 @pytest.mark.parametrize(
@@ -173,7 +178,10 @@ def test_what_has_not_changed_is_free_with_a_token_only() -> None:
         first = await client.get("/events", token)
         again = await client.get("/events", token, If_None_Match=first.headers["ETag"])
         assert again.status == 304
-        return [int(answer.headers["X-RateLimit-Remaining"]) for answer in (first, again, await client.get("/events", token))]
+        return [
+            int(answer.headers["X-RateLimit-Remaining"])
+            for answer in (first, again, await client.get("/events", token))
+        ]
 
     async def run() -> None:
         async with serving() as client:
@@ -235,7 +243,16 @@ def test_answers_are_compressed_json_with_githubs_headers() -> None:
             answer = await client.get("/events")
             assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
             assert answer.headers["Content-Encoding"] == "gzip"
-            wanted = {"Server", "Date", "ETag", "Link", "Vary", "X-Poll-Interval", "X-GitHub-Media-Type", "X-GitHub-Request-Id"}
+            wanted = {
+                "Server",
+                "Date",
+                "ETag",
+                "Link",
+                "Vary",
+                "X-Poll-Interval",
+                "X-GitHub-Media-Type",
+                "X-GitHub-Request-Id",
+            }
             wanted |= {f"X-RateLimit-{name}" for name in ("Limit", "Remaining", "Reset", "Used", "Resource")}
             assert {name.casefold() for name in wanted} <= {name.casefold() for name in answer.headers}
             assert "Content-Encoding" not in (await client.get("/events", Accept_Encoding="identity")).headers
@@ -287,8 +304,14 @@ def test_public_members_do_what_members_do() -> None:
             members = (await client.get("/orgs/example-lab/public_members?per_page=100")).json
             assert members
             assert {"login", "id", "type"} <= members[0].keys()
-            own = [event.happening for event in client.server.events if event.happening.repository.owner.login == "example-lab"]
-            pushers = {happening.actor.id for happening in own if happening.type == "PushEvent" and not happening.actor.bot}
+            own = [
+                event.happening
+                for event in client.server.events
+                if event.happening.repository.owner.login == "example-lab"
+            ]
+            pushers = {
+                happening.actor.id for happening in own if happening.type == "PushEvent" and not happening.actor.bot
+            }
             assert {member["id"] for member in members} & pushers
 
     asyncio.run(run())
@@ -322,7 +345,9 @@ def test_a_users_feed_keeps_the_rules_of_the_others() -> None:
             assert (await client.get(f"{path}?per_page=100&page=4")).status == 422
             same = await client.get(f"{path}?per_page=100", If_None_Match=first.headers["ETag"])
             assert (same.status, same.headers["X-Poll-Interval"]) == (304, "60")
-            assert (await client.get(f"{path}?per_page=100", If_None_Match=first.headers["ETag"].strip('W/"'))).status == 200
+            assert (
+                await client.get(f"{path}?per_page=100", If_None_Match=first.headers["ETag"].strip('W/"'))
+            ).status == 200
             assert {offence.feed for offence in client.server.offences} == {path}, "page 1 was asked for again at once"
 
     asyncio.run(run())

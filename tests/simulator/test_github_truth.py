@@ -1,4 +1,6 @@
-"""What the simulated GitHub knows of itself: what it showed, what could have been seen, what was meant, and its release."""
+"""What the simulated GitHub knows of itself: what it showed, what could have been seen, what was meant, and its
+release.
+"""
 
 import asyncio
 from collections import Counter
@@ -39,7 +41,9 @@ def test_what_is_asked_does_not_change_what_happens() -> None:
             await client.get("/events")
             return lines(client)
 
-    assert asyncio.run(run()) == asyncio.run(run("/orgs/sampleai/public_members", "/repos/sample-hub/tinysample/events", "/events"))
+    assert asyncio.run(run()) == asyncio.run(
+        run("/orgs/sampleai/public_members", "/repos/sample-hub/tinysample/events", "/events")
+    )
 
 
 def test_shown_is_what_answers_held_since_they_first_did() -> None:
@@ -128,7 +132,11 @@ def test_deeds_tell_what_the_shown_events_meant() -> None:
     async def run() -> None:
         async with serving(era="mixed", rate=50.0, unknown=0.05) as client:
             client.wall.wait(60)
-            events = {event["id"]: event for page in (1, 2, 3) for event in (await client.get(f"/events?per_page=100&page={page}")).json}
+            events = {
+                event["id"]: event
+                for page in (1, 2, 3)
+                for event in (await client.get(f"/events?per_page=100&page={page}")).json
+            }
             own = [deed for deed in client.server.deeds(events) if not deed.id.endswith(":accepted")]
             unknown = {each for each, event in events.items() if event["type"] == "SponsorshipEvent"}
             assert unknown
@@ -136,7 +144,11 @@ def test_deeds_tell_what_the_shown_events_meant() -> None:
             for deed in own:
                 event = events[deed.id.rpartition(":")[2]]
                 assert deed.id == f"github:{event['type']}:{event['id']}"
-                assert (deed.actor, deed.repository, deed.name) == (event["actor"]["id"], event["repo"]["id"], event["repo"]["name"])
+                assert (deed.actor, deed.repository, deed.name) == (
+                    event["actor"]["id"],
+                    event["repo"]["id"],
+                    event["repo"]["name"],
+                )
             pushes = [event["payload"] for event in events.values() if event["type"] == "PushEvent"]
             assert {"commits" in payload for payload in pushes} == {True, False}, "both shapes"
             assert {event["actor"]["login"] for event in events.values()} <= client.server.logins()
@@ -180,7 +192,9 @@ def test_a_server_states_its_release_and_shows_it() -> None:
             assert len(stirred) > 2 * len(before)
             published = [event for event in client.server.events if event.type == "ReleaseEvent"]
             assert release.at // SECOND * SECOND in {
-                event.happening.occurred_at for event in published if event.happening.repository.name == release.repository
+                event.happening.occurred_at
+                for event in published
+                if event.happening.repository.name == release.repository
             }
 
     asyncio.run(run())

@@ -99,7 +99,9 @@ def busiest(server: HubServer, key: Callable[[Repository], int], type_: str | No
 def test_the_official_client_reads_everything() -> None:
     async def body(asking: Asking) -> None:
         world = asking.server.world
-        models = await asking.official(lambda api: list(api.list_models(sort="last_modified", expand=[*FIELDS, "baseModels", "gated"])))
+        models = await asking.official(
+            lambda api: list(api.list_models(sort="last_modified", expand=[*FIELDS, "baseModels", "gated"]))
+        )
         assert [each.id for each in models] == [
             each.name for each in sorted(_public(world, "model"), key=lambda each: (-each.modified, each.key))
         ]
@@ -107,20 +109,31 @@ def test_the_official_client_reads_everything() -> None:
         assert {each.gated for each in models} == {False, "auto", "manual"}
         assert all(each.author == each.id.partition("/")[0] for each in models)
         assert any(each.base_models and each.base_models["models"] for each in models)
-        datasets = await asking.official(lambda api: list(api.list_datasets(sort="likes", expand=["likes", "downloadsAllTime"], limit=30)))
-        assert [each.likes for each in datasets] == sorted((len(each.likers) for each in _public(world, "dataset")), reverse=True)[:30]
+        datasets = await asking.official(
+            lambda api: list(api.list_datasets(sort="likes", expand=["likes", "downloadsAllTime"], limit=30))
+        )
+        assert [each.likes for each in datasets] == sorted(
+            (len(each.likers) for each in _public(world, "dataset")), reverse=True
+        )[:30]
         spaces = await asking.official(lambda api: list(api.list_spaces(full=True)))
         assert {each.id for each in spaces} == {each.name for each in _public(world, "space")}
 
         talked = busiest(asking.server, lambda each: len(each.threads) + len(each.likers), "model")
         info = await asking.official(lambda api: api.model_info(talked.name))
-        assert (info.id, info.sha, info.likes, info.private) == (talked.name, talked.commits.head, len(talked.likers), False)
+        assert (info.id, info.sha, info.likes, info.private) == (
+            talked.name,
+            talked.commits.head,
+            len(talked.likers),
+            False,
+        )
         assert info.created_at == datetime.fromtimestamp(talked.created / SECOND, UTC)
         data = busiest(asking.server, lambda each: len(each.commits), "dataset")
         assert (await asking.official(lambda api: api.dataset_info(data.name))).sha == data.commits.head
 
         commits = await asking.official(lambda api: api.list_repo_commits(data.name, repo_type="dataset"))
-        assert [each.commit_id for each in commits] == [data.commits.sha(index) for index in reversed(range(len(data.commits)))]
+        assert [each.commit_id for each in commits] == [
+            data.commits.sha(index) for index in reversed(range(len(data.commits)))
+        ]
         assert [each.created_at for each in commits] == sorted((each.created_at for each in commits), reverse=True)
         assert commits[-1].authors == ["system"]
         likers = await asking.official(lambda api: list(api.list_repo_likers(talked.name)))
@@ -133,9 +146,13 @@ def test_the_official_client_reads_everything() -> None:
         threads = [(each, thread) for each in _public(world, "model") for thread in each.threads]
         for type_ in ("comment", "commit", "status-change", "title-change"):
             for each, thread in [pair for pair in threads if any(event.type == type_ for event in pair[1].events)][-4:]:
-                details = await asking.official(lambda api, each=each, thread=thread: api.get_discussion_details(each.name, thread.number))
+                details = await asking.official(
+                    lambda api, each=each, thread=thread: api.get_discussion_details(each.name, thread.number)
+                )
                 assert (details.num, details.status, details.title) == (thread.number, thread.status, thread.title)
-                assert [event.created_at.timestamp() * SECOND for event in details.events] == [event.time for event in thread.events]
+                assert [event.created_at.timestamp() * SECOND for event in details.events] == [
+                    event.time for event in thread.events
+                ]
                 assert (details.merge_commit_oid is None) == (details.status != "merged")
                 events.update(type(event) for event in details.events)
         assert set(events) == {DiscussionComment, DiscussionCommit, DiscussionStatusChange, DiscussionTitleChange}
@@ -150,7 +167,9 @@ def test_members_and_whoami_are_those_of_the_world(monkeypatch: pytest.MonkeyPat
         official = await asking.official(lambda api: list(api.list_organization_members("sample-hub")))
         assert [each.username for each in official] == [each.login for each in asking.server.world.people.staff]
         members = await asking.pages("organizations/sampleai/members?limit=2")
-        assert [each["user"] for each in members] == [each.login for each in asking.server.world.people.members["sampleai"]]
+        assert [each["user"] for each in members] == [
+            each.login for each in asking.server.world.people.members["sampleai"]
+        ]
         assert all(each.keys() >= {"_id", "user", "fullname", "avatarUrl", "isPro", "type"} for each in members)
         user = (await asking.get(f"users/{members[0]['user']}/overview")).content
         assert "sampleai" in {each["name"] for each in user["orgs"]}
@@ -190,13 +209,17 @@ def test_expand_gives_what_it_names_and_refuses_the_rest() -> None:
 
 def test_pages_follow_each_other_and_keep_the_query() -> None:
     async def body(asking: Asking) -> None:
-        owner = busiest(asking.server, lambda each: sum(each.owner == other.owner for other in asking.server.world.repositories)).owner
+        owner = busiest(
+            asking.server, lambda each: sum(each.owner == other.owner for other in asking.server.world.repositories)
+        ).owner
         rows = await asking.pages("models?sort=lastModified&limit=9&expand=lastModified&expand=tags")
         assert len(rows) == len({each["_id"] for each in rows}) == len(_public(asking.server.world, "model"))
         assert all(each.keys() == {"_id", "id", "lastModified", "tags"} for each in rows)
         assert [each["lastModified"] for each in rows] == sorted((each["lastModified"] for each in rows), reverse=True)
         of_owner = await asking.pages(f"models?author={owner}&limit=1&sort=createdAt")
-        assert {each["id"] for each in of_owner} == {each.name for each in _public(asking.server.world, "model") if each.owner == owner}
+        assert {each["id"] for each in of_owner} == {
+            each.name for each in _public(asking.server.world, "model") if each.owner == owner
+        }
         word = rows[0]["id"].partition("/")[2][:5].upper()
         assert rows[0]["id"] in {each["id"] for each in await asking.pages(f"models?search={word}&limit=3")}
         liked = busiest(asking.server, lambda each: len(each.likers))
@@ -204,7 +227,9 @@ def test_pages_follow_each_other_and_keep_the_query() -> None:
         pushed = busiest(asking.server, lambda each: len(each.commits))
         commits = await asking.pages(f"{path(pushed)}/commits/main?limit=13")
         assert len(commits) == len(pushed.commits) > 13
-        assert (await asking.get(f"{path(pushed)}/commits/main?limit=1")).headers["X-Total-Count"] == str(len(pushed.commits))
+        assert (await asking.get(f"{path(pushed)}/commits/main?limit=1")).headers["X-Total-Count"] == str(
+            len(pushed.commits)
+        )
 
     ask(body)
 
@@ -214,7 +239,9 @@ def test_what_happens_is_shown_from_the_moment_on_that_the_truth_says() -> None:
         began = asking.server.clock.now()
         asking.wall.time += 900
         happened = asking.server.happened(began, asking.server.clock.now())
-        last: dict[str, Happened] = {each.repository: each for each in happened if each.kind == "commit" and not each.action}
+        last: dict[str, Happened] = {
+            each.repository: each for each in happened if each.kind == "commit" and not each.action
+        }
         rows = {each["_id"]: each for each in (await asking.get("models?expand=sha&expand=lastModified")).content}
         checked = 0
         for key, row in rows.items():
@@ -266,9 +293,9 @@ def test_threads_are_filtered_and_counted() -> None:
             ("status=closed", lambda each: each.status in ("closed", "merged")),
         ):
             page = (await asking.get(f"{path(repository)}/discussions?{query}")).content
-            assert {each["num"] for each in page["discussions"]} == {each.number for each in threads[-50:] if fits(each)} or page[
-                "count"
-            ] > 50
+            assert {each["num"] for each in page["discussions"]} == {
+                each.number for each in threads[-50:] if fits(each)
+            } or page["count"] > 50
             assert page["count"] == sum(fits(each) for each in threads)
         assert (await asking.get(f"{path(repository)}/discussions/{repository.last_thread + 1}")).status == 404
         silent = next(each for each in asking.server.world.repositories if not each.discussions and not each.private)
@@ -283,7 +310,9 @@ def test_a_deleted_author_has_no_name_any_more() -> None:
         world = asking.server.world
         repository = busiest(asking.server, lambda each: len(each.threads))
         accounts = world.people.accounts
-        thread = next(each for each in repository.threads if not accounts[each.author].bot and not accounts[each.author].owns)
+        thread = next(
+            each for each in repository.threads if not accounts[each.author].bot and not accounts[each.author].owns
+        )
         account = world.people.accounts[thread.author]
         world.people.leaver = lambda: account  # type: ignore[method-assign]
         world.acts.leave(repository, asking.server.clock.now())
@@ -292,7 +321,9 @@ def test_a_deleted_author_has_no_name_any_more() -> None:
         assert "author" not in details["events"][0]
         assert account.login not in json.dumps(details)
         assert asking.server.left() == {account.login: asking.server.clock.now()}
-        read = await asking.official(lambda api: api.get_discussion_details(repository.name, thread.number, repo_type=repository.type))
+        read = await asking.official(
+            lambda api: api.get_discussion_details(repository.name, thread.number, repo_type=repository.type)
+        )
         assert (read.author, read.events[0].author) == ("deleted", "deleted")
 
     ask(body, rate=0.0)
@@ -321,8 +352,12 @@ def test_authors_of_events_say_where_they_stand() -> None:
 def test_a_moved_repository_leads_to_its_new_name_and_keeps_its_id() -> None:
     async def body(asking: Asking) -> None:
         world = asking.server.world
-        base = next(each for each in _public(world, "model") if each.crowd is world.repositories.others and each.children)
-        child = next(each for each in _public(world, "model") if any(parent.repository is base for parent in each.bases))
+        base = next(
+            each for each in _public(world, "model") if each.crowd is world.repositories.others and each.children
+        )
+        child = next(
+            each for each in _public(world, "model") if any(parent.repository is base for parent in each.bases)
+        )
         old = base.name
         world.acts._any_like = lambda _: base  # type: ignore[method-assign]
         world.acts.move(base, asking.server.clock.now())
@@ -387,7 +422,8 @@ def test_who_may_not_know_is_told_nothing() -> None:
 
 def test_the_quota_is_stated_spent_and_renewed_and_asking_during_a_ban_is_an_offence() -> None:
     async def body(asking: Asking) -> None:
-        # The windows begin at multiples of five minutes from the origin; the wall stands still, so every number is known.
+        # The windows begin at multiples of five minutes from the origin; the wall stands still, so every number is
+        # known.
         first = await asking.get("models?limit=1", None)
         assert first.headers["RateLimit"] == '"api";r=499;t=300'
         assert first.headers["RateLimit-Policy"] == '"fixed window";"api";q=500;w=300'
@@ -492,14 +528,18 @@ def test_the_release_appears_at_its_time_and_trends() -> None:
 
 
 def test_shapes_are_those_of_the_recorded_listings() -> None:
-    snapshot = json.loads(gzip.decompress(recorded("hf-daily-snapshots-2026-08/2026-08-07.json.gz").read_bytes()))["models"]
+    snapshot = json.loads(gzip.decompress(recorded("hf-daily-snapshots-2026-08/2026-08-07.json.gz").read_bytes()))[
+        "models"
+    ]
 
     async def body(asking: Asking) -> None:
         rows = (await asking.get("models?sort=likes&full=true")).content
         for name in snapshot[0]:
             kinds = {type(row[name]) for row in snapshot} - {type(None)}
             assert {type(row[name]) for row in rows if name in row} <= (kinds or {str}), name
-            assert {len(row[name]) for row in rows if name == "createdAt"} <= {len(row["createdAt"]) for row in snapshot}
+            assert {len(row[name]) for row in rows if name == "createdAt"} <= {
+                len(row["createdAt"]) for row in snapshot
+            }
         stated = {row["createdAt"] for row in rows} & {row["createdAt"] for row in snapshot}
         assert stated == {"2022-03-02T23:29:04.000Z"}
 
@@ -523,7 +563,10 @@ def test_shapes_are_those_of_the_recorded_models() -> None:
                 for name in (record.keys() & row.keys()) - {"cardData", "siblings"}:
                     if record[name] is not None:
                         assert isinstance(row[name], type(record[name])) or name == "gated", name
-            assert {_form(tag) for tag in row["tags"] if tag.startswith("base_model")} <= {"base_model:", "base_model:RELATION:"}
+            assert {_form(tag) for tag in row["tags"] if tag.startswith("base_model")} <= {
+                "base_model:",
+                "base_model:RELATION:",
+            }
         assert {_form(tag) for record in records for tag in record["tags"] if tag.startswith("base_model")} == {
             "base_model:",
             "base_model:RELATION:",
@@ -534,11 +577,17 @@ def test_shapes_are_those_of_the_recorded_models() -> None:
 
 def _form(tag: str) -> str:
     first, *rest = tag.split(":")
-    return f"{first}:RELATION:" if len(rest) == 2 and rest[0] in ("finetune", "adapter", "merge", "quantized") else f"{first}:"
+    return (
+        f"{first}:RELATION:"
+        if len(rest) == 2 and rest[0] in ("finetune", "adapter", "merge", "quantized")
+        else f"{first}:"
+    )
 
 
 def test_commits_are_those_of_the_recorded_ones() -> None:
-    text = gzip.decompress(recorded("hf-commits-discussions/safetensors_commits_by_tool_both.csv.gz").read_bytes()).decode()
+    text = gzip.decompress(
+        recorded("hf-commits-discussions/safetensors_commits_by_tool_both.csv.gz").read_bytes()
+    ).decode()
     rows = list(csv.DictReader(io.StringIO(text)))
     title = re.compile(r".* \(#\d+\)", re.DOTALL)
     assert {len(row["commit_hash"]) for row in rows} == {40}

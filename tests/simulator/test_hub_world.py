@@ -64,7 +64,16 @@ def test_all_kinds_and_features_happen(happened: list[Happened]) -> None:
     assert {each.feature for each in happened} == {
         *("contribution", "accepted", "exchange", "preference", "review", "adaptation", "publication", "upkeep")
     }
-    assert {each.kind for each in happened} >= {"commit", "like", "unlike", "move", "delete", "config", "repository", "derivative"}
+    assert {each.kind for each in happened} >= {
+        "commit",
+        "like",
+        "unlike",
+        "move",
+        "delete",
+        "config",
+        "repository",
+        "derivative",
+    }
     assert {each.affiliation for each in happened} == {"internal", "staff", "external"}
     assert {each.type for each in happened} == set(TYPES)
     assert any(each.project for each in happened)
@@ -76,7 +85,9 @@ def test_ids_are_unique_but_for_a_like_that_is_given_twice(happened: list[Happen
     assert all(each.timed == (each.kind not in ("like", "unlike", "move", "delete", "config")) for each in happened)
 
 
-def test_nothing_is_seen_before_it_is_dated_and_only_pushed_commits_are_dated_much_earlier(happened: list[Happened]) -> None:
+def test_nothing_is_seen_before_it_is_dated_and_only_pushed_commits_are_dated_much_earlier(
+    happened: list[Happened],
+) -> None:
     assert [each.visible_at for each in happened] == sorted(each.visible_at for each in happened)
     assert all(each.occurred_at <= each.visible_at for each in happened)
     late = {each.kind for each in happened if each.occurred_at < each.visible_at - SECOND}
@@ -85,20 +96,28 @@ def test_nothing_is_seen_before_it_is_dated_and_only_pushed_commits_are_dated_mu
 
 
 def test_the_truth_is_asked_by_the_time_that_is_stated(world: HubWorld, happened: list[Happened]) -> None:
-    late = next(each for each in happened if each.visible_at - each.occurred_at > MINUTE and each.occurred_at > world.began)
+    late = next(
+        each for each in happened if each.visible_at - each.occurred_at > MINUTE and each.occurred_at > world.began
+    )
     assert late in world.truth.happened(late.occurred_at, late.occurred_at + 1)
     assert late not in world.truth.happened(late.occurred_at + 1, late.visible_at + 1)
 
 
-def test_what_a_deleted_repository_took_along_was_to_be_seen_only_until_then(world: HubWorld, happened: list[Happened]) -> None:
+def test_what_a_deleted_repository_took_along_was_to_be_seen_only_until_then(
+    world: HubWorld, happened: list[Happened]
+) -> None:
     deleted = {each.repository: each.visible_at for each in happened if each.kind == "delete"}
     told = [each for each in happened if each.timed and each.action != "copied"]
     seen = world.truth.unmissable(world.began, END + 1, MINUTE)
     assert set(seen) < set(told)
     for each in set(told) - set(seen):
         place = each.mark if each.kind == "derivative" else each.repository
-        turns = [other.visible_at for other in happened if (other.repository, other.thread) == (each.repository, each.thread)]
-        turned = each.action in ("closed", "reopened") and sum(abs(turn - each.visible_at) < MINUTE for turn in turns) > 1
+        turns = [
+            other.visible_at for other in happened if (other.repository, other.thread) == (each.repository, each.thread)
+        ]
+        turned = (
+            each.action in ("closed", "reopened") and sum(abs(turn - each.visible_at) < MINUTE for turn in turns) > 1
+        )
         assert turned or deleted[place] < each.visible_at + MINUTE
     assert any(each.repository in deleted for each in seen)
     assert set(world.truth.unmissable(world.began, END + 1, 0)) == set(told)
@@ -132,7 +151,9 @@ def test_what_stands_there_is_what_happened(world: HubWorld, happened: list[Happ
     gone = {each.repository for each in happened if each.kind == "delete"}
     assert gone
     assert not gone & living.keys()
-    assert shown == {id_ for id_ in shas if id_.split(":")[2] in living and id_.split(":")[2] not in gone} - _older(happened, world.began)
+    assert shown == {id_ for id_ in shas if id_.split(":")[2] in living and id_.split(":")[2] not in gone} - _older(
+        happened, world.began
+    )
 
     opened = Counter(each.repository for each in happened if each.action == "opened")
     comments = Counter((each.repository, each.thread) for each in happened if each.kind.endswith("_comment"))
@@ -157,10 +178,16 @@ def test_copies_repeat_the_shas_of_what_they_were_copied_from(world: HubWorld, h
 
 def test_a_new_repository_begins_with_a_commit_by_system(world: HubWorld, happened: list[Happened]) -> None:
     accounts = world.people.accounts
-    assert {accounts[each.commits.authors[0]].login for each in everything(world) if not each.commits.forgotten} == {"system"}
+    assert {accounts[each.commits.authors[0]].login for each in everything(world) if not each.commits.forgotten} == {
+        "system"
+    }
     created = {each.repository for each in happened if each.kind == "repository"}
     commits = {each.id: each for each in happened if each.kind == "commit"}
-    firsts = [commits.get(f"huggingface:commit:{each.key}:{each.commits.sha(0)}") for each in everything(world) if each.key in created]
+    firsts = [
+        commits.get(f"huggingface:commit:{each.key}:{each.commits.sha(0)}")
+        for each in everything(world)
+        if each.key in created
+    ]
     own = [each for each in firsts if each is not None and each.action is None]
     assert len(own) > 50
     assert all(each.actor == "system" and each.bot for each in own)
@@ -185,7 +212,9 @@ def test_a_derivative_belongs_to_its_base(world: HubWorld, happened: list[Happen
             checked += 1
     assert checked > 10
     for base in living.values():
-        children = Counter(each.relation for each in living.values() for parent in each.bases if parent.repository is base)
+        children = Counter(
+            each.relation for each in living.values() for parent in each.bases if parent.repository is base
+        )
         assert +base.children == children
 
 
@@ -193,7 +222,9 @@ def test_a_merge_is_upkeep_of_one_a_commit_of_the_same_and_accepted_from_another
     merged = [each for each in happened if each.action == "merged"]
     assert merged
     for each in merged:
-        same = [other for other in happened if other.visible_at == each.visible_at and other.repository == each.repository]
+        same = [
+            other for other in happened if other.visible_at == each.visible_at and other.repository == each.repository
+        ]
         assert [other.feature for other in same] == ["upkeep", "accepted", "contribution"]
         assert same[0].actor == same[2].actor
         assert same[1].id == f"{same[0].id}:accepted"
@@ -229,7 +260,9 @@ def test_a_release_rises_by_its_factor_and_fades_by_its_half_life() -> None:
         assert abs(seen - expected) < 5 * sqrt(expected) + 3
     assert release.expected(release.at, release.at + release.half_life) > 100
 
-    other = [each for each in happened if each.project and each.visible_at >= START and each.repository != release.repository]
+    other = [
+        each for each in happened if each.project and each.visible_at >= START and each.repository != release.repository
+    ]
     stirring = sum(each.feature in ("preference", "exchange", "review", "adaptation") for each in other)
     assert stirring / watched / (3 * HOUR / DAY) == pytest.approx(release.baseline, rel=0.15)
 
@@ -299,7 +332,9 @@ def test_what_changes_during_a_walk_is_missed_by_it_and_stands_at_the_head_of_th
     assert cursor is not None
     later = _walked(world.repositories, "lastModified", 5)[7]
     world.acts.push(later, START + MINUTE)
-    rest, _ = walk(world.repositories, "model", "lastModified", decode_cursor(cursor), START + MINUTE, 1_000, lambda each: True)
+    rest, _ = walk(
+        world.repositories, "model", "lastModified", decode_cursor(cursor), START + MINUTE, 1_000, lambda each: True
+    )
     assert later not in first + rest
     assert _walked(world.repositories, "lastModified", 5)[0] is later
 
@@ -320,4 +355,6 @@ def test_downloads_only_grow_and_the_rolling_sum_is_of_thirty_days(world: HubWor
 def test_expectations_of_a_release_follow_its_numbers() -> None:
     release = make(release_in=0.0).release
     assert release is not None
-    assert replace(release, factor=2 * release.factor).expected(START, END) == pytest.approx(2 * release.expected(START, END))
+    assert replace(release, factor=2 * release.factor).expected(START, END) == pytest.approx(
+        2 * release.expected(START, END)
+    )

@@ -28,7 +28,10 @@ def test_days_hold_both_platforms_every_feature_bots_and_watched_projects() -> N
 
 
 def test_lateness_disorder_and_future_keep_to_their_shares() -> None:
-    ages = [activity["ingested_at"] - activity["occurred_at"] for activity in five_days(3, 20_000, duplicates=0, late=0.02, future=0.01)]
+    ages = [
+        activity["ingested_at"] - activity["occurred_at"]
+        for activity in five_days(3, 20_000, duplicates=0, late=0.02, future=0.01)
+    ]
     assert 0.015 < sum(age >= 3 * DAY for age in ages) / len(ages) < 0.025
     assert 0.005 < sum(age < 0 for age in ages) / len(ages) < 0.015
     assert 0.03 < sum(HOUR < age < 6 * HOUR for age in ages) / len(ages) < 0.12
@@ -59,8 +62,12 @@ def test_panes_of_every_grain_hold_the_same_and_only_once() -> None:
         people = [done for done in expected if not done.bot]
         for grain in GRAINS:
             own = [pane for place, pane in found.items() if place.scope == scope and place.grain == grain]
-            assert sum((pane.repositories for pane in own), Counter()) == Counter((d.repository, d.platform, d.feature) for d in people)
-            assert sum((pane.people for pane in own), Counter()) == Counter((d.actor, d.platform, d.feature) for d in people)
+            assert sum((pane.repositories for pane in own), Counter()) == Counter(
+                (d.repository, d.platform, d.feature) for d in people
+            )
+            assert sum((pane.people for pane in own), Counter()) == Counter(
+                (d.actor, d.platform, d.feature) for d in people
+            )
             assert sum(len(pane.ids) for pane in own) == len(expected)
             assert sum(pane.activities.total() for pane in own) == len(expected)
             assert sum(pane.commits.total() for pane in own) == sum(d.commits or 0 for d in people)
@@ -74,7 +81,9 @@ def test_a_pane_holds_its_own_interval_and_partition() -> None:
         step = GRAINS[place.grain]
         assert place.start % step == 0
         for activity in days:
-            own = (activity["repo_id"] >> 32) % 4 == place.partition and place.start <= activity["occurred_at"] < place.start + step
+            own = (activity["repo_id"] >> 32) % 4 == place.partition and place.start <= activity[
+                "occurred_at"
+            ] < place.start + step
             assert (activity["id"] in pane.ids) == (own and (place.scope == "all" or "project" in activity))
 
 

@@ -19,7 +19,14 @@ END = START + 12 * HOUR
 
 
 def deed(number: int = 0, **changes: Any) -> Deed:
-    fields = {"platform": "github", "feature": "contribution", "occurred_at": END - 1, "repository": 1, "name": "o/r", "actor": 1}
+    fields = {
+        "platform": "github",
+        "feature": "contribution",
+        "occurred_at": END - 1,
+        "repository": 1,
+        "name": "o/r",
+        "actor": 1,
+    }
     return Deed(f"id-{number}", **{**fields, **changes})
 
 
@@ -95,7 +102,9 @@ def test_a_window_takes_its_first_moment_and_not_its_last() -> None:
     # The newest event carries the front into the next minute.
     assert told.front == END
     assert value(told, "activity", **ALL_HOUR) == 1
-    assert value(truth(deed(1, occurred_at=END - HOUR), deed(2, occurred_at=END - HOUR - 1)), "activity", **ALL_HOUR) == 1
+    assert (
+        value(truth(deed(1, occurred_at=END - HOUR), deed(2, occurred_at=END - HOUR - 1)), "activity", **ALL_HOUR) == 1
+    )
 
 
 def test_the_front_is_never_more_than_a_minute_beyond_the_arrival() -> None:
@@ -122,7 +131,10 @@ def test_bots_count_in_totals_only_until_they_are_taken_for_people() -> None:
     assert value(told, "activities_total", actor="bot", scope="all") == 1
     assert value(told, "activity", feature="contribution", **ALL_HOUR) is None
     humans = told.measurements(include_bots=True)
-    assert Measurement("activity", {"scope": "all", "platform": "github", "feature": "contribution", "window": "1h"}, 1) in humans
+    assert (
+        Measurement("activity", {"scope": "all", "platform": "github", "feature": "contribution", "window": "1h"}, 1)
+        in humans
+    )
     assert not any(m.labels.get("actor") == "bot" for m in humans)
 
 
@@ -133,7 +145,9 @@ def test_commits_are_absent_unless_stated_and_may_be_0() -> None:
 
 
 def test_developers_and_repositories_are_counted_once_each() -> None:
-    told = truth(deed(1, actor=1, repository=1), deed(2, actor=2, repository=1), deed(3, actor=2, repository=2, name="o/s"))
+    told = truth(
+        deed(1, actor=1, repository=1), deed(2, actor=2, repository=1), deed(3, actor=2, repository=2, name="o/s")
+    )
     assert value(told, "active_developers", **ALL_HOUR) == 2
     assert value(told, "active_repositories", **ALL_HOUR) == 2
 
@@ -142,7 +156,13 @@ def test_watched_repositories_have_a_scope_and_their_projects_a_count() -> None:
     told = truth(deed(1, project="fabula"), deed(2))
     assert value(told, "activity", scope="watched", window="1h") == 1
     assert value(told, "activity", **ALL_HOUR) == 2
-    labels = {"project": "fabula", "platform": "github", "artefact": "software", "feature": "contribution", "window": "1h"}
+    labels = {
+        "project": "fabula",
+        "platform": "github",
+        "artefact": "software",
+        "feature": "contribution",
+        "window": "1h",
+    }
     assert Measurement("project_activity", labels, 1) in told.measurements()
 
 
@@ -150,7 +170,9 @@ def test_the_fifty_busiest_are_named_and_the_rest_is_one() -> None:
     deeds = [deed(number, repository=number, name=f"o/{number:02}") for number in range(53)]
     told = truth(*deeds, deed(60, repository=52, name="o/52"), deed(61, repository=51, name="o/51"))
     rows = {
-        m.labels["repository"]: m.value for m in told.measurements() if m.name == "top_repository_activity" and m.labels["window"] == "1h"
+        m.labels["repository"]: m.value
+        for m in told.measurements()
+        if m.name == "top_repository_activity" and m.labels["window"] == "1h"
     }
     assert len(rows) == 51
     assert rows["o/52"] == rows["o/51"] == 2
@@ -174,7 +196,11 @@ def test_intensity_counts_repositories_that_were_active_in_anything() -> None:
 
 def test_platforms_are_compared_only_if_both_have_repositories() -> None:
     assert value(truth(deed()), "mann_whitney_u", feature="contribution", **ALL_HOUR) is None
-    told = truth(deed(1), deed(2, platform="huggingface"), deed(3, platform="huggingface", repository=2, name="o/s", feature="upkeep"))
+    told = truth(
+        deed(1),
+        deed(2, platform="huggingface"),
+        deed(3, platform="huggingface", repository=2, name="o/s", feature="upkeep"),
+    )
     assert value(told, "intensity_gap_ratio", feature="contribution", **ALL_HOUR) == 2
     assert value(told, "intensity_gap_ratio", feature="review", **ALL_HOUR) is None
     assert value(told, "mann_whitney_u", feature="contribution", **ALL_HOUR) == 1.5

@@ -129,7 +129,10 @@ def test_every_feature_happens_on_both_platforms() -> None:
 
 def test_repositories_and_people_are_heavy_tailed() -> None:
     seen = happenings(10_000)
-    for counts in (Counter(happening.repository.id for happening in seen), Counter(happening.actor.id for happening in seen)):
+    for counts in (
+        Counter(happening.repository.id for happening in seen),
+        Counter(happening.actor.id for happening in seen),
+    ):
         ordered = sorted(counts.values(), reverse=True)
         assert sum(ordered[: len(ordered) // 100]) > 0.15 * len(seen)
         assert ordered[len(ordered) // 2] <= 2
@@ -186,7 +189,19 @@ def hub_activities() -> list[dict[str, Any]]:
 
 
 def test_a_hub_activity_has_what_the_wire_wants_and_leaves_out_what_is_unknown() -> None:
-    required = {"id", "platform", "kind", "occurred_at", "ingested_at", "repo_id", "repo", "owner", "actor", "artefact", "simulated"}
+    required = {
+        "id",
+        "platform",
+        "kind",
+        "occurred_at",
+        "ingested_at",
+        "repo_id",
+        "repo",
+        "owner",
+        "actor",
+        "artefact",
+        "simulated",
+    }
     optional = {"action", "bot", "thread", "project", "commits", "family", "relation", "text"}
     for activity in hub_activities():
         assert required <= set(activity) <= required | optional
@@ -202,7 +217,9 @@ def test_a_hub_activity_has_what_the_wire_wants_and_leaves_out_what_is_unknown()
 def test_a_merge_on_the_hub_credits_somebody_else_mostly() -> None:
     activities = {activity["id"]: activity for activity in hub_activities()}
     accepted = {
-        activity["id"].removesuffix(":accepted"): activity for activity in activities.values() if activity.get("action") == "accepted"
+        activity["id"].removesuffix(":accepted"): activity
+        for activity in activities.values()
+        if activity.get("action") == "accepted"
     }
     assert len(accepted) > 20
     assert all(activities[identity]["action"] == "merged" for identity in accepted)

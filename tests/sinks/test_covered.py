@@ -28,7 +28,9 @@ def of(name: str, value: float = 1.0, **labels: str) -> Measurement:
         (of("intensity_gap_ratio", scope="all", feature="review"), 0.8, 0.8),
     ],
 )
-def test_no_coverage_holds_for_what_live_feeds_show_only_in_part(row: Measurement, live: float | None, replayed: float) -> None:
+def test_no_coverage_holds_for_what_live_feeds_show_only_in_part(
+    row: Measurement, live: float | None, replayed: float
+) -> None:
     assert Coverages([*COVERED, LIVE]).of(row) == live
     assert Coverages(COVERED).of(row) == replayed
 

@@ -8,7 +8,8 @@ from tests.sinks.made import NOON, measurement
 
 
 @pytest.mark.parametrize(
-    ("begun", "wanted"), [(NOON - 20 * MINUTE, "since 11:40"), (NOON, "since 12:00"), (NOON + 30 * MINUTE, "since 11:45")]
+    ("begun", "wanted"),
+    [(NOON - 20 * MINUTE, "since 11:40"), (NOON, "since 12:00"), (NOON + 30 * MINUTE, "since 11:45")],
 )
 def test_no_window_is_covered_since_a_time_ahead_of_what_is_shown(begun: int, wanted: str) -> None:
     place = {"scope": "watched", "platform": "huggingface"}

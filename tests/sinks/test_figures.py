@@ -72,7 +72,9 @@ ROWS = [
 
 
 @pytest.mark.parametrize("covered", [0.5, 0.4999, 0.0, None])
-def test_a_window_that_is_not_covered_by_half_has_no_level_and_no_rate_and_says_since_when(covered: float | None) -> None:
+def test_a_window_that_is_not_covered_by_half_has_no_level_and_no_rate_and_says_since_when(
+    covered: float | None,
+) -> None:
     begun = measurement("covered_since_timestamp_seconds", NOON / 1e6 - 600, scope="watched", platform="github")
     others = [coverage(1.0, "watched", "huggingface")]
     figures = told(*ROWS, *others, begun, *([] if covered is None else [coverage(covered, "watched")]))
@@ -123,14 +125,19 @@ def test_the_busiest_are_watched_ranked_few_and_neither_the_rest_nor_the_silent(
         return measurement("top_repository_activity", value, scope=scope, repository=repository, **PLACE)
 
     many = [top(f"a/{n}", float(n)) for n in range(BUSIEST + 3)]
-    found = shown(*many, top("_other", 99.0), top("b/same", 9.0), top("c/elsewhere", 98.0, "all")).busiest["github"]["1h"]["contribution"]
+    found = shown(*many, top("_other", 99.0), top("b/same", 9.0), top("c/elsewhere", 98.0, "all")).busiest["github"][
+        "1h"
+    ]["contribution"]
     assert found[:4] == [("a/10", 10.0), ("a/9", 9.0), ("b/same", 9.0), ("a/8", 8.0)]
     assert len(found) == BUSIEST
     assert shown(top("a/silent", 0.0)).busiest == {}
 
 
 def test_releases_are_ranked_few_and_one_without_engagement_is_among_them() -> None:
-    many = [measurement("release_engagement", float(n), platform="huggingface", window="7d", release=f"a/{n}") for n in range(BUSIEST - 1)]
+    many = [
+        measurement("release_engagement", float(n), platform="huggingface", window="7d", release=f"a/{n}")
+        for n in range(BUSIEST - 1)
+    ]
     new = measurement("release_engagement", 3.0, platform="huggingface", window="7d", release="a/0-new")
     found = shown(*many, new).releases["huggingface"]["7d"]
     assert [name for name, _ in found] == ["a/6", "a/5", "a/4", "a/0-new", "a/3", "a/2", "a/1", "a/0"]
@@ -166,12 +173,18 @@ def test_a_feed_whose_repository_moved_is_well() -> None:
     board = Board(live=True, now=Clock())
     states = {"b": "ok, moved to new-org/tool", "c": "failing: 502", "a": "ok"}
     board.take([record(coverage(1.0, "watched")), evaluation_record(), health_record(NOON, rows=[], states=states)])
-    assert [(feed.feed, feed.state) for feed in figures_of(board).feeds] == [("c", states["c"]), ("a", "ok"), ("b", states["b"])]
+    assert [(feed.feed, feed.state) for feed in figures_of(board).feeds] == [
+        ("c", states["c"]),
+        ("a", "ok"),
+        ("b", states["b"]),
+    ]
 
 
 def test_a_role_is_believed_before_a_measurement() -> None:
     board = Board(live=True, now=Clock())
-    board.take([record(coverage(1.0, "watched")), evaluation_record(), health_record(NOON, rows=[coverage(0.04, "watched")])])
+    board.take(
+        [record(coverage(1.0, "watched")), evaluation_record(), health_record(NOON, rows=[coverage(0.04, "watched")])]
+    )
     assert figures_of(board).coverage == {"watched": {"github": {"1h": 0.04}}}
 
 

@@ -35,7 +35,9 @@ def test_ten_minutes_of_seconds_and_a_day_of_minutes_are_kept_in_the_same_memory
     before = [ring.nbytes for ring in history.rings]
     for n in range(MINUTES + 10):
         history.add(figures(NOON + n * MINUTE, float(n)))
-    assert history.past("watched", "24h", "exchange").minutes.values["github"]["activity"] == [float(n) for n in range(10, MINUTES + 10)]
+    assert history.past("watched", "24h", "exchange").minutes.values["github"]["activity"] == [
+        float(n) for n in range(10, MINUTES + 10)
+    ]
     assert len(history.past("watched", "24h", "exchange").seconds.times) == SECONDS
     assert [ring.nbytes for ring in history.rings] == before
     assert sum(before) < 6 * MEGABYTE
@@ -70,7 +72,9 @@ def test_a_clock_that_was_set_back_begins_anew() -> None:
 
 
 @pytest.mark.parametrize(
-    "asked", [("none", "24h", "exchange"), ("watched", "2h", "exchange"), ("watched", "24h", "love")], ids=["scope", "window", "feature"]
+    "asked",
+    [("none", "24h", "exchange"), ("watched", "2h", "exchange"), ("watched", "24h", "love")],
+    ids=["scope", "window", "feature"],
 )
 def test_what_there_is_not_is_a_key_error(asked: tuple[str, str, str]) -> None:
     with pytest.raises(KeyError):

@@ -39,7 +39,9 @@ class Running:
 
     async def __aenter__(self) -> int:
         listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        serving = serve(NOWHERE, TOPICS, self._host, 0, allow_hosts=self._allow, ready=listening.set_result, stop=self._stop)
+        serving = serve(
+            NOWHERE, TOPICS, self._host, 0, allow_hosts=self._allow, ready=listening.set_result, stop=self._stop
+        )
         self._running = asyncio.create_task(serving)
         return await listening
 
@@ -58,7 +60,10 @@ def test_a_foreign_host_gets_nothing_on_any_path_whatever_the_method(path: str) 
         async with Running() as port:
             for method in ("GET", "HEAD", "OPTIONS", "POST"):
                 assert await ask(port, f"{method} {path} HTTP/1.1\r\nHost: evil.example:{port}\r\n\r\n") == 421
-                assert await ask(port, f"{method} {path} HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 1\r\n\r\nx") == 421
+                assert (
+                    await ask(port, f"{method} {path} HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 1\r\n\r\nx")
+                    == 421
+                )
 
     asyncio.run(main())
 
@@ -108,7 +113,14 @@ def test_the_answer_to_a_foreign_host_says_what_to_do_and_repeats_nothing() -> N
 def test_further_names_are_answered_when_they_are_given() -> None:
     async def main() -> None:
         async with Running(allow=("Monitor.Example.org", "10.0.0.5")) as port:
-            hosts = ["monitor.example.org", "MONITOR.example.org.:443", "10.0.0.5", "www.monitor.example.org", "10.0.0.6", "localhost"]
+            hosts = [
+                "monitor.example.org",
+                "MONITOR.example.org.:443",
+                "10.0.0.5",
+                "www.monitor.example.org",
+                "10.0.0.6",
+                "localhost",
+            ]
             assert [await ask(port, get(host)) for host in hosts] == [200, 200, 200, 421, 421, 200]
 
     asyncio.run(main())

@@ -38,7 +38,9 @@ def test_the_world_is_simulated_as_soon_as_anybody_says_so() -> None:
     assert world(record(COMMITS), evaluation_record(), health_record(NOON)) == "real"
     assert world(record(COMMITS), evaluation_record(simulated=True), health_record(NOON)) == "simulated"
     assert world(health_record(NOON, simulated=True)) == "simulated"
-    assert world(evaluation_record(), health_record(NOON - 2 * STALE_AFTER, simulated=True)) == "simulated", "it never becomes real"
+    assert world(evaluation_record(), health_record(NOON - 2 * STALE_AFTER, simulated=True)) == "simulated", (
+        "it never becomes real"
+    )
     assert world(simulated=True) == "simulated"
 
 
@@ -106,7 +108,10 @@ def test_measurements_of_a_measure_that_is_silent_for_a_minute_are_dropped_from_
 def test_a_live_board_believes_a_role_before_the_measurements_and_a_replays_board_does_not() -> None:
     clock = Clock()
     labels = {"scope": "all", "platform": "github", "window": "1h"}
-    measured, known = measurement("window_coverage_ratio", 1.0, **labels), measurement("window_coverage_ratio", 0.04, **labels)
+    measured, known = (
+        measurement("window_coverage_ratio", 1.0, **labels),
+        measurement("window_coverage_ratio", 0.04, **labels),
+    )
     live, replayed = Board(live=True, now=clock), Board(now=clock)
     for board in (live, replayed):
         board.take([record(COMMITS), record(measured), evaluation_record(), health_record(NOON - 1, rows=[known])])
@@ -141,4 +146,6 @@ def test_a_report_is_the_same_with_and_without_health() -> None:
     plain, healthy = Board(), Board()
     plain.take([record(COMMITS), evaluation_record()])
     healthy.take([polled(NOON), record(COMMITS), evaluation_record(), polled(NOON + 1)])
-    assert as_json(build(healthy.evaluation, healthy.measurements)) == as_json(build(plain.evaluation, plain.measurements))
+    assert as_json(build(healthy.evaluation, healthy.measurements)) == as_json(
+        build(plain.evaluation, plain.measurements)
+    )

@@ -30,7 +30,9 @@ def measured(hour: int) -> list[Measurement]:
         measurement("activity", 7.0, feature="exchange", **WHERE),
         measurement("activities_total", 4096.0, scope="all", platform="github", feature="review", actor="bot"),
     ]
-    return found + [measurement("top_repository_activity", 5.0, feature="review", repository=STRANGE, **WHERE)] * (hour <= 2)
+    return found + [measurement("top_repository_activity", 5.0, feature="review", repository=STRANGE, **WHERE)] * (
+        hour <= 2
+    )
 
 
 def points(first: int, last: int) -> Iterator[Point]:
@@ -40,7 +42,11 @@ def points(first: int, last: int) -> Iterator[Point]:
 def samples(path: Path) -> dict[tuple[str, frozenset[tuple[str, str]], float], float]:
     families = list(text_string_to_metric_families(path.read_text()))
     assert len({family.name for family in families}) == len(families), "each family once"
-    found = [(s.name, frozenset(s.labels.items()), float(s.timestamp), s.value) for family in families for s in family.samples]
+    found = [
+        (s.name, frozenset(s.labels.items()), float(s.timestamp), s.value)
+        for family in families
+        for s in family.samples
+    ]
     assert len(found) == len({row[:3] for row in found})
     return {row[:3]: row[3] for row in found}
 
@@ -75,7 +81,11 @@ def test_without_its_times_a_file_is_what_metrics_shows(tmp_path: Path) -> None:
 
 def test_series_stand_together_by_rising_time(tmp_path: Path) -> None:
     write(tmp_path, points(1, 24))
-    lines = [line.rsplit(" ", 2) for line in (tmp_path / "2015-01-01.openmetrics").read_text().splitlines() if not line.startswith("#")]
+    lines = [
+        line.rsplit(" ", 2)
+        for line in (tmp_path / "2015-01-01.openmetrics").read_text().splitlines()
+        if not line.startswith("#")
+    ]
     order = [(series, int(time)) for series, _, time in lines]
     runs = [series for number, (series, _) in enumerate(order) if not number or order[number - 1][0] != series]
     assert len(runs) == len(set(runs)) == 6
@@ -117,5 +127,7 @@ def test_a_simulated_history_says_so_in_the_names_of_its_files_and_at_every_poin
     write(tmp_path, points(1, 3), simulated=True)
     (path,) = tmp_path.iterdir()
     assert path.name == "2015-01-01.simulated.openmetrics", "and no other is left beside it"
-    worlds = {(dict(labels)["world"], time): value for (name, labels, time), value in samples(path).items() if name == BUILD}
+    worlds = {
+        (dict(labels)["world"], time): value for (name, labels, time), value in samples(path).items() if name == BUILD
+    }
     assert worlds == {("simulated", (MIDNIGHT + hour * HOUR) / SECOND): 1.0 for hour in (1, 2, 3)}

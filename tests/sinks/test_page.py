@@ -108,8 +108,14 @@ def test_the_page_offers_every_window_feature_and_platform() -> None:
 
 def test_the_vendored_library_is_what_was_released() -> None:
     sums = dict(reversed(line.split("  ")) for line in (VENDORED / "SHA256SUMS").read_text().splitlines())
-    assert sums == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in VENDORED.iterdir() if path.name != "SHA256SUMS"}
-    assert sums["uPlot.esm.js"] == "5dd9b3281aa64b461b42d9945f6adb2649d346502b12281a9ae0d46599a80eba", "uPlot 1.6.32, as npm has it"
+    assert sums == {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in VENDORED.iterdir()
+        if path.name != "SHA256SUMS"
+    }
+    assert sums["uPlot.esm.js"] == "5dd9b3281aa64b461b42d9945f6adb2649d346502b12281a9ae0d46599a80eba", (
+        "uPlot 1.6.32, as npm has it"
+    )
     assert "MIT" in (VENDORED / "LICENSE").read_text()
 
 
@@ -170,7 +176,8 @@ def test_a_sink_stops_although_a_browser_listens_and_another_does_not_read(proce
                     await loop.sock_sendall(deaf, b"GET /live/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
                     listening = await session.get(f"{page.address}/live/events")
                     assert await listening.content.readline() == b"retry: 2000\n"
-                # sink() asserts that it has stopped. The stream was brought to its end, not cut off, which aiohttp would raise.
+                # sink() asserts that it has stopped. The stream was brought to its end, not cut off, which aiohttp
+                # would raise.
                 assert b"event: state" in await listening.content.read()
 
     asyncio.run(main())

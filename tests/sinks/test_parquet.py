@@ -21,7 +21,9 @@ ROWS = [
     measurement("activity", 13576.0, feature="contribution", **GITHUB),
     measurement("mann_whitney_p", 1.2345678901234567e-300, scope="all", feature="exchange", window="24h"),
     measurement("mann_whitney_p", 0.5, scope="watched", feature="exchange", window="24h"),
-    measurement("project_activity", 3.0, project="olmo", platform="github", artefact="software", feature="review", window="24h"),
+    measurement(
+        "project_activity", 3.0, project="olmo", platform="github", artefact="software", feature="review", window="24h"
+    ),
     measurement("activities_total", 2.0**53, scope="all", platform="github", feature="review", actor="bot"),
 ]
 
@@ -43,7 +45,11 @@ def test_read_back_it_is_the_json_report(tmp_path: Path) -> None:
     report = build(evaluation(), ROWS, files=2)
     rows = rows_of(report, tmp_path)
     found = [
-        {"name": row["name"], "labels": {label: row[label] for label in label_columns() if row[label] is not None}, "value": row["value"]}
+        {
+            "name": row["name"],
+            "labels": {label: row[label] for label in label_columns() if row[label] is not None},
+            "value": row["value"],
+        }
         for row in rows
     ]
     stated = json.loads(as_json(report))
@@ -58,7 +64,10 @@ def test_read_back_it_is_the_json_report(tmp_path: Path) -> None:
 
 
 def test_the_coverage_of_its_window_stands_beside_each_value(tmp_path: Path) -> None:
-    coverage = {(row["name"], row["scope"], row["platform"]): row["coverage"] for row in rows_of(build(evaluation(), ROWS), tmp_path)}
+    coverage = {
+        (row["name"], row["scope"], row["platform"]): row["coverage"]
+        for row in rows_of(build(evaluation(), ROWS), tmp_path)
+    }
     assert coverage["nomadwatch_activity", "all", "github"] == 0.5
     assert coverage["nomadwatch_mann_whitney_p", "all", None] == 0.25, "of both platforms the lesser"
     assert coverage["nomadwatch_mann_whitney_p", "watched", None] is None, "the Hub's is not known"
@@ -76,7 +85,10 @@ def test_columns_are_typed_and_the_same_for_every_report(rows: list[Any], tmp_pa
     measured = {label for row in CATALOGUE if row.group in ("A", "B") for label in row.labels}
     assert measured <= set(label_columns())
     path = str(tmp_path / "report.parquet")
-    assert duckdb.execute("SELECT DISTINCT compression FROM parquet_metadata(?)", [path]).fetchall() in ([("ZSTD",)], [])
+    assert duckdb.execute("SELECT DISTINCT compression FROM parquet_metadata(?)", [path]).fetchall() in (
+        [("ZSTD",)],
+        [],
+    )
 
 
 def test_a_report_of_nothing_is_valid_and_without_rows(tmp_path: Path) -> None:

@@ -59,7 +59,10 @@ def row_of(metric: Metric) -> list[Measurement]:
     labels = {label: f"a {label}" for label in metric.labels}
     if metric.type != "histogram":
         return [Measurement(metric.name, labels, 0.5)]
-    buckets = [Measurement(metric.name + "_bucket", {**labels, "le": le}, n) for le, n in (("0.5", 1.0), ("10.0", 2.0), ("+Inf", 4.0))]
+    buckets = [
+        Measurement(metric.name + "_bucket", {**labels, "le": le}, n)
+        for le, n in (("0.5", 1.0), ("10.0", 2.0), ("+Inf", 4.0))
+    ]
     return [*buckets, Measurement(metric.name + "_count", labels, 4.0), Measurement(metric.name + "_sum", labels, 77.5)]
 
 
@@ -133,7 +136,9 @@ def test_what_is_too_old_is_absent_and_the_young_stays() -> None:
     scraped.board.put(*polled(scraped.clock.now))
     names = {key.partition(b"{")[0] for key in scraped.samples()}
     assert b"nomadwatch_feed_polls_total" in names
-    assert names.isdisjoint({b"nomadwatch_commits", b"nomadwatch_duplicates_total", b"nomadwatch_watermark_timestamp_seconds"})
+    assert names.isdisjoint(
+        {b"nomadwatch_commits", b"nomadwatch_duplicates_total", b"nomadwatch_watermark_timestamp_seconds"}
+    )
 
 
 def test_the_pollers_rows_come_out_as_they_went_in() -> None:
@@ -167,7 +172,12 @@ def test_a_series_that_two_roles_say_is_shown_once_and_counted() -> None:
 
 def test_no_scrape_has_more_series_than_its_bound_and_says_what_it_left_out() -> None:
     most = 150
-    scraped = Scraped(*(record(measurement("commits", n, scope=f"s{n}")) for n in range(200)), evaluation_record(), polled(NOON), most=most)
+    scraped = Scraped(
+        *(record(measurement("commits", n, scope=f"s{n}")) for n in range(200)),
+        evaluation_record(),
+        polled(NOON),
+        most=most,
+    )
     found = scraped.samples(1)
     assert len(found) == most
     kept = sum(key.startswith(b"nomadwatch_commits") for key in found)
@@ -210,7 +220,10 @@ def test_the_age_of_what_a_scrape_shows_is_observed_by_each_scrape() -> None:
     for age in (0, 100_000, 700_000, 59_000_000):
         scraped.clock.now = NOON + age
         found = scraped.samples()
-    bucket = {le: found[series(LATENCY + "_bucket", {"stage": "shown", "le": le})] for le in ("0.1", "0.5", "1.0", "30.0", "60.0", "+Inf")}
+    bucket = {
+        le: found[series(LATENCY + "_bucket", {"stage": "shown", "le": le})]
+        for le in ("0.1", "0.5", "1.0", "30.0", "60.0", "+Inf")
+    }
     assert bucket == {"0.1": 2, "0.5": 2, "1.0": 3, "30.0": 3, "60.0": 4, "+Inf": 4}
     assert found[series(LATENCY + "_count", {"stage": "shown"})] == 4
     assert found[series(LATENCY + "_sum", {"stage": "shown"})] == pytest.approx(59.8)
@@ -224,7 +237,10 @@ def test_the_stages_before_are_those_of_the_evaluation() -> None:
         folded.observe(seconds)
     scraped = Scraped(evaluation_record(latencies={"folded": folded, "measured": none}))
     found = scraped.samples()
-    bucket = {le: found[series(LATENCY + "_bucket", {"stage": "folded", "le": le})] for le in ("0.1", "0.25", "0.5", "60.0", "+Inf")}
+    bucket = {
+        le: found[series(LATENCY + "_bucket", {"stage": "folded", "le": le})]
+        for le in ("0.1", "0.25", "0.5", "60.0", "+Inf")
+    }
     assert bucket == {"0.1": 2, "0.25": 2, "0.5": 3, "60.0": 3, "+Inf": 4}
     assert scraped.get("pipeline_latency_seconds_sum", stage="folded") == pytest.approx(90.35)
     assert series(LATENCY + "_count", {"stage": "measured"}) not in found, "nothing was measured yet"

@@ -35,7 +35,9 @@ def test_they_are_what_the_papers_state() -> None:
 def test_they_are_scraped_only_while_something_is_measured() -> None:
     scraped = Scraped(polled(NOON))
     assert not any(key.startswith(NAME.encode()) for key in scraped.samples())
-    scraped.board.take([record(measurement("commits", 5.0, scope="all", platform="github", window="1h")), evaluation_record()])
+    scraped.board.take(
+        [record(measurement("commits", 5.0, scope="all", platform="github", window="1h")), evaluation_record()]
+    )
     found = scraped.samples()
     assert {key: found[key] for key in found if key.startswith(NAME.encode())} == {
         series(each.name, each.labels): each.value for each in REFERENCE

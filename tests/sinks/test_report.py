@@ -17,7 +17,13 @@ def test_the_json_report_has_the_published_shape() -> None:
         "world": "real",
         "as_of": "2015-01-01T11:59:59.999999Z",
         "watermark": "2015-01-01T12:00:00Z",
-        "input": {"files": 2, "activities": 100, "duplicates": 2, "late": 1, "dead_letters": {"json": 4, "late-stamp": 4}},
+        "input": {
+            "files": 2,
+            "activities": 100,
+            "duplicates": 2,
+            "late": 1,
+            "dead_letters": {"json": 4, "late-stamp": 4},
+        },
         "measurements": [
             {"name": ACTIVITY.name, "labels": ACTIVITY.labels, "value": 13576.0},
             {"name": P.name, "labels": P.labels, "value": P.value},

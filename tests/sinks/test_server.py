@@ -135,7 +135,12 @@ def test_metrics_name_the_build_the_world_and_the_process_from_the_first_scrape_
             values = dict(line.split() for line in first.splitlines() if line.startswith("process_"))
             assert float(values["process_resident_memory_bytes"]) > 1e7
             assert abs(float(values["process_start_time_seconds"]) - time.time()) < 86_400
-            assert values.keys() >= {"process_cpu_seconds_total", "process_open_fds", "process_max_fds", "process_virtual_memory_bytes"}
+            assert values.keys() >= {
+                "process_cpu_seconds_total",
+                "process_open_fds",
+                "process_max_fds",
+                "process_virtual_memory_bytes",
+            }
             await publish(process.bootstrap, TOPICS, [record(COMMITS), evaluation_record(simulated=True)])
             await page.shows('world="simulated"')
             assert build(await page.metrics())["world"] == "simulated"
@@ -150,7 +155,9 @@ def test_it_answers_in_the_format_and_compression_that_was_asked_for(process: Pr
             await page.shows("nomadwatch_commits{")
 
             async def ask(**headers: str) -> tuple[str, str | None, bytes]:
-                async with raw.get(f"{page.address}/metrics", headers=headers, skip_auto_headers=["Accept", "Accept-Encoding"]) as answer:
+                async with raw.get(
+                    f"{page.address}/metrics", headers=headers, skip_auto_headers=["Accept", "Accept-Encoding"]
+                ) as answer:
                     return answer.headers["Content-Type"], answer.headers.get("Content-Encoding"), await answer.read()
 
             kind, coding, text = await ask()
@@ -158,7 +165,9 @@ def test_it_answers_in_the_format_and_compression_that_was_asked_for(process: Pr
             assert coding is None
             assert text.startswith(b"# HELP nomadwatch_commits ")
             assert b"# TYPE nomadwatch_duplicates_total counter\n" in text
-            kind, coding, text = await ask(Accept="application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5")
+            kind, coding, text = await ask(
+                Accept="application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
+            )
             assert kind.startswith("application/openmetrics-text; version=1.0.0")
             assert coding is None
             assert text.endswith(b"# EOF\n")
@@ -170,7 +179,9 @@ def test_it_answers_in_the_format_and_compression_that_was_asked_for(process: Pr
     asyncio.run(main())
 
 
-def test_while_the_broker_is_away_it_serves_what_it_has_until_that_is_too_old_and_follows_again(process: Process) -> None:
+def test_while_the_broker_is_away_it_serves_what_it_has_until_that_is_too_old_and_follows_again(
+    process: Process,
+) -> None:
     async def main() -> None:
         clock = Clock()
         async with sink(process.bootstrap, clock) as page:
@@ -218,7 +229,9 @@ def test_a_record_that_cannot_be_read_is_counted_and_passed(process: Process) ->
         key = series(COMMITS.name, COMMITS.labels)
         async with sink(process.bootstrap, Clock()) as page:
             await publish(
-                process.bootstrap, TOPICS, [(key, b"{"), (b"health/x", encode({"role": "x"})), record(COMMITS), evaluation_record()]
+                process.bootstrap,
+                TOPICS,
+                [(key, b"{"), (b"health/x", encode({"role": "x"})), record(COMMITS), evaluation_record()],
             )
             await page.shows("nomadwatch_commits{")
             status, said = await page.healthz()
@@ -232,13 +245,17 @@ def test_a_tombstoned_series_goes(process: Process) -> None:
         async with sink(process.bootstrap, Clock()) as page:
             await publish(process.bootstrap, TOPICS, [record(COMMITS), evaluation_record()])
             await page.shows("nomadwatch_commits{")
-            await publish(process.bootstrap, TOPICS, [(series(COMMITS.name, COMMITS.labels), None), evaluation_record()])
+            await publish(
+                process.bootstrap, TOPICS, [(series(COMMITS.name, COMMITS.labels), None), evaluation_record()]
+            )
             await page.hides("nomadwatch_commits{")
 
     asyncio.run(main())
 
 
-def test_what_was_deleted_while_it_could_not_read_is_gone_when_it_reads_again(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_deleted_while_it_could_not_read_is_gone_when_it_reads_again(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ill = False
     failed = asyncio.Event()
 
@@ -264,7 +281,9 @@ def test_what_was_deleted_while_it_could_not_read_is_gone_when_it_reads_again(pr
             await failed.wait()
             await asyncio.to_thread(delete, process.bootstrap, TOPICS)
             await asyncio.to_thread(create, process.bootstrap, TOPICS)
-            await publish(process.bootstrap, TOPICS, [record(measurement("commits", 9.0, scope="watched")), evaluation_record()])
+            await publish(
+                process.bootstrap, TOPICS, [record(measurement("commits", 9.0, scope="watched")), evaluation_record()]
+            )
             assert "nomadwatch_commits{platform" in await page.metrics()
             ill = False
             await page.shows('nomadwatch_commits{scope="watched"} 9.0\n')
@@ -290,12 +309,15 @@ def test_a_taken_port_is_told_with_what_to_do() -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
         with pytest.raises(
-            PortTaken, match=rf"^port {port} of 127.0.0.1 is in use: choose another with --port, or --port 0 for a free one$"
+            PortTaken,
+            match=rf"^port {port} of 127.0.0.1 is in use: choose another with --port, or --port 0 for a free one$",
         ):
             asyncio.run(main(port))
 
 
-def test_slow_heads_beyond_the_file_descriptors_keep_nobody_out_and_a_head_of_the_events_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_heads_beyond_the_file_descriptors_keep_nobody_out_and_a_head_of_the_events_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("resource.getrlimit", lambda kind: (120, 120))
 
     async def main() -> None:
@@ -318,7 +340,16 @@ def test_slow_heads_beyond_the_file_descriptors_keep_nobody_out_and_a_head_of_th
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/page.js", "/metrics", "/healthz", "/live/events", "/live/history?scope=all&window=1h&feature=review", "/features"]
+    "path",
+    [
+        "/",
+        "/page.js",
+        "/metrics",
+        "/healthz",
+        "/live/events",
+        "/live/history?scope=all&window=1h&feature=review",
+        "/features",
+    ],
 )
 def test_every_path_answers_head_without_a_body_and_refuses_other_methods(path: str) -> None:
     async def main() -> None:

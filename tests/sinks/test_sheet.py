@@ -1,4 +1,6 @@
-"""What the page shows as CSV: the right values beside their coverage, nothing that is withheld, and no cell that is a formula."""
+"""What the page shows as CSV: the right values beside their coverage, nothing that is withheld, and no cell that is a
+formula.
+"""
 
 import csv
 import io
@@ -54,19 +56,33 @@ def test_a_figure_stands_beside_its_coverage_its_moment_and_its_world() -> None:
 
 def test_what_is_unknown_and_what_is_withheld_has_no_value() -> None:
     known = rows(figures(ACTIVITY))
-    assert [row["value"] for row in of(known, name="nomadwatch_active_developers", platform="github", feature="exchange")] == [""]
-    assert [row["value"] for row in of(known, name="nomadwatch_activity", platform="huggingface", feature="exchange")] == [""]
-    withheld = of(rows(figures(ACTIVITY, coverage=0.04)), name="nomadwatch_activity", platform="github", feature="exchange")
-    assert [(row["value"], row["coverage"], row["covered_since"]) for row in withheld] == [("", "0.04", "2015-01-01T11:00:00Z")]
+    assert [
+        row["value"] for row in of(known, name="nomadwatch_active_developers", platform="github", feature="exchange")
+    ] == [""]
+    assert [
+        row["value"] for row in of(known, name="nomadwatch_activity", platform="huggingface", feature="exchange")
+    ] == [""]
+    withheld = of(
+        rows(figures(ACTIVITY, coverage=0.04)), name="nomadwatch_activity", platform="github", feature="exchange"
+    )
+    assert [(row["value"], row["coverage"], row["covered_since"]) for row in withheld] == [
+        ("", "0.04", "2015-01-01T11:00:00Z")
+    ]
 
 
 def test_every_table_of_the_page_is_in_it() -> None:
     busiest = measurement("top_repository_activity", 5.0, feature="exchange", repository="a/b", **PLACE)
     release = measurement("release_engagement", 7.0, platform="github", window="24h", release="a/new")
     found = rows(figures(ACTIVITY, busiest, release))
-    assert [(row["repository"], row["value"]) for row in of(found, name="nomadwatch_top_repository_activity")] == [("a/b", "5")]
-    assert [(row["repository"], row["value"]) for row in of(found, name="nomadwatch_release_engagement")] == [("a/new", "7")]
-    assert [(row["feed"], row["value"], row["state"]) for row in of(found, name="nomadwatch_feed_coverage_ratio")][1:] == [
+    assert [(row["repository"], row["value"]) for row in of(found, name="nomadwatch_top_repository_activity")] == [
+        ("a/b", "5")
+    ]
+    assert [(row["repository"], row["value"]) for row in of(found, name="nomadwatch_release_engagement")] == [
+        ("a/new", "7")
+    ]
+    assert [(row["feed"], row["value"], row["state"]) for row in of(found, name="nomadwatch_feed_coverage_ratio")][
+        1:
+    ] == [
         ("huggingface:models", "0.97", "failing: 502"),
         ("github:/events", "0.0412", "ok"),
     ]
@@ -94,7 +110,9 @@ def test_the_lines_are_a_row_a_moment() -> None:
         found = figures(measurement("activity", value, feature="exchange", **PLACE))
         found.evaluated_at, found.front = NOON + second * 1_000_000, NOON - 3_600_000_000 + second * 30_000_000
         history.add(found)
-    text = history_csv(history.past("watched", "24h", "exchange").seconds, {"github": 0.75}, "watched", "24h", "exchange", "simulated")
+    text = history_csv(
+        history.past("watched", "24h", "exchange").seconds, {"github": 0.75}, "watched", "24h", "exchange", "simulated"
+    )
     found_rows = list(csv.DictReader(io.StringIO(text, newline="")))
     assert found_rows[1] == {
         "as_of": "2015-01-01T11:00:30Z", "evaluated_at": "2015-01-01T12:00:01Z",
@@ -111,9 +129,15 @@ def test_no_coverage_stands_beside_what_is_seen_only_in_part(scope: str, coverag
     history = History()
     history.add(figures(measurement("activity", 5.0, feature="preference", **PLACE)))
     line = history.past(scope, "24h", "preference").seconds
-    (row,) = csv.DictReader(io.StringIO(history_csv(line, {"github": 0.75}, scope, "24h", "preference", "real"), newline=""))
+    (row,) = csv.DictReader(
+        io.StringIO(history_csv(line, {"github": 0.75}, scope, "24h", "preference", "real"), newline="")
+    )
     assert row["github_coverage_now"] == coverage
     shown = figures(measurement("window_coverage_ratio", 0.75, scope=scope, platform="github", window="24h"))
     rows = csv.DictReader(io.StringIO(figures_csv(shown, scope, "24h", "preference", "real"), newline=""))
-    found = {row["feature"]: row["coverage"] for row in rows if row["name"] == "nomadwatch_activity" and row["platform"] == "github"}
+    found = {
+        row["feature"]: row["coverage"]
+        for row in rows
+        if row["name"] == "nomadwatch_activity" and row["platform"] == "github"
+    }
     assert (found["preference"], found["review"]) == (coverage, "0.75")

@@ -20,9 +20,19 @@ def shown(measurements: list[Measurement], window: str | None = "24h", width: in
 def test_the_parts_come_in_the_order_in_which_they_must_be_read() -> None:
     text = shown(
         [
-            measurement("top_repository_activity", 9.0, scope="all", platform="github", feature="exchange", window="24h", repository="a/b"),
+            measurement(
+                "top_repository_activity",
+                9.0,
+                scope="all",
+                platform="github",
+                feature="exchange",
+                window="24h",
+                repository="a/b",
+            ),
             measurement("dominance_ratio", 0.75, scope="all", feature="exchange", window="24h"),
-            measurement("intensity", 1.5, scope="all", platform="github", feature="exchange", window="24h", stat="mean"),
+            measurement(
+                "intensity", 1.5, scope="all", platform="github", feature="exchange", window="24h", stat="mean"
+            ),
             measurement("activity", 1234.0, scope="all", platform="github", feature="exchange", window="24h"),
             measurement("window_coverage_ratio", 0.5417, scope="all", platform="github", window="24h"),
         ]
@@ -55,7 +65,13 @@ FIRST_HOUR = [
     ),
     *(
         measurement(
-            "top_repository_activity", 5.0, scope="all", platform="github", feature="exchange", window=window, repository=f"a/in-{window}"
+            "top_repository_activity",
+            5.0,
+            scope="all",
+            platform="github",
+            feature="exchange",
+            window=window,
+            repository=f"a/in-{window}",
         )
         for window in ("1h", "24h")
     ),

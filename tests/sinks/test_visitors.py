@@ -48,7 +48,9 @@ async def place(*, head_within: float = 30.0, listeners: int = 250, **bounds: fl
     app.router.add_get("/", small)
     app.router.add_get("/large", large)
     app.router.add_get("/events", hub.listen)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, keepalive_timeout=head_within, lingering_time=0.1)
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=0.1, keepalive_timeout=head_within, lingering_time=0.1
+    )
     await runner.setup()
     listening = await asyncio.get_running_loop().create_server(visitors, "127.0.0.1", 0, backlog=1024)
     opened = Place(listening.sockets[0].getsockname()[1], visitors, hub)
@@ -162,7 +164,9 @@ def test_a_request_with_a_body_is_answered_at_once_and_ends_the_connection(head:
 def test_many_requests_on_one_connection_are_answered_in_their_order() -> None:
     async def main() -> None:
         async with place(most=3) as opened:
-            one = await opened.open(GET.format("/") * 99 + GET.format("/").replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"))
+            one = await opened.open(
+                GET.format("/") * 99 + GET.format("/").replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")
+            )
             assert (await one.rest()).count(b"HTTP/1.1 200 OK") == 100
 
     asyncio.run(main())

@@ -99,7 +99,9 @@ async def records_of(bootstrap: str, topic: str, partitions: int) -> list[Record
 
 
 def accepted(records: list[Record]) -> list[tuple[int, Batch]]:
-    """What a reader of `activity` takes: in each partition the next number, and nothing that it has seen; a gap is an error."""
+    """What a reader of `activity` takes: in each partition the next number, and nothing that it has seen; a gap is an
+    error.
+    """
     expected: dict[int, int] = {}
     taken = []
     for record in records:

@@ -21,7 +21,15 @@ def main(bootstrap: str, folder: str) -> None:
         print(now.counts.lines, flush=True)
 
     asyncio.run(
-        publish(plan([folder]), bootstrap=bootstrap, topics=TOPICS, actor_key=KEY, options=OPTIONS, now=lambda: NOW, progress=progress)
+        publish(
+            plan([folder]),
+            bootstrap=bootstrap,
+            topics=TOPICS,
+            actor_key=KEY,
+            options=OPTIONS,
+            now=lambda: NOW,
+            progress=progress,
+        )
     )
 
 

@@ -57,7 +57,11 @@ def test_the_project_is_worked_out_where_none_of_the_watchlist_is_stated() -> No
 
 def test_under_the_default_watchlist_a_simulated_activity_keeps_its_project() -> None:
     def project(watchlist: Watchlist, **changes: Any) -> str | None:
-        return ActivityLines(watchlist, NOW).read(line(project="invented", repo="invented-lab/model", **changes))[0].project
+        return (
+            ActivityLines(watchlist, NOW)
+            .read(line(project="invented", repo="invented-lab/model", **changes))[0]
+            .project
+        )
 
     assert project(Watchlist.load(), simulated=True) == "invented"
     assert project(Watchlist.load()) is None

@@ -29,7 +29,15 @@ def test_files_come_in_the_order_of_their_hours_however_they_are_named(tmp_path:
 
 
 def test_every_form_is_found_in_a_folder_and_nothing_else(tmp_path: Path) -> None:
-    forms = ["a.json", "b.json.gz", "c.json.zst", "d.ndjson", "sub/e.ndjson.gz", "sub/f.ndjson.zst", "g.activities.ndjson.gz"]
+    forms = [
+        "a.json",
+        "b.json.gz",
+        "c.json.zst",
+        "d.ndjson",
+        "sub/e.ndjson.gz",
+        "sub/f.ndjson.zst",
+        "g.activities.ndjson.gz",
+    ]
     for name in [*forms, "notes.txt", ".hidden.json", "README.md"]:
         write(tmp_path / name, [event()])
     assert sorted(names(tmp_path)) == sorted(os.path.basename(form) for form in forms)
@@ -121,8 +129,17 @@ def test_the_digest_tells_readings_apart_and_knows_its_own_again(tmp_path: Path)
 
 def test_recorded_files_are_recognised() -> None:
     hours = plan([str(recorded("gharchive-min-2015"))])
-    assert (hours.identity, [file.name for file in hours.files]) == ("minimised", ["2015-02-22-22.json.gz", "2015-02-22-23.json.gz"])
-    folders = ("simdjson-github-events", "dlt-github-2023", "quickwit-gharchive-2015", "gharchive-2018-tiny", "gharchive-2026-hour-profile")
+    assert (hours.identity, [file.name for file in hours.files]) == (
+        "minimised",
+        ["2015-02-22-22.json.gz", "2015-02-22-23.json.gz"],
+    )
+    folders = (
+        "simdjson-github-events",
+        "dlt-github-2023",
+        "quickwit-gharchive-2015",
+        "gharchive-2018-tiny",
+        "gharchive-2026-hour-profile",
+    )
     full = plan([str(recorded(folder)) for folder in folders])
     assert (full.identity, len(full.files), len(full.groups)) == ("full", 6, 6)
 

@@ -20,7 +20,9 @@ from tests.streams.brokers import TOPICS, broker
 CURSOR = begin(ARCHIVE, "r", 1_700_000_000_000_000, 4)
 
 
-def test_the_first_foreign_record_is_told_in_one_plain_line_and_all_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_first_foreign_record_is_told_in_one_plain_line_and_all_are_counted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     guard = Guard("panes")
     with caplog.at_level(logging.WARNING):
         for why in ("no\npane\x1b[2J", "another"):
@@ -90,7 +92,9 @@ def _foreign() -> None:
     raise Foreign("theirs")
 
 
-def test_a_record_that_the_broker_does_not_give_is_told_instead_of_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_that_the_broker_does_not_give_is_told_instead_of_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As a bit that has flipped on the disk: the broker stops there, and so would everybody who reads to the end."""
     monkeypatch.setattr("streams.consume.STUCK", 1.0)
 
@@ -117,5 +121,7 @@ def test_a_record_that_the_broker_does_not_give_is_told_instead_of_waited_for(tm
             for number, tail in file.execute("SELECT id, tail FROM records").fetchall():
                 file.execute("UPDATE records SET tail = ? WHERE id = ?", (tail.replace(b"value 1", b"velue 1"), number))
         process.start()
-        with pytest.raises(BrokerAway, match=r"gives nothing of test-cursors, partition 0, from offset 1 on: its log may be damaged"):
+        with pytest.raises(
+            BrokerAway, match=r"gives nothing of test-cursors, partition 0, from offset 1 on: its log may be damaged"
+        ):
             asyncio.run(read(process.bootstrap))

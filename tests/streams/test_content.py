@@ -114,7 +114,10 @@ def test_a_page_gives_its_elements_as_lines(tmp_path: Path, indent: int | None) 
     assert ([json.loads(line) for line in found], file.damage) == (rows, None)
 
 
-EVENTS = [json.dumps({"id": str(number), "text": "}{ ],[ \n \" é", "inner": [{"a": []}, {}]}).encode() for number in range(3_000)]
+EVENTS = [
+    json.dumps({"id": str(number), "text": '}{ ],[ \n " é', "inner": [{"a": []}, {}]}).encode()
+    for number in range(3_000)
+]
 PRETTY = [json.dumps(json.loads(event), indent=2).encode() for event in EVENTS]
 
 
@@ -178,9 +181,13 @@ def test_events_are_found_whatever_stands_between_them(tmp_path: Path, text: byt
     assert (events, found.damage) == ([json.loads(event) for event in EVENTS], None)
 
 
-@pytest.mark.parametrize("packed", [WHOLE, gzip.compress(WHOLE), zstandard.compress(WHOLE), gzip.compress(gzip.compress(WHOLE))])
+@pytest.mark.parametrize(
+    "packed", [WHOLE, gzip.compress(WHOLE), zstandard.compress(WHOLE), gzip.compress(gzip.compress(WHOLE))]
+)
 @pytest.mark.parametrize("name", ["file.json", "file.json.gz", "file.json.zst"])
-def test_how_a_file_is_packed_is_seen_from_its_bytes_and_not_from_its_name(tmp_path: Path, name: str, packed: bytes) -> None:
+def test_how_a_file_is_packed_is_seen_from_its_bytes_and_not_from_its_name(
+    tmp_path: Path, name: str, packed: bytes
+) -> None:
     found, file = lines_of(put(tmp_path / name, packed))
     assert (found, file.damage) == (LINES, None)
     assert file.position == file.size
@@ -193,7 +200,9 @@ def test_zero_bytes_before_and_between_packed_members_are_padding(tmp_path: Path
     assert (found, file.damage) == (LINES, None)
 
 
-@pytest.mark.parametrize("layout", [b"\n".join, b"".join, lambda parts: b"[" + b",".join(parts), lambda parts: b"[\n" + b",\n".join(parts)])
+@pytest.mark.parametrize(
+    "layout", [b"\n".join, b"".join, lambda parts: b"[" + b",".join(parts), lambda parts: b"[\n" + b",\n".join(parts)]
+)
 @pytest.mark.parametrize("events", [EVENTS, PRETTY])
 @pytest.mark.parametrize("cut", [1, 3, 30])
 @pytest.mark.parametrize("name", ["file.json", "file.json.gz"])
@@ -248,13 +257,22 @@ def test_something_torn_before_the_last_event_costs_itself_alone(tmp_path: Path,
 def test_lines_are_the_same_wherever_a_block_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
     monkeypatch.setattr(content, "_BLOCK", block)
     monkeypatch.setattr(content, "LONG", 50)
-    text = joined(EVENTS[:20], b"\n", b"", b",\n", b"\x1e") + b"\n" + joined(PRETTY[:20], b"\n", b"") + b"[" + b",".join(EVENTS[:20]) + b"]"
+    text = (
+        joined(EVENTS[:20], b"\n", b"", b",\n", b"\x1e")
+        + b"\n"
+        + joined(PRETTY[:20], b"\n", b"")
+        + b"["
+        + b",".join(EVENTS[:20])
+        + b"]"
+    )
     found = Content(str(put(tmp_path / "file.json", text)))
     read = [json.loads(value) for chunk in found for line in chunk for value in values(line)]
     assert (read, found.damage) == ([json.loads(event) for event in EVENTS[:20]] * 3, None)
 
 
-@pytest.mark.parametrize("unit", [b'"', b'}{"', b"{", b"[", b'{"a":', b'{"a":[\n', b'{"id":"1","lo\n', b"{'a'", b"1 ", b",", b"\0"])
+@pytest.mark.parametrize(
+    "unit", [b'"', b'}{"', b"{", b"[", b'{"a":', b'{"a":[\n', b'{"id":"1","lo\n', b"{'a'", b"1 ", b",", b"\0"]
+)
 def test_nonsense_ends(tmp_path: Path, unit: bytes) -> None:
     """What takes time that grows with the square of the length would not."""
     nonsense = unit * (2_000_000 // len(unit))

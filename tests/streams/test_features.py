@@ -1,4 +1,6 @@
-"""The table of features says what is really counted: of events as GitHub sends them, and of acts as the Hub's pollers make them."""
+"""The table of features says what is really counted: of events as GitHub sends them, and of acts as the Hub's pollers
+make them.
+"""
 
 import ast
 import inspect
@@ -42,7 +44,9 @@ def test_every_type_of_event_that_is_measured_has_a_row_and_every_feature_too() 
 
 def test_what_the_definition_says_of_every_feature_stands_in_the_table() -> None:
     def has(feature: str, platform: str, event: str, what: str = "") -> bool:
-        return any(feature in row.features and row[:2] == (platform, event) and row.what.startswith(what) for row in TABLE)
+        return any(
+            feature in row.features and row[:2] == (platform, event) and row.what.startswith(what) for row in TABLE
+        )
 
     assert has("contribution", "github", "PushEvent")
     assert has("contribution", "huggingface", "commit")
@@ -62,7 +66,11 @@ def test_every_kind_of_act_that_the_hub_s_pollers_make_has_a_row() -> None:
     tree = ast.parse(inspect.getsource(hub_activities))
     named: list[ast.expr] = []
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("_activity", "_happened"):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in ("_activity", "_happened")
+        ):
             named.append(node.args[1 if node.func.attr == "_activity" else 2])
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "kind":
             named.append(node.value)

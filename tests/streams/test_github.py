@@ -72,14 +72,35 @@ PULL = {"number": 6, "merged": False}
         ("CommitCommentEvent", {"comment": {}}, "commit_comment", "created", None, "exchange"),
         ("DiscussionEvent", {"action": "created", "discussion": {"number": 8}}, "discussion", "created", 8, "exchange"),
         ("DiscussionEvent", {"action": "answered", "discussion": {"number": 8}}, "discussion", "answered", 8, "upkeep"),
-        ("DiscussionCommentEvent", {"action": "created", "discussion": {"number": 8}}, "discussion_comment", "created", 8, "exchange"),
+        (
+            "DiscussionCommentEvent",
+            {"action": "created", "discussion": {"number": 8}},
+            "discussion_comment",
+            "created",
+            8,
+            "exchange",
+        ),
         ("WatchEvent", {"action": "started"}, "star", "started", None, "preference"),
         ("PullRequestEvent", {"action": "opened", "pull_request": PULL}, "pull_request", "opened", 6, "review"),
         ("PullRequestEvent", {"action": "closed", "pull_request": PULL}, "pull_request", "closed", 6, "upkeep"),
         ("PullRequestReviewEvent", {"action": "created", "pull_request": PULL}, "review", "created", 6, "review"),
         ("PullRequestReviewEvent", {"action": "dismissed", "pull_request": PULL}, "review", "dismissed", 6, "upkeep"),
-        ("PullRequestReviewCommentEvent", {"action": "created", "pull_request": PULL}, "review_comment", "created", 6, "review"),
-        ("PullRequestReviewThreadEvent", {"action": "resolved", "pull_request": PULL}, "review_thread", "resolved", 6, "upkeep"),
+        (
+            "PullRequestReviewCommentEvent",
+            {"action": "created", "pull_request": PULL},
+            "review_comment",
+            "created",
+            6,
+            "review",
+        ),
+        (
+            "PullRequestReviewThreadEvent",
+            {"action": "resolved", "pull_request": PULL},
+            "review_thread",
+            "resolved",
+            6,
+            "upkeep",
+        ),
         ("ForkEvent", {"forkee": {"id": 9}}, "fork", "forked", None, "adaptation"),
         ("CreateEvent", {"ref_type": "repository", "ref": None}, "repository", "created", None, "publication"),
         ("CreateEvent", {"ref_type": "branch"}, "branch", "created", None, "upkeep"),
@@ -100,7 +121,9 @@ def test_every_type_has_its_kind_action_thread_and_feature(
     assert activity.commits is None
 
 
-@pytest.mark.parametrize(("address", "kind"), [(None, "issue_comment"), ("https://github.com/o/r/pull/5", "pull_request_comment")])
+@pytest.mark.parametrize(
+    ("address", "kind"), [(None, "issue_comment"), ("https://github.com/o/r/pull/5", "pull_request_comment")]
+)
 def test_in_2013_every_issue_had_a_pull_request_but_only_a_real_one_an_address(address: str | None, kind: str) -> None:
     issue = ISSUE | {"pull_request": {"html_url": address, "diff_url": address, "patch_url": address}}
     (activity,) = read(event(type="IssueCommentEvent", payload={"action": "created", "issue": issue}))
@@ -149,10 +172,15 @@ def test_bots_are_told_apart_and_counted_as_people_only_when_asked() -> None:
 
 def test_identities_follow_ids_not_names() -> None:
     events = reader()
-    lines = [json.dumps(event(repo={"id": 42, "name": name})).encode() for name in ("allenai/OLMo", "someone/renamed", "allenai/OLMo")]
+    lines = [
+        json.dumps(event(repo={"id": 42, "name": name})).encode()
+        for name in ("allenai/OLMo", "someone/renamed", "allenai/OLMo")
+    ]
     found = [events.read(line)[0] for line in lines]
     assert len({activity.repo_id for activity in found}) == 1
-    assert [activity.project for activity in found] == ["olmo", "olmo", "olmo"], "a watched one that is renamed stays watched"
+    assert [activity.project for activity in found] == ["olmo", "olmo", "olmo"], (
+        "a watched one that is renamed stays watched"
+    )
     moved = events.read(json.dumps(event(repo={"id": 43, "name": "allenai/OLMo"})).encode())[0]
     assert moved.repo_id == hash_name("github:43")
 
@@ -169,7 +197,9 @@ def test_what_comes_of_a_simulated_event_is_simulated_and_of_no_other() -> None:
     assert [activity.simulated for activity in read(event(simulated=True))] == [True]
     assert [activity.simulated for activity in read(event())] == [False]
     for word in (False, "yes", 1, None, {}):
-        assert [activity.simulated for activity in read(event(simulated=word))] == [False], "another field of that name says nothing"
+        assert [activity.simulated for activity in read(event(simulated=word))] == [False], (
+            "another field of that name says nothing"
+        )
 
 
 def test_string_and_integer_ids_mean_the_same() -> None:
@@ -283,7 +313,10 @@ def test_without_an_actor_it_was_done_by_a_person_nobody_knows(actor: Any) -> No
 
 
 def test_who_has_no_id_is_known_by_login_whatever_its_letter_case() -> None:
-    [one], [same] = read(event(actor={"login": "Ada"})), read(event(actor="ada", actor_attributes={"login": "ada", "type": "User"}))
+    [one], [same] = (
+        read(event(actor={"login": "Ada"})),
+        read(event(actor="ada", actor_attributes={"login": "ada", "type": "User"})),
+    )
     assert one.actor == same.actor == hash_name("github:@ada", KEY)
     [robot] = read(event(actor={"login": "dependabot[bot]"}))
     assert robot.bot is True
@@ -291,7 +324,9 @@ def test_who_has_no_id_is_known_by_login_whatever_its_letter_case() -> None:
 
 def test_a_merge_by_nobody_is_a_merge() -> None:
     fork = {"repo": {"url": "https://api.github.com/repos/ada/OLMo"}}
-    merge = event("PullRequestEvent", payload={"action": "merged", "pull_request": {"number": 6, "head": fork}}, actor=None)
+    merge = event(
+        "PullRequestEvent", payload={"action": "merged", "pull_request": {"number": 6, "head": fork}}, actor=None
+    )
     assert [activity.action for activity in read(merge)] == ["merged"]
 
 
@@ -324,21 +359,59 @@ def test_an_event_without_an_id_is_the_same_as_itself_and_as_no_other() -> None:
         return read(dict(reversed(fields.items())))[0].id
 
     assert ids() == ids()
-    assert len({ids(), ids(payload={"size": 1}), ids(created_at="2024-05-01T10:00:01Z"), ids(actor={"id": 8, "login": "b"})}) == 4
+    assert (
+        len(
+            {
+                ids(),
+                ids(payload={"size": 1}),
+                ids(created_at="2024-05-01T10:00:01Z"),
+                ids(actor={"id": 8, "login": "b"}),
+            }
+        )
+        == 4
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "payload", "more", "kind", "action", "thread"),
     [
         ("IssuesEvent", {"number": 12, "issue": 959, "action": "opened"}, {}, "issue", "opened", 12),
-        ("IssuesEvent", {"issue": 959, "action": "closed"}, {"url": "https://github.com/o/r/issues/12"}, "issue", "closed", 12),
+        (
+            "IssuesEvent",
+            {"issue": 959, "action": "closed"},
+            {"url": "https://github.com/o/r/issues/12"},
+            "issue",
+            "closed",
+            12,
+        ),
         ("IssueCommentEvent", {"issue_id": 959, "comment_id": 77}, {}, "issue_comment", "created", None),
-        ("IssueCommentEvent", {"issue": 959}, {"url": "https://github.com/o/r/issues/12#issuecomment-77"}, "issue_comment", "created", 12),
-        ("IssueCommentEvent", {"comment_id": 7}, {"url": "https://github.com/o/r/pull/6#c7"}, "pull_request_comment", "created", 6),
+        (
+            "IssueCommentEvent",
+            {"issue": 959},
+            {"url": "https://github.com/o/r/issues/12#issuecomment-77"},
+            "issue_comment",
+            "created",
+            12,
+        ),
+        (
+            "IssueCommentEvent",
+            {"comment_id": 7},
+            {"url": "https://github.com/o/r/pull/6#c7"},
+            "pull_request_comment",
+            "created",
+            6,
+        ),
         ("CommitCommentEvent", {"comment_id": 5}, {}, "commit_comment", "created", None),
         ("PullRequestReviewCommentEvent", {"comment": {"id": 5}}, {}, "review_comment", "created", None),
         ("PullRequestEvent", {"number": 1, "action": "opened", "pull_request": 2}, {}, "pull_request", "opened", 1),
-        ("PullRequestEvent", {"number": 1, "action": "closed", "pull_request": {"merged": True}}, {}, "pull_request", "merged", 1),
+        (
+            "PullRequestEvent",
+            {"number": 1, "action": "closed", "pull_request": {"merged": True}},
+            {},
+            "pull_request",
+            "merged",
+            1,
+        ),
         ("CreateEvent", {"name": "r", "object": "branch", "object_name": "master"}, {}, "branch", "created", None),
         ("CreateEvent", {"name": "r", "object": "repository", "object_name": None}, {}, "repository", "created", None),
         ("DeleteEvent", {"object": "tag"}, {}, "tag", "deleted", None),
@@ -351,7 +424,12 @@ def test_an_event_without_an_id_is_the_same_as_itself_and_as_no_other() -> None:
 def test_payloads_of_the_timeline_mean_what_they_mean_today(
     name: str, payload: Any, more: dict[str, Any], kind: str, action: str | None, thread: int | None
 ) -> None:
-    shape = {"repository": {"id": 42, "name": "OLMo", "owner": "allenai"}, "actor": "ada", "actor_attributes": {"login": "ada"}, **more}
+    shape = {
+        "repository": {"id": 42, "name": "OLMo", "owner": "allenai"},
+        "actor": "ada",
+        "actor_attributes": {"login": "ada"},
+        **more,
+    }
     line = {"type": name, "payload": payload, "public": True, "created_at": "2013-08-05T20:02:01-07:00", **shape}
     [activity] = read(line)
     assert (activity.kind, activity.action, activity.thread) == (kind, action, thread)
@@ -379,7 +457,9 @@ def test_memories_stay_bounded_and_forgetting_changes_nothing(monkeypatch: pytes
     identities = Identities(KEY, WATCHLIST)
     events = GithubEvents(identities, NOW)
     for number in range(35):
-        line = json.dumps(event(repo={"id": number, "name": f"org/{number}"}, actor={"id": number, "login": f"dev{number}"})).encode()
+        line = json.dumps(
+            event(repo={"id": number, "name": f"org/{number}"}, actor={"id": number, "login": f"dev{number}"})
+        ).encode()
         [activity] = events.read(line)
         assert (activity.repo_id, activity.actor) == (hash_name(f"github:{number}"), hash_name(f"github:{number}", KEY))
         assert len(identities.repositories) <= 10
@@ -399,7 +479,9 @@ RECORDED = {
 def test_what_is_read_by_hand_is_what_the_typed_decoder_reads(name: str) -> None:
     for row in recorded_events(name):
         text = json.dumps(row).encode()
-        assert reader()._activities(read_by_hand(text), text, None) == reader()._activities(decode_event(text), text, None)
+        assert reader()._activities(read_by_hand(text), text, None) == reader()._activities(
+            decode_event(text), text, None
+        )
 
 
 @pytest.mark.parametrize("name", RECORDED)
@@ -413,11 +495,15 @@ def test_every_recorded_event_of_every_era_is_measured(name: str) -> None:
 
 def test_a_recorded_merge_and_a_recorded_comment_read_as_they_should() -> None:
     rows = {row["id"]: row for row in recorded_events("dlt-github-2023/github.events.load_page_1_duck.json.gz")}
-    merged = next(row for row in rows.values() if row["type"] == "PullRequestEvent" and row["payload"]["pull_request"]["merged"])
+    merged = next(
+        row for row in rows.values() if row["type"] == "PullRequestEvent" and row["payload"]["pull_request"]["merged"]
+    )
     merge, accepted = read(merged, received=None)
     assert merge.actor == hash_name(f"github:{merged['actor']['id']}", KEY)
     assert accepted.actor == hash_name(f"github:{merged['payload']['pull_request']['user']['id']}", KEY)
-    comment = next(row for row in rows.values() if row["type"] == "IssueCommentEvent" and "pull_request" in row["payload"]["issue"])
+    comment = next(
+        row for row in rows.values() if row["type"] == "IssueCommentEvent" and "pull_request" in row["payload"]["issue"]
+    )
     [activity] = read(comment, received=None)
     assert (activity.kind, activity.thread) == ("pull_request_comment", comment["payload"]["issue"]["number"])
 

@@ -38,8 +38,8 @@ def test_the_two_recorded_hours_mean_what_a_plain_count_of_their_lines_says() ->
     events = MinimisedEvents(Identities(KEY, WATCHLIST), NOW)
     found = [activity for line in lines for activity in events.read(line)]
     features = Counter(feature_of(activity.kind, activity.action) for activity in found)
-    # 25,630 push; 1,130 issue opened + 3,344 icomment + 288 ccomment; 3,077 watch; 976 pr opened + 560 prcomment; 1,439 fork;
-    # 5,591 create + 154 release + 46 public; and everything else of 45,449 lines.
+    # 25,630 push; 1,130 issue opened + 3,344 icomment + 288 ccomment; 3,077 watch; 976 pr opened + 560 prcomment; 1,439
+    # fork; 5,591 create + 154 release + 46 public; and everything else of 45,449 lines.
     assert features == {
         "contribution": 25_630,
         "exchange": 4_762,
@@ -55,7 +55,10 @@ def test_the_two_recorded_hours_mean_what_a_plain_count_of_their_lines_says() ->
 
 
 def test_a_person_nobody_knows_and_an_odd_number_of_commits_cost_no_activity() -> None:
-    [one], [other] = read(deed(actor=None)), read({name: value for name, value in deed(id="2").items() if name != "actor"})
+    [one], [other] = (
+        read(deed(actor=None)),
+        read({name: value for name, value in deed(id="2").items() if name != "actor"}),
+    )
     assert one.actor == hash_name("github:deleted:github:PushEvent:1", KEY)
     assert one.actor != other.actor
     assert read(deed(actor=5)) == read(deed(actor=None))

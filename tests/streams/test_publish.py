@@ -192,7 +192,9 @@ class Slow:
         self.sent: list[tuple[str, asyncio.Future[RecordMetadata]]] = []
         self.busy = asyncio.Event()
 
-    async def send(self, topic: str, value: bytes, *, key: bytes | None, partition: int) -> "asyncio.Future[RecordMetadata]":
+    async def send(
+        self, topic: str, value: bytes, *, key: bytes | None, partition: int
+    ) -> "asyncio.Future[RecordMetadata]":
         future: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
         self.sent.append((topic, future))
         if len(self.sent) >= 60:
@@ -226,7 +228,9 @@ class Slow:
         pass
 
 
-def test_a_cursor_is_written_only_when_everything_before_it_is_acknowledged(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cursor_is_written_only_when_everything_before_it_is_acknowledged(
+    archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def scenario() -> None:
         slow, stop = Slow(), asyncio.Event()
         planned = plan([str(archive)])
@@ -351,13 +355,17 @@ def test_the_first_record_of_a_topic_can_be_sent_while_the_broker_is_away(proces
 
     asyncio.run(scenario())
     for name in TOPICS.names:
-        assert [record.value for record in asyncio.run(records_of(process.bootstrap, name, TOPICS.partitions_of(name)))] == [b"value"]
+        assert [
+            record.value for record in asyncio.run(records_of(process.bootstrap, name, TOPICS.partitions_of(name)))
+        ] == [b"value"]
 
 
 def test_a_topic_that_a_broker_does_not_know_for_a_while_is_waited_for(
     process: Process, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(deliver, "AIOKafkaProducer", lambda **settings: AIOKafkaProducer(**settings, request_timeout_ms=3000))
+    monkeypatch.setattr(
+        deliver, "AIOKafkaProducer", lambda **settings: AIOKafkaProducer(**settings, request_timeout_ms=3000)
+    )
     monkeypatch.setattr(deliver, "PATIENCE", 0.3)
 
     async def scenario() -> None:
@@ -378,7 +386,9 @@ def test_a_topic_that_a_broker_does_not_know_for_a_while_is_waited_for(
 
 
 def test_a_topic_that_is_gone_for_good_is_said(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deliver, "AIOKafkaProducer", lambda **settings: AIOKafkaProducer(**settings, request_timeout_ms=1000))
+    monkeypatch.setattr(
+        deliver, "AIOKafkaProducer", lambda **settings: AIOKafkaProducer(**settings, request_timeout_ms=1000)
+    )
 
     async def scenario() -> None:
         async with Delivery.open(process.bootstrap, TOPICS, "test") as delivery:

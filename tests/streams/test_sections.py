@@ -80,7 +80,11 @@ def several_files(folder: Path) -> Path:
 def test_every_activity_is_sent_once_to_the_partition_of_its_repository(tmp_path: Path) -> None:
     steps = read_all([several_files(tmp_path)])
     found = batches(steps)
-    assert all(partition_of(activity.repo_id, PARTITIONS) == partition for partition, batch in found for activity in batch.activities)
+    assert all(
+        partition_of(activity.repo_id, PARTITIONS) == partition
+        for partition, batch in found
+        for activity in batch.activities
+    )
     identifiers = [activity.id for activity in activities(steps)]
     assert len(identifiers) == len(set(identifiers)) == 250 + 30 + 100 + 200 + 120 + 20
     assert max(len(batch.activities) for _, batch in found) == 7
@@ -128,9 +132,18 @@ def test_an_hour_is_opened_and_closed_in_every_partition(tmp_path: Path) -> None
     write(tmp_path / "2024-05-01-10.json", pushes(50))
     write(tmp_path / "2024-05-01-11.json", pushes(50, first=100, hour="2024-05-01T11"))
     for partition in range(PARTITIONS):
-        marked = [batch for place, batch in batches(read_all([tmp_path])) if place == partition and batch.complete_to is not None]
+        marked = [
+            batch
+            for place, batch in batches(read_all([tmp_path]))
+            if place == partition and batch.complete_to is not None
+        ]
         assert [batch.complete_to for batch in marked] == [TEN, ELEVEN, ELEVEN, ELEVEN + HOUR]
-        assert [batch.covered for batch in marked] == [[], [Cover("github", TEN, ELEVEN)], [], [Cover("github", ELEVEN, ELEVEN + HOUR)]]
+        assert [batch.covered for batch in marked] == [
+            [],
+            [Cover("github", TEN, ELEVEN)],
+            [],
+            [Cover("github", ELEVEN, ELEVEN + HOUR)],
+        ]
         assert [batch.closed for batch in marked] == [False, False, False, True]
         assert marked[0].activities == []
 
@@ -138,7 +151,9 @@ def test_an_hour_is_opened_and_closed_in_every_partition(tmp_path: Path) -> None
 def test_every_mark_comes_in_a_batch_of_its_own_behind_what_was_read_before_it(tmp_path: Path) -> None:
     """Whoever takes up a batch judges the lateness of its activities by its mark: what came in order must not be late."""
     write(tmp_path / "2024-05-01-10.json", pushes(3))
-    days = [event(number=9 + day, created_at=f"2024-{6 + day // 28:02}-{1 + day % 28:02}T10:00:00Z") for day in range(100)]
+    days = [
+        event(number=9 + day, created_at=f"2024-{6 + day // 28:02}-{1 + day % 28:02}T10:00:00Z") for day in range(100)
+    ]
     write(tmp_path / "days.json", days)
     found = batches(read_all([tmp_path]))
     assert [batch.complete_to for _, batch in found if batch.complete_to is not None and batch.activities] == []
@@ -152,7 +167,9 @@ def test_no_mark_passes_the_oldest_activity_of_a_file_that_is_not_in_the_order_o
     old = {**LIKE, "occurred_at": TEN - 60 * 24 * HOUR}
     write(tmp_path / "export.activities.ndjson", [{**LIKE, "id": "new", "occurred_at": ELEVEN + HOUR}, old])
     steps = read_all([tmp_path])
-    marks = [(batch.complete_to, [a.id for a in batch.activities]) for partition, batch in batches(steps) if partition == 0]
+    marks = [
+        (batch.complete_to, [a.id for a in batch.activities]) for partition, batch in batches(steps) if partition == 0
+    ]
     first_mark = min(place for place, (mark, _) in enumerate(marks) if mark is not None)
     assert "huggingface:like:1:2" in {name for _, names in marks[:first_mark] for name in names}
 
@@ -160,7 +177,9 @@ def test_no_mark_passes_the_oldest_activity_of_a_file_that_is_not_in_the_order_o
 def test_files_of_one_hour_are_opened_and_closed_once(tmp_path: Path) -> None:
     write(tmp_path / "2024-05-01-10.json", pushes(50))
     write(tmp_path / "2024-05-01-10.part2.json", pushes(50, first=100))
-    marks = [batch.complete_to for partition, batch in batches(read_all([tmp_path])) if partition == 0 and batch.complete_to]
+    marks = [
+        batch.complete_to for partition, batch in batches(read_all([tmp_path])) if partition == 0 and batch.complete_to
+    ]
     assert marks == [TEN, ELEVEN]
 
 
@@ -168,7 +187,10 @@ def test_an_hour_covers_the_platforms_that_occurred_in_it(tmp_path: Path) -> Non
     write(tmp_path / "2024-05-01-10.activities.ndjson", [LIKE, {**LIKE, "id": "g", "platform": "github"}])
     write(tmp_path / "2024-05-01-11.activities.ndjson", [{**LIKE, "id": "h"}])
     covers = [batch.covered for partition, batch in batches(read_all([tmp_path])) if partition == 0 and batch.covered]
-    assert covers == [[Cover("github", TEN, ELEVEN), Cover("huggingface", TEN, ELEVEN)], [Cover("huggingface", ELEVEN, ELEVEN + HOUR)]]
+    assert covers == [
+        [Cover("github", TEN, ELEVEN), Cover("huggingface", TEN, ELEVEN)],
+        [Cover("huggingface", ELEVEN, ELEVEN + HOUR)],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -197,14 +219,18 @@ def test_a_mark_waits_for_files_that_still_hold_something_older(tmp_path: Path) 
     write(tmp_path / "2024-05-01-10.json", pushes(10))
     write(tmp_path / "some.ndjson", [event(number=99, created_at="2024-05-01T10:20:00Z")])
     write(tmp_path / "2024-05-01-11.json", pushes(10, first=50, hour="2024-05-01T11"))
-    marks = [batch.complete_to for partition, batch in batches(read_all([tmp_path])) if partition == 0 and batch.complete_to]
+    marks = [
+        batch.complete_to for partition, batch in batches(read_all([tmp_path])) if partition == 0 and batch.complete_to
+    ]
     assert marks == [TEN, TEN + 20 * MINUTE, ELEVEN, ELEVEN + HOUR]
 
 
 def test_no_mark_runs_ahead_of_what_was_received(tmp_path: Path) -> None:
     ahead = {**LIKE, "occurred_at": TEN + 20 * HOUR, "ingested_at": TEN}
     write(tmp_path / "hub.activities.ndjson", [{**LIKE, "id": "a", "ingested_at": LIKE["occurred_at"]}, ahead])
-    assert {batch.complete_to for _, batch in batches(read_all([tmp_path])) if batch.closed} == {TEN + 5 * MINUTE + MINUTE}
+    assert {batch.complete_to for _, batch in batches(read_all([tmp_path])) if batch.closed} == {
+        TEN + 5 * MINUTE + MINUTE
+    }
 
 
 def test_nothing_measured_gives_no_mark_but_an_end(tmp_path: Path) -> None:
@@ -229,7 +255,11 @@ def test_as_of_beyond_the_data_moves_the_end_there_but_not_beyond_now(tmp_path: 
     write(tmp_path / "2024-05-01-10.json", pushes(10))
 
     def end(as_of: int) -> set[int | None]:
-        return {batch.complete_to for _, batch in batches(read_all([tmp_path], replace(OPTIONS, as_of=as_of))) if batch.closed}
+        return {
+            batch.complete_to
+            for _, batch in batches(read_all([tmp_path], replace(OPTIONS, as_of=as_of)))
+            if batch.closed
+        }
 
     assert end(ELEVEN + 5 * HOUR) == {ELEVEN + 5 * HOUR + 1}
     assert end(NOW + HOUR) == {NOW}
@@ -255,7 +285,9 @@ def test_each_bad_line_is_put_aside_with_its_bytes_reason_and_place_and_the_rest
     steps = read_all([write(tmp_path / "2024-05-01-10.json", rows)])
     assert len(activities(steps)) == len(good)
     found = letters(steps)
-    assert [(letter["line"], letter["reason"]) for letter in found] == [(2 * i + 2, reason) for i, (_, reason) in enumerate(BAD)]
+    assert [(letter["line"], letter["reason"]) for letter in found] == [
+        (2 * i + 2, reason) for i, (_, reason) in enumerate(BAD)
+    ]
     raw = [base64.b64decode(letter["raw"]) for letter in found]
     assert raw == [bad if isinstance(bad, bytes) else json.dumps(bad).encode() for bad, _ in BAD]
     assert {(letter["source"], letter["file"]) for letter in found} == {("archive", "2024-05-01-10.json")}
@@ -300,8 +332,12 @@ def test_blank_lines_and_the_actions_of_bulk_files_are_passed_over_and_counted(t
 
 def test_events_without_a_line_break_between_them_are_measured_each(tmp_path: Path) -> None:
     rows = [json.dumps(row).encode() for row in pushes(40)]
-    (tmp_path / "2024-05-01-10.json").write_bytes(b"".join(rows[:20]) + b"\n" + rows[20] + rows[21] + b"\n" + b"".join(rows[22:]))
-    (tmp_path / "2024-05-01-11.json.gz").write_bytes(gzip.compress(b"".join(json.dumps(row).encode() for row in pushes(30, first=50))))
+    (tmp_path / "2024-05-01-10.json").write_bytes(
+        b"".join(rows[:20]) + b"\n" + rows[20] + rows[21] + b"\n" + b"".join(rows[22:])
+    )
+    (tmp_path / "2024-05-01-11.json.gz").write_bytes(
+        gzip.compress(b"".join(json.dumps(row).encode() for row in pushes(30, first=50)))
+    )
     steps = read_all([tmp_path])
     assert len({activity.id for activity in activities(steps)}) == len(activities(steps)) == 70
     assert letters(steps) == []
@@ -319,12 +355,16 @@ def test_what_is_bad_between_events_of_one_line_costs_itself(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("separator", [b"", b"\n"])
 @pytest.mark.parametrize("name", ["2024-05-01-10.json", "2024-05-01-10.json.gz"])
-def test_a_text_that_ends_in_the_middle_of_its_last_event_is_torn_packed_or_not(tmp_path: Path, separator: bytes, name: str) -> None:
+def test_a_text_that_ends_in_the_middle_of_its_last_event_is_torn_packed_or_not(
+    tmp_path: Path, separator: bytes, name: str
+) -> None:
     text = separator.join(json.dumps(row).encode() for row in pushes(500))[:-60]
     (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else text)
     steps = read_all([tmp_path])
     assert (len(activities(steps)), [letter["reason"] for letter in letters(steps)]) == (499, ["truncated"])
-    assert {cover for _, batch in batches(steps) for cover in batch.covered} == {Cover("github", TEN, TEN)}, "known to be uncovered"
+    assert {cover for _, batch in batches(steps) for cover in batch.covered} == {Cover("github", TEN, TEN)}, (
+        "known to be uncovered"
+    )
     assert covered(steps) == []
 
 
@@ -347,7 +387,9 @@ def doubts(steps: list[Step]) -> list[tuple[int, int, int]]:
     """Hour of the day, events, and what is usual, of each doubt; the ledger must say the same."""
     found = last_cursor(steps).counts.doubtful
     rows = [json.loads(step.value) for step in steps if isinstance(step, Doubtful)]
-    assert rows == [{"feed": "archive", "start": one.hour, "end": one.hour + HOUR, "reason": "hour_doubtful"} for one in found]
+    assert rows == [
+        {"feed": "archive", "start": one.hour, "end": one.hour + HOUR, "reason": "hour_doubtful"} for one in found
+    ]
     return [((one.hour - NINE) // HOUR + 9, one.events, one.usual) for one in found]
 
 
@@ -375,7 +417,9 @@ def test_an_hour_with_far_fewer_events_than_its_neighbours_is_doubted(
 
 def test_a_doubt_counts_events_however_they_are_separated_and_the_parts_of_an_hour_together(tmp_path: Path) -> None:
     hours(tmp_path, {9: 400, 11: 400})
-    (tmp_path / "2024-05-01-10.json").write_bytes(b"".join(json.dumps(row).encode() for row in pushes(250)) + b"\n" * 300)
+    (tmp_path / "2024-05-01-10.json").write_bytes(
+        b"".join(json.dumps(row).encode() for row in pushes(250)) + b"\n" * 300
+    )
     write(tmp_path / "2024-05-01-10.part2.json", pushes(50, first=300))
     write(tmp_path / "2024-05-01-10.activities.ndjson", [LIKE])
     assert doubts(read_all([tmp_path])) == []
@@ -390,7 +434,9 @@ def test_a_reading_that_goes_on_doubts_the_same_hours(tmp_path: Path) -> None:
     for place in [place for place, step in enumerate(whole) if isinstance(step, Cursor)]:
         cursor = whole[place]
         assert isinstance(cursor, Cursor)
-        assert records(list(Sections(planned, decode_cursor(encode_cursor(cursor)), KEY, OPTIONS))) == whole[place + 1 :]
+        assert (
+            records(list(Sections(planned, decode_cursor(encode_cursor(cursor)), KEY, OPTIONS))) == whole[place + 1 :]
+        )
     assert doubts(whole) == [(10, 31, 305), (13, 12, 315)]
     assert len(last_cursor(whole).hours) <= 7
 
@@ -404,13 +450,21 @@ def test_bots_are_people_when_asked(tmp_path: Path) -> None:
     write(tmp_path / "2024-05-01-10.json", [event(actor={"id": 1, "login": "a[bot]"})])
     write(tmp_path / "b.activities.ndjson", [{**LIKE, "bot": True}])
     assert [activity.bot for activity in activities(read_all([tmp_path]))] == [True, True]
-    assert [activity.bot for activity in activities(read_all([tmp_path], replace(OPTIONS, include_bots=True)))] == [False, False]
+    assert [activity.bot for activity in activities(read_all([tmp_path], replace(OPTIONS, include_bots=True)))] == [
+        False,
+        False,
+    ]
 
 
-def test_a_batch_larger_than_the_topic_takes_is_cut_in_numbered_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_larger_than_the_topic_takes_is_cut_in_numbered_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sections, "LARGEST", 3_000)
     issue = {"number": 1, "title": "t", "body": "b" * 1_900}
-    write(tmp_path / "2024-05-01-10.json", [event("IssuesEvent", n, {"action": "opened", "issue": issue}) for n in range(7)])
+    write(
+        tmp_path / "2024-05-01-10.json",
+        [event("IssuesEvent", n, {"action": "opened", "issue": issue}) for n in range(7)],
+    )
     steps = read_all([tmp_path])
     assert all(len(step.value) <= 3_000 for step in steps if isinstance(step, Send))
     assert len(activities(steps)) == 7
@@ -447,7 +501,13 @@ def test_the_recorded_hours_are_read_whole() -> None:
 
 
 def test_recorded_pages_and_bulk_files_are_read_and_what_is_no_event_is_counted() -> None:
-    folders = ["simdjson-github-events", "dlt-github-2023", "quickwit-gharchive-2015", "gharchive-2018-tiny", "gharchive-2026-hour-profile"]
+    folders = [
+        "simdjson-github-events",
+        "dlt-github-2023",
+        "quickwit-gharchive-2015",
+        "gharchive-2018-tiny",
+        "gharchive-2026-hour-profile",
+    ]
     counts = last_cursor(read_all([recorded(folder) for folder in folders])).counts
     assert (counts.files, counts.activities, counts.skipped) == (6, 30 + 108 + 101 + 10 + 4, 100)
     assert counts.dead_letters == {"not-an-event": 100}

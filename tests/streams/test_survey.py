@@ -27,7 +27,12 @@ def watched(tmp_path: Path, rows: list[Any], *places: str, as_of: int | None = N
     return sorted((each.id.rpartition(":")[2], each.repo) for each in found)
 
 
-MOVED = [push(1, 77, "old-org/tool"), push(2, 5, "a/b"), push(3, 77, "new-org/tool", "10:20:00"), push(4, "77", "Third/Name", "10:30:00")]
+MOVED = [
+    push(1, 77, "old-org/tool"),
+    push(2, 5, "a/b"),
+    push(3, 77, "new-org/tool", "10:20:00"),
+    push(4, "77", "Third/Name", "10:30:00"),
+]
 
 
 @pytest.mark.parametrize("place", ["old-org/tool", "New-Org/Tool", "third/name", "new-org", "old-org/to*", "THIRD"])
@@ -40,7 +45,9 @@ def test_a_new_repository_under_the_old_name_is_not_the_projects(tmp_path: Path)
     assert [number for number, _ in watched(tmp_path, rows, "old-org/tool")] == ["1", "3", "4"]
 
 
-def test_a_new_repository_that_is_seen_before_the_watched_one_under_its_new_name_is_not_the_projects(tmp_path: Path) -> None:
+def test_a_new_repository_that_is_seen_before_the_watched_one_under_its_new_name_is_not_the_projects(
+    tmp_path: Path,
+) -> None:
     rows = [push(1, 77, "old-org/tool"), push(2, 88, "old-org/tool", "10:10:00"), push(3, 88, "else/tool", "10:15:00")]
     rows.append(push(4, 77, "new-org/tool", "10:20:00"))
     assert [number for number, _ in watched(tmp_path, rows, "old-org/tool")] == ["1", "4"]
@@ -60,7 +67,9 @@ def test_a_name_of_another_project_decides(tmp_path: Path) -> None:
     path = write(tmp_path / "2024-05-01-10.json.gz", MOVED)
     watchlist = Watchlist([Project("before", github=("old-org",)), Project("after", github=("new-org",))])
     projects = {each.id.rpartition(":")[2]: each.project for each in activities(read_all([path], Options(watchlist)))}
-    assert projects == {"1": "before", "2": None, "3": "after", "4": "before"}, "where no name decides, its first project"
+    assert projects == {"1": "before", "2": None, "3": "after", "4": "before"}, (
+        "where no name decides, its first project"
+    )
 
 
 def test_what_is_later_than_the_end_that_was_asked_for_teaches_nothing(tmp_path: Path) -> None:
@@ -107,11 +116,17 @@ def test_a_survey_is_gone_through_once(tmp_path: Path) -> None:
     assert list(survey) == []
 
 
-def test_a_move_is_found_in_events_without_a_line_break_between_them_and_in_those_of_the_timeline(tmp_path: Path) -> None:
+def test_a_move_is_found_in_events_without_a_line_break_between_them_and_in_those_of_the_timeline(
+    tmp_path: Path,
+) -> None:
     def together(*rows: dict[str, Any]) -> bytes:
         return b"".join(json.dumps(row).encode() for row in rows)
 
-    assert watched(tmp_path, [together(*MOVED)], "third/name") == [("1", "old-org/tool"), ("3", "new-org/tool"), ("4", "Third/Name")]
+    assert watched(tmp_path, [together(*MOVED)], "third/name") == [
+        ("1", "old-org/tool"),
+        ("3", "new-org/tool"),
+        ("4", "Third/Name"),
+    ]
     old = push(1, 77, "tool")
     old["repository"] = {**old.pop("repo"), "owner": "old-org"}
     assert watched(tmp_path, [old, together(*MOVED[1:])], "third/name") == [

@@ -17,7 +17,9 @@ from tests.streams.brokers import TOPICS, broker
 
 def test_topics_are_made_once_and_are_what_they_should_be(tmp_path: Path) -> None:
     with broker(tmp_path, topics=None) as process:
-        assert check(process.bootstrap, TOPICS) == [f"topic {name} is missing: run `nomadwatch topics create`" for name in TOPICS.names]
+        assert check(process.bootstrap, TOPICS) == [
+            f"topic {name} is missing: run `nomadwatch topics create`" for name in TOPICS.names
+        ]
         assert create(process.bootstrap, TOPICS) == TOPICS.names
         assert create(process.bootstrap, TOPICS) == []
         assert check(process.bootstrap, TOPICS) == []
@@ -28,7 +30,11 @@ def test_another_number_of_partitions_and_another_retention_are_said(tmp_path: P
         admin = KafkaAdminClient(bootstrap_servers=process.bootstrap)
         admin.create_topics(
             {
-                TOPICS.activity: {"num_partitions": 3, "replication_factor": 1, "configs": TOPICS.settings_of(TOPICS.activity)},
+                TOPICS.activity: {
+                    "num_partitions": 3,
+                    "replication_factor": 1,
+                    "configs": TOPICS.settings_of(TOPICS.activity),
+                },
                 TOPICS.cursors: {"num_partitions": 1, "replication_factor": 1, "configs": {"cleanup.policy": "delete"}},
             }
         )
@@ -36,7 +42,9 @@ def test_another_number_of_partitions_and_another_retention_are_said(tmp_path: P
         create(process.bootstrap, TOPICS)
         problems = check(process.bootstrap, TOPICS)
     assert problems[0].startswith("topic test-activity has 3 partitions, not 4: ")
-    assert any(problem.startswith("topic test-cursors has cleanup.policy = delete, not compact: ") for problem in problems)
+    assert any(
+        problem.startswith("topic test-cursors has cleanup.policy = delete, not compact: ") for problem in problems
+    )
     assert all(problem.startswith(("topic test-activity has 3", "topic test-cursors")) for problem in problems)
 
 
@@ -79,4 +87,12 @@ def test_a_broker_that_is_down_is_said_at_once(bootstrap: str) -> None:
 
 
 def test_names_carry_the_prefix() -> None:
-    assert Topics("a.").names == ["a.activity", "a.panes", "a.measurements", "a.shifts", "a.gaps", "a.cursors", "a.dead-letters"]
+    assert Topics("a.").names == [
+        "a.activity",
+        "a.panes",
+        "a.measurements",
+        "a.shifts",
+        "a.gaps",
+        "a.cursors",
+        "a.dead-letters",
+    ]

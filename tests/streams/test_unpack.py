@@ -1,4 +1,6 @@
-"""Batches whose checksum is right and whose records cannot be read end no reader: what is before and behind them is read."""
+"""Batches whose checksum is right and whose records cannot be read end no reader: what is before and behind them is
+read.
+"""
 
 import asyncio
 import gzip
@@ -54,7 +56,11 @@ async def read(bootstrap: str) -> list[tuple[int, bytes | None, bytes | None]]:
         await consumer.start()
         consumer.assign([place])
         async with asyncio.timeout(20):
-            return [(each.offset, each.key, each.value) async for _, records in read_to_end(consumer, [place]) for each in records]
+            return [
+                (each.offset, each.key, each.value)
+                async for _, records in read_to_end(consumer, [place])
+                for each in records
+            ]
     finally:
         await stop(consumer)
 
@@ -87,7 +93,10 @@ def test_each_record_of_a_stored_batch_that_cannot_be_read_is_a_foreign_one(
     assert middle == [(offset, None, value or b"") for offset, value in enumerate(readable, 2)]
     told = [record.getMessage() for record in caplog.records if "cannot be read" in record.getMessage()]
     assert len(told) == 1
-    assert "records of the topic test-activity, partition 0, from offset 2 on cannot be read and are passed over" in told[0]
+    assert (
+        "records of the topic test-activity, partition 0, from offset 2 on cannot be read and are passed over"
+        in told[0]
+    )
 
 
 def test_a_wrong_checksum_is_damage_and_is_not_passed_over(tmp_path: Path) -> None:

@@ -101,5 +101,7 @@ def test_a_file_that_is_absent_or_no_text_is_said(tmp_path: Path) -> None:
 
 def test_the_built_in_list_names_the_places_of_its_source() -> None:
     source = recorded("../watchlist.yaml")
-    theirs = [(row["project"], tuple(row["github"]), tuple(row["huggingface"])) for row in yaml.safe_load(source.read_text())]
+    theirs = [
+        (row["project"], tuple(row["github"]), tuple(row["huggingface"])) for row in yaml.safe_load(source.read_text())
+    ]
     assert [(project.project, project.github, project.huggingface) for project in Watchlist.load().projects] == theirs

@@ -1,4 +1,5 @@
-"""GitHub's own description of its API (OpenAPI 3.0), as it publishes it in the npm package @octokit/openapi, and answers judged by it.
+"""GitHub's own description of its API (OpenAPI 3.0), as it publishes it in the npm package @octokit/openapi, and
+answers judged by it.
 
 The package is pinned by the lock file beside this one and fetched once, with npm; nothing of it is run.
 """
@@ -31,7 +32,8 @@ _PATIENCE_SECONDS: Final = 300
 _TRIES: Final = 2
 _BASE: Final = "openapi:"
 
-# An answer's type, or where it has none a few words, and what is wrong there: "IssuesEvent payload.issue.user: is not of type 'object'".
+# An answer's type, or where it has none a few words, and what is wrong there: "IssuesEvent payload.issue.user: is not
+# of type 'object'".
 Problem = str
 
 
@@ -67,7 +69,9 @@ def _pack(version: str, folder: Path) -> Path:
     said = ""
     for _ in range(_TRIES):
         try:
-            done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_PATIENCE_SECONDS, cwd=folder)
+            done = subprocess.run(
+                command, check=False, capture_output=True, text=True, timeout=_PATIENCE_SECONDS, cwd=folder
+            )
         except subprocess.TimeoutExpired:
             said = f"no answer within {_PATIENCE_SECONDS} s"
             continue
@@ -110,13 +114,18 @@ class Description:
         response = self._resolved(self._root["paths"][path]["get"]["responses"][str(status)])
         schema = response["content"]["application/json"]["schema"]
         if schema.get("items", {}).get("$ref", "").endswith("/event"):
-            return {"a feed is a list"} if not isinstance(body, list) else {each for event in body for each in self.event_problems(event)}
+            return (
+                {"a feed is a list"}
+                if not isinstance(body, list)
+                else {each for event in body for each in self.event_problems(event)}
+            )
         return set(self._told(f"{path} {status}", schema, body))
 
     def event_problems(self, event: dict[str, Any]) -> set[Problem]:
         """What is wrong with an event, its payload judged by the schema of its type.
 
-        As it is described a payload must fit exactly one of sixteen schemas, which none can: that of PublicEvent fits all.
+        As it is described a payload must fit exactly one of sixteen schemas, which none can: that of PublicEvent fits
+        all.
         """
         schema = dict(self._root["components"]["schemas"]["event"])
         payloads = {self._resolved(each)["title"]: each for each in schema["properties"]["payload"]["oneOf"]}
@@ -180,7 +189,9 @@ def _nullable(keyword: str) -> Any:
     return judge_but_null
 
 
-_Validator: Final = extend(Draft4Validator, {keyword: _nullable(keyword) for keyword in ("type", "enum", "allOf", "anyOf", "oneOf")})
+_Validator: Final = extend(
+    Draft4Validator, {keyword: _nullable(keyword) for keyword in ("type", "enum", "allOf", "anyOf", "oneOf")}
+)
 _FORMATS: Final = FormatChecker(formats=())
 
 

@@ -1,4 +1,6 @@
-"""A small GitHub for one test each: it serves what the test says, honestly in pages with ETags, and writes down who asked for what."""
+"""A small GitHub for one test each: it serves what the test says, honestly in pages with ETags, and writes down who
+asked for what.
+"""
 
 import asyncio
 import hashlib
@@ -41,7 +43,9 @@ Script = Callable[["ScriptedGithub", str, int], web.Response | None]
 
 
 class ScriptedGithub:
-    """Events by path, the first of a feed first; every other feed is empty. `script` may answer instead: (server, path, page)."""
+    """Events by path, the first of a feed first; every other feed is empty. `script` may answer instead: (server, path,
+    page).
+    """
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -102,7 +106,9 @@ class ScriptedGithub:
 
 
 class MemoryOutlet:
-    """Keeps finds as a broker would, while `hold` is set; the others are `waiting`. All cursors are of a kind that the next start reads."""
+    """Keeps finds as a broker would, while `hold` is set; the others are `waiting`. All cursors are of a kind that the
+    next start reads.
+    """
 
     def __init__(self) -> None:
         self.finds: list[Find] = []

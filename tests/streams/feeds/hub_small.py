@@ -1,4 +1,6 @@
-"""A small Hub over HTTP, honest in what it states: repositories, commits, threads and likers, a quota, and faults to be ordered."""
+"""A small Hub over HTTP, honest in what it states: repositories, commits, threads and likers, a quota, and faults to be
+ordered.
+"""
 
 import asyncio
 import time
@@ -26,7 +28,9 @@ from tests.streams.made import KEY
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
 DAY = 24 * 60 * MINUTE
-WATCHLIST = Watchlist([Project("olmo", huggingface=("allenai",)), Project("smollm", huggingface=("huggingfacetb/smol*",))])
+WATCHLIST = Watchlist(
+    [Project("olmo", huggingface=("allenai",)), Project("smollm", huggingface=("huggingfacetb/smol*",))]
+)
 
 
 def now() -> int:
@@ -76,14 +80,26 @@ class Repo:
     def commit(self, number: int, seconds: float, *authors: str) -> None:
         """A commit so many seconds ago; the newest goes first."""
         people = [{"user": author} for author in authors]
-        self.commits.insert(0, {"id": sha(number), "date": ago(seconds), "authors": people, "title": "t", "message": ""})
+        self.commits.insert(
+            0, {"id": sha(number), "date": ago(seconds), "authors": people, "title": "t", "message": ""}
+        )
 
-    def open(self, number: int, seconds: float, author: str | None, *, pull: bool = False, body: str = "it is broken") -> None:
+    def open(
+        self, number: int, seconds: float, author: str | None, *, pull: bool = False, body: str = "it is broken"
+    ) -> None:
         """A thread opened so many seconds ago."""
-        person = {"name": author, "type": "user", "isHf": False, "isOwner": False, "isOrgMember": False} if author else None
+        person = (
+            {"name": author, "type": "user", "isHf": False, "isOwner": False, "isOrgMember": False} if author else None
+        )
         moment = ago(seconds)
         opening = {"id": f"event-{number}-0", "type": "comment", "createdAt": moment, "data": {"latest": {"raw": body}}}
-        thread = {"num": number, "title": f"Thread {number}", "createdAt": moment, "status": "open", "isPullRequest": pull}
+        thread = {
+            "num": number,
+            "title": f"Thread {number}",
+            "createdAt": moment,
+            "status": "open",
+            "isPullRequest": pull,
+        }
         self.threads[number] = {**thread, "events": [opening]}
         if person:
             self.threads[number]["author"] = opening["author"] = person
@@ -92,7 +108,11 @@ class Repo:
         """A comment in a thread, or a change of its status."""
         thread = self.threads[number]
         event: dict[str, Any] = {"id": f"event-{number}-{len(thread['events'])}", "createdAt": ago(seconds)}
-        event |= {"type": "status-change", "data": {"status": status}} if status else {"type": "comment", "data": {"latest": {"raw": "x"}}}
+        event |= (
+            {"type": "status-change", "data": {"status": status}}
+            if status
+            else {"type": "comment", "data": {"latest": {"raw": "x"}}}
+        )
         if author:
             event["author"] = {"name": author, "type": "user", **flags}
         thread["events"].append(event)
@@ -162,7 +182,9 @@ class SmallHub:
                 ]
                 rows = [{name: value for name, value in thread.items() if name != "events"} for thread in threads]
                 start = int(request.query.get("p", 0)) * self.page
-                return web.json_response({"discussions": rows[start : start + self.page], "count": len(rows), "start": start})
+                return web.json_response(
+                    {"discussions": rows[start : start + self.page], "count": len(rows), "start": start}
+                )
             case ["discussions", number] if int(number) in repo.threads:
                 return web.json_response(repo.threads[int(number)])
         return web.json_response({"error": "Not found"}, status=404)
@@ -247,7 +269,9 @@ class Station:
             await asyncio.gather(running, return_exceptions=True)
 
     async def rounds(self, count: int = 2) -> None:
-        """Run until each kind of request was made so many times more, and what the watched repositories showed meanwhile is known."""
+        """Run until each kind of request was made so many times more, and what the watched repositories showed
+        meanwhile is known.
+        """
         before = self.hub.asked("/discussions?"), self.hub.asked("sort=lastModified")
         begun = now()
         await self.until(

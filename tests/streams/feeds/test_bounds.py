@@ -322,7 +322,9 @@ def test_a_thread_that_cannot_be_read_costs_itself_and_is_told() -> None:
         repo.open(1, 60, "Bob")
         repo.open(2, 60, "Bob")
         odd = [True]
-        hub.answer = lambda request: web.json_response([]) if odd[0] and request.path.endswith("/discussions/2") else None
+        hub.answer = lambda request: (
+            web.json_response([]) if odd[0] and request.path.endswith("/discussions/2") else None
+        )
         async with station(hub, clock=Clock(1_000, origin=time.time()), interval_cap=60.0) as it:
             health = it.feeds.by_name[REPOSITORIES]
             await it.until(lambda: health.state == "failing: 1 of 1 repositories")

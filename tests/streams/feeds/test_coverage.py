@@ -70,7 +70,9 @@ def test_only_what_has_changed_is_to_be_saved() -> None:
     assert max(sizes) < 10_000 < 1_000_000 < sum(sizes), "together they would be no record"
     coverage.saved()
     assert coverage.changes() == {}
-    again = Coverage.restore({**{key: value for key, value in changes.items() if value}, "github:/orgs/1/events": b"of another kind"})
+    again = Coverage.restore(
+        {**{key: value for key, value in changes.items() if value}, "github:/orgs/1/events": b"of another kind"}
+    )
     assert again.changes() == {}
     again.add(feeds[7], NOW, NOW + MINUTE)
     again.keep(set(feeds[1:]))
@@ -84,7 +86,9 @@ def test_what_was_never_covered_is_unknown() -> None:
 
 
 def asked_every(seconds: int, until: int) -> Coverage:
-    """The coverage of a feed that is well and saw everything up to its last look, which was at most so many seconds ago."""
+    """The coverage of a feed that is well and saw everything up to its last look, which was at most so many seconds
+    ago.
+    """
     coverage = Coverage(SETTLING)
     last = until // (seconds * SECOND) * seconds * SECOND
     coverage.add(FEED, last - 3 * HOUR, last)
@@ -107,7 +111,9 @@ def test_a_feed_that_is_late_is_not_covered_from_then_on() -> None:
     late_after = {FEED: 2_850 * SECOND}
     coverage = Coverage(SETTLING)
     coverage.add(FEED, NOW - 5 * HOUR, NOW)
-    shares = [coverage.share("github", "watched", "1h", NOW + minute * MINUTE, late_after) or 0.0 for minute in range(120)]
+    shares = [
+        coverage.share("github", "watched", "1h", NOW + minute * MINUTE, late_after) or 0.0 for minute in range(120)
+    ]
     assert shares[:47] == [1.0] * 47
     # The hour begins nine minutes before the last look, and only what is overdue counts of the silence.
     assert shares[50] == pytest.approx((9 + 20 / 60) / 11)
@@ -166,7 +172,9 @@ def test_a_feed_is_seen_since_the_latest_stretch_without_a_break_began() -> None
     coverage.add(FEED, NOW - 69 * MINUTE, NOW - 40 * MINUTE)
     assert coverage.since("github", "watched") == NOW - 69 * MINUTE
     coverage.add(FEED, NOW - 200 * MINUTE, NOW - 180 * MINUTE)
-    assert coverage.since("github", "watched") == NOW - 69 * MINUTE, "what is learnt about the time before the break changes nothing"
+    assert coverage.since("github", "watched") == NOW - 69 * MINUTE, (
+        "what is learnt about the time before the break changes nothing"
+    )
     coverage.add(FEED, NOW - 75 * MINUTE, NOW - 69 * MINUTE)
     assert coverage.since("github", "watched") == NOW - 75 * MINUTE, "a look that reaches further back does"
 
@@ -182,12 +190,19 @@ def test_a_scope_is_seen_since_the_median_of_its_feeds_and_that_is_kept() -> Non
         assert each.since("github", "watched") == NOW - 40 * MINUTE
         assert each.since("github", "all") == NOW - 30 * MINUTE
         assert each.since("huggingface", "watched") is None
-        rows = {labels["scope"]: value for name, labels, value in each.rows(NOW) if name == "nomadwatch_covered_since_timestamp_seconds"}
+        rows = {
+            labels["scope"]: value
+            for name, labels, value in each.rows(NOW)
+            if name == "nomadwatch_covered_since_timestamp_seconds"
+        }
         assert rows == {"watched": (NOW - 40 * MINUTE) / 1e6, "all": (NOW - 30 * MINUTE) / 1e6}
 
 
 def test_coverage_that_was_kept_before_stretches_were_goes_on() -> None:
-    kept = {COVERAGE_CURSOR + FEED: b'{"60000000":{"59970":60000000.0},"3600000000":{"999":60000000.0},"86400000000":{"41":60000000.0}}'}
+    kept = {
+        COVERAGE_CURSOR
+        + FEED: b'{"60000000":{"59970":60000000.0},"3600000000":{"999":60000000.0},"86400000000":{"41":60000000.0}}'
+    }
     coverage = Coverage.restore(kept)
     assert coverage.since("github", "watched") is None
     coverage.add(FEED, NOW - MINUTE, NOW)

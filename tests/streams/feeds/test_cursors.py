@@ -28,8 +28,22 @@ from tests.streams.made import KEY
 
 WATCHLIST = Watchlist([Project("olmo", github=("allenai",), huggingface=("allenai",))])
 OLMO = POPULARITY_CURSOR + "allenai/olmo"
-OF_GITHUB = ["github:/events", "github:/orgs/allenai/events", "github:/users/allenai/events/public", GITHUB_LIMITS, OLMO]
-OF_THE_HUB = ["huggingface:models", "huggingface:datasets", REPOSITORIES, CHANGES, REPOSITORY + "7", HUB_LIMITS, HUB_POPULARITY + "7"]
+OF_GITHUB = [
+    "github:/events",
+    "github:/orgs/allenai/events",
+    "github:/users/allenai/events/public",
+    GITHUB_LIMITS,
+    OLMO,
+]
+OF_THE_HUB = [
+    "huggingface:models",
+    "huggingface:datasets",
+    REPOSITORIES,
+    CHANGES,
+    REPOSITORY + "7",
+    HUB_LIMITS,
+    HUB_POPULARITY + "7",
+]
 
 
 def started(cursors: dict[str, bytes]) -> tuple[GithubPoller, HubPoller]:
@@ -37,19 +51,27 @@ def started(cursors: dict[str, bytes]) -> tuple[GithubPoller, HubPoller]:
 
     async def start() -> tuple[GithubPoller, HubPoller]:
         Coverage.restore(cursors)
-        context = Context(watchlist=WATCHLIST, actor_key=KEY, outlet=Kept(), cursors=cursors, feeds=Feeds(), clock=Clock())
+        context = Context(
+            watchlist=WATCHLIST, actor_key=KEY, outlet=Kept(), cursors=cursors, feeds=Feeds(), clock=Clock()
+        )
         async with open_session("tests") as session:
-            return GithubPoller("http://127.0.0.1:9", "t", session, context), HubPoller("http://127.0.0.1:9", "t", session, context)
+            return GithubPoller("http://127.0.0.1:9", "t", session, context), HubPoller(
+                "http://127.0.0.1:9", "t", session, context
+            )
 
     return asyncio.run(start())
 
 
-@pytest.mark.parametrize("other", [b"\xc1", b'{"of": "another version"}', b"[[]]", msgspec.msgpack.encode({"of": "another version"})])
+@pytest.mark.parametrize(
+    "other", [b"\xc1", b'{"of": "another version"}', b"[[]]", msgspec.msgpack.encode({"of": "another version"})]
+)
 @pytest.mark.parametrize("feed", [*OF_GITHUB, *OF_THE_HUB, COVERAGE_CURSOR + "github:/events"])
 def test_a_cursor_of_another_version_is_one_line_that_says_what_to_do(feed: str, other: bytes) -> None:
     with pytest.raises(StreamsError) as raised:
         started({feed: other})
-    assert str(explain(raised.value)).startswith(f"the cursor {feed} cannot be read, another version has written it: begin anew")
+    assert str(explain(raised.value)).startswith(
+        f"the cursor {feed} cannot be read, another version has written it: begin anew"
+    )
 
 
 def test_cursors_that_were_saved_before_are_gone_on_with() -> None:

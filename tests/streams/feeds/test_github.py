@@ -46,7 +46,9 @@ def test_the_first_look_counts_everything_and_each_further_one_what_is_new() -> 
             assert (health.seen, health.state, health.gaps, health.coverage) == (387, "ok", {}, 1.0)
             assert health.polls["new"] == len(pages)
             assert health.polls["unchanged"] == len(server.polls()) - 3
-            assert health.newest == max(activity.occurred_at for find in run.outlet.of() for activity in find.activities)
+            assert health.newest == max(
+                activity.occurred_at for find in run.outlet.of() for activity in find.activities
+            )
 
     asyncio.run(scenario())
 
@@ -368,7 +370,10 @@ def test_the_feed_of_everything_is_a_sample_and_says_how_large() -> None:
                 if path == "/events" and page == 1:
                     newest = (server.clock.now() * rate // SECOND) - begin * rate
                     numbers = range(newest, newest - 300, -1)
-                    feed = [event(number=number, created_at=format_time((begin + number // rate) * SECOND)) for number in numbers]
+                    feed = [
+                        event(number=number, created_at=format_time((begin + number // rate) * SECOND))
+                        for number in numbers
+                    ]
                     server.feeds[path] = feed
                     shown.update(each["id"] for each in feed)
 
@@ -405,7 +410,8 @@ def test_what_an_incomplete_poll_of_a_sample_met_was_seen_too() -> None:
                     newest = (server.clock.now() * rate // SECOND) - begin * rate
                     numbers = range(newest, newest - 300, -1)
                     server.feeds[path] = [
-                        event(number=number, created_at=format_time((begin + number // rate) * SECOND)) for number in numbers
+                        event(number=number, created_at=format_time((begin + number // rate) * SECOND))
+                        for number in numbers
                     ]
                 return web.Response(status=502) if page == 3 and polls % 2 else None
 
@@ -436,10 +442,17 @@ def test_the_sample_is_told_right_where_the_feed_moves_between_two_pages() -> No
                 if path != "/events":
                     return None
                 # As the real one, it shows nothing of the last half a minute.
-                head = (server.clock.now() - 30 * SECOND) * rate // SECOND - begin * rate if page == 1 else heads[-1] + rate
+                head = (
+                    (server.clock.now() - 30 * SECOND) * rate // SECOND - begin * rate
+                    if page == 1
+                    else heads[-1] + rate
+                )
                 heads.append(head)
                 numbers = range(head, head - 300, -1)
-                events = [event(number=number, created_at=format_time((begin + number // rate) * SECOND)) for number in numbers]
+                events = [
+                    event(number=number, created_at=format_time((begin + number // rate) * SECOND))
+                    for number in numbers
+                ]
                 shown.update(each["id"] for each in events[100 * page - 100 : 100 * page])
                 body, headers = server.page(path, page, events)
                 return web.Response(body=body, headers=headers)
@@ -480,7 +493,9 @@ def test_nobody_else_is_asked_between_two_pages_of_a_poll() -> None:
             names = [f"org-{number}" for number in range(6)]
             for name in names:
                 server.happen(300, f"/orgs/{name}/events")
-            async with polling(server, MemoryOutlet(), watchlist=Watchlist([Project("many", github=tuple(names))])) as run:
+            async with polling(
+                server, MemoryOutlet(), watchlist=Watchlist([Project("many", github=tuple(names))])
+            ) as run:
                 await until(lambda: all(len(run.outlet.ids(f"github:/orgs/{name}/events")) == 300 for name in names))
             for name in names:
                 begun = next(number for number, asked in enumerate(server.asked) if name in asked.path)
@@ -507,6 +522,8 @@ def test_an_old_page_that_stays_is_believed_in_the_end() -> None:
                 await until(lambda: health.state == "ok")
                 assert run.outlet.ids()[-2:] == removed
                 assert len(run.outlet.ids()) == 22
-                assert health.newest == min(activity.occurred_at for find in run.outlet.of() for activity in find.activities)
+                assert health.newest == min(
+                    activity.occurred_at for find in run.outlet.of() for activity in find.activities
+                )
 
     asyncio.run(scenario())

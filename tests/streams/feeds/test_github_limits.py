@@ -1,4 +1,6 @@
-"""Limits, refusals and failures: waited for as the server says, by all feeds, over restarts; never an exception, never a loss."""
+"""Limits, refusals and failures: waited for as the server says, by all feeds, over restarts; never an exception, never
+a loss.
+"""
 
 import asyncio
 import logging
@@ -137,11 +139,20 @@ def test_silent_refusals_double_up_to_a_quarter_of_an_hour(hand: Hand) -> None:
         (answer(403, b"{}"), False),
         (answer(403, b'{"message":"You have exceeded a secondary rate limit."}'), True),
         (answer(403, b'{"message":"API rate limit exceeded for user ID 7. (But here is the good news ...)"}'), True),
-        (answer(403, b'{"message":"You have triggered an abuse detection mechanism. Please wait a few minutes."}'), True),
+        (
+            answer(403, b'{"message":"You have triggered an abuse detection mechanism. Please wait a few minutes."}'),
+            True,
+        ),
         (answer(403, b"<html><body>You have exceeded a secondary rate limit.</body></html>"), True),
-        (answer(403, b'{"message":"Sorry.","documentation_url":"https://docs.github.com/rest/rate-limit#abuse"}'), False),
+        (
+            answer(403, b'{"message":"Sorry.","documentation_url":"https://docs.github.com/rest/rate-limit#abuse"}'),
+            False,
+        ),
         (answer(403, b'{"message":"`limit-abuse` restricts OAuth Apps: access of third parties is limited."}'), False),
-        (answer(403, b'{"message":"Resource protected by organization SAML enforcement: rate limit exceeded-org"}'), False),
+        (
+            answer(403, b'{"message":"Resource protected by organization SAML enforcement: rate limit exceeded-org"}'),
+            False,
+        ),
         (answer(403, b'{"message":"Resource not accessible by personal access token"}'), False),
         (answer(403, b'{"message":"Resource not accessible"}', x_ratelimit_remaining="0"), True),
         (answer(403, b'{"message":"Resource not accessible"}', x_ratelimit_remaining="4000"), False),
@@ -196,7 +207,11 @@ def test_a_spent_share_is_waited_for_by_the_servers_clock(hand: Hand, left: int,
     async def scenario() -> None:
         limits = hand.limits()
         server = hand.time - ahead
-        stated: Any = {"x_ratelimit_limit": "5000", "x_ratelimit_remaining": str(left), "x_ratelimit_reset": str(server + 300)}
+        stated: Any = {
+            "x_ratelimit_limit": "5000",
+            "x_ratelimit_remaining": str(left),
+            "x_ratelimit_reset": str(server + 300),
+        }
         limits.note(answer(date=formatdate(server, usegmt=True), **stated))
         assert limits.held
         (begun,) = await turns(hand, limits, 1)
@@ -214,7 +229,11 @@ def test_a_clock_that_is_set_back_holds_up_nobody_for_longer_than_was_meant(hand
                 await limits.refuse(answer(429, retry_after="600"))
             case "quota" | "spread":
                 left = 900 if kind == "quota" else 1_600
-                stated: Any = {"x_ratelimit_limit": "5000", "x_ratelimit_remaining": str(left), "x_ratelimit_reset": str(hand.time + 600)}
+                stated: Any = {
+                    "x_ratelimit_limit": "5000",
+                    "x_ratelimit_remaining": str(left),
+                    "x_ratelimit_reset": str(hand.time + 600),
+                }
                 limits.note(answer(**stated))
             case "budget":
                 await turns(hand, limits, 55)
@@ -241,7 +260,12 @@ DIALECTS: list[Any] = [
     pytest.param(lambda server: web.Response(status=429, headers={"Retry-After": "0.4"}), id="429-retry-after"),
     pytest.param(
         lambda server: web.Response(
-            status=403, headers={"X-RateLimit-Limit": "5000", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": f"{time.time() + 0.4:.6f}"}
+            status=403,
+            headers={
+                "X-RateLimit-Limit": "5000",
+                "X-RateLimit-Remaining": "0",
+                "X-RateLimit-Reset": f"{time.time() + 0.4:.6f}",
+            },
         ),
         id="403-reset",
     ),
@@ -270,7 +294,9 @@ def test_a_ban_holds_for_all_feeds_and_over_a_restart(refusal: Refusal) -> None:
             async with polling(server, outlet, watchlist=TWO) as run:
                 await until(lambda: outlet.ids() == new)
                 await until(lambda: run.feeds.by_name[FEED].state == "ok")
-            during = [asked for asked in server.asked if banned_at[0] < asked.at < banned_at[0] + 0.39 and asked.status < 400]
+            during = [
+                asked for asked in server.asked if banned_at[0] < asked.at < banned_at[0] + 0.39 and asked.status < 400
+            ]
             assert during == []
 
     asyncio.run(scenario())
@@ -300,7 +326,11 @@ def _cut(server: ScriptedGithub, path: str, page: int) -> web.Response:
 
 FAILURES: list[Any] = [
     pytest.param(lambda *_: web.Response(status=502), "failing: 502", id="502"),
-    pytest.param(lambda *_: web.Response(text="<html>Unicorn!</html>", content_type="text/html"), "failing: broken answer", id="html"),
+    pytest.param(
+        lambda *_: web.Response(text="<html>Unicorn!</html>", content_type="text/html"),
+        "failing: broken answer",
+        id="html",
+    ),
     pytest.param(lambda *_: web.json_response({"message": "hm"}), "failing: broken answer", id="object"),
     pytest.param(_cut, "failing: broken answer", id="truncated"),
     pytest.param(lambda *_: web.json_response({"message": "Bad credentials"}, status=401), "token refused", id="401"),
@@ -315,7 +345,9 @@ def test_failures_are_waited_out_and_lose_nothing(failure: Any, state: str, bad_
             old = server.happen(300)
             async with polling(server, MemoryOutlet(), interval_cap=300.0) as run:
                 await until(lambda: len(run.outlet.ids()) == 300)
-                server.script = lambda server, path, page: failure(server, path, page) if path == ORG and page == bad_page else None
+                server.script = lambda server, path, page: (
+                    failure(server, path, page) if path == ORG and page == bad_page else None
+                )
                 new = server.happen(130)
                 health = run.feeds.by_name[FEED]
                 await until(lambda: health.polls["failed"] >= 2)
@@ -340,7 +372,9 @@ def test_the_poll_interval_holds_after_failures_and_bans_too(status: int) -> Non
         async with ScriptedGithub.open(scale=3_600) as server:
             server.headers["X-Poll-Interval"] = "0.4"
             server.script = lambda server, path, page: (
-                web.Response(status=status, headers={"Retry-After": "0.01"}) if path == ORG and len(server.polls()) % 2 else None
+                web.Response(status=status, headers={"Retry-After": "0.01"})
+                if path == ORG and len(server.polls()) % 2
+                else None
             )
             async with polling(server, MemoryOutlet()):
                 await until(lambda: len(server.polls()) >= 4)
@@ -375,7 +409,9 @@ def test_what_the_ledger_has_already_is_not_missed_twice() -> None:
                 gaps = run.outlet.gaps()
                 assert gaps[-1][0] == "overflow"
                 assert all(before[2] == after[1] for before, after in pairwise(gaps))
-                (cover,) = next(find.covered for find in run.outlet.of() if find.gaps and find.gaps[-1].reason == "overflow")
+                (cover,) = next(
+                    find.covered for find in run.outlet.of() if find.gaps and find.gaps[-1].reason == "overflow"
+                )
                 assert cover.start == gaps[-1][2], "what is a gap is not covered"
 
     asyncio.run(scenario())
@@ -525,7 +561,9 @@ def test_a_redirect_is_followed_and_is_a_request_of_the_budget_too(token: str) -
 def test_a_redirect_leads_nowhere_else_and_not_in_circles(location: str, state: str) -> None:
     async def scenario() -> None:
         async with ScriptedGithub.open() as server:
-            server.script = lambda server, path, page: web.Response(status=301, headers={"Location": location}) if path == MOVED else None
+            server.script = lambda server, path, page: (
+                web.Response(status=301, headers={"Location": location}) if path == MOVED else None
+            )
             watchlist = Watchlist([Project("moved", github=("somebody/old",))])
             async with polling(server, MemoryOutlet(), watchlist=watchlist) as run:
                 health = run.feeds.by_name["github:" + MOVED]

@@ -145,7 +145,9 @@ def test_single_late_events_do_not_change_what_a_poll_spans() -> None:
 
 @pytest.mark.parametrize("delay", [0.0, 1.0, 3.0])
 def test_what_a_firehose_spans_is_right_although_it_moves_between_two_pages(delay: float) -> None:
-    """132 events a second: a second later page 2 is newer than page 1, three seconds later none of it stands beside what page 1 has."""
+    """132 events a second: a second later page 2 is newer than page 1, three seconds later none of it stands beside
+    what page 1 has.
+    """
     rate, coverage, published = 132.0, SampleCoverage(), set[int]()
     for poll in range(60):
         # Not a whole number of seconds, as no poll of the real one begins at the same moment of a second.
@@ -155,7 +157,9 @@ def test_what_a_firehose_spans_is_right_although_it_moves_between_two_pages(dela
             head = int((asked - NOW + (number - 1) * delay * SECOND) * rate) // SECOND
             events = range(head - 100 * (number - 1), head - 100 * number, -1)
             cut = [NOW + int(event / rate) * SECOND for event in events]
-            made.take(page(number, [Shown(event, time, b"", number, 1, NOW) for event, time in zip(events, cut, strict=True)]))
+            made.take(
+                page(number, [Shown(event, time, b"", number, 1, NOW) for event, time in zip(events, cut, strict=True)])
+            )
         count, span = made.stretch
         assert count == 300
         coverage.add(asked, MINUTE + 317_000 if poll else 0, len(made.new), whole=made.overlaps, shown=count, span=span)

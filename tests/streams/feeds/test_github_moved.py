@@ -52,17 +52,27 @@ class World:
                 if native is None:
                     place = "/".join(["", "repositories", str(self.led[asked]), *rest]) if asked in self.led else ""
                     query = f"?per_page=100&page={page}" if rest else ""
-                    return web.Response(status=301, headers={"Location": place + query}) if place else web.Response(status=404)
+                    return (
+                        web.Response(status=301, headers={"Location": place + query})
+                        if place
+                        else web.Response(status=404)
+                    )
                 return self._show(native, rest, page)
             case ["", "repositories", native_text, *rest]:
-                return self._show(int(native_text), rest, page) if int(native_text) in self.names else web.Response(status=404)
+                return (
+                    self._show(int(native_text), rest, page)
+                    if int(native_text) in self.names
+                    else web.Response(status=404)
+                )
         return None
 
     def _show(self, native: int, rest: list[str], page: int) -> web.Response:
         if rest:
             body, headers = self.server.page(f"/repositories/{native}/events", page)
             return web.Response(body=body, headers=headers)
-        return web.json_response({"id": native, "full_name": self.names[native], "stargazers_count": native, "forks_count": 1})
+        return web.json_response(
+            {"id": native, "full_name": self.names[native], "stargazers_count": native, "forks_count": 1}
+        )
 
 
 def projects(outlet: MemoryOutlet) -> dict[str, str | None]:
@@ -121,7 +131,9 @@ def test_what_gets_the_old_name_is_not_the_projects_and_the_watched_one_is_follo
                 strange, moved = world.push(88), world.push(77)
                 await until(lambda: {strange, moved} <= projects(outlet).keys())
                 await until(lambda: run.feeds.by_name[FEED].state == "ok, moved to new-org/tool")
-                await until(lambda: any(a.id.endswith(f":{moved}") for find in outlet.of(FEED) for a in find.activities))
+                await until(
+                    lambda: any(a.id.endswith(f":{moved}") for find in outlet.of(FEED) for a in find.activities)
+                )
                 assert (projects(outlet)[strange], projects(outlet)[moved]) == (None, "tool"), "after a restart, too"
 
     asyncio.run(scenario())
@@ -170,7 +182,9 @@ def test_a_repository_that_moved_counts_once_in_its_projects_stars() -> None:
             world.call(77, "old-org/tool")
             world.call(77, "new-org/tool")
             world.push(77)
-            context = Context(watchlist=WATCHED, actor_key=KEY, outlet=outlet, cursors={}, feeds=Feeds(), clock=server.clock)
+            context = Context(
+                watchlist=WATCHED, actor_key=KEY, outlet=outlet, cursors={}, feeds=Feeds(), clock=server.clock
+            )
             async with open_session("tests") as session:
                 poller = GithubPoller(server.address, "t", session, context)
                 running = asyncio.create_task(poller.run())

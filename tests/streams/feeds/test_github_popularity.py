@@ -53,7 +53,9 @@ def test_popularity_is_the_sum_over_the_repositories_of_a_project() -> None:
         async def poll(token: str, known: int) -> None:
             async with open_session("tests") as session:
                 clock, cursors = Clock(SCALE, origin), dict(outlet.cursors)
-                context = Context(watchlist=watchlist, actor_key=KEY, outlet=outlet, cursors=cursors, feeds=Feeds(), clock=clock)
+                context = Context(
+                    watchlist=watchlist, actor_key=KEY, outlet=outlet, cursors=cursors, feeds=Feeds(), clock=clock
+                )
                 poller = GithubPoller(address, token, session, context)
                 running = asyncio.create_task(poller.run())
                 try:
@@ -73,9 +75,13 @@ def test_popularity_is_the_sum_over_the_repositories_of_a_project() -> None:
             assert found["tinysample", "software", "stars"] == decoded(outlet, NAME).stargazers_count > 0
             assert {kind for _, _, kind in found} >= {"stars", "forks"}
             assert POPULARITY_CURSOR + NAME in outlet.cursors
-            before = [path for _, path, _ in server.api.requests if path.startswith("/repos/") and not path.endswith("events")]
+            before = [
+                path for _, path, _ in server.api.requests if path.startswith("/repos/") and not path.endswith("events")
+            ]
             await poll("t", known=2)
-            after = [path for _, path, _ in server.api.requests if path.startswith("/repos/") and not path.endswith("events")]
+            after = [
+                path for _, path, _ in server.api.requests if path.startswith("/repos/") and not path.endswith("events")
+            ]
             assert len(after) < 2 * len(before), "what was stated an hour ago is not asked for again after a restart"
             assert server.offences == []
         finally:
@@ -100,9 +106,13 @@ class Hand:
 
 
 class Popular:
-    """The popularity of some repositories of a scripted GitHub, by the names that it states; a status of 200 is an answer."""
+    """The popularity of some repositories of a scripted GitHub, by the names that it states; a status of 200 is an
+    answer.
+    """
 
-    def __init__(self, server: ScriptedGithub, watchlist: Watchlist, cursors: Mapping[str, bytes] | None = None) -> None:
+    def __init__(
+        self, server: ScriptedGithub, watchlist: Watchlist, cursors: Mapping[str, bytes] | None = None
+    ) -> None:
         self.hand, self.outlet, self.server = Hand(), MemoryOutlet(), server
         self.outlet.cursors |= cursors or {}
         self.answers: dict[str, dict[str, Any] | int] = {}
@@ -315,7 +325,11 @@ def test_a_renamed_repository_counts_once() -> None:
         server = GithubServer(11, ServerClock(1.0, time.time()), rate=0.01, token="t")
         address = await server.start()
         server.rename(NAME, NAME + "-next")
-        watchlist, outlet, clock = Watchlist([Project("tinysample", github=("sample-hub/tiny*",))]), MemoryOutlet(), Clock(1e4, time.time())
+        watchlist, outlet, clock = (
+            Watchlist([Project("tinysample", github=("sample-hub/tiny*",))]),
+            MemoryOutlet(),
+            Clock(1e4, time.time()),
+        )
         try:
             async with open_session("tests") as session:
                 async with session.get(f"{address}/repos/{NAME}-next", headers={"Authorization": "Bearer t"}) as answer:
@@ -350,15 +364,24 @@ def test_a_repository_that_has_moved_belongs_to_whom_it_has_moved_to() -> None:
             def script(server: ScriptedGithub, path: str, page: int) -> web.Response:
                 name = path.removeprefix("/repos/")
                 number = numbers[moved.get(name, name)]
-                body = {"id": number, "full_name": moved.get(name, name), "stargazers_count": 10**number, "forks_count": 0}
+                body = {
+                    "id": number,
+                    "full_name": moved.get(name, name),
+                    "stargazers_count": 10**number,
+                    "forks_count": 0,
+                }
                 return web.json_response(body)
 
             server.script = script
             outlet = MemoryOutlet()
-            watchlist = Watchlist([Project("olmo", github=("allenai",)), Project("pythia", github=("eleutherai", "stays/one"))])
+            watchlist = Watchlist(
+                [Project("olmo", github=("allenai",)), Project("pythia", github=("eleutherai", "stays/one"))]
+            )
             names = ["allenai/olmo", *moved, "eleutherai/given"]
             async with open_session("tests") as session:
-                pages = GithubPages(server.address, "t", session, GithubLimits("t", server.clock, None, keep), server.clock)
+                pages = GithubPages(
+                    server.address, "t", session, GithubLimits("t", server.clock, None, keep), server.clock
+                )
                 known = GithubPopularity(pages, outlet, server.clock, {}, watchlist)
                 known.see((name, "olmo" if name.startswith("allenai") else "pythia") for name in names)
                 running = asyncio.create_task(known.run())

@@ -22,7 +22,12 @@ from tests.streams.made import KEY
 
 SCALE = 600.0
 TOKEN = "a-valid-token"
-WATCHED = ("/orgs/example-lab/events", "/orgs/sampleai/events", "/orgs/ImaginaryAI/events", "/repos/sample-hub/tinysample/events")
+WATCHED = (
+    "/orgs/example-lab/events",
+    "/orgs/sampleai/events",
+    "/orgs/ImaginaryAI/events",
+    "/repos/sample-hub/tinysample/events",
+)
 FAULTS = {"dropped": 0.02, "cut": 0.02, "error": 0.02, "truncated": 0.02, "garbage": 0.02, "stale": 0.05}
 """Shares of answers."""
 
@@ -35,7 +40,9 @@ def watched() -> Watchlist:
 
 
 @asynccontextmanager
-async def polling(address: str, clock: Clock, outlet: MemoryOutlet, feeds: Feeds, token: str = TOKEN) -> AsyncIterator[None]:
+async def polling(
+    address: str, clock: Clock, outlet: MemoryOutlet, feeds: Feeds, token: str = TOKEN
+) -> AsyncIterator[None]:
     async with open_session("nomadwatch/0 (+https://example.invalid)") as session:
         cursors = dict(outlet.cursors)
         context = Context(watchlist=watched(), actor_key=KEY, outlet=outlet, cursors=cursors, feeds=feeds, clock=clock)
@@ -49,7 +56,9 @@ async def polling(address: str, clock: Clock, outlet: MemoryOutlet, feeds: Feeds
 
 
 async def watch(server: GithubServer, clock: Clock, outlet: MemoryOutlet, seconds: float, kills: int) -> Feeds:
-    """Poll for so many of the wall's seconds, and until the feeds have come that far; `kills` times the poller starts anew on the way."""
+    """Poll for so many of the wall's seconds, and until the feeds have come that far; `kills` times the poller starts
+    anew on the way.
+    """
     address = await server.start()
     feeds = Feeds()
     for leg in range(kills + 1):
@@ -57,7 +66,9 @@ async def watch(server: GithubServer, clock: Clock, outlet: MemoryOutlet, second
             await asyncio.sleep(seconds / (kills + 1))
             if leg < kills:
                 # A poller that is killed before it has saved anything cannot know that it has asked.
-                await until(lambda: {f"github:{path}" for path in ("/events", *WATCHED)} <= outlet.cursors.keys(), timeout=60)
+                await until(
+                    lambda: {f"github:{path}" for path in ("/events", *WATCHED)} <= outlet.cursors.keys(), timeout=60
+                )
             if leg == kills:
                 ended = clock.now()
                 server.faults.clear()
@@ -116,7 +127,9 @@ def test_every_watched_feed_is_published_whole_and_once(faults: dict[str, float]
 
 @pytest.mark.parametrize("token", [TOKEN, ""])
 def test_no_limit_is_ever_reached(token: str) -> None:
-    """An hour is a second, and holds 60 requests without a token, 100 with it; nobody is refused, and every feed is asked."""
+    """An hour is a second, and holds 60 requests without a token, 100 with it; nobody is refused, and every feed is
+    asked.
+    """
     scale = 3_600.0
 
     async def scenario() -> None:
@@ -126,7 +139,9 @@ def test_no_limit_is_ever_reached(token: str) -> None:
         feeds = Feeds()
         try:
             async with polling(await server.start(), Clock(scale, origin), MemoryOutlet(), feeds, token):
-                await until(lambda: sum(request.status == 200 or not token for request in server.api.requests) > 130, timeout=60)
+                await until(
+                    lambda: sum(request.status == 200 or not token for request in server.api.requests) > 130, timeout=60
+                )
             assert server.limits.refused.total() == 0
             assert server.offences == []
             assert all(feeds.by_name[f"github:{path}"].polls["new"] > 0 for path in WATCHED)

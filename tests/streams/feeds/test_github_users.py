@@ -86,7 +86,12 @@ def test_what_is_nowhere_says_what_to_do_and_its_mark_goes_on_at_once() -> None:
             async with polling(server, MemoryOutlet(), watchlist=NAMED, interval_cap=300.0) as run:
                 began = server.clock.now()
                 # A quarter of an hour is 1.5 s of the wall's: what took so long is no gap any more.
-                await until(lambda: server.clock.now() > began + 20 * MINUTE and all(len(run.outlet.of(feed)) > 5 for feed in nowhere))
+                await until(
+                    lambda: (
+                        server.clock.now() > began + 20 * MINUTE
+                        and all(len(run.outlet.of(feed)) > 5 for feed in nowhere)
+                    )
+                )
                 states = {feed: run.feeds.by_name[feed].state for feed in nowhere}
                 assert all(state.startswith("not found: 404; ") for state in states.values())
                 assert states[USERS] == "not found: 404; no organisation and no user: correct the name in the watchlist"
@@ -112,7 +117,11 @@ def test_what_was_there_before_is_a_gap_when_it_is_not_found_any_more() -> None:
                 await until(lambda: len(run.outlet.ids()) == 3)
                 server.script = without(ORG, USER)
                 health = run.feeds.by_name[FEED]
-                await until(lambda: health.gaps.get("failed", 0) >= 1 and health.state == f"not found: 404; asked for as {USERS}")
+                await until(
+                    lambda: (
+                        health.gaps.get("failed", 0) >= 1 and health.state == f"not found: 404; asked for as {USERS}"
+                    )
+                )
                 assert run.outlet.gaps(USERS) == []
 
     asyncio.run(scenario())
@@ -138,7 +147,9 @@ def test_what_comes_into_being_is_read_from_then_on() -> None:
 
 
 def test_no_mark_of_an_organisation_comes_before_its_users_feed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever keeps the marks may come by after the 404, before the user's feed has taken its place: others would wait for that mark."""
+    """Whoever keeps the marks may come by after the 404, before the user's feed has taken its place: others would wait
+    for that mark.
+    """
 
     async def never(*_: object) -> None:
         await asyncio.Event().wait()
@@ -181,7 +192,10 @@ def test_of_a_simulated_user_everything_is_published_once() -> None:
             async with polling(place, MemoryOutlet(), **chosen) as run:
                 finds = run.outlet.of
                 began = clock.now()
-                await until(lambda: any((find.complete_to or 0) > began + 20 * MINUTE for find in finds(f"github:{path}")), timeout=60)
+                await until(
+                    lambda: any((find.complete_to or 0) > began + 20 * MINUTE for find in finds(f"github:{path}")),
+                    timeout=60,
+                )
                 first = next(server.clock.at(asked.at) for asked in server.api.requests if asked.path.startswith(path))
                 published = set(run.outlet.ids(f"github:{path}"))
                 mark = max(find.complete_to or 0 for find in finds(f"github:{path}"))
@@ -215,7 +229,13 @@ def test_the_mark_of_the_platform_goes_on_beside_what_is_not_found(nowhere: tupl
             began = server.clock.now()
             async with open_session("nomadwatch/0 (+https://example.invalid)") as session:
                 context = Context(
-                    watchlist=NAMED, actor_key=KEY, outlet=outlet, cursors={}, feeds=feeds, clock=server.clock, interval_cap=1e6
+                    watchlist=NAMED,
+                    actor_key=KEY,
+                    outlet=outlet,
+                    cursors={},
+                    feeds=feeds,
+                    clock=server.clock,
+                    interval_cap=1e6,
                 )
                 poller = GithubPoller(server.address, "t", session, context)
                 polling = asyncio.create_task(poller.run())

@@ -78,7 +78,10 @@ def test_later_looks_publish_what_is_new_each_thing_once() -> None:
             repo.happen(3, 0.5, "eve", "closed")
             repo.threads[1]["title"] = "Another title"
             repo.happen(1, 0.5, "bob")
-            repo.threads[1]["events"][-1] |= {"type": "title-change", "data": {"from": "Thread 1", "to": "Another title"}}
+            repo.threads[1]["events"][-1] |= {
+                "type": "title-change",
+                "data": {"from": "Thread 1", "to": "Another title"},
+            }
             repo.likers += ["eve", "Bob"]
             await it.rounds(3)
             return it.kept
@@ -295,14 +298,17 @@ def test_discussions_that_are_switched_off_do_not_hide_commits() -> None:
 
     it, found, asked = work(run())
     assert found == 1
-    # Nothing but discussions was due at the looks between: that they are refused does not mean that the repository is gone.
+    # Nothing but discussions was due at the looks between: that they are refused does not mean that the repository is
+    # gone.
     assert it.poller.dropped == 0
     assert asked >= 3
 
 
 def test_a_repository_that_changed_while_it_was_looked_at_in_vain_is_looked_at_again() -> None:
     activities = HubActivities(Identities(KEY, WATCHLIST, platform="huggingface"), KEY)
-    before, after = (read_listed(msgspec.Raw(msgspec.json.encode(Repo("allenai/OLMo").listed() | {"sha": sha(n)}))) for n in (1, 2))
+    before, after = (
+        read_listed(msgspec.Raw(msgspec.json.encode(Repo("allenai/OLMo").listed() | {"sha": sha(n)}))) for n in (1, 2)
+    )
     watched = HubWatched(WATCHLIST, {}, 300.0)
     watched.add(activities.place("model", before), before, 1)
     watch = watched.next()
@@ -334,7 +340,11 @@ def test_faults_are_waited_out_and_nothing_is_lost(fault: str) -> None:
         if fault == "500":
             return web.Response(status=502)
         if fault == "odd":
-            return web.json_response({"error": "an object, where a list is expected"}) if "discussions" not in request.path else None
+            return (
+                web.json_response({"error": "an object, where a list is expected"})
+                if "discussions" not in request.path
+                else None
+            )
         if fault == "cut":
             return web.Response(body=b"[{", headers={"Content-Length": "2"})
         return web.Response(body=b"<html>")
@@ -357,7 +367,9 @@ def test_a_server_that_never_answers_opens_a_gap_and_the_mark_goes_on() -> None:
     async def run() -> Station:
         hub = SmallHub(answer=lambda request: web.Response(status=503))
         async with station(hub, clock=Clock(scale=6_000, origin=now() / 1e6), interval_cap=60.0) as it:
-            await it.until(lambda: len(it.kept.marks(REPOSITORIES)) > 2 and (it.feeds.by_name[REPOSITORIES].coverage or 1) < 0.9)
+            await it.until(
+                lambda: len(it.kept.marks(REPOSITORIES)) > 2 and (it.feeds.by_name[REPOSITORIES].coverage or 1) < 0.9
+            )
             return it
 
     it = work(run())
@@ -432,7 +444,9 @@ def test_a_feed_that_does_not_get_on_after_a_restart_is_told_to_the_last_minute(
             ledger.note(ledger.find(gaps=gaps, mark=gaps[-1].end), now)
     assert ledger.mark is not None
     assert now - ledger.mark < 2 * PATIENCE
-    assert [gap.start for gap in told] == [began - behind * 1_000_000, *(gap.end for gap in told[:-1])], "without a hole"
+    assert [gap.start for gap in told] == [began - behind * 1_000_000, *(gap.end for gap in told[:-1])], (
+        "without a hole"
+    )
     assert told[0].reason == ("down" if behind > 5 * 60 else "failed")
 
 
@@ -545,7 +559,9 @@ def test_marks_follow_the_walks_and_the_looks() -> None:
 def test_a_listing_that_is_refused_drops_nothing() -> None:
     async def run() -> Station:
         refusing = [False]
-        hub = SmallHub(answer=lambda request: web.Response(status=403) if refusing[0] and "author" in request.query else None)
+        hub = SmallHub(
+            answer=lambda request: web.Response(status=403) if refusing[0] and "author" in request.query else None
+        )
         hub.repo("allenai/OLMo").commit(1, 60, "Ada")
         async with station(hub) as it:
             await it.until(lambda: bool(it.kept.of("commit")))

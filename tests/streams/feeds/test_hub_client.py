@@ -22,7 +22,9 @@ NEXT = "/api/models?cursor=3"
 
 
 def linking(link: str) -> SmallHub:
-    """A Hub whose first page of models leads on to a link, in which HOST stands for its own address; the second is the last."""
+    """A Hub whose first page of models leads on to a link, in which HOST stands for its own address; the second is the
+    last.
+    """
     hub = SmallHub()
 
     def answer(request: web.Request) -> web.StreamResponse | None:
@@ -38,7 +40,9 @@ def linking(link: str) -> SmallHub:
 async def asking(hub: SmallHub, prefix: str = "") -> AsyncIterator[HubClient]:
     async with hub.serve(), open_session("tests") as session:
         wall = Clock().wall
-        yield HubClient(hub.endpoint + prefix, "hf_test", session, HubLimits(wall), Kept(), Clock(scale=1e6, origin=wall()))
+        yield HubClient(
+            hub.endpoint + prefix, "hf_test", session, HubLimits(wall), Kept(), Clock(scale=1e6, origin=wall())
+        )
 
 
 @pytest.mark.parametrize(
@@ -97,7 +101,9 @@ def test_a_link_that_leads_nowhere_is_a_failure_of_the_feed(link: str) -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize(("name", "value"), [("Link", f'<{BROKEN[0]}>; rel="next"'), ("Location", "http://name:word@HOST/")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("Link", f'<{BROKEN[0]}>; rel="next"'), ("Location", "http://name:word@HOST/")]
+)
 def test_an_odd_header_ends_no_poller(name: str, value: str) -> None:
     async def run() -> None:
         hub = SmallHub()
@@ -106,7 +112,9 @@ def test_an_odd_header_ends_no_poller(name: str, value: str) -> None:
         def answer(request: web.Request) -> web.StreamResponse | None:
             if not odd[0]:
                 return None
-            return web.json_response([], headers={name: value.replace("HOST", request.host)}, status=302 if name == "Location" else 200)
+            return web.json_response(
+                [], headers={name: value.replace("HOST", request.host)}, status=302 if name == "Location" else 200
+            )
 
         hub.answer = answer
         hub.repo("allenai/OLMo").commit(1, 60, "Ada")
@@ -118,8 +126,12 @@ def test_an_odd_header_ends_no_poller(name: str, value: str) -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize(("location", "asked"), [("/api/here", 2), ("ELSEWHERE", 1), ("http://name:word@HOST/api/here", 1)])
-def test_a_redirect_is_followed_on_the_same_server_only_and_is_a_request_of_the_quota(location: str, asked: int) -> None:
+@pytest.mark.parametrize(
+    ("location", "asked"), [("/api/here", 2), ("ELSEWHERE", 1), ("http://name:word@HOST/api/here", 1)]
+)
+def test_a_redirect_is_followed_on_the_same_server_only_and_is_a_request_of_the_quota(
+    location: str, asked: int
+) -> None:
     async def run() -> None:
         hub, other = SmallHub(), SmallHub()
 
@@ -162,12 +174,16 @@ def test_redirects_in_a_circle_are_a_failure() -> None:
 def test_a_number_of_any_length_is_read() -> None:
     limits = HubLimits(Clock().wall)
     digits: Any = "9" * 400
-    limits.note({"RateLimit": f'"api";r={digits};t={digits}', "RateLimit-Policy": f'"fixed window";"api";q={digits};w={digits}'})
+    limits.note(
+        {"RateLimit": f'"api";r={digits};t={digits}', "RateLimit-Policy": f'"fixed window";"api";q={digits};w={digits}'}
+    )
     assert limits.remaining > 0
     assert msgspec.msgpack.decode(limits.cursor) == [0.0]
 
 
-@pytest.mark.parametrize(("said", "simulated"), [({"X-World": "simulated"}, True), ({"X-World": "real"}, False), ({}, False)])
+@pytest.mark.parametrize(
+    ("said", "simulated"), [({"X-World": "simulated"}, True), ({"X-World": "real"}, False), ({}, False)]
+)
 def test_an_answer_that_says_so_makes_the_world_simulated(said: dict[str, str], simulated: bool) -> None:
     async def run() -> World:
         hub, world = SmallHub(), World()

@@ -62,7 +62,9 @@ def test_four_fifths_of_the_quota_are_spent_and_evenly(wall: Wall) -> None:
     for start in range(1_000_200, 1_002_900, 300):
         within = [moment for moment in times if start <= moment < start + 300]
         assert 0.98 * SHARE * 1000 <= len(within) <= SHARE * 1000
-        assert all(abs(sum(start + half <= moment < start + half + 150 for moment in within) - 400) < 10 for half in (0, 150))
+        assert all(
+            abs(sum(start + half <= moment < start + half + 150 for moment in within) - 400) < 10 for half in (0, 150)
+        )
 
 
 def test_what_others_spend_of_the_quota_is_left_to_them(wall: Wall) -> None:
@@ -103,7 +105,9 @@ def test_without_headers_the_quota_of_the_nameless_holds(wall: Wall) -> None:
         ({}, 300),
     ],
 )
-def test_a_ban_lasts_as_long_as_is_stated_also_in_a_later_run(wall: Wall, headers: dict[str, str], seconds: float) -> None:
+def test_a_ban_lasts_as_long_as_is_stated_also_in_a_later_run(
+    wall: Wall, headers: dict[str, str], seconds: float
+) -> None:
     limits = HubLimits(wall)
     limits.refuse(CIMultiDict(headers))
     for banned in (limits, HubLimits(wall, limits.cursor)):
@@ -216,7 +220,11 @@ def test_watched_repositories_go_first_and_what_the_quota_leaves_out_is_a_gap() 
                 share = it.feeds.by_name[CHANGES].coverage
                 if not any(gap.feed == CHANGES for gap in it.kept.gaps):
                     return False
-                return share is not None and share < 1 and min(hub.asked(f"/{repo.name}/discussions") for repo in watched) >= 4
+                return (
+                    share is not None
+                    and share < 1
+                    and min(hub.asked(f"/{repo.name}/discussions") for repo in watched) >= 4
+                )
 
             await it.until(busy)
             return hub, it.kept

@@ -119,7 +119,9 @@ def test_a_watched_repository_does_not_wait_for_a_long_look_at_another_one() -> 
 def test_what_is_no_model_is_told_by_its_name_unless_a_model_has_it_too() -> None:
     activities = HubActivities(Identities(KEY, WATCHLIST, platform="huggingface"), KEY)
     watched = watching(1)
-    for number, (artefact, name) in enumerate([("dataset", "allenai/corpus"), ("space", "allenai/demo"), ("dataset", "allenai/m0")]):
+    for number, (artefact, name) in enumerate(
+        [("dataset", "allenai/corpus"), ("space", "allenai/demo"), ("dataset", "allenai/m0")]
+    ):
         listed = Listed(name, native=f"other-{number}")
         watched.add(activities.place(artefact, listed), listed, 0)
     assert watched.artefacts() == {"allenai/corpus": "dataset", "allenai/demo": "space"}

@@ -108,7 +108,9 @@ def test_what_the_hub_does_not_list_is_told_and_not_called_well() -> None:
         hub = SmallHub()
         hub.repo("allenai/OLMo").commit(1, 60, "Ada")
         async with station(hub, watchlist=watching("allenai", "no-such-owner", "allenai/no-such-model")) as it:
-            await it.until(lambda: bool(it.kept.of("commit")) and "not listed" in states(it)[0] and states(it)[1] is not None)
+            await it.until(
+                lambda: bool(it.kept.of("commit")) and "not listed" in states(it)[0] and states(it)[1] is not None
+            )
             await it.rounds(1)
             state, coverage = states(it)
             assert state == "not listed: allenai/no-such-model and 1 more; correct the name in the watchlist"

@@ -91,7 +91,9 @@ def test_a_level_does_not_change_because_an_answer_failed(fault: str) -> None:
             assert downloads_of(it.poller) == (110, 1.0, 1.0)
 
             def failing(request: web.Request) -> web.StreamResponse | None:
-                return FAULTS[fault](hub, request) if request.path == "/api/models" and "author" in request.query else None
+                return (
+                    FAULTS[fault](hub, request) if request.path == "/api/models" and "author" in request.query else None
+                )
 
             hub.answer = failing
             met: set[tuple[int | None, float, float] | None] = set()
@@ -143,7 +145,9 @@ def test_a_renamed_repository_counts_once() -> None:
 
 def test_an_owner_that_cannot_be_listed_hides_no_other() -> None:
     async def run() -> None:
-        hub = SmallHub(answer=lambda request: web.Response(status=403) if request.query.get("author") == "ai2" else None)
+        hub = SmallHub(
+            answer=lambda request: web.Response(status=403) if request.query.get("author") == "ai2" else None
+        )
         hub.repo("allenai/a", downloads=1)
         hub.repo("ai2/b", downloads=10)
         async with station(hub, watchlist=TWO_OWNERS) as it:

@@ -33,7 +33,11 @@ def test_daily_listings() -> None:
         for record in json.loads(gzip.decompress(path.read_bytes()))["models"]:
             listed = read_listed(json.dumps(record).encode())
             place = make.place("model", listed)
-            assert (place.repository.name, listed.likes, listed.downloads) == (record["id"], record["likes"], record["downloads"])
+            assert (place.repository.name, listed.likes, listed.downloads) == (
+                record["id"],
+                record["likes"],
+                record["downloads"],
+            )
             if listed.created_at:
                 make.created(place, listed, parse_time(listed.created_at), NOW)
             count += 1
@@ -52,7 +56,9 @@ def test_records_of_a_family_of_models() -> None:
         listed = read_listed(json.dumps(record).encode())
         place = make.place("model", listed)
         for base, relation in bases_of(listed)[:1]:
-            derived = make.derived(place, listed, make.place("model", base), relation, parse_time(listed.created_at or ""), NOW)
+            derived = make.derived(
+                place, listed, make.place("model", base), relation, parse_time(listed.created_at or ""), NOW
+            )
             assert derived.family == base.id
             relations[relation] += 1
     assert len(records) > 50
@@ -67,7 +73,11 @@ def test_commits() -> None:
     commits = rows(gzip.decompress(contents[0])) + rows(contents[1])
     ids = set()
     for row in commits:
-        answer = {"id": row["commit_hash"], "date": row["date"].replace(" ", "T") + ".000Z", "authors": [{"user": row["author"]}]}
+        answer = {
+            "id": row["commit_hash"],
+            "date": row["date"].replace(" ", "T") + ".000Z",
+            "authors": [{"user": row["author"]}],
+        }
         place = make.place("model", read_listed(json.dumps({"id": row["repo_url"]}).encode()))
         activity = make.commit(place, read_commit(json.dumps(answer).encode()), NOW)
         assert row["author"] not in activity.id.split(":")

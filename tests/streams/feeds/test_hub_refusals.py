@@ -1,4 +1,6 @@
-"""What the Hub refuses: gated, private and disabled repositories are seen as far as they are public, and a state says why."""
+"""What the Hub refuses: gated, private and disabled repositories are seen as far as they are public, and a state says
+why.
+"""
 
 import asyncio
 import time

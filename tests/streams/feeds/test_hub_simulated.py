@@ -1,4 +1,6 @@
-"""The Hub's poller against the simulated Hub, which knows the truth: everything that its API can tell of watched repositories, once."""
+"""The Hub's poller against the simulated Hub, which knows the truth: everything that its API can tell of watched
+repositories, once.
+"""
 
 import asyncio
 import time
@@ -86,8 +88,8 @@ async def watch(
                     while min(max(kept.marks(feed), default=0) for feed in FEEDS) < ended:
                         assert not running.done(), running.exception()
                         await asyncio.sleep(0.02)
-                    # An old answer that is shown once more looks like any other, and of a gap nothing is promised: what they lack comes
-                    # with a later look.
+                    # An old answer that is shown once more looks like any other, and of a gap nothing is promised: what
+                    # they lack comes with a later look.
                     wanted = {each for each, deed in wanted_of(server, began, ended).items() if is_due(deed, ended)}
                     if not token or settings:
                         wanted -= gated_of(server, began)
@@ -106,7 +108,9 @@ FEEDS = ("huggingface:repositories", "huggingface:models", "huggingface:datasets
 
 def gone_of(server: HubServer) -> set[str]:
     """What has vanished: whatever happened there shortly before is nobody's to know."""
-    return {deed.repository for deed in server.happened(server.world.began, server.clock.now()) if deed.kind == "delete"}
+    return {
+        deed.repository for deed in server.happened(server.world.began, server.clock.now()) if deed.kind == "delete"
+    }
 
 
 def wanted_of(server: HubServer, began: int, ended: int) -> dict[str, Happened]:
@@ -124,8 +128,9 @@ def gated_of(server: HubServer, began: int) -> set[str]:
 
 
 def is_due(deed: Happened, ended: int) -> bool:
-    """Whether it must be known when everything up to a time is. A commit can be pushed long after its date; what was taken back before
-    anybody looked is no change of the list of threads."""
+    """Whether it must be known when everything up to a time is. A commit can be pushed long after its date; what was
+    taken back before anybody looked is no change of the list of threads.
+    """
     return deed.visible_at < ended and deed.action not in ("closed", "reopened", "renamed")
 
 
@@ -154,7 +159,9 @@ def check(server: HubServer, kept: Kept, began: int, ended: int, hidden: Collect
     assert not extra, sorted(extra)[:5]
     for identity in wanted.keys() & watched.keys():
         deed, activity = wanted[identity], watched[identity]
-        assert (activity.kind, activity.occurred_at, activity.project) == (deed.kind, deed.occurred_at, deed.project), identity
+        assert (activity.kind, activity.occurred_at, activity.project) == (deed.kind, deed.occurred_at, deed.project), (
+            identity
+        )
         assert (activity.action, activity.thread, activity.artefact) == (deed.action, deed.thread, deed.type), identity
         assert activity.repo_id == hash_name(f"huggingface:{deed.repository}")
         if deed.actor not in left:
@@ -183,7 +190,10 @@ def check_lineage(server: HubServer, kept: Kept, began: int, ended: int) -> int:
         wanted = {
             deed.id: deed
             for deed in everything
-            if deed.kind == kind and began <= deed.occurred_at < ended and deed.repository not in gone and deed.mark not in gone
+            if deed.kind == kind
+            and began <= deed.occurred_at < ended
+            and deed.repository not in gone
+            and deed.mark not in gone
         }
         published = {activity.id: activity for activity in kept.of(kind)}
         assert wanted.keys() <= published.keys()
@@ -225,5 +235,8 @@ def test_of_gated_repositories_all_is_published_but_their_commits(token: str, se
     assert set(kinds) == KINDS
     gated = {hash_name(f"huggingface:{each.key}") for each in server.world.repositories if each.gated}
     assert hidden, "there is something that is not for us"
-    assert {activity.kind for activity in kept.activities if activity.repo_id in gated} >= {"discussion_comment", "like"}
+    assert {activity.kind for activity in kept.activities if activity.repo_id in gated} >= {
+        "discussion_comment",
+        "like",
+    }
     assert server.offences == []

@@ -9,7 +9,8 @@ MOST = 1 << 20
 
 def test_a_state_of_the_largest_size_is_below_a_megabyte_and_comes_back_whole() -> None:
     threads = {
-        number: ThreadState(10_000, "closed", (1 << 32) - 1, NOW, list(range(1 << 31, (1 << 31) + 500))) for number in range(10_000, 17_000)
+        number: ThreadState(10_000, "closed", (1 << 32) - 1, NOW, list(range(1 << 31, (1 << 31) + 500)))
+        for number in range(10_000, 17_000)
     }
     likers = list(range(1 << 63, (1 << 63) + 20_000))
     state = State(NOW, "f" * 40, list(range(1 << 63, (1 << 63) + 64)), NOW, bounded(threads, NOW), 20_000, likers, 77)

@@ -1,4 +1,6 @@
-"""What a feed has missed and what it saw whole: one ledger for both platforms; a later look heals what it saw, and no more."""
+"""What a feed has missed and what it saw whole: one ledger for both platforms; a later look heals what it saw, and no
+more.
+"""
 
 import asyncio
 import time
@@ -27,7 +29,16 @@ def row(start: int, end: int) -> Gap:
 
 @pytest.mark.parametrize(
     ("covered", "missed"),
-    [((0, 60), 0), ((40, 60), 30), ((15, 60), 5), ((15, 30), 15), ((50, 60), 30), ((0, 15), 25), ((40, 50), 30), ((12, 14), 28)],
+    [
+        ((0, 60), 0),
+        ((40, 60), 30),
+        ((15, 60), 5),
+        ((15, 30), 15),
+        ((50, 60), 30),
+        ((0, 15), 25),
+        ((40, 50), 30),
+        ((12, 14), 28),
+    ],
 )
 def test_a_look_heals_exactly_what_it_saw(covered: tuple[int, int], missed: int) -> None:
     coverage = GapCoverage(0)
@@ -173,7 +184,12 @@ def test_a_feed_is_late_after_one_and_a_half_of_its_intervals(token: str) -> Non
                 def interval() -> float:
                     return decode_github(FEED, run.outlet.cursors[FEED]).interval
 
-                await until(lambda: interval() >= (300 if token else 600) and 1.49 <= health.late_after / SECOND / interval() <= 1.51)
+                await until(
+                    lambda: (
+                        interval() >= (300 if token else 600)
+                        and 1.49 <= health.late_after / SECOND / interval() <= 1.51
+                    )
+                )
                 if token:
                     assert health.late_after == 450 * SECOND
 

@@ -43,8 +43,12 @@ def report(now: int, rows: list[Row], states: dict[str, str]) -> tuple[bytes, by
 
 
 @asynccontextmanager
-async def outlet(broker: Embedded, feeds: Feeds, kind: type[Delivery] = Delivery, settling: float = 0.0) -> AsyncIterator[KafkaOutlet]:
-    cursors = {key.decode(): value for key, value in (await read_table(broker.bootstrap, TOPICS, TOPICS.cursors)).items()}
+async def outlet(
+    broker: Embedded, feeds: Feeds, kind: type[Delivery] = Delivery, settling: float = 0.0
+) -> AsyncIterator[KafkaOutlet]:
+    cursors = {
+        key.decode(): value for key, value in (await read_table(broker.bootstrap, TOPICS, TOPICS.cursors)).items()
+    }
     async with kind.open(broker.bootstrap, TOPICS, "test") as delivery:
         made = KafkaOutlet(delivery, TOPICS, CLOCK, feeds, cursors, report, settling)
         running = asyncio.create_task(made.run())
@@ -68,12 +72,17 @@ def test_what_comes_from_a_simulated_world_is_marked_from_then_on(broker: Embedd
                 await made.put(Find(feed=ORG, platform="github", cursor=b"{}", activities=[activity(number, NOW)]))
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
+
     asyncio.run(scenario())
     assert sorted(each.simulated for _, batch in batches(broker) for each in batch.activities) == [False, True]
 
 
 def batches(broker: Embedded) -> list[tuple[int, Batch]]:
-    return [(n, decode_batch(value)) for n, _, value in read_topic(broker.bootstrap, TOPICS.activity, TOPICS.partitions) if value]
+    return [
+        (n, decode_batch(value))
+        for n, _, value in read_topic(broker.bootstrap, TOPICS.activity, TOPICS.partitions)
+        if value
+    ]
 
 
 def activities(broker: Embedded) -> list[tuple[int, Activity]]:
@@ -88,7 +97,13 @@ def test_what_was_put_stands_on_the_broker_with_its_cursor(broker: Embedded) -> 
         async with outlet(broker, Feeds()) as out:
             finds = [
                 Find(feed=ORG, platform="github", cursor=b"1", activities=made[:700], letters=[LETTER], gaps=[gap]),
-                Find(feed="github:/events", platform="github", cursor=b"2", cursors={"of:one": b"3"}, activities=made[700:]),
+                Find(
+                    feed="github:/events",
+                    platform="github",
+                    cursor=b"2",
+                    cursors={"of:one": b"3"},
+                    activities=made[700:],
+                ),
             ]
             await asyncio.gather(*(out.put(find) for find in finds))
 
@@ -100,7 +115,9 @@ def test_what_was_put_stands_on_the_broker_with_its_cursor(broker: Embedded) -> 
     cursors = asyncio.run(read_table(broker.bootstrap, TOPICS, TOPICS.cursors))
     assert (cursors[ORG.encode()], cursors[b"github:/events"], cursors[b"of:one"]) == (b"1", b"2", b"3")
     assert [value for _, _, value in read_topic(broker.bootstrap, TOPICS.dead_letters, 1)] == [LETTER]
-    assert [msgspec.json.decode(value or b"", type=Gap) for _, _, value in read_topic(broker.bootstrap, TOPICS.gaps, 1)] == [gap]
+    assert [
+        msgspec.json.decode(value or b"", type=Gap) for _, _, value in read_topic(broker.bootstrap, TOPICS.gaps, 1)
+    ] == [gap]
 
 
 class _Cut(Delivery):
@@ -121,7 +138,9 @@ class _Cut(Delivery):
 def test_a_cursor_is_never_saved_before_what_it_speaks_of(broker: Embedded) -> None:
     async def put() -> None:
         async with outlet(broker, Feeds(), _Cut) as out:
-            putting = asyncio.create_task(out.put(Find(feed=ORG, platform="github", cursor=b"1", activities=[activity(1, NOW)])))
+            putting = asyncio.create_task(
+                out.put(Find(feed=ORG, platform="github", cursor=b"1", activities=[activity(1, NOW)]))
+            )
             assert isinstance(out._delivery, _Cut)
             await asyncio.wait_for(out._delivery.cut.wait(), 20)
             putting.cancel()
@@ -187,7 +206,9 @@ def test_coverage_is_saved_for_each_feed_that_has_changed_and_forgotten_with_it(
             await out.flush()
 
     asyncio.run(put())
-    written = [(key, value) for _, key, value in read_topic(broker.bootstrap, TOPICS.cursors, 1) if key in keys.values()]
+    written = [
+        (key, value) for _, key, value in read_topic(broker.bootstrap, TOPICS.cursors, 1) if key in keys.values()
+    ]
     assert len([value for key, value in written if key == keys[ORG]]) <= 40
     assert len([value for key, value in written if key == keys[other]]) <= 4
     assert asyncio.run(read_table(broker.bootstrap, TOPICS, TOPICS.cursors)).keys() >= {keys[ORG]}
@@ -196,7 +217,11 @@ def test_coverage_is_saved_for_each_feed_that_has_changed_and_forgotten_with_it(
 
 def test_a_feed_that_has_only_ever_had_gaps_counts(broker: Embedded) -> None:
     """Nine work, one has failed since the first start; a user's counts neither way."""
-    well, failing, user = [f"github:/orgs/{n}/events" for n in range(9)], "github:/orgs/no/events", "github:/users/one/events/public"
+    well, failing, user = (
+        [f"github:/orgs/{n}/events" for n in range(9)],
+        "github:/orgs/no/events",
+        "github:/users/one/events/public",
+    )
     feeds = Feeds()
     for feed in (*well, failing, user):
         feeds.open(feed, "github")
@@ -204,7 +229,9 @@ def test_a_feed_that_has_only_ever_had_gaps_counts(broker: Embedded) -> None:
     async def put() -> float | None:
         async with outlet(broker, feeds) as out:
             covered = [Cover("github", NOW - 2 * HOUR, NOW)]
-            await asyncio.gather(*(out.put(Find(feed=feed, platform="github", cursor=b"1", covered=covered)) for feed in well))
+            await asyncio.gather(
+                *(out.put(Find(feed=feed, platform="github", cursor=b"1", covered=covered)) for feed in well)
+            )
             for feed in (failing, user):
                 gap = Gap(feed=feed, start=NOW - HOUR, end=NOW, reason="failed")
                 await out.put(Find(feed=feed, platform="github", cursor=b"1", gaps=[gap], complete_to=NOW))
@@ -214,7 +241,9 @@ def test_a_feed_that_has_only_ever_had_gaps_counts(broker: Embedded) -> None:
 
 
 @pytest.mark.parametrize(("whole", "share"), [(True, 0.0), (False, None)])
-def test_a_row_of_the_ledger_is_known_although_the_feed_may_be_silent_for_long(broker: Embedded, whole: bool, share: float | None) -> None:
+def test_a_row_of_the_ledger_is_known_although_the_feed_may_be_silent_for_long(
+    broker: Embedded, whole: bool, share: float | None
+) -> None:
     """But not that of one of many repositories, which says nothing of the others."""
     feeds = Feeds()
     late_after = {ORG: 2 * HOUR}
@@ -222,10 +251,16 @@ def test_a_row_of_the_ledger_is_known_although_the_feed_may_be_silent_for_long(b
 
     async def put() -> float | None:
         async with outlet(broker, feeds, settling=5 * 60.0) as out:
-            await out.put(Find(feed=ORG, platform="github", cursor=b"1", covered=[Cover("github", NOW - 4 * HOUR, NOW - 2 * HOUR)]))
+            await out.put(
+                Find(
+                    feed=ORG, platform="github", cursor=b"1", covered=[Cover("github", NOW - 4 * HOUR, NOW - 2 * HOUR)]
+                )
+            )
             assert out.coverage.share("github", "watched", "1h", NOW, late_after) is None
             gap = Gap(feed=ORG, start=NOW - 2 * HOUR, end=NOW, reason="failed")
-            await out.put(Find(feed=ORG, platform="github", cursor=b"2", gaps=[gap], complete_to=NOW if whole else None))
+            await out.put(
+                Find(feed=ORG, platform="github", cursor=b"2", gaps=[gap], complete_to=NOW if whole else None)
+            )
             return out.coverage.share("github", "watched", "1h", NOW, late_after)
 
     assert asyncio.run(put()) == share
@@ -238,7 +273,9 @@ def test_what_does_not_reach_all_that_it_looks_at_covers_its_share(broker: Embed
     async def put() -> float | None:
         async with outlet(broker, feeds) as out:
             covered = [Cover("huggingface", NOW - 2 * HOUR, NOW)]
-            await out.put(Find(feed="huggingface:repositories", platform="huggingface", cursor=b"1", covered=covered, share=0.25))
+            await out.put(
+                Find(feed="huggingface:repositories", platform="huggingface", cursor=b"1", covered=covered, share=0.25)
+            )
             return out.coverage.share("huggingface", "watched", "1h", NOW - 1)
 
     assert asyncio.run(put()) == pytest.approx(0.25)
@@ -251,10 +288,16 @@ def test_a_feed_that_is_not_late_yet_is_not_shown_as_blind(broker: Embedded) -> 
     async def run() -> list[Any]:
         async with outlet(broker, feeds, settling=5 * 60.0) as out:
             now = CLOCK.now()
-            await out.put(Find(feed=ORG, platform="github", cursor=b"1", covered=[Cover("github", now - 2 * HOUR, now - HOUR // 2)]))
+            await out.put(
+                Find(
+                    feed=ORG, platform="github", cursor=b"1", covered=[Cover("github", now - 2 * HOUR, now - HOUR // 2)]
+                )
+            )
             await out.report()
             async with asyncio.timeout(20):
-                while not (shown := await asyncio.to_thread(lambda: list(read_topic(broker.bootstrap, TOPICS.measurements, 1)))):
+                while not (
+                    shown := await asyncio.to_thread(lambda: list(read_topic(broker.bootstrap, TOPICS.measurements, 1)))
+                ):
                     await asyncio.sleep(0.1)
             return msgspec.json.decode(shown[-1][2] or b"")[1]  # type: ignore[no-any-return]
 
@@ -289,7 +332,9 @@ def test_health_is_shown_whether_anything_happens_or_not(broker: Embedded) -> No
             await out.put(Find(feed=ORG, platform="github", cursor=b"1", letters=[LETTER, LETTER]))
             await out.report()
             async with asyncio.timeout(20):
-                while not (shown := await asyncio.to_thread(lambda: list(read_topic(broker.bootstrap, TOPICS.measurements, 1)))):
+                while not (
+                    shown := await asyncio.to_thread(lambda: list(read_topic(broker.bootstrap, TOPICS.measurements, 1)))
+                ):
                     await asyncio.sleep(0.1)
             return shown[-1][2]
 
