@@ -24,10 +24,10 @@ from agents.operators import sound
 from agents.operators.partition import Partition
 from agents.service import run_app
 from streams.activity import Batch, NoBatch, decode_batch
-from streams.consume import Guard
-from streams.letters import misread
-from streams.topics import Topics
-from streams.unpack import pass_over_unreadable
+from streams.kafka.consume import Guard
+from streams.kafka.dead_letters import misread
+from streams.kafka.topics import Topics
+from streams.kafka.unpack import pass_over_unreadable
 
 logger = logging.getLogger("nomadwatch.aggregate")
 # Faust's services log under the name of the module that a class stands in: these would speak as if they were ours.

@@ -15,8 +15,8 @@ from typing import Any, Final, NamedTuple
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from agents.config import Config
-from streams import unpack
-from streams.consume import Guard, Table, read_to_end, stop
+from streams.kafka import unpack
+from streams.kafka.consume import Guard, Table, read_to_end, stop
 
 # Seconds after which the broker ends a transaction that nobody ends. Whoever takes a partition over ends it at once;
 # this only has to be longer than a checkpoint can take on a busy machine.

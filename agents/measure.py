@@ -25,8 +25,8 @@ from agents.operators.progress import Progress
 from agents.operators.window import WINDOWS, Windows
 from agents.pace import Pace
 from agents.service import run_app
-from streams.consume import Guard, stop
-from streams.topics import Topics
+from streams.kafka.consume import Guard, stop
+from streams.kafka.topics import Topics
 
 logger = logging.getLogger("nomadwatch.measure")
 

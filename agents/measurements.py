@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 
 from streams.activity import LATEST, Foreign
-from streams.payloads import UNDECODABLE
+from streams.github_payloads import UNDECODABLE
 
 EVALUATION: Final = b"evaluation"
 _HEALTH: Final = b"health/"

@@ -23,8 +23,8 @@ from agents.operators.partition import Partition
 from agents.operators.past import PaneRecord, Past, hours_covered
 from agents.operators.progress import Progress
 from streams.activity import HOUR, MINUTE, NoBatch, decode_batch
-from streams.consume import stop, unread
-from streams.topics import Topics
+from streams.kafka.consume import stop, unread
+from streams.kafka.topics import Topics
 
 # Windows need no ids and no threads.
 _LEFT_OUT: Final = ("ids", "threads")

@@ -29,10 +29,10 @@ import msgspec
 from agents.config import Config
 from agents.operators.progress import decode_progress
 from benchmarks.broker import AnyBroker, cpu_seconds
-from streams import admin, topics
-from streams.archive import plan
-from streams.cursors import begin
-from streams.sections import Options, Sections, Send
+from streams.archive.plan import plan
+from streams.archive.sections import Options, Sections, Send
+from streams.kafka import admin, topics
+from streams.kafka.cursors import begin
 from streams.watchlist import Watchlist
 from tests.apache_kafka import ApacheKafka, KafkaUnavailable, die_with_parent
 from tests.broker.embedded import EmbeddedBroker

@@ -34,14 +34,14 @@ import numpy as np
 from agents.measurements import HealthReport, encode
 from benchmarks.broker import cpu_seconds, resident_mb
 from simulator.population import WATCHLIST
-from streams import admin
 from streams.activity import Activity
-from streams.deliver import Delivery
-from streams.feeds.clock import Clock
-from streams.feeds.find import Find
-from streams.feeds.health import Feeds
-from streams.feeds.outlet import KafkaOutlet
-from streams.topics import Topics
+from streams.kafka import admin
+from streams.kafka.deliver import Delivery
+from streams.kafka.topics import Topics
+from streams.live.common.clock import Clock
+from streams.live.common.health import Feeds
+from streams.live.common.outlet import KafkaOutlet
+from streams.live.common.poll_result import Find
 
 TOPICS = Topics()
 _WARM_UP = 5.0

@@ -21,13 +21,13 @@ from pathlib import Path
 
 from isal import igzip, isal_zlib
 
-from streams.archive import Plan, plan
-from streams.content import Content
-from streams.cursors import begin
-from streams.github import GithubEvents
+from streams.archive.content import Content
+from streams.archive.plan import Plan, plan
+from streams.archive.sections import Options, Sections, Send
+from streams.github_events import GithubEvents
+from streams.github_payloads import decode_event
 from streams.identities import Identities
-from streams.payloads import decode_event
-from streams.sections import Options, Sections, Send
+from streams.kafka.cursors import begin
 from streams.watchlist import Watchlist
 
 PARTITIONS = 8

@@ -17,7 +17,7 @@ from benchmarks.processes import Usage, run
 _FLOOR = """
 import sys
 from isal import igzip
-from streams.payloads import decode_event
+from streams.github_payloads import decode_event
 n, rest = 0, b""
 with igzip.open(sys.argv[1]) as file:
     while chunk := file.read(1 << 20):

@@ -8,10 +8,11 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
-from nomadwatch import __version__, output
-from nomadwatch.commands import Commands
-from nomadwatch.console import guard, tell
+from nomadwatch import __version__
 from nomadwatch.errors import Failure, Interrupted, Misuse
+from nomadwatch.terminal import output
+from nomadwatch.terminal.console import guard, tell
+from nomadwatch.terminal.listing import Commands
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -156,13 +157,13 @@ def replay(
     the exit code is 1.
     """
     from nomadwatch import unread
-    from nomadwatch.history import check_folder, next_step
-    from nomadwatch.replay import Request, check_paths
-    from nomadwatch.replay import replay as run_replay
+    from nomadwatch.commands.history import check_folder, next_step
+    from nomadwatch.commands.replay import Request, check_paths
+    from nomadwatch.commands.replay import replay as run_replay
     from nomadwatch.settings import load
-    from nomadwatch.show import choose, quiet_libraries
+    from nomadwatch.terminal.show import choose, quiet_libraries
+    from nomadwatch.terminal.write import check_target, form_of, write_report
     from nomadwatch.times import parse_time
-    from nomadwatch.write import check_target, form_of, write_report
 
     settings = load(flags).settings
     history = None if history is None else os.path.abspath(history)
@@ -223,10 +224,10 @@ def up(verbose: bool, **flags: Any) -> None:
     without them the station keeps to what the platforms allow anybody. The state is kept in --data-dir [default:
     ~/.local/state/nomadwatch]: a station that is started again goes on where it was.
     """
+    from nomadwatch.commands.station import run_station
     from nomadwatch.settings import load
-    from nomadwatch.show import quiet_libraries
-    from nomadwatch.station import run_station
-    from nomadwatch.summary import choose_summary
+    from nomadwatch.terminal.show import quiet_libraries
+    from nomadwatch.terminal.summary import choose_summary
 
     settings = load(flags).settings
     quiet_libraries(verbose)
@@ -262,10 +263,10 @@ def demo(speed: float, seconds: float | None, seed: int, rate: float, verbose: b
     Nothing is kept unless --data-dir names a folder. Each demonstration is a world of its own, so it needs a new
     folder.
     """
+    from nomadwatch.commands.station import World, run_station
     from nomadwatch.settings import load
-    from nomadwatch.show import quiet_libraries
-    from nomadwatch.station import World, run_station
-    from nomadwatch.summary import choose_summary
+    from nomadwatch.terminal.show import quiet_libraries
+    from nomadwatch.terminal.summary import choose_summary
 
     settings = load(flags).settings
     quiet_libraries(verbose)
@@ -291,8 +292,8 @@ def report(form: str | None, window: str | None, target: str, **flags: Any) -> N
     """
     from nomadwatch.latest import latest
     from nomadwatch.settings import load
-    from nomadwatch.show import quiet_libraries
-    from nomadwatch.write import check_target, form_of, write_report
+    from nomadwatch.terminal.show import quiet_libraries
+    from nomadwatch.terminal.write import check_target, form_of, write_report
 
     form = form or ("table" if target == _STDOUT else form_of(target))
     check_target(target, form)
@@ -309,7 +310,7 @@ def _role(name: str, what: str) -> None:
     @_partitions
     @_verbose
     def command(verbose: bool, **flags: Any) -> None:
-        from nomadwatch.alone import run_worker
+        from nomadwatch.processes.alone import run_worker
         from nomadwatch.settings import load
 
         run_worker(name, load(flags).settings, verbose)
@@ -340,7 +341,7 @@ def streams(verbose: bool, **flags: Any) -> None:
     One is enough, and two of them would ask twice. The folder keeps the key of the actors' hashes unless
     NOMADWATCH_ACTOR_KEY is set.
     """
-    from nomadwatch.alone import run_streams
+    from nomadwatch.processes.alone import run_streams
     from nomadwatch.settings import load
 
     run_streams(load(flags).settings, verbose)
@@ -366,9 +367,9 @@ def activities(target: str, **flags: Any) -> None:
 
     The file names actors by keyed hashes only. It holds the text of issues and discussions that were opened.
     """
-    from nomadwatch.activities import write
+    from nomadwatch.commands.activities import write
     from nomadwatch.settings import load
-    from nomadwatch.show import quiet_libraries
+    from nomadwatch.terminal.show import quiet_libraries
 
     quiet_libraries(verbose=False)
     write(load(flags).settings, target)
@@ -386,7 +387,7 @@ def activities(target: str, **flags: Any) -> None:
 @_verbose
 def broker(port: int, verbose: bool, **flags: Any) -> None:
     """Run the embedded broker by itself, for one machine, until SIGTERM or Ctrl-C."""
-    from nomadwatch.alone import run_broker
+    from nomadwatch.processes.alone import run_broker
     from nomadwatch.settings import load
 
     run_broker(port, load(flags).settings, verbose)
@@ -405,8 +406,8 @@ def sinks(verbose: bool, **flags: Any) -> None:
 
     Several of them may run at once.
     """
+    from nomadwatch.processes.sinks_role import run_alone
     from nomadwatch.settings import load
-    from nomadwatch.sinks_role import run_alone
 
     run_alone(load(flags).settings, verbose)
 
@@ -426,9 +427,9 @@ def health(role: str | None, **flags: Any) -> None:
     figures of the last minute; streams and measure, if they have published within the last minute; aggregate, if a
     worker of this host has partitions.
     """
-    from nomadwatch.health import show
+    from nomadwatch.commands.health import show
     from nomadwatch.settings import load
-    from nomadwatch.show import quiet_libraries
+    from nomadwatch.terminal.show import quiet_libraries
 
     quiet_libraries(verbose=False)
     show(role, load(flags))
@@ -450,9 +451,9 @@ def feeds(form: str, **flags: Any) -> None:
     "quota" how many requests the platform still allows, "gaps" how often and how long the feed could not see
     everything, by reason.
     """
-    from nomadwatch.feeds import show
+    from nomadwatch.commands.feeds import show
     from nomadwatch.settings import load
-    from nomadwatch.show import quiet_libraries
+    from nomadwatch.terminal.show import quiet_libraries
 
     quiet_libraries(verbose=False)
     show(load(flags).settings, form)
@@ -472,8 +473,8 @@ def watch() -> None:
 )
 def watch_list(form: str, **flags: Any) -> None:
     """Show the watched projects and their places."""
+    from nomadwatch.commands.watch import show
     from nomadwatch.settings import load
-    from nomadwatch.watch import show
 
     show(load(flags).settings.watchlist, form)
 
@@ -487,8 +488,8 @@ def watch_check(file: str | None, online: bool) -> None:
     A file that is no watchlist is exit code 2, with the line and what to do. With --online, an owner or a repository
     that its platform does not list is exit code 1; repositories that have another name today are named.
     """
+    from nomadwatch.commands.watch import check, check_online
     from nomadwatch.settings import load
-    from nomadwatch.watch import check, check_online
 
     settings = load({}).settings
     path = settings.watchlist if file is None else file
@@ -516,7 +517,7 @@ def bots_explain(login: str, platform: str) -> None:
 
     The rule is shown with its source. If no rule fits, the account counts as a person.
     """
-    from nomadwatch.bots import explain
+    from nomadwatch.commands.bots import explain
 
     explain(login, platform)
 
@@ -525,7 +526,7 @@ def bots_explain(login: str, platform: str) -> None:
 @_platform
 def bots_list(platform: str) -> None:
     """List the logins that are bots by name, each with its rule."""
-    from nomadwatch.bots import show
+    from nomadwatch.commands.bots import show
 
     show(platform)
 
@@ -540,9 +541,9 @@ def _topics_command(name: str, what: str) -> None:
     @_prefix
     @_partitions
     def command(**flags: Any) -> None:
-        from nomadwatch import topics as commands
+        from nomadwatch.commands import topics as commands
         from nomadwatch.settings import load
-        from nomadwatch.show import quiet_libraries
+        from nomadwatch.terminal.show import quiet_libraries
 
         quiet_libraries(verbose=False)
         getattr(commands, name)(load(flags).settings)
@@ -566,9 +567,9 @@ _topics_command("lag", "Show how far the workers are behind the feeds.")
 @_partitions
 def doctor(**flags: Any) -> None:
     """Check the installation and its settings, and show where each setting comes from."""
-    from nomadwatch.doctor import examine
+    from nomadwatch.commands.doctor import examine
     from nomadwatch.settings import load
-    from nomadwatch.show import quiet_libraries
+    from nomadwatch.terminal.show import quiet_libraries
 
     quiet_libraries(verbose=False)
     examine(load(flags, warn=False))

@@ -6,13 +6,13 @@ from typing import Final
 
 from agents.catalogue import CATALOGUE
 from agents.measurements import Measurement, series
-from nomadwatch.feeds import station
+from nomadwatch.commands.feeds import station
 from nomadwatch.settings import Settings
 from sinks.board import Board
 from sinks.report import Report, build
 from sinks.topic import TopicReader
-from streams.consume import Guard, Table
-from streams.cursors import ARCHIVE, decode_cursor, decoded, sound_archive
+from streams.kafka.consume import Guard, Table
+from streams.kafka.cursors import ARCHIVE, decode_cursor, decoded, sound_archive
 
 # What belongs into a report; health stands in /metrics and in `nomadwatch feeds`.
 _LETTERS: Final = "nomadwatch_dead_letters_total"
@@ -25,7 +25,7 @@ def latest(settings: Settings) -> Report:
 
 
 async def _latest(settings: Settings) -> Report:
-    from streams.topics import Topics
+    from streams.kafka.topics import Topics
 
     async with station(settings) as (bootstrap, kept):
         board = Board(simulated=kept.kind == "demonstration")

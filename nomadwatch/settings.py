@@ -12,8 +12,8 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_typ
 import msgspec
 from msgspec import Meta
 
-from nomadwatch.console import tell
 from nomadwatch.errors import Misuse
+from nomadwatch.terminal.console import tell
 from nomadwatch.values import clean_address, clean_token
 from streams.errors import in_words
 

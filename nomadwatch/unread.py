@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from nomadwatch.console import tell
 from nomadwatch.errors import Failure
+from nomadwatch.terminal.console import tell
 from sinks.report import Report, in_words
 
 if TYPE_CHECKING:
-    from nomadwatch.roles import Outcome
-    from streams.archive import Plan
+    from nomadwatch.processes.roles import Outcome
+    from streams.archive.plan import Plan
 
 # Events of types that are not measured are no fault of the input.
 _HARMLESS: Final = ("unknown-type",)
@@ -41,7 +41,7 @@ def check(report: Report, outcome: "Outcome", *, strict: bool) -> None:
 
 def nothing_in(plan: "Plan") -> str:
     """What the files of a plan are in which nothing could be read."""
-    from streams.forms import describe
+    from streams.archive.forms import describe
 
     kinds: dict[str, list[str]] = {}
     for file in plan.files:

@@ -16,7 +16,7 @@ from agents.measurements import (
 )
 from agents.metric import PREFIX
 from streams.activity import Foreign
-from streams.consume import Guard
+from streams.kafka.consume import Guard
 
 World = Literal["real", "simulated"]
 SIMULATED: Final = "SIMULATED WORLD: every name and every figure is invented"

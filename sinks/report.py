@@ -15,7 +15,7 @@ from agents.measurements import Evaluation, Measurement
 from sinks.board import World
 from sinks.cells import row_of
 from sinks.covered import Coverages
-from streams.doubts import Doubt
+from streams.archive.doubts import Doubt
 
 _MOST_NAMED: Final = 3
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

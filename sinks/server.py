@@ -25,7 +25,7 @@ from sinks.report import rfc3339
 from sinks.topic import TopicReader
 from sinks.visitors import HEAD_WITHIN, Visitors, most_connections, without_body
 from streams.errors import in_words
-from streams.topics import Topics
+from streams.kafka.topics import Topics
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
-from streams.consume import stop, unread
+from streams.kafka.consume import stop, unread
 
 Record = tuple[bytes | None, bytes | None]
 
@@ -24,7 +24,7 @@ class TopicReader:
         """
         from aiokafka import TopicPartition
 
-        from streams import unpack
+        from streams.kafka import unpack
 
         consumer = unpack.consumer(
             bootstrap_servers=bootstrap,

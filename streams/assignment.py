@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from streams.cursors import ASSIGNMENT_CURSOR, decoded
+from streams.kafka.cursors import ASSIGNMENT_CURSOR, decoded
 from streams.watchlist import Found, Watchlist, names_one, plain_name
 
 SOFTWARE: Final = "software"

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from streams.errors import DeadLetter
-from streams.payloads import UNDECODABLE
+from streams.github_payloads import UNDECODABLE
 
 # An element that is larger is not looked at: real ones have some hundred kB at most.
 LARGEST_ELEMENT: Final = 4 << 20

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from streams.activity import FEATURES, feature_of
-from streams.payloads import SHAPES, Payload
+from streams.github_payloads import SHAPES, Payload
 
 # What live feeds show only in part, for people. No coverage tells how large the part is.
 IN_PART: Final = (

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from streams.payloads import Line
+from streams.github_payloads import Line
 
 # What stands between values and belongs to none, in a cleaned text.
 BETWEEN: Final = b" \n,[]"

@@ -11,7 +11,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 
 from agents.config import Config
-from streams.topics import Topics
+from streams.kafka.topics import Topics
 
 ROOT = Path(__file__).parents[2]
 TOPICS = Topics(prefix="workers-", partitions=1)

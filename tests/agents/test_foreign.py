@@ -15,8 +15,8 @@ from agents.operators.progress import Progress, encode_progress
 from agents.operators.tally import Tally
 from sinks.board import Board
 from sinks.topic import TopicReader
-from streams import admin
 from streams.activity import Batch, encode_batch
+from streams.kafka import admin
 from tests.agents.running import TOPICS, send, workers
 from tests.agents.test_partition import NOW, activity
 from tests.broker.clients import eventually

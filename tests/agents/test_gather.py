@@ -13,7 +13,7 @@ from agents.config import Config
 from agents.past import PaneStore, RecordsLost, gather
 from streams.activity import Batch, encode_batch
 from streams.errors import BrokerAway
-from streams.topics import Topics
+from streams.kafka.topics import Topics
 from tests.broker.raw import Raw, batch
 from tests.streams.brokers import broker
 
@@ -31,7 +31,7 @@ def gathered(bootstrap: str, folder: Path, end: int) -> int:
 def test_a_record_that_is_missing_or_damaged_is_told_and_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.consume.STUCK", 1.0)
+    monkeypatch.setattr("streams.kafka.consume.STUCK", 1.0)
     with broker(tmp_path, topics=ONE) as process:
         with Raw(process.bootstrap) as raw:
             for number in range(3):

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from agents import checkpoint
 from agents.checkpoint import read_back
 from agents.config import Config
-from streams.topics import Topics
+from streams.kafka.topics import Topics
 from tests.streams.brokers import broker
 
 FIVE = Topics(prefix="back-", partitions=5)

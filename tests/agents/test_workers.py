@@ -29,10 +29,10 @@ from agents.measurements import (
     is_health,
 )
 from agents.operators.partition import Partition
-from streams import admin
 from streams.activity import Batch, Cover, encode_batch
-from streams.letters import KEPT
-from streams.topics import Topics
+from streams.kafka import admin
+from streams.kafka.dead_letters import KEPT
+from streams.kafka.topics import Topics
 from tests.agents.running import ROOT, TOPICS, send, workers
 from tests.agents.test_partition import NOW, activity, feed
 from tests.broker.clients import eventually

@@ -17,9 +17,9 @@ from agents.measurements import Measurement
 from sinks.board import STALE_AFTER
 from sinks.server import serve
 from streams.activity import FEATURES, HOUR, SECOND
-from streams.admin import create
 from streams.features import in_words, meanings
-from streams.topics import Topics
+from streams.kafka.admin import create
+from streams.kafka.topics import Topics
 from tests.sinks.made import NOON, evaluation_record, measurement, record
 from tests.sinks.publishing import health_record, publish
 from tests.sinks.test_live_board import Clock

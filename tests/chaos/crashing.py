@@ -24,10 +24,10 @@ from aiokafka import AIOKafkaProducer
 from agents import aggregate, checkpoint, measure
 from agents.config import Config
 from agents.operators.partition import Partition
-from streams.archive import plan
-from streams.publish import Progress, publish
-from streams.sections import Options
-from streams.topics import Topics
+from streams.archive.plan import plan
+from streams.archive.publish import Progress, publish
+from streams.archive.sections import Options
+from streams.kafka.topics import Topics
 from streams.watchlist import Watchlist
 
 ACTOR_KEY = b"chaos"

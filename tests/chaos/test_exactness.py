@@ -15,9 +15,9 @@ from agents.measurements import EVALUATION, Measurement, decode_evaluation, deco
 from simulator.stream import five_days
 from simulator.truth import Truth
 from simulator.wire import deed
-from streams import admin
 from streams.activity import HOUR
-from streams.topics import Topics
+from streams.kafka import admin
+from streams.kafka.topics import Topics
 from tests.agents.test_partition import PARTITIONS, Committed, compare
 from tests.chaos.crashing import Reading
 from tests.chaos.fleet import Fleet

@@ -6,9 +6,9 @@ from uuid import uuid4
 
 import pytest
 
+from nomadwatch.commands.health import judged
 from nomadwatch.connect import address
 from nomadwatch.errors import Failure
-from nomadwatch.health import judged
 from sinks.board import STALE_AFTER
 from tests.apache_kafka import ApacheKafka
 from tests.broker.raw import Raw

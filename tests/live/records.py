@@ -13,7 +13,7 @@ import confluent_kafka
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from agents.measurements import EVALUATION, Evaluation, decode_evaluation
-from streams.topics import Topics
+from streams.kafka.topics import Topics
 
 TOPICS = Topics()
 _SETTINGS: dict[str, Any] = {

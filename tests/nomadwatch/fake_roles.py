@@ -10,8 +10,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from nomadwatch.errors import Misuse
-from nomadwatch.latch import opened
-from nomadwatch.process import Say
+from nomadwatch.processes.latch import opened
+from nomadwatch.processes.process import Say
 
 
 def speaks(say: Say, text: str) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from nomadwatch.console import Guarded, cell, console, table
-from nomadwatch.show import quiet_libraries
-from nomadwatch.summary import Lines
+from nomadwatch.terminal.console import Guarded, cell, console, table
+from nomadwatch.terminal.show import quiet_libraries
+from nomadwatch.terminal.summary import Lines
 from streams.plain import one_line, plain
 from tests.nomadwatch.commands import PROGRAM, command
 

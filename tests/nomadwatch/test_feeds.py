@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from nomadwatch.cli import run
-from nomadwatch.embedded import embedded
 from nomadwatch.errors import Failure
-from nomadwatch.sinks_role import Address, run_sinks
+from nomadwatch.processes.embedded import embedded
+from nomadwatch.processes.sinks_role import Address, run_sinks
 from nomadwatch.state import Kept, State
-from streams.admin import create
-from streams.topics import Topics
+from streams.kafka.admin import create
+from streams.kafka.topics import Topics
 from tests.nomadwatch.commands import command, started
 from tests.sinks.made import evaluation_record, measurement, record
 from tests.sinks.publishing import health_record, polled, publish
@@ -222,7 +222,7 @@ def test_an_address_of_another_machine_is_told(process: Process, port: int) -> N
 
 
 def test_the_role_says_its_port_and_ends_in_peace_and_says_of_a_taken_port_what_to_do(process: Process) -> None:
-    call = "from nomadwatch.sinks_role import Address, run_sinks; import sys; say = lambda kind, body: print(kind, body, flush=True); "
+    call = "from nomadwatch.processes.sinks_role import Address, run_sinks; import sys; say = lambda kind, body: print(kind, body, flush=True); "
     call += f"run_sinks(say, {process.bootstrap!r}, {TOPICS.prefix!r}, 4, Address(int(sys.argv[1])))"
     role = subprocess.Popen(
         [sys.executable, "-c", call, "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
 
-from nomadwatch.embedded import embedded
+from nomadwatch.processes.embedded import embedded
 from tests.nomadwatch.commands import Done, command, generate
 
 NOTE = (b"note", b"hello world")

@@ -8,7 +8,7 @@ import pytest
 
 from nomadwatch.cli import run
 from nomadwatch.state import Kept, State
-from streams.topics import Topics
+from streams.kafka.topics import Topics
 from tests.sinks.made import NOON, evaluation_record, measurement, record
 from tests.sinks.publishing import health_record, publish
 from tests.streams.brokers import broker

@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import threading
 
-from nomadwatch.line import Ear, Mouth
+from nomadwatch.processes.line import Ear, Mouth
 
 
 def test_messages_arrive_whole_and_in_order_however_long_they_are() -> None:

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from nomadwatch.cli import run
-from nomadwatch.doctor import findings
+from nomadwatch.commands.doctor import findings
 from nomadwatch.settings import load
 
 LIST = """\

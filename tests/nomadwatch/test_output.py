@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from nomadwatch import output
 from nomadwatch.errors import Failure
+from nomadwatch.terminal import output
 from tests.nomadwatch.commands import PROGRAM
 
 SHOWN = ["watch list", "watch list --format json", "bots list", "bots explain x", "--help", "replay --help"]

@@ -3,8 +3,8 @@
 import msgspec
 
 from agents.measurements import HealthReport
-from nomadwatch.polling import Reporter
-from streams.feeds.http import World
+from nomadwatch.processes.polling import Reporter
+from streams.live.common.http import World
 
 
 def test_the_artefacts_of_the_hub_are_said_when_they_are_known_and_then_every_twenty_seconds() -> None:

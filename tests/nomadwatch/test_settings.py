@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from nomadwatch.errors import Misuse
-from nomadwatch.polling import polling_of
+from nomadwatch.processes.polling import polling_of
 from nomadwatch.settings import load, names, unknown_variables, variable
 from nomadwatch.state import Kept
-from streams.feeds.clock import Clock
+from streams.live.common.clock import Clock
 
 
 def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(tmp_path: Path) -> None:

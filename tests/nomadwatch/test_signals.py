@@ -14,7 +14,7 @@ from tests.nomadwatch.waiting import children_of, until
 
 MAIN = """
 import asyncio, signal, sys, threading
-from nomadwatch import signals
+from nomadwatch.processes import signals
 
 async def main():
     asked = asyncio.Event()

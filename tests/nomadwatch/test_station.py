@@ -11,8 +11,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from nomadwatch import roles
-from nomadwatch.process import Say
+from nomadwatch.processes import roles
+from nomadwatch.processes.process import Say
 from sinks.board import SIMULATED
 from streams.watchlist import Watchlist
 from tests.live.world import World

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from agents.measurements import Measurement
-from nomadwatch import summary
+from nomadwatch.terminal import summary
 from sinks.board import SIMULATED, Board
 from tests.sinks.made import evaluation_record, measurement, record
 from tests.sinks.publishing import health_record

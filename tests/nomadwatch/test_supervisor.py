@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from nomadwatch import roles, supervisor
 from nomadwatch.errors import Failure, Misuse
-from nomadwatch.latch import Latch
-from nomadwatch.supervisor import Role, Supervisor
+from nomadwatch.processes import roles, supervisor
+from nomadwatch.processes.latch import Latch
+from nomadwatch.processes.supervisor import Role, Supervisor
 from tests.nomadwatch import fake_roles
 from tests.nomadwatch.waiting import gone, parent_of, until
 
@@ -234,7 +234,7 @@ def test_our_warnings_reach_the_person_once_and_other_peoples_logs_do_not() -> N
 
 MAIN = """
 import asyncio, sys
-from nomadwatch.supervisor import Role, Supervisor, prepare
+from nomadwatch.processes.supervisor import Role, Supervisor, prepare
 from tests.nomadwatch import fake_roles
 
 async def main():

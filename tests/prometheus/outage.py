@@ -34,7 +34,7 @@ from agents.measurements import EVALUATION, decode_evaluation, decode_measuremen
 from nomadwatch.state import read_kept
 from sinks.topic import TopicReader
 from streams.activity import decode_batch, feature_of
-from streams.topics import Topics
+from streams.kafka.topics import Topics
 from tests.nomadwatch.commands import command
 from tests.nomadwatch.stations import Station
 from tests.nomadwatch.waiting import children_of

@@ -26,7 +26,7 @@ from prometheus_client.registry import Collector
 from agents.measurements import Measurement
 from sinks.board import Board, wall_clock
 from sinks.prometheus import BoardCollector
-from streams.feeds.health import Feeds
+from streams.live.common.health import Feeds
 from tests.prometheus.programs import checked, program, running, wait_for
 from tests.sinks.made import evaluation_record, measurement, record
 from tests.sinks.publishing import health_record

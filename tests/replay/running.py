@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nomadwatch.embedded import embedded
+from nomadwatch.processes.embedded import embedded
 from sinks.topic import TopicReader
 from streams.bots import known
 from tests.nomadwatch.commands import PROGRAM, command

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from aiokafka import AIOKafkaProducer
 
 from agents.measurements import HealthReport, Measurement, encode, health_key
-from streams.feeds.health import Feeds
-from streams.topics import Topics
+from streams.kafka.topics import Topics
+from streams.live.common.health import Feeds
 
 
 async def publish(bootstrap: str, topics: Topics, records: Iterable[tuple[bytes, bytes | None]]) -> None:

@@ -20,7 +20,7 @@ from nomadwatch import __version__
 from sinks.board import STALE_AFTER
 from sinks.server import PortTaken, serve
 from sinks.topic import Record, TopicReader
-from streams.admin import create, delete
+from streams.kafka.admin import create, delete
 from tests.sinks.made import NOON, evaluation_record, measurement, record
 from tests.sinks.publishing import polled, publish
 from tests.sinks.raw_http import Raw

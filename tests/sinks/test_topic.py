@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sinks.topic import Record, TopicReader
-from streams.topics import Topics
+from streams.kafka.topics import Topics
 from tests.sinks.publishing import publish
 from tests.streams.brokers import TOPICS, Process, broker
 

@@ -13,8 +13,8 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from streams.activity import Batch, decode_batch
-from streams.admin import create
-from streams.topics import Topics
+from streams.kafka.admin import create
+from streams.kafka.topics import Topics
 
 ROOT = Path(__file__).parents[2]
 TOPICS = Topics("test-", partitions=4)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from streams.activity import Activity, Batch, decode_batch
-from streams.archive import plan
-from streams.cursors import Cursor, begin
-from streams.sections import Letter, Options, Sections, Send, Step
+from streams.archive.plan import plan
+from streams.archive.sections import Letter, Options, Sections, Send, Step
+from streams.kafka.cursors import Cursor, begin
 from streams.watchlist import Project, Watchlist
 
 KEY = b"a key of the tests"

@@ -4,9 +4,9 @@ import asyncio
 import sys
 from typing import Final
 
-from streams import sections
-from streams.archive import plan
-from streams.publish import Progress, publish
+from streams.archive import sections
+from streams.archive.plan import plan
+from streams.archive.publish import Progress, publish
 from tests.streams.brokers import TOPICS
 from tests.streams.made import KEY, NOW, OPTIONS
 

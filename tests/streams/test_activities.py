@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from streams.activities import ActivityLines
 from streams.activity import Activity
+from streams.archive.activity_lines import ActivityLines
 from streams.errors import DeadLetter
 from streams.watchlist import Watchlist
 from tests.streams.made import NOW, WATCHLIST

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.archive import plan
+from streams.archive.plan import plan
 from streams.errors import InputMissing, MixedIdentities, UsageError
 from tests.simulator.recorded import recorded
 from tests.streams.made import event, write
@@ -88,7 +88,7 @@ def test_a_file_that_may_not_be_read_is_said_by_name(tmp_path: Path, monkeypatch
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("streams.archive.open", refuse, raising=False)
+    monkeypatch.setattr("streams.archive.plan.open", refuse, raising=False)
     with pytest.raises(InputMissing, match=r"secret\.json: cannot be read \(Permission denied\)"):
         plan([str(file)])
 

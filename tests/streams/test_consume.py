@@ -11,10 +11,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from streams.activity import ARCHIVE, Foreign
-from streams.consume import Guard, Table, read_to_end, stop
-from streams.cursors import begin, decoded, encode_cursor, sound_archive
+from streams.archive.publish import read_cursor
 from streams.errors import BrokerAway, UnreadableCursor
-from streams.publish import read_cursor
+from streams.kafka.consume import Guard, Table, read_to_end, stop
+from streams.kafka.cursors import begin, decoded, encode_cursor, sound_archive
 from tests.streams.brokers import TOPICS, broker
 
 CURSOR = begin(ARCHIVE, "r", 1_700_000_000_000_000, 4)
@@ -96,7 +96,7 @@ def test_a_record_that_the_broker_does_not_give_is_told_instead_of_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a bit that has flipped on the disk: the broker stops there, and so would everybody who reads to the end."""
-    monkeypatch.setattr("streams.consume.STUCK", 1.0)
+    monkeypatch.setattr("streams.kafka.consume.STUCK", 1.0)
 
     async def produce(bootstrap: str) -> None:
         async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import zstandard
 
-from streams import content
-from streams.content import Content, TooLong
+from streams.archive import content
+from streams.archive.content import Content, TooLong
 from streams.values import values
 
 LINES = [f'{{"line": {number}, "filling": "{"x" * (number % 50)}"}}'.encode() for number in range(20_000)]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streams.elements import elements, members
 from streams.errors import DeadLetter
-from streams.payloads import UNDECODABLE
+from streams.github_payloads import UNDECODABLE
 
 DEEP = b"[" * 100_000 + b"]" * 100_000
 LONE = b'{"a":"\\ud83d"}'

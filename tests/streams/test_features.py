@@ -11,10 +11,10 @@ import pytest
 
 from streams.activity import FEATURES, feature_of
 from streams.features import GITHUB, HUB, Meaning, meanings
-from streams.feeds import hub_activities
-from streams.github import GithubEvents
+from streams.github_events import GithubEvents
+from streams.github_payloads import SHAPES
 from streams.identities import Identities
-from streams.payloads import SHAPES
+from streams.live.hub import activities as hub_activities
 from tests.streams.made import KEY, NOW, WATCHLIST, event
 
 TABLE = list(meanings())

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from streams.activity import Activity, feature_of, hash_name
+from streams.archive.timeline import read_by_hand
 from streams.errors import DeadLetter
-from streams.github import GithubEvents
+from streams.github_events import GithubEvents
+from streams.github_payloads import decode_event
 from streams.identities import Identities
-from streams.payloads import decode_event
-from streams.timeline import read_by_hand
 from tests.simulator.recorded import recorded_events
 from tests.streams.made import KEY, NOW, WATCHLIST, event
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from streams.activity import feature_of, hash_name
+from streams.archive.minimised import MinimisedEvents
 from streams.errors import DeadLetter
 from streams.identities import Identities
-from streams.minimised import MinimisedEvents
 from tests.simulator.recorded import recorded
 from tests.streams.made import KEY, NOW, WATCHLIST, event
 

@@ -15,14 +15,15 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import RecordMetadata
 
-from streams import admin, deliver, sections
-from streams import publish as publishing
 from streams.activity import Batch
-from streams.archive import plan
-from streams.cursors import Cursor, decode_cursor
-from streams.deliver import Delivery
+from streams.archive import publish as publishing
+from streams.archive import sections
+from streams.archive.plan import plan
+from streams.archive.publish import Progress, Summary, publish, read_cursor
 from streams.errors import BrokerAway, OtherReplay, TopicMismatch
-from streams.publish import Progress, Summary, publish, read_cursor
+from streams.kafka import admin, deliver
+from streams.kafka.cursors import Cursor, decode_cursor
+from streams.kafka.deliver import Delivery
 from tests.streams.brokers import ROOT, TOPICS, Process, accepted, broker, records_of
 from tests.streams.made import KEY, NOW, OPTIONS, batches, event, last_cursor, letters, pushes, read_all, write
 from tests.streams.reader import SECTION

@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from streams import sections
 from streams.activity import HOUR, MINUTE, Cover, partition_of
-from streams.archive import plan
-from streams.cursors import Cursor, begin, decode_cursor, encode_cursor
+from streams.archive import sections
+from streams.archive.plan import plan
+from streams.archive.sections import Breath, Doubtful, Letter, Sections, Send, Step
 from streams.errors import REASONS
-from streams.sections import Breath, Doubtful, Letter, Sections, Send, Step
+from streams.kafka.cursors import Cursor, begin, decode_cursor, encode_cursor
 from tests.simulator.recorded import recorded
 from tests.streams.made import (
     KEY,
@@ -304,7 +304,7 @@ def test_dead_letters_can_be_kept_without_their_bytes(tmp_path: Path) -> None:
 
 
 def test_of_a_long_bad_line_the_beginning_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.content.LONGEST_LINE", 200_000)
+    monkeypatch.setattr("streams.archive.content.LONGEST_LINE", 200_000)
     write(tmp_path / "a.json", [b"x" * 100_000, b"y" * 300_000, event()])
     steps = read_all([tmp_path])
     assert [letter["reason"] for letter in letters(steps)] == ["json", "too-long"]

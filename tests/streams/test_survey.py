@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from streams.archive import plan
-from streams.cursors import Cursor
-from streams.sections import Options, Send
-from streams.survey import Survey
+from streams.archive.plan import plan
+from streams.archive.sections import Options, Send
+from streams.archive.survey import Survey
+from streams.kafka.cursors import Cursor
 from streams.watchlist import Project, Watchlist
 from tests.streams.made import activities, event, read_all, start, write
 
@@ -97,7 +97,7 @@ def test_exported_activities_stay_their_projects_under_another_name(tmp_path: Pa
 
 def test_a_reading_that_goes_on_gives_the_same_projects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever it was ended: what it has to know of later lines it looks up again."""
-    monkeypatch.setattr("streams.sections.SECTION", 2)
+    monkeypatch.setattr("streams.archive.sections.SECTION", 2)
     rows = [push(number, 77 if number % 3 else 5, "old-org/tool" if number % 3 else "a/b") for number in range(12)]
     path = write(tmp_path / "2024-05-01-10.json.gz", [*rows, push(20, 77, "new-org/tool")])
     options = Options(Watchlist([Project("tool", github=("new-org/tool",))]))

@@ -9,9 +9,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from kafka import KafkaAdminClient
 
-from streams.admin import check, create, delete, lag
 from streams.errors import BrokerAway
-from streams.topics import Topics
+from streams.kafka.admin import check, create, delete, lag
+from streams.kafka.topics import Topics
 from tests.streams.brokers import TOPICS, broker
 
 

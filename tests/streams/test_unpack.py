@@ -17,8 +17,8 @@ from aiokafka import TopicPartition
 from aiokafka.errors import CorruptRecordException
 
 from broker.records import varint
-from streams import unpack
-from streams.consume import read_to_end, stop
+from streams.kafka import unpack
+from streams.kafka.consume import read_to_end, stop
 from tests.broker.raw import CODECS, HEAD_BYTES, Raw, altered, batch
 from tests.streams.brokers import ROOT, TOPICS, broker
 
@@ -85,7 +85,7 @@ def test_each_record_of_a_stored_batch_that_cannot_be_read_is_a_foreign_one(
     unpack.forget()
     with broker(tmp_path) as process:
         store(tmp_path, process, data)
-        with caplog.at_level(logging.WARNING, "streams.consume"):
+        with caplog.at_level(logging.WARNING, "streams.kafka.consume"):
             records = asyncio.run(read(process.bootstrap))
     sound = [(0, b"k", b"0"), (1, b"k", b"1"), (4, b"k", b"4"), (5, b"k", b"5")]
     assert [record for record in records if record[1] == b"k"] == sound
@@ -113,7 +113,7 @@ def test_all_consumers_of_ours_are_made_in_one_place() -> None:
         capture_output=True,
         text=True,
     )
-    assert found.stdout.split() == ["streams/unpack.py"]
+    assert found.stdout.split() == ["streams/kafka/unpack.py"]
 
 
 def test_faust_s_consumers_pass_over_them_too() -> None:
@@ -125,4 +125,4 @@ Aggregate(Config(bootstrap="127.0.0.1:1", data_dir="."))
 print(fetcher.PartitionRecords.__module__)
 """
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert found.stdout.split() == ["streams.unpack"]
+    assert found.stdout.split() == ["streams.kafka.unpack"]

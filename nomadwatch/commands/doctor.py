@@ -1,0 +1,264 @@
+"""Looks at everything that a run needs and says what to do about what is not as it must be."""
+
+import asyncio
+import os
+import platform
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+from nomadwatch import __version__
+from nomadwatch.commands.topics import check_topics
+from nomadwatch.connect import await_broker, is_free
+from nomadwatch.errors import Failure, Misuse
+from nomadwatch.private import exposure
+from nomadwatch.settings import Known, Settings, warnings
+from nomadwatch.state import LEAST_ROOM, State, default_folder, read_kept
+from nomadwatch.terminal.console import console
+from streams.activity import PLATFORMS
+from streams.errors import BrokerAway, in_words
+from streams.plain import one_line
+
+ENOUGH_ROOM: Final = 2 << 30
+# No clock of today is before this program was written (2025-01-01) or long after its time.
+_EARLIEST, _LATEST = 1_735_689_600, 4_102_444_800
+_PLATFORM_WAIT: Final = 8.0
+_MOST_SKEW: Final = 30.0
+_MARKS: Final = {"good": ("ok", "green"), "note": ("note", "yellow"), "bad": ("bad", "red")}
+
+
+class Finding(NamedTuple):
+    """One thing looked at. `note`: worth knowing; `bad`: a run would fail."""
+
+    verdict: Literal["good", "note", "bad"]
+    what: str
+
+
+def examine(known: Known) -> None:
+    """Print every finding and every setting; raises Failure if a run would fail."""
+    from rich.text import Text
+
+    out = console()
+    bad = 0
+    for finding in findings(known.settings):
+        mark, colour = _MARKS[finding.verdict]
+        out.print(Text.assemble((f"{mark:>4}", colour), f"  {one_line(finding.what)}"), soft_wrap=True)
+        bad += finding.verdict == "bad"
+    out.print("\nSettings")
+    rows = list(known.table())
+    wide = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    for name, value, origin in rows:
+        out.print(Text(one_line(f"  {name:<{wide[0]}}  {value:<{wide[1]}}  {origin}")), soft_wrap=True)
+    if bad:
+        raise Failure(f"{bad} of these would make a run fail; do what they say")
+
+
+def findings(settings: Settings) -> Iterator[Finding]:
+    """What was found, in the order in which a run would stumble over it."""
+    yield _python()
+    yield _clock(time.time())
+    yield from _folder(settings.data_dir)
+    yield _port()
+    yield _page(settings.host, settings.port)
+    yield from _watchlist(settings.watchlist)
+    yield from asyncio.run(_platforms(settings))
+    yield from _broker(settings)
+    for line in warnings():
+        yield Finding("note", line)
+
+
+def _python() -> Finding:
+    text = f"nomadwatch {__version__} on Python {platform.python_version()}, {platform.system()}"
+    if (3, 11) <= sys.version_info[:2] <= (3, 13):
+        return Finding("good", text)
+    return Finding("bad", f"{text}; it needs Python 3.11 to 3.13")
+
+
+def _clock(now: float) -> Finding:
+    shown = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now))
+    if _EARLIEST < now < _LATEST:
+        return Finding("good", f"the clock says {shown}")
+    return Finding("bad", f"the clock says {shown}, which cannot be; set it")
+
+
+def _folder(data_dir: str) -> Iterator[Finding]:
+    if not data_dir:
+        yield Finding(
+            "good", f"no data folder is set: replays use a temporary one under {tempfile.gettempdir()} and keep nothing"
+        )
+        yield _room(Path(tempfile.gettempdir()))
+    path = Path(data_dir).absolute() if data_dir else default_folder()
+    whose = "data folder" if data_dir else "folder of a live station,"
+    there = next(each for each in (path, *path.parents) if each.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        yield Finding("bad", f"the {whose} {path} cannot be written; change its rights or name another with --data-dir")
+        return
+    if there != path:
+        yield Finding("good", f"the {whose} {path} will be made")
+    else:
+        try:
+            if (exposed := exposure(path)) is not None:
+                yield Finding("note", exposed)
+            with State(str(path), tell=False):
+                content = "a state" if read_kept(path) else "no state yet"
+                yield Finding("good", f"the {whose} {path} is writable and holds {content}")
+        except Misuse as misuse:
+            yield Finding("bad", str(misuse))
+        except Failure:
+            yield Finding("note", f"the {whose} {path} is in use by a process that runs")
+    yield _room(there)
+
+
+def _room(path: Path) -> Finding:
+    free = shutil.disk_usage(path).free
+    text = f"{free / (1 << 30):,.1f} GiB free under {path}"
+    if free < LEAST_ROOM:
+        return Finding("bad", f"{text}; make room")
+    return (
+        Finding("good", text)
+        if free >= ENOUGH_ROOM
+        else Finding("note", f"{text}: little; an archive hour takes up to 1 GiB")
+    )
+
+
+def _port() -> Finding:
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            return Finding("good", f"ports of 127.0.0.1 can be opened (tried {server.getsockname()[1]})")
+    except OSError as error:
+        return Finding("bad", f"no port of 127.0.0.1 can be opened ({error.strerror}); the embedded broker needs one")
+
+
+def _page(host: str, port: int) -> Finding:
+    if is_free(port, host):
+        return Finding("good", f"port {port} of {host} is free for /metrics" if port else "/metrics takes a free port")
+    if not is_free(0, host):
+        return Finding("bad", f"{host} is no address of this machine; correct --host or NOMADWATCH_HOST")
+    return Finding(
+        "note", f"port {port} of {host} is taken, by a station that runs or by others; name another with --port"
+    )
+
+
+async def _platforms(settings: Settings) -> list[Finding]:
+    """Whether both platforms answer, take the tokens, and agree about the time; nothing that is secret is shown."""
+    from streams.live.common.http import Unreachable, fetch, open_session
+
+    asked = [
+        (
+            "GitHub",
+            settings.github_api.rstrip("/") + "/rate_limit",
+            settings.github_token,
+            "GITHUB_TOKEN",
+            "NOMADWATCH_GITHUB_API",
+        ),
+        (
+            "the Hugging Face Hub",
+            settings.hf_endpoint.rstrip("/") + _hub_path(settings),
+            settings.hf_token,
+            "HF_TOKEN",
+            "HF_ENDPOINT",
+        ),
+    ]
+    found = []
+    async with open_session(f"nomadwatch/{__version__}") as session:
+        for platform, (name, url, token, variable, address) in zip(PLATFORMS, asked, strict=True):
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            try:
+                async with asyncio.timeout(_PLATFORM_WAIT):
+                    answer = await fetch(session, url, headers=headers)
+            except (Unreachable, TimeoutError, ValueError) as error:
+                why = str(error) or in_words(error)
+                found.append(
+                    Finding(
+                        "note",
+                        f"{name} does not answer ({why}): a live station needs it; check the network, or {address}",
+                    )
+                )
+                continue
+            found.append(_platform(name, answer.status, bool(token), variable))
+            if answer.status == 200:
+                found += await _places(settings, platform, name)
+            if (skew := _skew(answer.headers.get("Date"), time.time())) is not None and abs(skew) > _MOST_SKEW:
+                found.append(Finding("note", f"this machine's clock is {skew:+.0f} s off {name}'s; set it by NTP"))
+    return found
+
+
+async def _places(settings: Settings, platform: str, name: str) -> list[Finding]:
+    """Whether a platform lists what the watchlist names; where that would use up the requests of an hour it is not
+    asked.
+    """
+    from nomadwatch.commands.online import look
+    from streams.errors import WatchlistError
+    from streams.watchlist import Watchlist
+
+    try:
+        watchlist = Watchlist.load(settings.watchlist or None)
+    except WatchlistError:
+        return []  # told elsewhere
+    if platform == "github" and not settings.github_token:
+        what = f"{name} was not asked for the names in the watchlist: set GITHUB_TOKEN, or run nomadwatch watch check --online"
+        return [Finding("note", what)]
+    places = await look(settings, watchlist, (platform,))
+    told = [Finding("note", f"watchlist: {place}") for place in places if place.verdict != "known"]
+    return told or [Finding("good", f"{name} lists what the watchlist names")]
+
+
+def _hub_path(settings: Settings) -> str:
+    return "/api/whoami-v2" if settings.hf_token else "/api/models?limit=1"
+
+
+def _platform(name: str, status: int, token: bool, variable: str) -> Finding:
+    if status == 200:
+        how = f"takes {variable}" if token else f"answers without a token; set {variable} for a higher limit"
+        return Finding("good" if token else "note", f"{name} {how}")
+    if status == 401:
+        return Finding("bad", f"{name} refuses {variable}; make a new one, or unset it")
+    return Finding("note", f"{name} answers {status}; try again later")
+
+
+def _skew(date: str | None, now: float) -> float | None:
+    """How many seconds this machine's clock is ahead of a server's Date header.
+
+    >>> _skew("Thu, 01 Jan 1970 00:01:40 GMT", 103.0), _skew("soon", 0.0)
+    (3.0, None)
+    """
+    try:
+        return now - parsedate_to_datetime(date).timestamp() if date else None
+    except ValueError:
+        return None
+
+
+def _watchlist(path: str) -> Iterator[Finding]:
+    from streams.errors import WatchlistError
+    from streams.watchlist import Watchlist
+
+    try:
+        projects = len(Watchlist.load(path or None).projects)
+        yield Finding("good", f"the watchlist {path or '(the built-in one)'} names {projects} projects")
+    except WatchlistError as error:
+        yield Finding("bad", str(error))
+
+
+def _broker(settings: Settings) -> Iterator[Finding]:
+    if not settings.broker:
+        yield Finding("good", "the broker is the embedded one")
+        return
+    try:
+        asyncio.run(await_broker(settings.broker, min(5.0, settings.broker_wait)))
+    except Failure as failure:
+        yield Finding("bad", str(failure))
+        return
+    yield Finding("good", f"a Kafka broker answers at {settings.broker}")
+    from streams.kafka.topics import Topics
+
+    try:
+        check_topics(settings.broker, Topics(prefix=settings.prefix, partitions=settings.partitions))
+        yield Finding("good", "its topics are as they must be")
+    except (Failure, BrokerAway) as problem:
+        yield Finding("note", f"{problem}; replays make topics of their own")

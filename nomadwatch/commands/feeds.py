@@ -1,0 +1,204 @@
+"""The command `feeds`: how each feed of a station is doing, as its pollers last said."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
+
+from agents.measurements import HealthReport, is_well
+from nomadwatch.connect import await_broker
+from nomadwatch.errors import Failure, Misuse
+from nomadwatch.processes.embedded import embedded
+from nomadwatch.settings import Settings
+from nomadwatch.state import InUse, Kept, State, default_folder, read_kept
+from nomadwatch.terminal.console import cell, console, print_json, table
+from sinks.board import SIMULATED, STALE_AFTER, Board, wall_clock
+from sinks.report import rfc3339
+from sinks.topic import TopicReader
+from streams.plain import one_line
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+_NUMBERS: Final = ("seen", "lag", "quota", "polls")
+
+# Columns of a terminal where every one counts.
+_NARROW: Final = 120
+
+
+class Gap(msgspec.Struct, kw_only=True):
+    """How often, and for how long in all."""
+
+    count: int = 0
+    seconds: float = 0.0
+
+
+class Feed(msgspec.Struct, kw_only=True):
+    """A feed as `role` saw it at `evaluated_at`; `polls` by outcome, `gaps` by reason, unknown is None.
+
+    `world` is there only where it is not the real one.
+    """
+
+    feed: str
+    role: str
+    evaluated_at: str | None
+    state: str | None = None
+    coverage: float | None = None
+    lag_seconds: float | None = None
+    remaining: int | None = None
+    polls: dict[str, int] = {}
+    gaps: dict[str, Gap] = {}
+    world: Literal["simulated"] | msgspec.UnsetType = msgspec.UNSET
+
+
+def show(settings: Settings, form: str) -> None:
+    """The table or JSON on stdout. Raises Misuse if nobody is named, Failure if nobody has written there."""
+    reports = [report for report in asyncio.run(_reports(settings)) if _feeds_of(report)]
+    if not reports:
+        where = settings.data_dir or settings.broker or default_folder()
+        raise Failure(f"no station has polled anything at {where}; start one there with nomadwatch up, or name another")
+    if form == "json":
+        print_json([feed for report in reports for feed in _feeds_of(report)])
+        return
+    _print(reports, wall_clock())
+
+
+async def _reports(settings: Settings) -> list[HealthReport]:
+    async with station(settings) as (bootstrap, kept):
+        from streams.kafka.topics import Topics
+
+        board = Board()
+        async with TopicReader.open(
+            bootstrap, Topics(prefix=kept.prefix, partitions=kept.partitions).measurements
+        ) as reader:
+            board.take(await reader.read_to_end())
+        return board.reports
+
+
+@asynccontextmanager
+async def station(settings: Settings) -> AsyncIterator[tuple[str, Kept]]:
+    """A broker that answers and what is kept of its topics: of the named data folder, whether something runs on it or
+    not, or as named.
+
+    Where neither a folder nor a broker is named it is the folder that `up` uses. Raises Misuse when that or the named
+    one holds nothing; Failure when nobody answers.
+    """
+    if not settings.data_dir and settings.broker:
+        await await_broker(settings.broker, settings.broker_wait)
+        yield settings.broker, Kept(broker=settings.broker, prefix=settings.prefix, partitions=settings.partitions)
+        return
+    folder = Path(settings.data_dir or default_folder())
+    kept = read_kept(folder)
+    if kept is None and not settings.data_dir:
+        raise Misuse(
+            f"no station has its state in {folder}: start one with nomadwatch up, "
+            "or name a data folder (--data-dir) or a broker (--broker)"
+        )
+    if kept is None:
+        raise Misuse(f"{folder} holds no state; name the --data-dir of a station or a replay")
+    state = None
+    if not kept.broker:
+        with suppress(InUse):
+            state = State(str(folder))
+    if state is not None:
+        with state:
+            async with embedded(folder) as address:
+                yield address, kept
+        return
+    # Whoever has the folder in use has its broker running.
+    broker = kept.broker or f"127.0.0.1:{kept.port}"
+    await await_broker(broker, settings.broker_wait)
+    yield broker, kept
+
+
+def _feeds_of(report: HealthReport) -> list[Feed]:
+    """The feeds of a role, in the order in which it named them."""
+    at = rfc3339(report.evaluated_at)
+    world: Literal["simulated"] | msgspec.UnsetType = "simulated" if report.simulated else msgspec.UNSET
+    found: dict[str, Feed] = {}
+    for name, text in report.states.items():
+        found[name] = Feed(feed=name, role=report.role, world=world, evaluated_at=at, state=text)
+    for row in report.rows:
+        if "feed" not in row.labels:
+            continue
+        name = row.labels["feed"]
+        feed = found.setdefault(name, Feed(feed=name, role=report.role, world=world, evaluated_at=at))
+        match row.name.removeprefix("nomadwatch_feed_"):
+            case "polls_total":
+                feed.polls[row.labels["outcome"]] = int(row.value)
+            case "gaps_total":
+                feed.gaps.setdefault(row.labels["reason"], Gap()).count = int(row.value)
+            case "gap_seconds_total":
+                feed.gaps.setdefault(row.labels["reason"], Gap()).seconds = row.value
+            case "coverage_ratio":
+                feed.coverage = row.value
+            case "lag_seconds":
+                feed.lag_seconds = row.value
+            case "rate_limit_remaining":
+                feed.remaining = int(row.value)
+    return list(found.values())
+
+
+def _print(reports: Iterable[HealthReport], now: int) -> None:
+    from rich.text import Text
+
+    out = console()
+    for report in reports:
+        age = now - report.evaluated_at
+        if report.simulated:
+            out.print(Text(SIMULATED, style="bold reverse yellow"))
+        clock = ", by the real clock" if report.simulated else ""
+        said = Text.assemble(
+            (f"{report.role} ", "bold"),
+            (f"as of {rfc3339(report.evaluated_at // 1_000_000 * 1_000_000)}{clock}", "dim"),
+        )
+        if age > STALE_AFTER:
+            said.append(f": {span(age / 1e6)} ago, it does not run now", "yellow")
+        out.print(said)
+        shown = table("feed", "state", *_NUMBERS, "gaps", numbers=_NUMBERS)
+        if out.width < _NARROW:
+            shown.padding = (0, 1, 0, 0)
+        for column in shown.columns:
+            column.no_wrap = column.header not in (
+                "state",
+                "gaps",
+            )  # words may go to a line of their own, names and numbers not
+        for feed in _feeds_of(report):
+            shown.add_row(*_cells(feed))
+        out.print(shown)
+
+
+def _cells(feed: Feed) -> list["Text"]:
+    from rich.text import Text
+
+    def known(value: float | None, text: str) -> Text:
+        return Text("–", style="dim") if value is None else Text(text)
+
+    state = cell(feed.state or "–", "" if feed.state is None or is_well(feed.state) else "yellow")
+    bad = [f"{feed.polls[outcome]:,} {outcome}" for outcome in ("limited", "failed") if feed.polls.get(outcome)]
+    polls = "\n".join([f"{sum(feed.polls.values()):,}", *bad])
+    gaps = [f"{gap.count:,} {reason} ({span(gap.seconds)})" for reason, gap in feed.gaps.items()]
+    return [
+        cell(feed.feed),
+        state,
+        known(feed.coverage, f"{100 * (feed.coverage or 0):.4g} %"),
+        known(feed.lag_seconds, span(feed.lag_seconds or 0)),
+        known(feed.remaining, f"{feed.remaining or 0:,}"),
+        Text(polls) if feed.polls else Text("–", style="dim"),
+        Text("\n".join(map(one_line, gaps)) or "none"),
+    ]
+
+
+def span(seconds: float) -> str:
+    """A length of time, short.
+
+    >>> span(4.26), span(75), span(7_260), span(200_000)
+    ('4.3 s', '1.2 min', '2 h', '2.3 d')
+    """
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.2g} {unit}" if seconds < 10 * length else f"{seconds / length:,.0f} {unit}"
+    return f"{seconds:.2g} s"

@@ -1,0 +1,196 @@
+"""The command `health`: is a role well? For whoever watches processes: an exit code and a line."""
+
+import asyncio
+import socket
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from agents.measurements import HealthReport
+from nomadwatch.commands.feeds import span
+from nomadwatch.connect import LOOPBACK, address, await_broker
+from nomadwatch.errors import Failure, Misuse
+from nomadwatch.processes.sinks_role import Address
+from nomadwatch.settings import Known, Settings
+from nomadwatch.state import Kept, default_folder, read_kept
+from nomadwatch.terminal.console import tell
+from sinks.board import STALE_AFTER, Board, wall_clock
+from streams.errors import in_words
+
+ROLES: Final = ("aggregate", "measure", "sinks", "streams")
+# Seconds in which whoever is asked must answer: a supervisor waits for this command.
+_PATIENCE: Final = 5.0
+
+
+def show(role: str | None, known: Known) -> None:
+    """A line on stdout for a role (None: for each) that says why it is well. Raises Failure with why one is not, Misuse
+    without a broker.
+
+    `sinks` is asked itself; `streams` and `measure` are well when what they wrote to the broker is fresh, `aggregate`
+    when the broker counts a worker of this host among those that share the partitions. A data folder that holds a
+    station's state goes before a broker, and without either the folder is meant that `up` uses.
+    """
+    if role is not None:
+        print(_asked(role, known))
+        return
+    unwell = []
+    for each in ROLES:
+        try:
+            print(_asked(each, known), flush=True)
+        except Misuse:
+            raise
+        except Failure as failure:
+            tell(str(failure))
+            unwell.append(each)
+    if unwell:
+        raise Failure(f"not well: {', '.join(unwell)}")
+
+
+def _asked(role: str, known: Known) -> str:
+    """The line about a role that is well."""
+    settings = known.settings
+    kept = read_kept(_folder(settings)) if settings.data_dir or not settings.broker else None
+    if role == "sinks":
+        return _answer(_page(known, kept))
+    if kept is not None:
+        broker = kept.broker or f"{LOOPBACK}:{kept.port}"
+        settings = msgspec.structs.replace(settings, broker=broker, prefix=kept.prefix, partitions=kept.partitions)
+    if not settings.broker:
+        raise Misuse(
+            f"there is no station to ask, as {_folder(settings)} holds no state: start one with nomadwatch up, "
+            "name its folder with --data-dir, or a broker with --broker HOST:PORT"
+        )
+    try:
+        return _on_broker(role, settings)
+    except Failure as failure:
+        if kept is None or kept.broker or _answers(kept.port):
+            raise
+        raise Failure(
+            f"no station runs on {_folder(settings)}; start it with nomadwatch up, or name another --data-dir"
+        ) from failure
+
+
+def _folder(settings: Settings) -> Path:
+    return Path(settings.data_dir) if settings.data_dir else default_folder()
+
+
+def _page(known: Known, kept: Kept | None) -> Address:
+    """Where the page is served: as it is set, else where the station of the folder last served it."""
+    address = Address.of(known.settings)
+    chosen = {known.origins["port"], known.origins["host"]} != {"default"}
+    if chosen or kept is None or not kept.page_port:
+        return address
+    return Address(kept.page_port, kept.page_host)
+
+
+def _answers(port: int) -> bool:
+    with suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=_PATIENCE):
+        return True
+    return False
+
+
+def _on_broker(role: str, settings: Settings) -> str:
+    from aiokafka.errors import KafkaError
+    from kafka.errors import KafkaError as RefusedByAdmin
+
+    try:
+        return asyncio.run(_workers(settings) if role == "aggregate" else _spoken(role, settings))
+    except (KafkaError, RefusedByAdmin) as error:
+        raise Failure(
+            f"the broker at {settings.broker} does not answer as it should ({in_words(error)}); is it running?"
+        ) from None
+
+
+def _answer(address: Address) -> str:
+    port = address.port
+    connection = HTTPConnection(address.near, port, timeout=_PATIENCE)
+    try:
+        connection.request("GET", "/healthz")
+        answer = connection.getresponse()
+        status, said = answer.status, _status(answer.read())
+    except (OSError, HTTPException) as error:
+        raise Failure(
+            f"sinks does not answer on port {port} ({in_words(error)}); start it, or name its --port"
+        ) from None
+    finally:
+        connection.close()
+    if status != 200:
+        why = "nothing has been measured for a minute" if said == "stale" else "nothing has been measured yet"
+        raise Failure(f"sinks answers {status}: {why}; are streams, aggregate and measure at work?")
+    return f"sinks answers on port {port}"
+
+
+def _status(body: bytes) -> str:
+    """What `/healthz` says; empty where something else answers."""
+    try:
+        return str(msgspec.json.decode(body, type=dict[str, Any]).get("status", ""))
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return ""
+
+
+async def _spoken(role: str, settings: Settings) -> str:
+    from sinks.topic import TopicReader
+    from streams.kafka.topics import Topics
+
+    await await_broker(settings.broker, _PATIENCE)
+    board, now = Board(), wall_clock()
+    topic = Topics(prefix=settings.prefix, partitions=settings.partitions).measurements
+    # Whoever has said nothing since is not well: the rest of the topic need not be read for that.
+    async with TopicReader.open(settings.broker, topic, since=now - STALE_AFTER) as reader:
+        board.take(await reader.read_to_end())
+    return judged(role, _spoke_at(role, board), now)
+
+
+def _spoke_at(role: str, board: Board) -> int | None:
+    if role == "measure":
+        return board.evaluation.evaluated_at if board.evaluation else None
+    reports: list[HealthReport] = board.reports
+    return next((report.evaluated_at for report in reports if report.role == role), None)
+
+
+def judged(role: str, spoke_at: int | None, now: int) -> str:
+    """The line about a role that spoke last at a time; times in µs UTC. Raises Failure where that is too long ago.
+
+    >>> judged("measure", 1_000_000, 4_000_000)
+    'measure spoke 3 s ago'
+    """
+    if spoke_at is None or now - spoke_at > STALE_AFTER:
+        raise Failure(
+            f"{role} has not spoken for {span(STALE_AFTER / 1e6)}; start it again, or look at what it says on stderr"
+        )
+    return f"{role} spoke {span(max(0, now - spoke_at) / 1e6)} ago"
+
+
+async def _workers(settings: Settings) -> str:
+    await await_broker(settings.broker, _PATIENCE)
+    here = _host_as_seen_from(settings.broker)
+    found = [
+        member for member in await asyncio.to_thread(_members, settings) if member["client_host"].strip("/") == here
+    ]
+    if not found:
+        raise Failure(
+            f"no aggregate worker of {here} shares the partitions; start it, or look at what it says on stderr"
+        )
+    return f"{len(found)} aggregate {'worker' if len(found) == 1 else 'workers'} of {here} at work"
+
+
+def _host_as_seen_from(broker: str) -> str:
+    with socket.create_connection(address(broker), timeout=_PATIENCE) as connection:
+        host: str = connection.getsockname()[0]
+    return host
+
+
+def _members(settings: Settings) -> list[dict[str, Any]]:
+    from kafka import KafkaAdminClient
+
+    group = f"{settings.prefix}aggregate"
+    admin = KafkaAdminClient(
+        bootstrap_servers=settings.broker, client_id="nomadwatch-health", request_timeout_ms=int(_PATIENCE * 1000)
+    )
+    try:
+        return list(admin.describe_groups([group])[group]["members"])
+    finally:
+        admin.close()

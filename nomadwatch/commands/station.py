@@ -1,0 +1,210 @@
+"""The station: every role on this machine, started, watched and ended together; live, or on a simulated world."""
+
+import asyncio
+import time
+from contextlib import suppress
+from math import inf
+from typing import Any, Final
+
+import msgspec
+
+from nomadwatch.commands.replay import worker_config
+from nomadwatch.connect import address, await_broker
+from nomadwatch.errors import Failure, Misuse
+from nomadwatch.processes import roles
+from nomadwatch.processes.polling import polling_of
+from nomadwatch.processes.signals import heeded
+from nomadwatch.processes.sinks_role import Address, run_sinks
+from nomadwatch.processes.supervisor import Role, Supervisor, prepare
+from nomadwatch.processes.tasks import until_first
+from nomadwatch.settings import Settings
+from nomadwatch.state import Kept, Kind, State, default_folder
+from nomadwatch.terminal.summary import Summary
+from sinks.board import Board
+from sinks.topic import TopicReader
+
+GRACE: Final = 4.0
+ROOM_EVERY: Final = 5.0
+BEGINNING: Final = 1_714_564_800.0
+"""What the clock of a demonstration's world shows at its start (s since 1970): 1 May 2024, noon, UTC."""
+
+
+class World(msgspec.Struct, frozen=True, kw_only=True):
+    """The simulated world of a demonstration: it runs `speed` times as fast as time, for `seconds` of the wall's clock
+    or for ever.
+    """
+
+    seed: int = 1
+    speed: float = 30.0
+    rate: float = 4.0
+    seconds: float | None = None
+
+    def origin(self, now: float) -> float:
+        """When the world's clock shows the same as the wall's, if it shows `BEGINNING` at `now` (s since 1970).
+
+        At 30 times the speed that is a month away: until then no time that is shown lies in the future.
+
+        >>> World(speed=3.0).origin(BEGINNING + 20.0) - BEGINNING
+        30.0
+        """
+        return now if self.speed == 1 else now + (now - BEGINNING) / (self.speed - 1)
+
+
+def run_station(settings: Settings, summary: Summary, world: World | None = None, *, verbose: bool = False) -> None:
+    """Run until SIGINT or SIGTERM, or the end of the demonstration. Raises Failure; leaves no process behind."""
+    from streams.watchlist import Watchlist
+
+    if world is not None:
+        from simulator.population import WATCHLIST
+
+        # Made-up figures go to nobody else's broker and stand under made-up names, whatever the environment sets.
+        settings = msgspec.structs.replace(settings, broker="", prefix="", watchlist=str(WATCHLIST))
+    if settings.broker:
+        address(settings.broker)
+    Address.of(settings)
+    # What the person has to mend is told before anything is started.
+    Watchlist.load(settings.watchlist or None)
+    folder = settings.data_dir or ("" if world is not None else str(default_folder()))
+    with State(folder) as state:
+        kind: Kind = "live station" if world is None else "demonstration"
+        state.check_kind(kind)
+        if world is not None and state.kept is not None:
+            raise Misuse(
+                f"{state.path} holds the state of a run, and demo begins a new world: remove it or name another --data-dir"
+            )
+        state.check_room()
+        state.keep(_kept(settings, state.kept, kind))
+        prepare()
+        asyncio.run(_Station(settings, state, summary, world, verbose).run())
+
+
+def _kept(settings: Settings, before: Kept | None, kind: Kind) -> Kept:
+    if before is None:
+        return Kept(kind=kind, broker=settings.broker, prefix=settings.prefix, partitions=settings.partitions)
+    for name in ("broker", "partitions", "prefix"):
+        ours, theirs = getattr(before, name), getattr(settings, name)
+        if ours != theirs:
+            raise Misuse(
+                f"{settings.data_dir or default_folder()} was begun with {name} {ours!r}; give the same, or another --data-dir"
+            )
+    before.kind = kind
+    return before
+
+
+class _Station:
+    def __init__(self, settings: Settings, state: State, summary: Summary, world: World | None, verbose: bool) -> None:
+        assert state.kept is not None
+        self.settings, self.state, self.kept, self.summary, self.world = settings, state, state.kept, summary, world
+        self.bootstrap = self.kept.broker
+        self.said: dict[str, asyncio.Future[Any]] = {}
+        self.supervisor = Supervisor(self._hear, summary.notice, verbose, patience=None)
+
+    async def run(self) -> None:
+        stopped = asyncio.Event()
+        lasting = inf if self.world is None or self.world.seconds is None else self.world.seconds
+        with heeded(stopped):
+            try:
+                await until_first(
+                    self._work(), self.supervisor.failed(), self._watch_room(), stopped.wait(), asyncio.sleep(lasting)
+                )
+            finally:
+                await self.supervisor.stop(grace=0 if self.state.temporary else GRACE)
+
+    async def _work(self) -> None:
+        simulated = self.world is not None
+        kept, settings = self.kept, self.settings
+        if not kept.broker:
+            self.bootstrap = f"127.0.0.1:{self.state.broker_port()}"
+        if self.world is not None:
+            settings = await self._simulated(self.world)
+        if kept.broker:
+            await await_broker(kept.broker, settings.broker_wait)
+        else:
+            await self._start(
+                Role("broker", roles.run_broker, lambda: (str(self.state.path), kept.port), last=True), "ready"
+            )
+        topics = Role("topics", roles.run_topics, lambda: (self.bootstrap, kept.prefix, kept.partitions), once=True)
+        await self._start(topics, "topics")
+        if settings.time_scale != 1 and settings.time_origin is None:
+            settings = msgspec.structs.replace(settings, time_origin=self.state.time_origin(settings.time_scale))
+        polling = polling_of(settings, kept, self.bootstrap, self.state.actor_key(settings.actor_key))
+        config = worker_config(settings, kept, self.bootstrap, self.state.path)
+        self.supervisor.start(Role("streams", roles.run_polling, lambda: (polling,)))
+        self.supervisor.start(Role("aggregate", roles.run_aggregate, lambda: (config,)))
+        self.supervisor.start(Role("measure", roles.run_measure, lambda: (config,)))
+        # Whoever has to be started again listens where people have found it: a free port is held for it.
+        address = self._address(settings)
+        await self._start(
+            Role("sinks", run_sinks, lambda: (self.bootstrap, kept.prefix, kept.partitions, address, simulated)),
+            "ready",
+        )
+        kept.page_host, kept.page_port = address.near, address.port
+        self.state.keep(kept)
+        if warning := address.warning(address.port):
+            self.summary.notice(warning)
+        self.summary.serving(address.url(address.port))
+        await self._follow()
+
+    def _address(self, settings: Settings) -> Address:
+        """Where the page is served, with a port that is held if any will do."""
+        address = Address.of(settings)
+        if address.port:
+            return address
+        try:
+            return msgspec.structs.replace(address, port=self.state.hold_port(host=address.host.strip("[]")))
+        except OSError:
+            raise Failure(f"{address.host} is no address of this machine: correct --host") from None
+
+    async def _simulated(self, world: World) -> Settings:
+        """Start the world; the settings with which the station looks at it."""
+        began, ports = time.time(), (0, 0)
+        origin = world.origin(began)
+
+        # Whoever has to be started again goes on with the same world where the pollers know it.
+        def simulated() -> tuple[Any, ...]:
+            return world.seed, world.speed, origin, world.rate, self.settings.watchlist, ports, began
+
+        ports = await self._start(Role("simulator", roles.run_simulator, simulated, last=True), "ready")
+        github, hub = (f"http://127.0.0.1:{port}" for port in ports)
+        return msgspec.structs.replace(
+            self.settings,
+            github_api=github,
+            hf_endpoint=hub,
+            github_token="simulated",
+            hf_token="simulated",
+            time_scale=world.speed,
+            time_origin=origin,
+        )
+
+    async def _start(self, role: Role, word: str) -> Any:
+        """Start a role and wait for its word."""
+        said = self.said[f"{role.name} {word}"] = asyncio.get_running_loop().create_future()
+        self.supervisor.start(role)
+        return await said
+
+    def _hear(self, role: str, kind: str, body: Any) -> None:
+        said = self.said.get(f"{role} {kind}")
+        if said is not None and not said.done():
+            said.set_result(body)
+
+    async def _follow(self) -> None:
+        """Show what is measured; a connection that breaks is made again."""
+        from aiokafka.errors import KafkaError
+
+        from streams.kafka.topics import Topics
+
+        topic = Topics(prefix=self.kept.prefix, partitions=self.kept.partitions).measurements
+        while True:
+            with suppress(KafkaError, OSError):
+                # The role `sinks` tells of foreign records.
+                board = Board(live=True, simulated=self.world is not None, quiet=True)
+                async with TopicReader.open(self.bootstrap, topic) as reader:
+                    while True:
+                        board.take(await reader.read(1.0))
+                        self.summary.show(board)
+            await asyncio.sleep(1.0)
+
+    async def _watch_room(self) -> None:
+        while True:
+            self.state.check_room()
+            await asyncio.sleep(ROOM_EVERY)

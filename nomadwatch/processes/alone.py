@@ -1,0 +1,74 @@
+"""One role in this process, for whoever starts the processes himself: several machines, containers, more workers."""
+
+import asyncio
+from pathlib import Path
+
+from nomadwatch.commands.replay import worker_config
+from nomadwatch.commands.topics import check_topics
+from nomadwatch.connect import await_broker
+from nomadwatch.errors import Misuse
+from nomadwatch.private import FOLDER_MODE, keep_private
+from nomadwatch.processes.supervisor import one_thread
+from nomadwatch.settings import Settings
+from nomadwatch.state import Kept, State, log_of
+from nomadwatch.terminal.show import quiet_libraries
+
+
+def run_worker(name: str, settings: Settings, verbose: bool) -> None:
+    """The role `aggregate` or `measure` until SIGTERM or SIGINT, on a broker whose topics exist."""
+    if not settings.broker:
+        raise Misuse(f"{name} works on a broker; name it with --broker HOST:PORT")
+    quiet_libraries(verbose)
+    one_thread()
+    asyncio.run(await_broker(settings.broker, settings.broker_wait))
+    from streams.kafka.topics import Topics
+
+    check_topics(settings.broker, Topics(prefix=settings.prefix, partitions=settings.partitions))
+    # Workers of one machine may share the folder: what they keep there is a cache.
+    folder = Path(settings.data_dir or f".nomadwatch-{name}").absolute()
+    keep_private()
+    try:
+        folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Misuse(
+            f"the data folder {folder} cannot be used ({error.strerror}); name another with --data-dir"
+        ) from None
+    config = worker_config(
+        settings, Kept(prefix=settings.prefix, partitions=settings.partitions), settings.broker, folder
+    )
+    if name == "aggregate":
+        from agents.aggregate import run
+    else:
+        from agents.measure import run
+    run(config)
+
+
+def run_streams(settings: Settings, verbose: bool) -> None:
+    """The pollers of both platforms until SIGTERM or SIGINT, on a broker whose topics exist. One is enough, only one
+    may run.
+    """
+    if not settings.broker:
+        raise Misuse("streams works on a broker; name it with --broker HOST:PORT")
+    quiet_libraries(verbose)
+    asyncio.run(await_broker(settings.broker, settings.broker_wait))
+    from nomadwatch.processes.polling import poll, polling_of
+    from streams.kafka.topics import Topics
+
+    check_topics(settings.broker, Topics(prefix=settings.prefix, partitions=settings.partitions))
+    # The key of the actors' hashes must be the same for ever: it is kept in the folder unless it is set.
+    with State(settings.data_dir or ".nomadwatch-streams") as state:
+        kept = Kept(prefix=settings.prefix, partitions=settings.partitions)
+        poll(polling_of(settings, kept, settings.broker, state.actor_key(settings.actor_key)))
+
+
+def run_broker(port: int, settings: Settings, verbose: bool) -> None:
+    """The embedded broker until SIGTERM or SIGINT; prints its address when it answers. Raises Failure for a taken port."""
+    if not settings.data_dir:
+        raise Misuse("the broker keeps its log in a folder; name it with --data-dir")
+    quiet_libraries(verbose)
+    from broker.server import serve
+
+    keep_private()
+    with State(settings.data_dir) as state:
+        state.check_room()
+        asyncio.run(serve(log_of(state.path), port, ready=lambda taken: print(f"127.0.0.1:{taken}", flush=True)))

@@ -1,0 +1,175 @@
+"""The role `streams` of a live station: the pollers of both platforms and their outlet, in one process."""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
+
+from nomadwatch import __version__
+from nomadwatch.processes.tasks import until_first
+
+if TYPE_CHECKING:
+    from nomadwatch.settings import Settings
+    from nomadwatch.state import Kept
+    from streams.live.common.health import Row
+    from streams.live.common.http import World
+    from streams.live.common.popularity import Popularity
+
+USER_AGENT: Final = f"nomadwatch/{__version__}"
+_LAST_WORDS: Final = 4.0
+_ARTEFACTS_EVERY: Final = 20.0
+# Seconds beyond the longest interval within which a mark comes: it keeps a minute behind its poll, and is told within
+# another.
+_SETTLING: Final = 120.0
+_LOG: Final = logging.getLogger("nomadwatch.streams")
+
+
+class Polling(msgspec.Struct, frozen=True, kw_only=True):
+    """What the pollers need to know; plain values, so that it can be handed to another process."""
+
+    bootstrap: str
+    prefix: str
+    partitions: int
+    actor_key: bytes
+    watchlist: str
+    dead_letters: Literal["raw", "digest"]
+    github_api: str
+    github_token: str
+    hf_endpoint: str
+    hf_token: str
+    interval_cap: float
+    time_scale: float
+    time_origin: float
+
+
+def polling_of(settings: "Settings", kept: "Kept", bootstrap: str, actor_key: bytes) -> Polling:
+    """The pollers' share of the settings."""
+    return Polling(
+        bootstrap=bootstrap,
+        prefix=kept.prefix,
+        partitions=kept.partitions,
+        actor_key=actor_key,
+        watchlist=settings.watchlist,
+        dead_letters=settings.dead_letters,
+        github_api=settings.github_api,
+        github_token=settings.github_token,
+        hf_endpoint=settings.hf_endpoint,
+        hf_token=settings.hf_token,
+        interval_cap=settings.interval_cap,
+        time_scale=settings.time_scale,
+        time_origin=time.time() if settings.time_origin is None else settings.time_origin,
+    )
+
+
+def poll(polling: Polling) -> None:
+    """Poll until SIGTERM or SIGINT. Raises StreamsError when the broker or the watchlist are not as they must be."""
+    from streams.errors import UnreadableCursor
+    from streams.kafka.consume import Guard
+
+    guard, foreign = Guard("cursors"), set[str]()
+    while True:
+        try:
+            asyncio.run(_poll(polling, foreign))
+            return
+        except UnreadableCursor as error:
+            # That feed begins as it did the first time.
+            guard.pass_over(f"{error.key} begins anew")
+            foreign.add(error.key)
+
+
+async def _poll(polling: Polling, foreign: Collection[str]) -> None:
+    """Poll; what the cursors under the foreign keys say is left out."""
+    from streams.kafka.cursors import sound_key
+    from streams.kafka.deliver import Delivery, read_table
+    from streams.kafka.topics import Topics
+    from streams.live.common.clock import Clock
+    from streams.live.common.context import Context
+    from streams.live.common.health import Feeds
+    from streams.live.common.http import World, open_session
+    from streams.live.common.outlet import KafkaOutlet
+    from streams.live.github.poller import GithubPoller
+    from streams.live.hub.poller import HubPoller
+    from streams.watchlist import Watchlist
+
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    topics = Topics(prefix=polling.prefix, partitions=polling.partitions)
+    clock = Clock(polling.time_scale, polling.time_origin)
+    feeds = Feeds()
+    # Time that runs faster than the wall's is no real world's; of one at its pace the answers say so.
+    world = World(simulated=polling.time_scale != 1)
+    table = await read_table(polling.bootstrap, topics, topics.cursors, sound_key)
+    cursors = {key.decode(): value for key, value in table.items() if key.decode() not in foreign}
+    async with (
+        Delivery.open(polling.bootstrap, topics, "nomadwatch-streams") as delivery,
+        open_session(USER_AGENT, world) as github_session,
+        open_session(USER_AGENT, world) as hub_session,
+    ):
+        report = Reporter(world)
+        outlet = KafkaOutlet(delivery, topics, clock, feeds, cursors, report, polling.interval_cap + _SETTLING, world)
+        context = Context(
+            watchlist=Watchlist.load(polling.watchlist or None),
+            actor_key=polling.actor_key,
+            outlet=outlet,
+            cursors=cursors,
+            feeds=feeds,
+            clock=clock,
+            dead_letters=polling.dead_letters,
+            interval_cap=polling.interval_cap,
+        )
+        github = GithubPoller(polling.github_api, polling.github_token, github_session, context)
+        hub = HubPoller(polling.hf_endpoint, polling.hf_token, hub_session, context)
+        report.artefacts = hub.artefacts
+        pollers: dict[str, GithubPoller | HubPoller] = {"github": github, "huggingface": hub}
+        outlet.more_rows = lambda: [
+            row for name, poller in pollers.items() for each in poller.popularity() for row in _popularity(name, each)
+        ]
+        try:
+            await until_first(outlet.run(), github.run(), hub.run(), stop.wait())
+        finally:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WORDS):
+                    await outlet.flush()
+
+
+def _popularity(platform: str, stated: "Popularity") -> "Iterator[Row]":
+    """The sum, if anything is known, and the shares that say what it is a sum of."""
+    labels = {"project": stated.project, "platform": platform, "artefact": stated.artefact, "kind": stated.kind}
+    if stated.value is not None:
+        yield "nomadwatch_repository_popularity", labels, stated.value
+    for share in ("answered", "counted"):
+        yield "nomadwatch_repository_popularity_share_ratio", {**labels, "share": share}, getattr(stated, share)
+
+
+class Reporter:
+    """Makes the record of `measurements` that says how the feeds are; its age is told by the wall's clock, whatever the
+    station's shows.
+
+    `artefacts` may be many: they are in the record only every `_ARTEFACTS_EVERY` seconds.
+    """
+
+    def __init__(self, world: "World", now: Callable[[], float] = time.monotonic) -> None:
+        self.artefacts: Callable[[], dict[str, str]] = dict
+        self._world, self._now = world, now
+        self._next = 0.0
+
+    def __call__(self, now: int, rows: "list[Row]", states: dict[str, str]) -> tuple[bytes, bytes]:
+        """Key and value; `now` is the station's time (µs)."""
+        from agents.measurements import HealthReport, Measurement, encode, health_key
+
+        artefacts: dict[str, str] = {}
+        if self._now() >= self._next and (artefacts := self.artefacts()):
+            self._next = self._now() + _ARTEFACTS_EVERY
+        shown = [Measurement(name, labels, value) for name, labels, value in rows]
+        at = time.time_ns() // 1000
+        simulated = self._world.simulated
+        report = HealthReport(
+            role="streams", evaluated_at=at, rows=shown, states=states, simulated=simulated, artefacts=artefacts
+        )
+        return health_key("streams"), encode(report)

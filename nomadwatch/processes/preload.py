@@ -1,0 +1,20 @@
+"""Imported once by the fork server, so that no role's process pays for what the roles need."""
+
+import gc
+import os
+from importlib import import_module
+
+from nomadwatch.processes.process import MAIN_PROCESS
+
+if os.environ.get(MAIN_PROCESS) == str(os.getppid()):
+    for module in (
+        "broker.server",
+        "streams.archive.plan",
+        "streams.archive.publish",
+        "streams.watchlist",
+        "agents.aggregate",
+        "agents.measure",
+    ):
+        import_module(module)
+    # The roles share these pages as long as no collection touches them.
+    gc.freeze()

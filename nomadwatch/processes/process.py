@@ -1,0 +1,141 @@
+"""The inside of a role's process: it tells the main process what happens and never outlives it."""
+
+import contextlib
+import ctypes
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from multiprocessing import connection, parent_process
+from multiprocessing.connection import Connection
+from typing import Any, Final, Protocol
+
+from agents.memory import one_arena
+from nomadwatch.failures import explain
+from nomadwatch.processes.line import Mouth
+from nomadwatch.processes.signals import ASKING
+
+# The id of the main process, for the fork server to know whose it is.
+MAIN_PROCESS: Final = "NOMADWATCH_MAIN_PROCESS"
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_NAME: Final = 15
+OWN_LOGGERS: Final = ("agents", "broker", "nomadwatch", "sinks", "streams")
+
+
+class Say(Protocol):
+    """Sends a message of a kind to the main process; may be called from any thread."""
+
+    def __call__(self, kind: str, body: object = None, /) -> None: ...
+
+
+def enter(target: Callable[..., None], arguments: tuple[Any, ...], line: Connection, verbose: bool) -> None:
+    """Run `target(say, *arguments)`; exit code 0 when it returns, that of its failure when it ends with a line for the
+    person, else 1.
+
+    What it says last of a failure is `failed` (exit code, line): ending for good, or `crashed` (line, traceback): worth
+    another try.
+    """
+    one_arena()
+    die_with_parent()
+    leave_group()
+    show_as(target.__name__.removeprefix("run_"))
+    say = _teller(line)
+    _log_to(say, verbose)
+    try:
+        target(say, *arguments)
+    except Exception as exception:  # noqa: BLE001 - whatever ends a role is told to the main process, which decides
+        if (failure := explain(exception)) is not None:
+            say("failed", (failure.exit_code, str(failure)))
+            sys.exit(failure.exit_code)
+        say("crashed", (f"{type(exception).__name__}: {exception}".splitlines()[0], traceback.format_exc()))
+        sys.exit(1)
+
+
+def die_with_parent() -> None:
+    """End this process at once when the main process is gone, however that ended.
+
+    Nothing is tidied up: whatever is on disk is consistent after kill -9 as well. A thread sees the main process end;
+    the kernel covers a process whose threads cannot run, by way of the fork server.
+    """
+    end_with_os_parent()
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def leave_group(*, forget: bool = False) -> None:
+    """Let signals to the main process's group not reach this process, which was begun with them blocked.
+
+    With `forget` not even those that have come by now.
+    """
+    with contextlib.suppress(OSError):
+        os.setpgrp()
+    for number in ASKING:
+        if number == signal.SIGINT:
+            continue  # Ctrl-C stays with the main process
+        if forget and signal.getsignal(number) is signal.SIG_DFL:
+            # To ignore a signal discards what is pending.
+            signal.signal(number, signal.SIG_IGN)
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+
+
+def show_as(role: str) -> None:
+    """Let `ps` and `top` (Linux) call this process nw-ROLE instead of the fork server's name."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_NAME, f"nw-{role}".encode())
+
+
+def end_with_os_parent() -> None:
+    """Ask the kernel (Linux) to kill this process when the one that forked it is gone."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _teller(line: Connection) -> Say:
+    mouth = Mouth(line)
+
+    def say(kind: str, body: object = None, /) -> None:
+        with contextlib.suppress(OSError):  # a main process that is gone ends this one anyway
+            mouth.say(kind, body)
+
+    return say
+
+
+class _Told(logging.Handler):
+    """Hands log records to the main process, the same text at most once in `every` seconds."""
+
+    def __init__(self, say: Say, every: float = 10.0) -> None:
+        super().__init__()
+        self._say = say
+        self._every = every
+        self._last: dict[str, float] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        now = time.monotonic()
+        if now - self._last.get(text, -self._every) < self._every:
+            return
+        if len(self._last) > 1000:
+            self._last.clear()
+        self._last[text] = now
+        self._say("log", (record.levelno, text))
+
+
+def _log_to(say: Say, verbose: bool) -> None:
+    """Our own warnings are for the person; what the libraries log is shown only when asked for."""
+    root = logging.getLogger()
+    root.handlers[:] = [_Told(say)]
+    root.setLevel(logging.WARNING if verbose else logging.CRITICAL + 1)
+    for package in OWN_LOGGERS:
+        logging.getLogger(package).setLevel(logging.INFO if verbose else logging.WARNING)

@@ -1,0 +1,124 @@
+"""The role that shows: measurements over HTTP, inside a station or by itself."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from typing import Final, Self
+
+import msgspec
+
+from nomadwatch.commands.topics import check_topics
+from nomadwatch.connect import LOOPBACK, await_broker
+from nomadwatch.errors import Failure, Misuse
+from nomadwatch.processes.process import Say
+from nomadwatch.settings import Settings
+from nomadwatch.terminal.show import quiet_libraries
+
+# Addresses that stand for every interface; loopback is among them.
+_EVERYWHERE: Final = frozenset({"0.0.0.0", "::", "[::]"})
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where the page and /metrics are served, and by which names they may be asked for; `port` 0 is a free one."""
+
+    port: int
+    host: str = LOOPBACK
+    allow_hosts: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """What the settings say. Raises Misuse for what is no host name."""
+        from sinks.hosts import Hosts
+
+        address = cls(
+            settings.port, settings.host, tuple(name.strip() for name in settings.allow_host.split(",") if name.strip())
+        )
+        try:
+            Hosts([address.host])
+        except ValueError as error:
+            raise Misuse(f"--host: {error}") from None
+        try:
+            Hosts(address.allow_hosts)
+        except ValueError as error:
+            raise Misuse(f"--allow-host: {error}") from None
+        return address
+
+    @property
+    def near(self) -> str:
+        """The host under which this machine reaches it."""
+        return LOOPBACK if self.host in _EVERYWHERE else self.host.strip("[]")
+
+    def url(self, port: int) -> str:
+        """The address to open on this machine, on the port that was taken.
+
+        >>> Address(0, "0.0.0.0").url(9108), Address(0, "::1").url(80)
+        ('http://127.0.0.1:9108', 'http://[::1]:80')
+        """
+        return f"http://[{self.near}]:{port}" if ":" in self.near else f"http://{self.near}:{port}"
+
+    def warning(self, port: int) -> str | None:
+        """What to know about an address that others can reach; None for loopback."""
+        from sinks.hosts import is_loopback
+
+        if is_loopback(self.host.strip("[]")):
+            return None
+        return (
+            f"warning: everyone who reaches port {port} of {self.host} can read the page and /metrics: no password, no encryption; "
+            "docs/proxy.md says how to put them behind a proxy with TLS"
+        )
+
+
+def run_sinks(
+    say: Say, bootstrap: str, prefix: str, partitions: int, address: Address, simulated: bool = False
+) -> None:
+    """Serve until SIGTERM or SIGINT; says `ready` with the port. Raises Failure for an address that cannot be listened
+    on.
+    """
+    asyncio.run(_serve(bootstrap, prefix, partitions, address, lambda taken: say("ready", taken), simulated))
+
+
+def run_alone(settings: Settings, verbose: bool) -> None:
+    """The command `sinks`: the role in this process, on a broker whose topics exist.
+
+    Prints its address when it answers, and a warning if others than this machine reach it.
+    """
+    address = Address.of(settings)
+    if not settings.broker:
+        raise Misuse("sinks shows what stands on a broker; name it with --broker HOST:PORT")
+    quiet_libraries(verbose)
+    asyncio.run(await_broker(settings.broker, settings.broker_wait))
+    from streams.kafka.topics import Topics
+
+    check_topics(settings.broker, Topics(prefix=settings.prefix, partitions=settings.partitions))
+
+    def ready(taken: int) -> None:
+        if warning := address.warning(taken):
+            print(f"nomadwatch: {warning}", file=sys.stderr, flush=True)
+        print(f"{address.url(taken)}/metrics", flush=True)
+
+    asyncio.run(_serve(settings.broker, settings.prefix, settings.partitions, address, ready))
+
+
+async def _serve(
+    bootstrap: str,
+    prefix: str,
+    partitions: int,
+    address: Address,
+    ready: Callable[[int], None],
+    simulated: bool = False,
+) -> None:
+    from sinks.server import PortTaken, serve
+    from streams.kafka.topics import Topics
+
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        topics = Topics(prefix=prefix, partitions=partitions)
+        host, names = address.host.strip("[]"), address.allow_hosts
+        await serve(
+            bootstrap, topics, host, address.port, allow_hosts=names, ready=ready, stop=stop, simulated=simulated
+        )
+    except PortTaken as taken:
+        raise Failure(str(taken)) from None

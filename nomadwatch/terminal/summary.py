@@ -1,0 +1,229 @@
+"""What a person sees of a station while it runs: on a terminal a quiet table, in a pipe one line a minute."""
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias
+
+from agents.measurements import is_well
+from nomadwatch.terminal.console import cell, console, tell
+from sinks.board import SIMULATED, Board
+from sinks.covered import Covered, Totals
+from sinks.enough import Windows
+from sinks.report import rfc3339
+from streams.activity import SECOND
+from streams.plain import one_line
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_LINE_EVERY: Final = 60.0
+_BUSIEST: Final = 5
+_PLATFORMS: Final = {"github": "GitHub", "huggingface": "Hugging Face"}
+# In words, in the order in which they stand.
+SCOPES: Final = {"watched": "watched", "all": "all seen"}
+# A number, or in words why there is none; and its coverage.
+Figure: TypeAlias = tuple[float | str | None, float | None]
+_HOUR: Final = "1h"
+
+
+class Summary(Protocol):
+    """Gets told how the station is doing."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exception: object) -> None: ...
+    def notice(self, line: str) -> None: ...
+    def serving(self, url: str) -> None: ...
+    def show(self, board: Board) -> None: ...
+
+
+class Lines:
+    """For pipes, files and journals."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def notice(self, line: str) -> None:
+        """A line on stderr."""
+        tell(line)
+
+    def serving(self, url: str) -> None:
+        """The address, once."""
+        print(f"the page at {url}/, metrics at {url}/metrics", flush=True)
+
+    def show(self, board: Board) -> None:
+        """A line a minute, the first when there is something to say."""
+        feeds = _Figures(board).feeds()
+        if time.monotonic() < self._next or all(state == "starting" for _, state, *_ in feeds):
+            return
+        self._next = time.monotonic() + _LINE_EVERY
+        print(one_line("; ".join(_sentences(board))), flush=True)
+
+
+def _sentences(board: Board) -> list[str]:
+    figures = _Figures(board)
+    # The time of what is shown, not of this machine: the figures never speak of a later moment.
+    front = board.evaluation.front if board.evaluation else None
+    found = [rfc3339(front // SECOND * SECOND) or ""] if front is not None else ["nothing counted yet"]
+    if board.world == "simulated":
+        found.insert(0, SIMULATED)
+    for platform, name in _PLATFORMS.items():
+        scopes = [_pair(word, figures.activity(scope, platform)) for scope, word in SCOPES.items()]
+        found.append(f"{name} in 1h: {', '.join(scopes)}")
+    feeds = figures.feeds()
+    bad = [f"{feed}: {state}" for feed, state, *_ in feeds if not is_well(state) and state != "starting"]
+    found.append(f"{len(feeds) - len(bad)} of {len(feeds)} feeds well" + (f" ({bad[0]})" if bad else ""))
+    return found
+
+
+def _pair(what: str, figure: Figure) -> str:
+    """A figure with its own coverage, in words."""
+    value, coverage = figure
+    said = value if isinstance(value, str) else f"{_number(value)} activities"
+    return f"{what} {said} (coverage {_percent(coverage)})"
+
+
+class _Figures:
+    """The few figures that stand in a summary, each beside its own coverage."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        rows = [*board.measurements, *board.health]
+        self._front = board.evaluation.front if board.evaluation else None
+        self._totals, self._windows = Totals(rows), Windows(rows, self._front)
+        self._of_feeds: dict[str, dict[str, float]] = {}
+        for row in rows:
+            if "feed" in row.labels:
+                self._of_feeds.setdefault(row.name.removeprefix("nomadwatch_"), {})[row.labels["feed"]] = row.value
+
+    def activity(self, scope: str, platform: str) -> Figure:
+        """What people did in the last hour, and its coverage; of an hour that is not covered by half since when it is."""
+        coverage = self._totals.coverage(scope, platform, _HOUR)
+        if not self._windows.enough(scope, platform, _HOUR):
+            return self._windows.since_words(scope, platform, _HOUR), coverage
+        total = self._totals.activity(scope, platform, _HOUR)
+        return (None if total is None else total.value), coverage
+
+    def feeds(self) -> list[tuple[str, str, float | None, float | None]]:
+        """(feed, state, coverage, lag in seconds) of each."""
+        coverage, lag = (self._of_feeds.get(name, {}) for name in ("feed_coverage_ratio", "feed_lag_seconds"))
+        states = {feed: state for report in self._board.reports for feed, state in report.states.items()}
+        return [(feed, state, coverage.get(feed), lag.get(feed)) for feed, state in states.items()]
+
+    def busiest(self) -> tuple[str | None, list[tuple[str, str, Covered]]]:
+        """The longest window that is covered by half, and (repository, platform, activities) of the watched
+        repositories in it.
+        """
+        window = self._windows.longest("watched")
+        if window is None:
+            return None, []
+        ranked = self._totals.repositories("watched", window)
+        return window, [row for row in ranked if self._windows.enough("watched", row[1], window)][:_BUSIEST]
+
+
+class Screen:
+    """For terminals: rewritten every second, gone at the end."""
+
+    def __init__(self) -> None:
+        from rich.live import Live
+
+        self._console = console()
+        self._url = ""
+        self._live: Any = Live("starting …", console=self._console, refresh_per_second=2, transient=True)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._live.stop()
+
+    def notice(self, line: str) -> None:
+        """A line above the table."""
+        self._live.console.print(f"nomadwatch: {one_line(line)}", markup=False, highlight=False)
+
+    def serving(self, url: str) -> None:
+        """The address stands above the table."""
+        self._url = url
+
+    def show(self, board: Board) -> None:
+        """The feeds, the coverage, the busiest watched repositories."""
+        from rich.console import Group
+        from rich.text import Text
+
+        figures = _Figures(board)
+        head = Text.assemble(("nomadwatch", "bold"), f"  {self._url}/  Ctrl-C ends it")
+        parts: list[Any] = [head, Text()]
+        if board.world == "simulated":
+            parts.insert(1, Text(f" {SIMULATED} ", style="bold reverse yellow"))
+        if board.evaluation is not None and board.evaluation.front is not None:
+            parts.insert(-1, Text(f"as of {rfc3339(board.evaluation.front // SECOND * SECOND)}", style="dim"))
+        parts.append(_platform_table(figures))
+        feeds = figures.feeds()
+        if feeds:
+            parts += [Text(), _feed_table(feeds, max(4, self._console.height - 18))]
+        window, busiest = figures.busiest()
+        if busiest:
+            parts += [
+                Text(),
+                Text(f"busiest watched repositories, {window}: activities, coverage of their platform", style="dim"),
+            ]
+            for repository, platform, (value, coverage) in busiest:
+                parts.append(
+                    cell(f"{_number(value):>8}  {_percent(coverage):>7}  {repository}  ({_PLATFORMS[platform]})")
+                )
+        self._live.update(Group(*parts))
+
+
+def _platform_table(figures: _Figures) -> "Table":
+    """What people did in the last hour, each number beside the coverage of its own scope."""
+    from rich.text import Text
+
+    from nomadwatch.terminal.console import table
+
+    columns = [f"{word}, 1h" for word in SCOPES.values()]
+    shown = table("", columns[0], "coverage", columns[1], "coverage", numbers=(*columns, "coverage"))
+    for platform, name in _PLATFORMS.items():
+        cells = [cell for scope in SCOPES for cell in _cells(figures.activity(scope, platform))]
+        shown.add_row(Text(name), *cells)
+    return shown
+
+
+def _cells(figure: Figure) -> tuple[str, str]:
+    value, coverage = figure
+    return value if isinstance(value, str) else _number(value), _percent(coverage)
+
+
+def _feed_table(feeds: list[tuple[str, str, float | None, float | None]], room: int) -> "Table":
+    """Those that are in trouble first; as many as there is room for."""
+    from rich.text import Text
+
+    from nomadwatch.commands.feeds import span
+    from nomadwatch.terminal.console import table
+
+    shown = table("feed", "state", "coverage", "lag", numbers=("coverage", "lag"))
+    ranked = sorted(feeds, key=lambda row: is_well(row[1]))
+    for feed, state, coverage, lag in ranked[:room]:
+        style = "" if is_well(state) else "yellow"
+        shown.add_row(cell(feed), cell(state, style), _percent(coverage), "–" if lag is None else span(lag))
+    if len(ranked) > room:
+        shown.add_row(Text(f"and {len(ranked) - room} more: nomadwatch feeds", style="dim"))
+    return shown
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}"
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def choose_summary() -> Summary:
+    """A table if a person watches stdout, else lines."""
+    return Screen() if sys.stdout.isatty() else Lines()

@@ -1,0 +1,1 @@
+"""Files of the past become batches of activities, each batch once."""

@@ -1,0 +1,118 @@
+"""One line of an activities file (`*.activities.ndjson`) becomes the activity that it states, if it is a sound one."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from streams.activity import ARTEFACTS, DAY, LATEST, PLATFORMS, Activity, hash_name
+from streams.assignment import Assignment
+from streams.errors import DeadLetter
+from streams.github_payloads import UNDECODABLE, Line
+from streams.identities import DELETED
+from streams.values import clean
+from streams.watchlist import Watchlist
+
+AFFILIATIONS: Final = (None, "internal", "staff", "external", "unknown")
+_LONGEST: Final = 300
+_LONGEST_TEXT: Final = 5_000
+_LONGEST_LABELS: Final = 100
+_HASHES: Final = 1 << 64
+
+# What only describes an activity; the rest says what was done, to what and when.
+_DESCRIPTIONS: Final = ("thread", "affiliation", "project", "commits", "family", "relation", "labels", "text")
+_DESCRIBING: Final = [
+    (field.name, field.type) for field in msgspec.structs.fields(Activity) if field.name in _DESCRIPTIONS
+]
+_decode: Final = msgspec.json.Decoder(Activity).decode
+
+
+class ActivityLines:
+    """Reads lines of activities files; `now` is the moment of reading in µs: nothing was received later.
+
+    The project is worked out anew, by the `assignments` of each platform, unless the line names one of the watchlist.
+    Under the default watchlist a simulated activity keeps its project: that list names real projects only. `platforms`
+    are those met so far.
+    """
+
+    def __init__(
+        self,
+        watchlist: Watchlist,
+        now: int,
+        *,
+        include_bots: bool = False,
+        assignments: Mapping[str, Assignment] | None = None,
+    ) -> None:
+        self._watchlist = watchlist
+        self._assignments = assignments or {platform: Assignment(watchlist, platform) for platform in PLATFORMS}
+        self._projects = {project.project for project in watchlist.projects}
+        self._now = now
+        self._include_bots = include_bots
+        self.platforms: set[str] = set()
+
+    def read(self, line: Line, received: int | None = None) -> list[Activity]:
+        """The activity of a line, received when it says, else at `received`, else at its own time. Raises `DeadLetter`."""
+        try:
+            activity = _decode(line)
+        except UNDECODABLE:
+            activity = _by_hand(clean(line), received)
+        if not _is_sound(activity):
+            raise DeadLetter("bad-activity")
+        activity.ingested_at = min(activity.ingested_at, self._now)
+        if activity.occurred_at > activity.ingested_at + DAY:
+            raise DeadLetter("future")
+        if activity.project not in self._projects and not (
+            activity.simulated and activity.project and self._watchlist.is_default
+        ):
+            assignment = self._assignments[activity.platform]
+            activity.project = assignment.project_of(activity.repo_id, activity.repo, activity.artefact)
+        if self._include_bots:
+            activity.bot = False
+        self.platforms.add(activity.platform)
+        return [activity]
+
+
+def _by_hand(text: bytes, received: int | None) -> Activity:
+    """The activity of a cleaned text that may lack its receipt and its actor, and of which what only describes may be
+    of any type.
+    """
+    try:
+        value = msgspec.json.decode(text)
+    except UNDECODABLE:
+        raise DeadLetter("json") from None
+    if not isinstance(value, dict):
+        raise DeadLetter("not-an-event")
+    if "ingested_at" not in value:
+        value["ingested_at"] = value.get("occurred_at") if received is None else received
+    if value.get("actor") is None:
+        # A person nobody knows: one of its own for each activity.
+        value["actor"] = hash_name(f"{DELETED}:{value.get('id')}")
+    for name, kind in _DESCRIBING:
+        try:
+            msgspec.convert(value.get(name), kind)
+        except msgspec.ValidationError:
+            del value[name]
+    try:
+        return msgspec.convert(value, Activity)
+    except msgspec.ValidationError:
+        raise DeadLetter("bad-activity") from None
+
+
+def _is_sound(activity: Activity) -> bool:
+    names = (activity.id, activity.repo, activity.kind)
+    options = (activity.owner, activity.action, activity.project, activity.family, activity.relation)
+    numbers = (activity.thread, activity.commits)
+    labels = activity.labels or ()
+    return (
+        activity.platform in PLATFORMS
+        and activity.artefact in ARTEFACTS
+        and activity.affiliation in AFFILIATIONS
+        and all(0 < len(name) <= _LONGEST for name in names)
+        and all(option is None or len(option) <= _LONGEST for option in options)
+        and all(0 <= value < _HASHES for value in (activity.repo_id, activity.actor))
+        and all(0 <= time < LATEST for time in (activity.occurred_at, activity.ingested_at))
+        and all(number is None or 0 <= number < 1 << 53 for number in numbers)
+        and len(activity.text or "") <= _LONGEST_TEXT
+        and len(labels) <= _LONGEST_LABELS
+        and all(len(label) <= _LONGEST for label in labels)
+    )

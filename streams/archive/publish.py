@@ -1,0 +1,214 @@
+"""The reader: a plan's batches go to the topic `activity`, each once as far as anyone downstream can tell.
+
+Reading and sending overlap: while the broker acknowledges one section, the next is read. The cursor of a section is
+written when everything before it is acknowledged, never sooner. A broker that is away or full is waited for; a reader
+that ends goes on at its last cursor.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from streams.archive.plan import Plan
+from streams.archive.sections import Breath, Doubtful, Letter, Options, Sections, Send, Step
+from streams.archive.survey import Survey
+from streams.errors import OtherReplay
+from streams.kafka.cursors import ARCHIVE, Counts, Cursor, begin, decode_cursor, decoded, encode_cursor, sound_archive
+from streams.kafka.deliver import Delivery, Sent, read_table
+from streams.kafka.topics import Topics
+
+_AHEAD: Final = 4
+_AHEAD_BYTES: Final = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the reading has come; `position` and `size` in bytes as they lie on disk."""
+
+    position: int
+    size: int
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a reading sent. `offsets` are the ends of the partitions of `activity`; `done` is False where it was stopped
+    before its end.
+
+    `newest` is the newest event time in µs, 0 if nothing was measured.
+    """
+
+    counts: Counts
+    offsets: list[int]
+    newest: int
+    done: bool
+
+
+async def publish(
+    plan: Plan,
+    *,
+    bootstrap: str,
+    topics: Topics,
+    actor_key: bytes,
+    options: Options,
+    now: Callable[[], int],
+    progress: Callable[[Progress], None] = lambda progress: None,
+    stop: asyncio.Event | None = None,
+    ready: Awaitable[object] | None = None,
+) -> Summary:
+    """Read a plan to its end, going on where an earlier run of the same reading was ended.
+
+    With `ready` the broker is left alone until that is over; meanwhile the beginning is read ahead, in case nobody has
+    read it yet. Raises `OtherReplay` where the state holds a reading of something else, `BrokerAway` where the broker
+    is not there at the start or lost this producer's place (starting again is safe), `TopicMismatch` where a topic is
+    missing. `stop` ends it at the next chunk.
+    """
+    reading = options.reading(plan, topics.partitions, actor_key)
+    first = begin(ARCHIVE, reading, now(), topics.partitions)
+    survey = Survey(plan, options.watchlist, options.as_of)
+    ahead = _Ahead(Sections(plan, first, actor_key, options, survey))
+    stop = stop or asyncio.Event()
+    if ready is not None and not await ahead.read_until(ready, stop):
+        return _summary(first)
+    cursor = await read_cursor(bootstrap, topics, ARCHIVE)
+    if cursor is not None and cursor.reading != reading:
+        raise OtherReplay(
+            "this state holds a reading of other files, or with other settings: "
+            "repeat the command that began it, or name another data folder"
+        )
+    if cursor is not None and cursor.done:
+        return _summary(cursor)
+    async with Delivery.open(bootstrap, topics, "nomadwatch-reader") as delivery:
+        if cursor is None:
+            cursor = first
+            await _Sender(delivery, topics, cursor).write(cursor)
+        else:
+            ahead = _Ahead(Sections(plan, cursor, actor_key, options, survey))
+        return _summary(await _Sender(delivery, topics, cursor).run(ahead, plan.size, progress, stop))
+
+
+async def read_cursor(bootstrap: str, topics: Topics, feed: str) -> Cursor | None:
+    """The latest cursor of the reader on the broker; None where it never wrote one. What others wrote under its key is
+    passed over.
+
+    Raises `BrokerAway`, `TopicMismatch` where the topic is missing, and `UnreadableCursor` where nothing but what
+    others wrote is left: then nobody knows what was sent before.
+    """
+    left: set[bytes] = set()
+
+    def sound(key: bytes, value: bytes | None) -> None:
+        left.add(key)
+        sound_archive(key, value)
+
+    found = (await read_table(bootstrap, topics, topics.cursors, sound)).get(feed.encode())
+    return None if found is None and feed.encode() not in left else decoded(feed, decode_cursor, found or b"")
+
+
+class _Ahead:
+    """The steps of a reading, the first ones read before anybody could take them."""
+
+    def __init__(self, sections: Sections) -> None:
+        self.sections = sections
+        self._steps = iter(sections)
+        self._read: deque[Step] = deque()
+
+    async def read_until(self, ready: Awaitable[object], stop: asyncio.Event) -> bool:
+        """Read while waiting, as far as memory allows; False where it was stopped before that was over."""
+        waiting, stopping = asyncio.ensure_future(ready), asyncio.ensure_future(stop.wait())
+        size = 0
+        try:
+            while (
+                not (waiting.done() or stop.is_set())
+                and size < _AHEAD_BYTES
+                and (step := next(self._steps, None)) is not None
+            ):
+                self._read.append(step)
+                if isinstance(step, Send):
+                    size += len(step.value)
+                elif isinstance(step, Breath):
+                    await asyncio.sleep(0)
+            await asyncio.wait([waiting, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if not waiting.done():
+                return False
+            waiting.result()
+            return True
+        finally:
+            for task in (waiting, stopping):
+                task.cancel()
+            await asyncio.gather(waiting, stopping, return_exceptions=True)
+
+    def __iter__(self) -> Iterator[Step]:
+        while self._read:
+            yield self._read.popleft()
+        yield from self._steps
+
+
+class _Sender:
+    """Sends the steps of a reading and writes each section's cursor once all before it is acknowledged."""
+
+    def __init__(self, delivery: Delivery, topics: Topics, cursor: Cursor) -> None:
+        self._delivery = delivery
+        self._topics = topics
+        self._cursor = cursor
+        self._offsets = list(cursor.offsets)
+        self._sections: asyncio.Queue[tuple[list[Sent], Cursor] | None] = asyncio.Queue(_AHEAD)
+
+    async def run(self, steps: _Ahead, size: int, progress: Callable[[Progress], None], stop: asyncio.Event) -> Cursor:
+        """Send everything, or what there is before `stop`; the last cursor that was written."""
+        sending = asyncio.create_task(self._send_all(steps, size, progress))
+        committing = asyncio.create_task(self._commit())
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            done, _ = await asyncio.wait([sending, committing, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if stopping not in done:
+                for task in done:
+                    task.result()
+                done, _ = await asyncio.wait([committing, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if committing in done:
+                committing.result()
+            return self._cursor
+        finally:
+            tasks = [sending, committing, stopping]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def write(self, cursor: Cursor) -> None:
+        """Write a cursor and wait for it."""
+        await self._delivery.acknowledged(
+            [await self._delivery.send(self._topics.cursors, 0, encode_cursor(cursor), cursor.feed.encode())]
+        )
+        self._cursor = cursor
+
+    async def _send_all(self, steps: _Ahead, size: int, progress: Callable[[Progress], None]) -> None:
+        sent: list[Sent] = []
+        for step in steps:
+            match step:
+                case Send(partition, value):
+                    sent.append(await self._delivery.send(self._topics.activity, partition, value))
+                case Letter(key, value):
+                    sent.append(await self._delivery.send(self._topics.dead_letters, 0, value, key))
+                case Doubtful(value):
+                    sent.append(await self._delivery.send(self._topics.gaps, 0, value, ARCHIVE.encode()))
+                case Cursor():
+                    await self._sections.put((sent, step))
+                    sent = []
+                case Breath(position):
+                    progress(Progress(position, size, steps.sections.counts))
+                    await asyncio.sleep(0)
+        await self._sections.put(None)
+
+    async def _commit(self) -> None:
+        while (section := await self._sections.get()) is not None:
+            sent, cursor = section
+            for record in await self._delivery.acknowledged(sent):
+                if record.topic == self._topics.activity:
+                    self._offsets[record.partition] = max(self._offsets[record.partition], record.offset + 1)
+            cursor.offsets = list(self._offsets)
+            await self.write(cursor)
+
+
+def _summary(cursor: Cursor) -> Summary:
+    return Summary(cursor.counts, cursor.offsets, cursor.newest, cursor.done)

@@ -1,0 +1,1 @@
+"""Topics of the broker: made, written, read to their end."""

@@ -1,0 +1,123 @@
+"""How far a feed has come: a record of the topic `cursors`, from which it goes on after whatever happened."""
+
+from collections.abc import Callable
+from math import isfinite
+from typing import Final, TypeVar
+
+import msgspec
+
+from streams.activity import ARCHIVE as ARCHIVE
+from streams.activity import LATEST, PLATFORMS, Foreign
+from streams.archive.doubts import Doubt, HourRead
+from streams.errors import UnreadableCursor
+from streams.github_payloads import UNDECODABLE
+
+MOST_DOUBTS: Final = 1_000
+# How the keys of repositories begin that are known to be a project's.
+ASSIGNMENT_CURSOR: Final = "watched:"
+# How the keys of all feeds begin, those of their coverage, and those of what is known of repositories.
+_FEEDS: Final = (ARCHIVE, "coverage:", ASSIGNMENT_CURSOR, *(f"{platform}:" for platform in PLATFORMS))
+
+T = TypeVar("T")
+
+
+class Counts(msgspec.Struct, kw_only=True):
+    """What a reading has met so far. `skipped` are blank lines and the action lines of bulk files; `dead_letters` is by
+    reason.
+
+    `doubtful` are the first `MOST_DOUBTS` hours with far fewer events than their neighbours; the ledger has all.
+    """
+
+    files: int = 0
+    lines: int = 0
+    activities: int = 0
+    after_as_of: int = 0
+    skipped: int = 0
+    dead_letters: dict[str, int] = {}
+    doubtful: list[Doubt] = []
+
+
+class Cursor(msgspec.Struct, kw_only=True):
+    """Everything before `line` of `file` (both from 0) is acknowledged by the broker; the same reading goes on exactly
+    there.
+
+    `reading` is the digest of what is read and how, `now` the moment (µs) at which it began: what was sent before and
+    after an interruption must be the same bytes. `sequences` are the next batch numbers and `offsets` the ends of the
+    partitions of `activity` as this reading left them. `newest` and `received` are the newest event time and receipt
+    (µs, 0 = none), `platforms` and `intact` say of the hour being read which platforms occurred and whether its files
+    could be read whole so far, `events` how many it holds; `hours` are the ones before it, as far as they are needed to
+    judge it and each other.
+    """
+
+    feed: str
+    reading: str
+    now: int
+    sequences: list[int]
+    offsets: list[int]
+    file: int = 0
+    line: int = 0
+    newest: int = 0
+    received: int = 0
+    platforms: list[str] = []
+    intact: bool = True
+    events: int = 0
+    hours: list[HourRead] = []
+    counts: Counts = msgspec.field(default_factory=Counts)
+    done: bool = False
+
+
+encode_cursor: Final = msgspec.json.Encoder().encode
+decode_cursor: Final = msgspec.json.Decoder(Cursor).decode
+
+
+def decoded(feed: str, decode: Callable[[bytes], T], data: bytes) -> T:
+    """A feed's cursor of an earlier run, from the topic `cursors`. Raises `UnreadableCursor` for what is none."""
+    try:
+        found = decode(data)
+    except (*UNDECODABLE, ValueError):
+        found = None
+    if found is None or not _is_finite(msgspec.to_builtins(found)):
+        what_to_do = "begin anew with another --data-dir, on a broker with another --prefix"
+        raise UnreadableCursor(feed, f"the cursor {feed} cannot be read, another version has written it: {what_to_do}")
+    return found
+
+
+def _is_finite(value: object) -> bool:
+    """Whether no number in it is infinite or none at all, which MessagePack can say."""
+    if isinstance(value, float):
+        return isfinite(value)
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    return not isinstance(value, list | tuple) or all(map(_is_finite, value))
+
+
+def sound_key(key: bytes, value: bytes | None) -> None:
+    """Raises Foreign where no feed can be called so."""
+    try:
+        known = key.decode().startswith(_FEEDS)
+    except UnicodeDecodeError:
+        known = False
+    if not known:
+        raise Foreign(f"no feed has the key {key[:60].decode(errors='replace')}")
+
+
+def sound_archive(key: bytes, value: bytes | None) -> None:
+    """Raises Foreign for a cursor of the reader of archives that it cannot have written."""
+    if key != ARCHIVE.encode():
+        return
+    try:
+        cursor = decode_cursor(value or b"")
+    except UNDECODABLE as error:
+        raise Foreign(f"the cursor {ARCHIVE}: {error}") from None
+    numbers = (cursor.now, cursor.file, cursor.line, cursor.newest, cursor.received, *cursor.sequences, *cursor.offsets)
+    if (
+        cursor.feed != ARCHIVE
+        or len(cursor.sequences) != len(cursor.offsets)
+        or not all(0 <= number < LATEST for number in numbers)
+    ):
+        raise Foreign(f"the cursor {ARCHIVE} says what cannot be")
+
+
+def begin(feed: str, reading: str, now: int, partitions: int) -> Cursor:
+    """The cursor of a reading that has sent nothing yet."""
+    return Cursor(feed=feed, reading=reading, now=now, sequences=[0] * partitions, offsets=[0] * partitions)

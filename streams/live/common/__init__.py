@@ -1,0 +1,1 @@
+"""What the pollers of all platforms share: clock, HTTP, coverage, the way to the broker."""

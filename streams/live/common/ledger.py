@@ -1,0 +1,150 @@
+"""How far a feed has come, what it may have missed, and which share of the trailing hour it saw whole."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from streams.activity import HOUR, MINUTE, SECOND, Activity, Cover
+from streams.live.common.health import Health
+from streams.live.common.poll_result import Find, Gap
+
+# An answer shows what was there when it was made: a mark keeps that far behind.
+MARGIN: Final = MINUTE
+# A feed that does not get on for so long opens a gap, and its mark goes on: others must not wait for it for ever.
+PATIENCE: Final = 15 * MINUTE
+
+
+class Ledger:
+    """The mark of one feed (µs; None before its first) and its gaps.
+
+    `began` is when this run did (µs), `encode` makes the feed's cursor with a mark. The feed's coverage is what no gap
+    touches, times the share that is `reached` of all that it looks at; or it is what `share` says at a time, where gaps
+    do not tell it. Finds are built and put under `lock`, so that they are committed in the order in which their cursors
+    were made.
+    """
+
+    def __init__(
+        self,
+        health: Health,
+        mark: int | None,
+        began: int,
+        encode: Callable[[int | None], bytes],
+        *,
+        share: Callable[[int], float | None] | None = None,
+        reached: Callable[[], float] | None = None,
+    ) -> None:
+        self.health = health
+        self.mark = mark
+        self.began = began
+        self.lock = asyncio.Lock()
+        self._encode = encode
+        self._share = share
+        self._reached = reached or (lambda: 1.0)
+        self._gaps = GapCoverage(began)
+
+    def find(
+        self,
+        *,
+        activities: Sequence[Activity] = (),
+        letters: Sequence[bytes] = (),
+        gaps: Sequence[Gap] = (),
+        covered: Sequence[Cover] = (),
+        mark: int | None = None,
+        cursor: bytes | None = None,
+        cursors: Mapping[str, bytes] | None = None,
+    ) -> Find:
+        """A find of this feed, whose mark never falls; with a `cursor` if it moves by more than the mark."""
+        complete_to = None if mark is None else max(mark, self.mark or 0)
+        return Find(
+            feed=self.health.feed,
+            platform=self.health.platform,
+            cursor=self._encode(self.mark if complete_to is None else complete_to) if cursor is None else cursor,
+            activities=list(activities),
+            letters=list(letters),
+            gaps=list(gaps),
+            covered=list(covered),
+            share=self._reached(),
+            complete_to=complete_to,
+            cursors=cursors or {},
+        )
+
+    def overdue(self, end: int, reason: str, *, least: int) -> list[Gap]:
+        """The rows of a feed that does not get on, from its mark up to a time: what lies before this run apart, none
+        shorter than `least`.
+
+        What little is left of the time before this run is told with what comes after it, or it never would be.
+        """
+        start = self.began if self.mark is None else self.mark
+        rows = [(start, end, reason)]
+        if start < self.began - least:
+            rows = [(start, min(end, self.began), "down"), (self.began, end, reason)]
+        return [
+            Gap(feed=self.health.feed, start=start, end=end, reason=why)
+            for start, end, why in rows
+            if start < end - least
+        ]
+
+    def cover(self, start: int, end: int) -> list[Cover]:
+        """What the feed saw whole between two times (µs)."""
+        return [Cover(self.health.platform, start, end)] if start < end else []
+
+    def note(self, find: Find, now: int) -> None:
+        """Count what was published and missed. Call it after the broker has it."""
+        health = self.health
+        health.seen += len(find.activities)
+        newest = max((activity.occurred_at for activity in find.activities), default=None)
+        if newest is not None:
+            health.newest = max(health.newest or newest, newest)
+        for gap in find.gaps:
+            health.gaps[gap.reason] = health.gaps.get(gap.reason, 0) + 1
+            health.gap_seconds[gap.reason] = health.gap_seconds.get(gap.reason, 0.0) + (gap.end - gap.start) / SECOND
+        if find.complete_to is not None:  # else it is a gap of one of many repositories
+            self.mark = find.complete_to
+            if self._share is None:
+                self._gaps.add(find.gaps, find.covered)
+        if self.mark is not None:
+            health.coverage = self._gaps.get(now) * self._reached() if self._share is None else self._share(now)
+
+
+class GapCoverage:
+    """The share of the last hour, or of this run if that is younger, that no gap touches; `began` in µs.
+
+    What was a gap because nobody could look is none any more as far as a look reaches back over it.
+
+    >>> coverage = GapCoverage(0)
+    >>> coverage.add([Gap(feed="f", start=0, end=HOUR // 4, reason="limited")], [])
+    >>> coverage.get(HOUR), coverage.get(2 * HOUR)
+    (0.75, 1.0)
+    >>> coverage.add([Gap(feed="f", start=HOUR, end=HOUR + HOUR // 2, reason="failed")], [])
+    >>> coverage.add([], [Cover("github", HOUR + HOUR // 4, 2 * HOUR)])
+    >>> coverage.get(2 * HOUR)
+    0.75
+    """
+
+    def __init__(self, began: int) -> None:
+        self._began = began
+        self._gaps: deque[Gap] = deque()
+
+    def add(self, gaps: Iterable[Gap], covered: Iterable[Cover]) -> None:
+        """Take up what the ledger got, and what was seen whole."""
+        for cover in covered:
+            self._gaps = deque(piece for gap in self._gaps for piece in _without(gap, cover))
+        self._gaps.extend(gaps)
+
+    def get(self, now: int) -> float:
+        """0 to 1."""
+        start = max(now - HOUR, self._began)
+        while self._gaps and self._gaps[0].end <= start:
+            self._gaps.popleft()
+        missed = sum(max(0, min(gap.end, now) - max(gap.start, start)) for gap in self._gaps)
+        return max(0.0, 1.0 - missed / max(1, now - start))
+
+
+def _without(gap: Gap, cover: Cover) -> Iterator[Gap]:
+    """What of a gap lies before and after a time that was seen whole."""
+    for start, end in ((gap.start, min(gap.end, cover.start)), (max(gap.start, cover.end), gap.end)):
+        if start < end:
+            yield msgspec.structs.replace(gap, start=start, end=end)

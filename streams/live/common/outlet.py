@@ -1,0 +1,217 @@
+"""Finds go to the broker: activities in batches, then, once those are acknowledged, the feeds' cursors.
+
+A find that was published when its feed is killed before its cursor is saved comes again: its activities have the same
+identities and are counted once. Marks go to every partition every few seconds, one for a platform: that of its feed
+which is furthest behind.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+import msgspec
+
+from streams.activity import SECOND, Activity, Batch, encode_batch, partition_of
+from streams.kafka.deliver import Delivery
+from streams.kafka.topics import Topics
+from streams.live.common.clock import Clock
+from streams.live.common.coverage import Coverage
+from streams.live.common.health import Feeds, Row
+from streams.live.common.http import World
+from streams.live.common.poll_result import Find, Gap
+
+BATCH: Final = 500
+LARGEST: Final = 4 << 20
+_MARK_EVERY: Final = 5.0
+_REPORT_EVERY: Final = 1.0
+_LEAST: Final = 0.5
+_SAMPLED: Final = "github:/events"
+
+# Makes the record of the topic `measurements` (key, value) that shows rows and states.
+Report = Callable[[int, list[Row], dict[str, str]], tuple[bytes, bytes]]
+
+
+class _Letter(msgspec.Struct):
+    reason: str
+
+
+class KafkaOutlet:
+    """Publishes finds of all feeds; run `run` beside the pollers.
+
+    `cursors` are those of an earlier run, for the coverage that it knew; `settling` is after how many seconds of the
+    station's a feed that is well has said what it saw. What comes from a simulated `world` is marked.
+    """
+
+    def __init__(
+        self,
+        delivery: Delivery,
+        topics: Topics,
+        clock: Clock,
+        feeds: Feeds,
+        cursors: dict[str, bytes],
+        report: Report,
+        settling: float = 0.0,
+        world: World | None = None,
+    ) -> None:
+        self._world = world or World()
+        self._delivery, self._topics = delivery, topics
+        self._clock, self._feeds, self._report = clock, feeds, report
+        self._waiting: list[tuple[Find, asyncio.Future[None]]] = []
+        self._work = asyncio.Event()
+        self._marks: dict[str, dict[str, int]] = {}
+        self._told: dict[str, int] = {}
+        self.coverage = Coverage.restore(cursors, round(settling * SECOND))
+        self.published = 0
+        self._letters: Counter[str] = Counter()
+        self.more_rows: Callable[[], list[Row]] = list
+
+    async def put(self, find: Find) -> None:
+        """Returns when the broker has everything in the find, and the cursor."""
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((find, done))
+        self._work.set()
+        await done
+
+    async def run(self) -> None:
+        """Publish until cancelled. Raises the broker's refusal for good; an absent one is waited for."""
+        marked = reported = 0.0
+        # In a world that runs faster marks come more often, but not so often that they are all that happens.
+        mark_every = max(_LEAST, self._clock.wait(_MARK_EVERY))
+        while True:
+            rest = min(marked + mark_every, reported + _REPORT_EVERY) - time.monotonic()
+            try:
+                async with asyncio.timeout(max(0.0, rest)):
+                    await self._work.wait()
+            except TimeoutError:
+                pass
+            await self._publish()
+            if time.monotonic() >= marked + mark_every:
+                marked = time.monotonic()
+                await self._mark()
+            if time.monotonic() >= reported + _REPORT_EVERY:
+                reported = time.monotonic()
+                await self.report()
+
+    async def flush(self) -> None:
+        """Publish what waits, and the coverage, before the end."""
+        await self._publish()
+        await self._mark()
+
+    async def _publish(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        self._work.clear()
+        if not waiting:
+            return
+        buffers: dict[tuple[str, int], list[Activity]] = {}
+        sent = []
+        for find, _ in waiting:
+            for activity in find.activities:
+                activity.simulated = activity.simulated or self._world.simulated
+                place = find.platform, partition_of(activity.repo_id, self._topics.partitions)
+                buffers.setdefault(place, []).append(activity)
+            for letter in find.letters:
+                self._letters[msgspec.json.decode(letter, type=_Letter).reason] += 1
+                sent.append(await self._delivery.send(self._topics.dead_letters, 0, letter, find.feed.encode()))
+            for gap in find.gaps:
+                sent.append(
+                    await self._delivery.send(self._topics.gaps, 0, msgspec.json.encode(gap), find.feed.encode())
+                )
+        for (platform, partition), activities in buffers.items():
+            for value in _batches(platform, activities):
+                sent.append(await self._delivery.send(self._topics.activity, partition, value))
+            self.published += len(activities)
+        await self._delivery.acknowledged(sent)
+        cursors: dict[str, bytes | None] = {}
+        for find, _ in waiting:
+            self._take(find)
+            cursors |= {**find.cursors, find.feed: find.cursor}
+        await self._save(cursors)
+        for _, done in waiting:
+            if not done.done():
+                done.set_result(None)
+
+    def _take(self, find: Find) -> None:
+        health = self._feeds.by_name.get(find.feed)
+        if health is None:
+            return
+        if find.gaps:
+            # It counts from its first gap on, even if it has never seen anything.
+            self.coverage.expect(find.feed)
+        if find.complete_to is not None:  # else a gap is of one of many repositories
+            for gap in find.gaps:
+                self.coverage.miss(find.feed, gap.start, gap.end)
+            marks = self._marks.setdefault(find.platform, {})
+            before = marks.get(find.feed, find.complete_to)
+            if find.feed == _SAMPLED and health.coverage is not None:
+                for start, end in _outside(find.gaps, before, find.complete_to):
+                    self.coverage.add(find.feed, start, end, health.coverage)
+            marks[find.feed] = max(find.complete_to, before)
+        for cover in find.covered:
+            self.coverage.add(find.feed, cover.start, cover.end, find.share)
+
+    async def _save(self, cursors: Mapping[str, bytes | None]) -> None:
+        sent = [
+            await self._delivery.send(self._topics.cursors, 0, value, feed.encode()) for feed, value in cursors.items()
+        ]
+        await self._delivery.acknowledged(sent)
+
+    async def _mark(self) -> None:
+        sent = []
+        for platform, marks in self._marks.items():
+            expected = [feed for feed, health in self._feeds.by_name.items() if health.platform == platform]
+            if any(feed not in marks for feed in expected):
+                continue
+            mark = min(marks.values())
+            if mark <= self._told.get(platform, 0):
+                continue
+            self._told[platform] = mark
+            value = encode_batch(Batch(feed=platform, complete_to=mark))
+            for partition in range(self._topics.partitions):
+                sent.append(await self._delivery.send(self._topics.activity, partition, value))
+        await self._delivery.acknowledged(sent)
+        self.coverage.keep(set(self._feeds.by_name))
+        await self._save(self.coverage.changes())
+        self.coverage.saved()
+
+    async def report(self) -> None:
+        """Show how the feeds are doing."""
+        now = self._clock.now()
+        letters: list[Row] = [
+            ("nomadwatch_dead_letters_total", {"reason": reason}, n) for reason, n in self._letters.items()
+        ]
+        late_after = {feed: health.late_after for feed, health in self._feeds.by_name.items()}
+        rows = [*self._feeds.rows(now), *self.coverage.rows(now, late_after), *letters, *self.more_rows()]
+        states = {feed: health.state for feed, health in self._feeds.by_name.items()}
+        key, value = self._report(now, rows, states)
+        await self._delivery.acknowledged([await self._delivery.send(self._topics.measurements, 0, value, key)])
+
+
+def _outside(gaps: list[Gap], start: int, end: int) -> Iterator[tuple[int, int]]:
+    """The stretches between start and end (µs) that no gap touches.
+
+    >>> list(_outside([Gap(feed="f", start=30, end=40, reason="down"), Gap(feed="f", start=0, end=10, reason="failed")], 5, 50))
+    [(10, 30), (40, 50)]
+    """
+    for gap in sorted(gaps, key=lambda gap: gap.start):
+        if start < min(gap.start, end):
+            yield start, min(gap.start, end)
+        start = max(start, gap.end)
+    if start < end:
+        yield start, end
+
+
+def _batches(platform: str, activities: list[Activity]) -> list[bytes]:
+    """Records of at most BATCH activities and LARGEST bytes."""
+    if len(activities) > BATCH:
+        return [
+            value
+            for start in range(0, len(activities), BATCH)
+            for value in _batches(platform, activities[start : start + BATCH])
+        ]
+    value = encode_batch(Batch(feed=platform, activities=activities))
+    if len(value) <= LARGEST or len(activities) == 1:
+        return [value]
+    half = len(activities) // 2
+    return _batches(platform, activities[:half]) + _batches(platform, activities[half:])

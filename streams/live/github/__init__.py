@@ -1,0 +1,1 @@
+"""GitHub: feeds of events, and popularity."""

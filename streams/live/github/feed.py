@@ -1,0 +1,353 @@
+"""One feed of GitHub: asked again and again, its finds handed over, its mark moved on; it fails alone."""
+
+import asyncio
+import logging
+from typing import Final
+
+from msgspec.structs import replace
+
+from streams.activity import HOUR, SECOND, Activity, Cover
+from streams.elements import LARGEST_ELEMENT
+from streams.errors import DeadLetter
+from streams.github_events import GithubEvents
+from streams.kafka.dead_letters import Keep, misread
+from streams.live.common.bans import is_waiting, sleep_until
+from streams.live.common.clock import Clock
+from streams.live.common.health import Health
+from streams.live.common.http import Gone, Oversized, Unreachable, growing, off_loop
+from streams.live.common.ledger import MARGIN, Ledger
+from streams.live.common.poll_result import Find, Gap, Outlet
+from streams.live.github.coverage import SampleCoverage
+from streams.live.github.cursor import GithubCursor, encode_github
+from streams.live.github.named import NamedRepository
+from streams.live.github.pace import GONE_WAIT, LONGEST_WAIT, SHORTEST_WAIT, Due, Pace
+from streams.live.github.page import GithubPages, Limited, Page, Shown
+from streams.live.github.page_overlap import Look
+from streams.live.github.refusal import FeedRefused
+
+_LOG: Final = logging.getLogger("nomadwatch.streams")
+PLATFORM: Final = "github"
+# An old page that is shown for so long is believed: the newest events may have been removed.
+_STALE_FOR: Final = 6 * HOUR
+# What a person can do about a feed that is not there.
+MISSING: Final = "correct the name in the watchlist"
+# An unchanged feed says how far it has come, but not all the time.
+_QUIET: Final = 5 * SECOND
+# So many of its intervals after a poll the next one is late.
+_LATE: Final = 1.5
+# A feed that has worked is believed to be gone after so many 404s in a row, ten to fifteen minutes: one may be an
+# outage's.
+_BELIEVED: Final = 6
+
+
+class GithubFeed:
+    """A feed and its task. `sampled` is the feed of everything, which shows more between two polls than it holds;
+    `of_user` is one that shows what an account does, and not what others do in its repositories: whom it covers is not
+    known. `named` is the repository of a feed that the watchlist names.
+
+    `patience` (µs) is how long it may not get on before that is a gap; one that was never there has nothing to miss,
+    and `gone` is set.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        cursor: GithubCursor,
+        *,
+        health: Health,
+        pages: GithubPages,
+        events: GithubEvents,
+        outlet: Outlet,
+        clock: Clock,
+        pace: Pace,
+        patience: int,
+        keep: Keep,
+        sampled: bool = False,
+        of_user: bool = False,
+        missing: str = MISSING,
+        named: NamedRepository | None = None,
+    ) -> None:
+        self.health = health
+        self.cursor = cursor
+        self.gone = asyncio.Event()
+        self._missing, self._of_user = missing, of_user
+        self._path, self._sampled, self._named = path, sampled, named
+        self._pages, self._events, self._outlet = pages, events, outlet
+        self._clock, self._pace = clock, pace
+        self._patience, self._keep = patience, keep
+        self._sample = SampleCoverage(cursor.polls)
+        share = (lambda now: self._sample.get()) if sampled else None
+        self._ledger = Ledger(
+            health, cursor.mark, clock.now(), lambda mark: encode_github(replace(self.cursor, mark=mark)), share=share
+        )
+        self._due = Due(clock, cursor, pages.limits.ban.until, patience / SECOND)
+        self._fresh = True
+        self._failures = self._absences = self._doubts = 0
+        self._stale_since: int | None = None
+        self._put_at = 0
+        self._oversized = b""
+        self._trouble: str | None = None
+        self._told = ""
+        health.newest = cursor.newest
+        health.state = self._due.slowed or health.state
+        pace.note(health.feed, cursor.rate)
+        health.late_after = self._late_after
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        while True:
+            await sleep_until(self._clock.wall, self._due.at)
+            try:
+                await self._poll()
+            except Limited:
+                self._trouble = "limited"
+                self._due.wait(0.0)
+            except Gone:
+                self._trouble = "failed"
+                self._absences += 1
+                worked = self.cursor.complete_at is not None
+                if not worked or self._absences >= _BELIEVED:
+                    self.health.state = f"{self.health.state}; {self._missing}"
+                    self.gone.set()
+                    self._pace.forget(self.health.feed)
+                self._due.wait(growing(self._absences, SHORTEST_WAIT, GONE_WAIT) if worked else GONE_WAIT)
+            except Unreachable as error:
+                self._trouble = "failed"
+                self._failures += 1
+                self._absences = 0
+                shortest, longest = (
+                    (LONGEST_WAIT, GONE_WAIT) if isinstance(error, FeedRefused) else (SHORTEST_WAIT, LONGEST_WAIT)
+                )
+                self._due.wait(growing(self._failures, shortest, longest))
+                if isinstance(error, Oversized):
+                    await self._put_aside(error)
+            else:
+                self._failures = 0
+            self._tell()
+
+    async def keep_mark(self, now: int) -> None:
+        """Open a gap, and let the mark go on, where the feed has not got on for longer than its patience; `now` in µs."""
+        limits = self._pages.limits
+        self.health.late_after = self._late_after
+        if self._due.at <= self._clock.wall():
+            self.health.state = limits.state or self.health.state
+        async with self._ledger.lock:
+            cursor = self.cursor
+            mark = max(now - MARGIN, cursor.mark or 0)
+            if self.is_nowhere:
+                # Nobody knows it, so nothing is expected from it, and nobody shall wait for it.
+                await self._put(replace(cursor, mark=mark), self._ledger.find(mark=mark))
+                return
+            since = max(self._ledger.began, cursor.complete_at or 0, cursor.gap_end or 0)
+            # The next row of one that is late already does not wait until it would be late again.
+            late = cursor.gap_end is not None and cursor.gap_end == cursor.mark
+            if now - since < (self._patience if late else max(self._patience, self._late_after)):
+                return
+            reason = (
+                "limited"
+                if limits.held or self._due.slowed
+                else self._trouble or ("quota" if limits.budgeted else "failed")
+            )
+            gaps = self._ledger.overdue(mark, reason, least=MARGIN)
+            cursor = replace(cursor, mark=mark, gap_end=mark)
+            await self._put(cursor, self._ledger.find(cursor=encode_github(cursor), gaps=gaps, mark=mark))
+
+    @property
+    def is_nowhere(self) -> bool:
+        """Whether it is not there, and never was."""
+        return self.gone.is_set() and self.cursor.complete_at is None
+
+    @property
+    def _late_after(self) -> int:
+        """How long (µs) after a poll the next one is late: whoever may only ask rarely is not."""
+        expected = self._due.expected
+        next_one = self._pace.interval(self.health.feed, self.cursor, 0, expected, sampled=self._sampled)
+        planned = self.cursor.interval if self._due.slowed is None else 0.0
+        return round(_LATE * SECOND * max(2 * expected, planned, next_one))
+
+    async def _poll(self) -> None:
+        look = Look(self.cursor.seen, first=self.cursor.complete_at is None)
+        trouble: Unreachable | Limited | Gone | None = None
+        try:
+            async with self._pages.limits.poll():
+                while not look.pages or not look.done:
+                    look.take(await self._ask(len(look.pages) + 1))
+                    if self._is_stale(look):
+                        return
+        except (Unreachable, Limited, Gone) as error:
+            if not look.pages:
+                raise
+            # What is at hand is published; the next poll finds the rest, for none of this is settled.
+            trouble = error
+        if self._named is not None and not await self._named.shows(look, self.health):
+            self._path = self._named.path
+            self._due.wait(0.0)
+            return
+        self._doubts = self._doubts + 1 if look.doubtful else 0
+        # The same seen twice is no accident of an old page.
+        complete = trouble is None and self._doubts != 1
+        await self._publish(look, complete)
+        if trouble is not None:
+            raise trouble
+        self.health.state = self._due.slowed or self._pages.limits.state or self.health.well
+        if complete:
+            self._trouble = None
+            self._fresh = False
+
+    async def _ask(self, number: int) -> Page:
+        etags, stated = self.cursor.etags, None
+        try:
+            etag = etags[number - 1] if number <= len(etags) else None
+            page, stated = await self._pages.get(self._path, number, etag, self.health)
+            return page
+        finally:
+            if number == 1:
+                self._due.asked(stated)
+
+    def _is_stale(self, look: Look) -> bool:
+        now = self._clock.now()
+        if len(look.pages) > 1 or not look.is_stale(self.cursor.newest, now):
+            self._stale_since = None if len(look.pages) == 1 else self._stale_since
+            return False
+        self._stale_since = self._stale_since or now
+        if now - self._stale_since >= _STALE_FOR:
+            return False
+        self.health.state, self._trouble = "stale: shows an old page", "stale"
+        self._due.wait(self.cursor.interval)
+        return True
+
+    async def _publish(self, look: Look, complete: bool) -> None:
+        """Hand over what a poll found. Until the broker has it, nothing is forgotten."""
+        self.gone.clear()
+        self._absences = 0
+        first, new = look.pages[0], look.new
+        unchanged = first.shown is None
+        async with self._ledger.lock:
+            cursor = self.cursor
+            earlier = cursor.seen.unsettled
+            elapsed = 0 if cursor.complete_at is None else first.asked - cursor.complete_at
+            activities, letters = await off_loop(sum(len(each.raw) for each in new), self._read, new)
+            rate = look.rate(cursor.rate, elapsed / SECOND)
+            self._pace.note(self.health.feed, rate)
+            seen = (
+                cursor.seen
+                if unchanged
+                else cursor.seen.known((each.hash for each in reversed(look.shown)), settle=complete)
+            )
+            settled, unsettled = seen.encode()
+            cursor = replace(
+                cursor,
+                settled=settled,
+                unsettled=unsettled,
+                newest=max((time for time in (cursor.newest, look.newest) if time is not None), default=None),
+                rate=rate,
+                cost=(cursor.cost + sum(page.requests for page in look.pages)) / 2,
+                poll_interval=self._due.poll_interval,
+            )
+            interval = self._pace.interval(self.health.feed, cursor, len(new), self._due.least, sampled=self._sampled)
+            self._due.wait(interval)
+            cursor = replace(cursor, interval=interval, due_at=self._due.at)
+            if not complete:
+                await self._put(
+                    cursor, self._ledger.find(cursor=encode_github(cursor), activities=activities, letters=letters)
+                )
+                return
+            if unchanged and first.asked - self._put_at < _QUIET:
+                return
+            gaps = self._missed(look)
+            mark = max(first.asked - MARGIN, cursor.mark or 0)
+            cursor = replace(
+                cursor,
+                etags=tuple(page.etag for page in look.pages),
+                # An old page that is believed in the end is where the feed goes on from.
+                newest=look.newest if self._stale_since and not unchanged else cursor.newest,
+                complete_at=first.asked,
+                mark=mark,
+                gap_end=gaps[-1].end if gaps else cursor.gap_end,
+            )
+            if self._sampled:
+                # Of a longer time without a look only the last hour is part of what the estimate speaks of. What
+                # incomplete polls met since the last complete one was seen too.
+                shown, span = look.stretch
+                self._sample.add(
+                    first.asked, min(elapsed, HOUR), len(new) + earlier, whole=look.overlaps, shown=shown, span=span
+                )
+                self.health.coverage = self._sample.get()
+                cursor = replace(cursor, polls=self._sample.polls)
+            find = self._ledger.find(
+                cursor=encode_github(cursor),
+                activities=activities,
+                letters=letters,
+                gaps=gaps,
+                covered=self._covered(look, gaps),
+                mark=mark,
+            )
+            await self._put(cursor, find)
+            self._stale_since = None
+
+    def _read(self, new: list[Shown]) -> tuple[list[Activity], list[bytes]]:
+        """The activities of events, the oldest first, and the letters of those that cannot be measured."""
+        activities: list[Activity] = []
+        letters = []
+        for each in reversed(new):
+            try:
+                if len(each.raw) > LARGEST_ELEMENT:
+                    raise DeadLetter("too-long")
+                activities += self._events.read(each.raw, each.received)
+            except DeadLetter as letter:
+                place = f"{self._path}?page={each.page}"
+                letters.append(misread(self.health.feed, place, each.line, letter.reason, each.raw, self._keep))
+        return activities, letters
+
+    def _missed(self, look: Look) -> list[Gap]:
+        """The gap before a complete poll that does not reach back to the one before; of a sample it is no news."""
+        before, oldest = self.cursor.newest or self.cursor.mark, look.oldest
+        if self._sampled or look.first or look.overlaps or before is None or oldest is None:
+            return []
+        start, end = min(before, oldest), max(before, oldest)
+        # Up to here the ledger has it already.
+        start = max(start, self.cursor.gap_end or 0)
+        return (
+            [Gap(feed=self.health.feed, start=start, end=end, reason="down" if self._fresh else "overflow")]
+            if start < end
+            else []
+        )
+
+    def _covered(self, look: Look, gaps: list[Gap]) -> list[Cover]:
+        """What a complete poll shows the feed to have seen whole: all since the one before, but what was missed."""
+        start = self.cursor.complete_at
+        if self._sampled or self._of_user or start is None:
+            return []
+        start, end = max([start, *(gap.end for gap in gaps)]), look.pages[0].asked
+        if not look.overlaps:
+            # Where the ledger has told of an outage already there is no new gap; the feed still shows no more than it
+            # holds.
+            start = max(start, end if look.oldest is None else look.oldest)
+        return self._ledger.cover(start, end)
+
+    async def _put(self, cursor: GithubCursor, find: Find) -> None:
+        """Hand a find over; only when the broker has it, the feed goes on from its cursor."""
+        await self._outlet.put(find)
+        self.cursor, self._put_at = cursor, self._clock.now()
+        self._ledger.note(find, self._put_at)
+        self.health.newest = cursor.newest
+        if self._of_user or self.is_nowhere:
+            # Nobody knows of what it would be a share.
+            self.health.coverage = None
+
+    async def _put_aside(self, answer: Oversized) -> None:
+        """Keep what exceeds an answer's limits as a dead letter, once for as long as it is the same."""
+        if answer.raw == self._oversized:
+            return
+        letter = misread(self.health.feed, f"{self._path}: {answer.address}", 0, "too-long", answer.raw, self._keep)
+        async with self._ledger.lock:
+            await self._put(self.cursor, self._ledger.find(cursor=encode_github(self.cursor), letters=[letter]))
+        self._oversized = answer.raw
+
+    def _tell(self) -> None:
+        """Log a change of state, once; what holds up all feeds is not told by each."""
+        state = self.health.state
+        of_all = is_waiting(state)
+        if state != self._told and not of_all and (self._told or state != "ok"):
+            _LOG.info("%s: %s", self.health.feed, state)
+        self._told = self._told if of_all else state

@@ -1,0 +1,217 @@
+"""GitHub's limits, which hold for a token and all of its feeds: bans, the quota, and without a token a budget."""
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Final
+
+import msgspec
+
+from streams.activity import HOUR, hash_name
+from streams.kafka.cursors import decoded
+from streams.live.common.bans import (
+    LARGEST_QUOTA,
+    LONGEST_INTERVAL,
+    MARGIN,
+    SHARE,
+    Ban,
+    Caps,
+    Hold,
+    number,
+    quota_state,
+    retry_after,
+    server_now,
+    sleep_until,
+)
+from streams.live.common.clock import Clock
+from streams.live.common.http import Answer
+from streams.live.github.refusal import message_of
+
+LIMITS_FEED: Final = "github:limits"
+_REMAINING: Final = "x-ratelimit-remaining"
+_LIMIT: Final = "x-ratelimit-limit"
+_RESET: Final = "x-ratelimit-reset (in seconds from now)"
+# Requests in any hour without a token, of the 60 that GitHub grants an address; after the first of them they come
+# evenly.
+BUDGET: Final = 55
+_BURST: Final = 20
+# From this part of a token's quota on what is left is spread.
+_EASY: Final = 0.5
+# A refusal that says nothing: at least a minute of the wall's, then twice as long, …
+_SHORTEST_BAN: Final = 60.0
+_LONGEST_SILENT_BAN: Final = 900.0
+# How the message of a limit begins, as GitHub documents it. Further on, an organisation's name or policy may hold any
+# word.
+_OF_LIMITS: Final = re.compile(
+    r"API rate limit (already )?exceeded"
+    r"|You have exceeded a( secondary)? rate limit"
+    r"|You have triggered an abuse detection mechanism",
+    re.IGNORECASE,
+)
+
+
+class _Memory(msgspec.Struct, array_like=True):
+    """The cursor: whose limits these are, until when (the wall's s) nothing may be asked, how often silently refused,
+    requests (µs).
+    """
+
+    holder: int
+    until: float = 0.0
+    strikes: int = 0
+    requests: list[int] = []
+
+
+_decode: Final = msgspec.msgpack.Decoder(_Memory).decode
+
+
+class GithubLimits:
+    """Lets one poll at a time through, no request during a ban. `cursor` is that of an earlier run, `save` keeps one.
+
+    A ban is stated in the wall's seconds; the hour of the budget is the station's own.
+    """
+
+    def __init__(
+        self, token: str, clock: Clock, cursor: bytes | None, save: Callable[[bytes], Awaitable[None]]
+    ) -> None:
+        self._clock = clock
+        self._save = save
+        self._polls = asyncio.Lock()
+        self._holder = hash_name(token)
+        self.budgeted = not token
+        self.remaining: int | None = None
+        memory = None if cursor is None else decoded(LIMITS_FEED, _decode, cursor)
+        if memory is None or memory.holder != self._holder:
+            memory = _Memory(self._holder)
+        self.ban = Ban(clock.wall, memory.until)
+        self._strikes = memory.strikes
+        self._requests = deque(memory.requests, maxlen=BUDGET)
+        # Up to when what is left of our share of the quota has to wait.
+        self._spared = Hold(clock.wall, longest=LONGEST_INTERVAL)
+        self._caps = Caps("github")
+
+    @property
+    def held(self) -> bool:
+        """Whether nothing may be asked now, by a ban or because our share of the quota is spent."""
+        return self.ban.holds or self._spared.holds
+
+    @property
+    def state(self) -> str | None:
+        """What holds up all feeds for longer than a minute, for a person."""
+        return self.ban.state if self.ban.holds else quota_state(self._spared.until, self._clock.wall())
+
+    async def correct(self) -> None:
+        """Save anew what an earlier run has saved and cannot be true."""
+        if self.ban.shortened:
+            await self._save(self._cursor())
+
+    @asynccontextmanager
+    async def poll(self) -> AsyncIterator[None]:
+        """The right to all requests of a poll, for a feed moves while others are asked between two pages; who came
+        first goes first.
+        """
+        async with self._polls:
+            yield
+
+    async def turn(self, *, first: bool) -> None:
+        """Wait for the right to make one request, the `first` of a poll or a further one. Only within `poll`."""
+        while (until := self._free_at(first)) > self._clock.wall():
+            await sleep_until(self._clock.wall, until)
+        if self.budgeted:
+            # Before the request: whoever starts next must know of it, even if this process dies while it waits for the
+            # answer.
+            self._requests.append(self._clock.now())
+            await self._save(self._cursor())
+
+    def note(self, answer: Answer) -> None:
+        """Take up what an answer says of the quota."""
+        headers = answer.headers
+        left = self._caps.take(_REMAINING, number(headers.get(_REMAINING)), LARGEST_QUOTA)
+        quota = self._caps.take(_LIMIT, number(headers.get(_LIMIT)), LARGEST_QUOTA)
+        reset_at = number(headers.get("x-ratelimit-reset"))
+        if left is not None:
+            self.remaining = int(left)
+        if left is None or quota is None or reset_at is None:
+            return
+        seconds = max(0.0, reset_at - server_now(headers, self._clock.wall()))
+        # Where two clocks differ, an hour may look longer.
+        seconds = self._caps.take(_RESET, seconds, LONGEST_INTERVAL, slack=LONGEST_INTERVAL) or 0.0
+        # Without a token the budget is our share, and the address may have others behind it.
+        free = left if self.budgeted else left - (1 - SHARE) * quota
+        if free < 1:
+            self._spared.set(seconds + MARGIN)
+        elif not self.budgeted and left < _EASY * quota:
+            self._spared.set(seconds / free)
+        else:
+            self._spared.set(0.0)
+
+    async def refuse(self, answer: Answer) -> None:
+        """Take up a refusal, and keep it."""
+        seconds = _stated(answer.headers, self._clock.wall())
+        if seconds is None:
+            seconds = min(_LONGEST_SILENT_BAN, _SHORTEST_BAN * 2.0 ** min(self._strikes, 9))
+            self._strikes += 1
+        self.ban.extend(seconds)
+        await self._save(self._cursor())
+
+    def allow(self) -> None:
+        """An answer that was no refusal: the next silent one is the first again."""
+        self._strikes = 0
+
+    def _free_at(self, first: bool) -> float:
+        """When (the wall's s) the next request may be made."""
+        free_at = max(self.ban.until, self._spared.until)
+        if not self.budgeted or not self._requests:
+            return free_at
+        now = self._clock.now()
+        if self._requests[-1] > now:
+            # A clock that was set back must not stop everything for longer than the hour.
+            self._requests = deque((min(request, now) for request in self._requests), maxlen=BUDGET)
+        requests = self._requests
+        due = now
+        if len(requests) == BUDGET:
+            due = requests[0] + HOUR + 1
+        if first and sum(request > now - HOUR for request in requests) >= _BURST:
+            due = max(due, requests[-1] + HOUR // BUDGET)
+        wait = self._clock.wait((due - now) / 1e6)
+        return max(free_at, self._clock.wall() + wait) if wait > 0 else free_at
+
+    def _cursor(self) -> bytes:
+        return msgspec.msgpack.encode(_Memory(self._holder, self.ban.until, self._strikes, list(self._requests)))
+
+
+def poll_interval(answer: Answer) -> float | None:
+    """The seconds of `X-Poll-Interval` as they are stated; a fast world has decimals."""
+    return number(answer.headers.get("X-Poll-Interval"))
+
+
+def is_limit(answer: Answer) -> bool:
+    """Whether a refusal is a limit's: a 429, or a 403 whose headers say so or whose message is the documented one."""
+    if answer.status == 429:
+        return True
+    if answer.status != 403:
+        return False
+    headers = answer.headers
+    if "retry-after" in headers or number(headers.get("x-ratelimit-remaining")) == 0:
+        return True
+    return _OF_LIMITS.match(message_of(answer)) is not None
+
+
+def _stated(headers: Mapping[str, str], now: float) -> float | None:
+    """The seconds for which a refusal says to wait.
+
+    >>> _stated({"retry-after": "2.5", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "99"}, 0.0)
+    2.5
+    >>> _stated({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "99.5"}, 9.5), _stated({"x-ratelimit-reset": "99"}, 0.0)
+    (90.0, None)
+    >>> _stated({"retry-after": "Thu, 01 Jan 1970 00:01:00 GMT", "date": "Thu, 01 Jan 1970 00:00:10 GMT"}, 40.0)
+    50.0
+    """
+    seconds = retry_after(headers, now)
+    if seconds is not None:
+        return seconds
+    reset_at = number(headers.get("x-ratelimit-reset"))
+    if reset_at is not None and number(headers.get("x-ratelimit-remaining")) == 0:
+        return max(0.0, reset_at - server_now(headers, now))
+    return None

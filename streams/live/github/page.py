@@ -1,0 +1,232 @@
+"""One page of a feed: asked for with the ETag of the last time, told apart by the reaction wanted."""
+
+import logging
+import re
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import aiohttp
+import msgspec
+import xxhash
+
+from streams.activity import DAY
+from streams.elements import LARGEST_ELEMENT, elements
+from streams.errors import DeadLetter
+from streams.github_payloads import UNDECODABLE
+from streams.live.common.clock import Clock
+from streams.live.common.health import Health
+from streams.live.common.http import MOST_MOVES, Answer, Gone, Oversized, RefusedToken, Unreachable, fetch, off_loop
+from streams.live.github.limits import GithubLimits, is_limit, poll_interval
+from streams.live.github.refusal import REFUSALS, FeedRefused, refusal_of
+from streams.times import Times
+from streams.values import clean
+
+_LOG: Final = logging.getLogger("nomadwatch.streams")
+SIZE: Final = 100
+PAGES: Final = 3
+# All pages of a feed together hold no more than this.
+_MOST_EVENTS: Final = PAGES * SIZE
+_GONE: Final = (404, 410)
+_TOKEN_WANTED: Final = "refused (401): it asks for a token; set GITHUB_TOKEN"
+
+
+class Limited(Exception):
+    """Nothing may be asked for a while, whatever the feed."""
+
+
+class Shown(NamedTuple):
+    """An event as a page shows it: the hash of its id (of its bytes where it has none), its time (µs; None if it has
+    none that can be).
+    """
+
+    hash: int
+    time: int | None
+    raw: bytes
+    page: int
+    line: int
+    received: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`shown` is None where nothing has changed. `asked` and `received` are µs of the station's clock; `last`: there is
+    none behind it.
+
+    `requests` is how many it took: one more for each redirect.
+    """
+
+    number: int
+    shown: list[Shown] | None
+    etag: str | None
+    asked: int
+    received: int
+    last: bool
+    requests: int = 1
+
+
+class _Asked(NamedTuple):
+    """An answer, when it was asked for and when it came (µs), and how many requests that took."""
+
+    answer: Answer
+    asked: int
+    received: int
+    requests: int
+
+
+class _Stub(msgspec.Struct):
+    id: str | int
+    created_at: str | None = None
+
+
+_decode_stub: Final = msgspec.json.Decoder(_Stub).decode
+
+
+class GithubPages:
+    """Asks for pages of all feeds. `token` may be empty."""
+
+    def __init__(
+        self, api: str, token: str, session: aiohttp.ClientSession, limits: GithubLimits, clock: Clock
+    ) -> None:
+        self.limits = limits
+        self._api = api.rstrip("/")
+        self._session = session
+        self._clock = clock
+        self._times = Times()
+        self._refused = RefusedToken("github", "GITHUB_TOKEN")
+        self._token = bool(token)
+        self._headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
+
+    async def get(self, path: str, number: int, etag: str | None, health: Health) -> tuple[Page, float | None]:
+        """A page, and the wall's seconds to the next time that page 1 may be asked for, if they are stated. Only within
+        `limits.poll`.
+
+        Raises `Limited`, `Gone`, `FeedRefused`, `Oversized`, and `Unreachable` for all else; each says in `health` what
+        is the matter.
+        """
+        asked = await self._ask(f"{path}?per_page={SIZE}&page={number}", etag, health, first=number == 1)
+        return await self._read(asked, number, etag, health), poll_interval(asked.answer)
+
+    async def repository(self, name: str, health: Health) -> bytes:
+        """What GitHub states of a repository. Raises as `get` does."""
+        return await self._stated(f"/repos/{name}", health)
+
+    async def repository_by_id(self, native: int | str, health: Health) -> bytes:
+        """What GitHub states of the repository of an id. Raises as `get` does."""
+        return await self._stated(f"/repositories/{native}", health)
+
+    async def _stated(self, path: str, health: Health) -> bytes:
+        async with self.limits.poll():
+            answer = (await self._ask(path, None, health, first=True)).answer
+        if answer.status in _GONE:
+            raise Gone
+        self._check(answer, health)
+        health.polls["new"] += 1
+        return answer.body
+
+    async def _ask(self, place: str, etag: str | None, health: Health, *, first: bool) -> _Asked:
+        """Redirects are followed here, not by the session: each is a request of the quota, and waits for its turn."""
+        health.state = self.limits.state or health.state
+        address = f"{self._api}{place}"
+        headers = self._headers if etag is None else {**self._headers, "If-None-Match": etag}
+        for moves in range(MOST_MOVES + 1):
+            await self.limits.turn(first=first and moves == 0)
+            asked = self._clock.now()
+            try:
+                answer = await fetch(self._session, address, headers=headers)
+            except Oversized as error:
+                raise _failed(health, error) from error
+            except Unreachable as error:
+                raise _failed(health, f"failing: {error}") from error
+            received = self._clock.now()
+            self.limits.note(answer)
+            health.remaining = self.limits.remaining
+            if is_limit(answer):
+                health.polls["limited"] += 1
+                await self.limits.refuse(answer)
+                health.state = self.limits.ban.state
+                _LOG.warning("github: %s", health.state)
+                raise Limited
+            self.limits.allow()
+            if answer.moved_to is None:
+                return _Asked(answer, asked, received, moves + 1)
+            address = answer.moved_to
+        raise _failed(health, "failing: too many redirects")
+
+    def _check(self, answer: Answer, health: Health) -> None:
+        """Raise what an answer is that is neither 200 nor a limit."""
+        if answer.status in REFUSALS:
+            raise _failed(health, FeedRefused(refusal_of(answer)))
+        if answer.status == 401:
+            # Only a token that was sent can be refused.
+            raise _failed(health, self._refused.say() if self._token else FeedRefused(_TOKEN_WANTED))
+        if answer.status != 200:
+            raise _failed(health, answer.failure)
+
+    async def _read(self, got: _Asked, number: int, etag: str | None, health: Health) -> Page:
+        answer, asked, received, requests = got
+        if answer.status == 304 and etag is not None:
+            health.polls["unchanged"] += 1
+            return Page(number, None, etag, asked, received, last=False, requests=requests)
+        if answer.status in _GONE:
+            health.polls["failed"] += 1
+            health.state = f"not found: {answer.status}"
+            raise Gone
+        self._check(answer, health)
+        try:
+            shown = await off_loop(len(answer.body), self._shown, answer.body, number, received)
+        except UNDECODABLE as error:
+            raise _failed(health, "failing: broken answer") from error
+        except DeadLetter as error:
+            what = f"a page has more than {_MOST_EVENTS} events, or is too nested to count them"
+            raise _failed(health, Oversized(what, f"page={number}", answer.body)) from error
+        health.polls["new"] += 1
+        last = number == PAGES or _is_last(answer, len(shown))
+        return Page(number, shown, answer.headers.get("ETag"), asked, received, last, requests)
+
+    def _shown(self, body: bytes, page: int, received: int) -> list[Shown]:
+        found = elements(body, _MOST_EVENTS)
+        return [self._show(bytes(raw), page, line, received) for line, raw in enumerate(found, 1)]
+
+    def _show(self, raw: bytes, page: int, line: int, received: int) -> Shown:
+        stub = _stub_of(raw)
+        if stub is None:
+            return Shown(xxhash.xxh3_64_intdigest(raw), None, raw, page, line, received)
+        try:
+            time = self._times[stub.created_at or ""]
+        except DeadLetter:
+            time = None
+        identity = str(stub.id).encode()
+        if time is not None:
+            # What lies in the future will be a dead letter, or comes of a clock; it must not make everything after it
+            # look old.
+            time = None if time > received + DAY else min(time, received)
+        return Shown(xxhash.xxh3_64_intdigest(identity), time, raw, page, line, received)
+
+
+def _stub_of(raw: bytes) -> _Stub | None:
+    """What tells an event from others, or None where it cannot be decoded even without characters that are none."""
+    if len(raw) > LARGEST_ELEMENT:
+        return None
+    try:
+        return _decode_stub(raw)
+    except UNDECODABLE:
+        pass
+    try:
+        return _decode_stub(clean(raw))
+    except UNDECODABLE:
+        return None
+
+
+def _failed(health: Health, failure: str | Unreachable) -> Unreachable:
+    """Count a failure, and show it: a state in words, or an exception whose text is one."""
+    health.polls["failed"] += 1
+    health.state = str(failure)
+    return Unreachable(failure) if isinstance(failure, str) else failure
+
+
+def _is_last(answer: Answer, length: int) -> bool:
+    """No page behind it: the links say so; without any, a page that is not full does."""
+    links = ", ".join(answer.headers.getall("Link", []))
+    return not re.search(r'rel="?next"?', links) if links else length < SIZE

@@ -1,0 +1,219 @@
+"""GitHub's feeds of events: a sample of everything public; watched organisations and repositories, complete while asked
+in time.
+
+github:/events                      as often as the server allows
+github:/orgs/NAME/events            every organisation of the watchlist; globs are seen through it
+github:/repos/OWNER/NAME/events     every repository that the watchlist names
+github:/users/NAME/events/public    where the platform knows no organisation NAME: what that account does
+"""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Final
+from urllib.parse import quote
+
+import aiohttp
+
+from streams.activity import SECOND
+from streams.assignment import Assignment
+from streams.github_events import GithubEvents
+from streams.identities import Identities
+from streams.live.common.context import Context
+from streams.live.common.health import Feeds, Health
+from streams.live.common.ledger import PATIENCE
+from streams.live.common.poll_result import Find, Outlet
+from streams.live.common.popularity import Popularity
+from streams.live.github.cursor import GithubCursor, decode_github
+from streams.live.github.feed import MISSING, PLATFORM, GithubFeed
+from streams.live.github.limits import LIMITS_FEED, GithubLimits
+from streams.live.github.named import NamedRepository
+from streams.live.github.pace import Pace
+from streams.live.github.page import GithubPages
+from streams.live.github.popularity import GithubPopularity
+from streams.watchlist import Watchlist
+
+EVERYTHING: Final = "/events"
+_LOOK: Final = 15.0
+
+
+class GithubPoller:
+    """All feeds of GitHub; `token` may be empty."""
+
+    def __init__(self, api: str, token: str, session: aiohttp.ClientSession, context: Context) -> None:
+        clock, outlet, cursors, watchlist = context.clock, context.outlet, context.cursors, context.watchlist
+        self._clock = clock
+        self._outlet = outlet
+        self._look = min(_LOOK, context.interval_cap)
+        limits = self._limits = GithubLimits(token, clock, cursors.get(LIMITS_FEED), self._save_limits)
+        pages = GithubPages(api, token, session, limits, clock)
+        assignment = Assignment(watchlist, PLATFORM, cursors, asked=True)
+        identities = Identities(context.actor_key, watchlist, include_bots=context.include_bots, assignment=assignment)
+        events = GithubEvents(identities, clock.now())
+        pace = Pace(context.interval_cap, budgeted=not token)
+        self._popularity = GithubPopularity(pages, outlet, clock, cursors, watchlist, identities)
+        self._popularity.see(_named(watchlist))
+        # A budget of 55 requests an hour is the feeds'.
+        self._asks_popularity = bool(token)
+        self._noting = _Noting(outlet, self._popularity, context.feeds, assignment)
+        self._named = partial(NamedRepository, identities=identities, pages=pages, clock=clock)
+        self._cursors, self._health = cursors, context.feeds
+        patience = max(PATIENCE, round(3 * context.interval_cap * SECOND))
+        keep = context.dead_letters
+        self._feed = partial(
+            GithubFeed,
+            pages=pages,
+            events=events,
+            outlet=self._noting,
+            clock=clock,
+            pace=pace,
+            patience=patience,
+            keep=keep,
+        )
+        self._feeds: list[GithubFeed] = []
+        self._users: list[tuple[GithubFeed, str]] = []
+        for path in paths(watchlist):
+            user = _user_path(path)
+            feed = self._open(
+                path, missing=f"asked for as {PLATFORM}:{user}" if user else MISSING, sampled=path == EVERYTHING
+            )
+            if user:
+                # Its cursor is needed once the organisation is gone; one that cannot be read is told of now.
+                self._cursor(user)
+                self._users.append((feed, user))
+
+    def _open(self, path: str, *, missing: str, sampled: bool = False, of_user: bool = False) -> GithubFeed:
+        name = f"{PLATFORM}:{path}"
+        cursor, health = self._cursor(path), self._health.open(name, PLATFORM)
+        place = _named_by(path)
+        named = self._named(place, quote(path)) if place is not None else None
+        self._feeds.append(
+            self._feed(
+                quote(path), cursor, health=health, missing=missing, sampled=sampled, of_user=of_user, named=named
+            )
+        )
+        return self._feeds[-1]
+
+    def _cursor(self, path: str) -> GithubCursor:
+        name = f"{PLATFORM}:{path}"
+        return decode_github(name, self._cursors.get(name))
+
+    async def run(self) -> None:
+        """Poll until cancelled. What servers and networks do ends up in the feeds' health, never in an exception."""
+        await self._limits.correct()
+        async with asyncio.TaskGroup() as tasks:
+            for feed in self._feeds:
+                tasks.create_task(feed.run())
+            for feed, path in self._users:
+                tasks.create_task(self._fall_back(feed, path))
+            tasks.create_task(self._keep_marks())
+            if self._asks_popularity:
+                tasks.create_task(self._popularity.run())
+
+    def popularity(self) -> Iterator[Popularity]:
+        """Stars, forks, watchers of the watched repositories, as GitHub states them; only with a token."""
+        return self._popularity.get()
+
+    async def _fall_back(self, organisation: GithubFeed, path: str) -> None:
+        """Look at an account as a user's once it is no organisation's. Both are asked for from then on: a 404 may be an
+        outage's.
+
+        An organisation that has never been there is not shown and not waited for; its user's feed says what is the
+        matter.
+        """
+        await organisation.gone.wait()
+        user = self._open(path, missing=f"no organisation and no user: {MISSING}", of_user=True)
+        if organisation.cursor.mark is None:
+            self._noting.hide(organisation.health.feed)
+        await user.run()
+
+    async def _keep_marks(self) -> None:
+        organisations = [feed for feed, _ in self._users]
+        while True:
+            await asyncio.sleep(self._clock.wait(self._look))
+            for feed in self._feeds:
+                # An organisation that is hidden, or will be as soon as its user's feed is open, gets no mark that
+                # others would wait for.
+                if not (feed in organisations and feed.is_nowhere and feed.cursor.mark is None):
+                    await feed.keep_mark(self._clock.now())
+
+    async def _save_limits(self, cursor: bytes) -> None:
+        await self._outlet.put(Find(feed=LIMITS_FEED, platform=PLATFORM, cursor=cursor))
+
+
+class _Noting:
+    """Hands finds on with what was learnt of whose repositories are, and tells which watched ones occur in them.
+
+    A feed that is hidden appears with its first find.
+    """
+
+    def __init__(self, outlet: Outlet, popularity: GithubPopularity, feeds: Feeds, assignment: Assignment) -> None:
+        self._outlet, self._popularity, self._feeds, self._assignment = outlet, popularity, feeds, assignment
+        self._hidden: dict[str, Health] = {}
+
+    def hide(self, feed: str) -> None:
+        self._hidden[feed] = self._feeds.by_name.pop(feed)
+
+    async def put(self, find: Find) -> None:
+        if find.feed in self._hidden:
+            self._feeds.by_name[find.feed] = self._hidden.pop(find.feed)
+        learnt = self._assignment.changes()
+        await self._outlet.put(replace(find, cursors={**find.cursors, **learnt}))
+        self._assignment.saved(learnt)
+        self._popularity.see({(each.repo, each.project) for each in find.activities if each.project is not None})
+
+
+def _named(watchlist: Watchlist) -> Iterator[tuple[str, str]]:
+    """(name, project) of the repositories that the watchlist names."""
+    for project in watchlist.projects:
+        for place in project.github:
+            if "/" in place and not _is_glob(place):
+                yield place, project.project
+
+
+def paths(watchlist: Watchlist) -> list[str]:
+    """Where the feeds are: of everything, of each organisation and repository once, in whatever letter case.
+
+    A glob is watched through its organisation, unless that is one too: then only the feed of everything shows it.
+
+    >>> from streams.watchlist import Project
+    >>> paths(Watchlist([Project("olmo", github=("allenai/OLMo*", "AllenAI", "ggml-org/llama.cpp", "open*"))]))
+    ['/events', '/orgs/allenai/events', '/repos/ggml-org/llama.cpp/events']
+    """
+    found = {EVERYTHING: EVERYTHING}
+    for place in (place for project in watchlist.projects for place in project.github):
+        owner, _, name = place.partition("/")
+        if _is_glob(owner):
+            continue
+        path = f"/orgs/{owner}/events" if not name or _is_glob(name) else f"/repos/{owner}/{name}/events"
+        found.setdefault(path.casefold(), path)
+    return list(found.values())
+
+
+def _named_by(path: str) -> str | None:
+    """The place of the watchlist that a repository's feed is of.
+
+    >>> _named_by("/repos/ggml-org/llama.cpp/events"), _named_by("/orgs/repos/events")
+    ('ggml-org/llama.cpp', None)
+    """
+    match path.split("/"):
+        case ["", "repos", owner, name, "events"]:
+            return f"{owner}/{name}"
+    return None
+
+
+def _user_path(path: str) -> str | None:
+    """Where the feed of an organisation's account is if it is a user's.
+
+    >>> _user_path("/orgs/allenai/events"), _user_path("/repos/orgs/orgs/events")
+    ('/users/allenai/events/public', None)
+    """
+    match path.split("/"):
+        case ["", "orgs", name, "events"]:
+            return f"/users/{name}/events/public"
+    return None
+
+
+def _is_glob(name: str) -> bool:
+    return "*" in name or "?" in name

@@ -1,0 +1,1 @@
+"""The Hugging Face Hub: repositories that changed, looked at one by one."""

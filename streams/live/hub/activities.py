@@ -1,0 +1,189 @@
+"""What the Hub's answers say was done becomes activities.
+
+Actors are user names, case-folded and keyed-hashed. A deleted account cannot be told from another deleted account: each
+thing that one did has a hash of its own, so that activities are counted and nobody seems to have done them all (their
+number of people is an upper bound). Who created a repository is not stated: its owner, a person or an organisation,
+stands for them.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from streams.activity import DAY, Activity, hash_name
+from streams.errors import DeadLetter
+from streams.identities import Account, Identities, Repository
+from streams.live.hub.client import PLATFORM
+from streams.live.hub.shapes import (
+    FOLDERS,
+    Base,
+    Commit,
+    Details,
+    Event,
+    Listed,
+    Person,
+    Thread,
+    is_name,
+    read_changed,
+)
+from streams.texts import public_text
+from streams.times import parse_time
+
+DELETED: Final = "deleted"
+_ACTIONS: Final = {"open": "reopened", "closed": "closed", "merged": "merged", "draft": "drafted"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A repository on the Hub: its artefact, its path in the API, what ids call it, and how activities name it."""
+
+    artefact: str
+    path: str
+    key: str
+    repository: Repository
+
+
+class HubActivities:
+    """Makes activities; `received` is when the answer came (µs). Every method raises `DeadLetter` for what cannot be
+    measured.
+    """
+
+    def __init__(self, identities: Identities, actor_key: bytes) -> None:
+        self._identities = identities
+        self._actor_key = actor_key
+
+    def place(self, artefact: str, listed: Listed | Base) -> Place:
+        """The repository of a listing: known by its id, which outlasts its name, else by its name."""
+        if not is_name(listed.id):
+            raise DeadLetter("missing-field")
+        folder = FOLDERS[artefact]
+        # The Hub itself leaves out `models/` where it has to tell a model from a dataset of the same name.
+        key = listed.native or (listed.id if artefact == "model" else f"{folder}/{listed.id}")
+        known = listed.native is not None
+        repository = (
+            self._identities.repository(key, listed.id, 0, artefact)
+            if known
+            else self._identities.named(key, listed.id)
+        )
+        return Place(artefact, f"{folder}/{listed.id}", key, repository)
+
+    def account(self, login: str | None, activity: str) -> Account:
+        """The account of a login; of a deleted one that of this activity alone."""
+        if not login or login == DELETED:
+            return Account(DELETED, hash_name(f"{PLATFORM}:{DELETED}:{activity}", self._actor_key), False)
+        native = login.casefold()
+        known = self._identities.accounts.get(native)
+        return known if known is not None else self._identities.account(native, login)
+
+    def commit(self, place: Place, commit: Commit, received: int) -> Activity:
+        author = commit.authors[0].user if commit.authors else None
+        activity = self._activity(place, "commit", commit.id, author, parse_time(commit.date), received)
+        activity.commits = 1
+        return activity
+
+    def opened(self, place: Place, thread: Thread, body: str | None, author: Person | None, received: int) -> Activity:
+        """A discussion or pull request; `author` is the one with flags, if the thread's events show it."""
+        kind = "pull_request" if thread.is_pull_request else "discussion"
+        name = thread.author.name if thread.author else None
+        activity = self._activity(place, kind, str(thread.num), name, parse_time(thread.created_at), received)
+        activity.action = "opened"
+        activity.thread = thread.num
+        activity.affiliation = _affiliation(author or thread.author)
+        if kind == "discussion":
+            activity.text = public_text(thread.title, body)
+        return activity
+
+    def commented(self, place: Place, thread: Thread, event: Event, received: int) -> Activity:
+        kind = "pull_request_comment" if thread.is_pull_request else "discussion_comment"
+        return self._happened(place, thread, kind, "created", event, received)
+
+    def renamed(self, place: Place, thread: Thread, event: Event, received: int) -> Activity:
+        return self._happened(
+            place, thread, "pull_request" if thread.is_pull_request else "discussion", "renamed", event, received
+        )
+
+    def changed(self, place: Place, thread: Details, event: Event, received: int) -> list[Activity]:
+        """A change of status; a merge stands for two: upkeep of who merged, and the accepted contribution of who
+        opened.
+        """
+        action = _ACTIONS.get(read_changed(event.data).status)
+        if action is None:
+            raise DeadLetter("unknown-type")
+        kind = "pull_request" if thread.is_pull_request else "discussion"
+        activity = self._happened(place, thread, kind, action, event, received)
+        if action != "merged":
+            return [activity]
+        opener = self.account(thread.author.name if thread.author else None, activity.id + ":accepted")
+        accepted = self._activity(place, kind, event.id, None, activity.occurred_at, received)
+        accepted.id = activity.id + ":accepted"
+        accepted.action = "accepted"
+        accepted.thread = thread.num
+        accepted.actor, accepted.bot = opener.hash, opener.bot
+        return [activity, accepted]
+
+    def liked(self, place: Place, account: Account, received: int) -> Activity:
+        """A like carries no time: it is dated by when it was first seen."""
+        return self._activity(place, "like", f"{account.hash:016x}", account.login, received, received)
+
+    def created(self, place: Place, listed: Listed, occurred_at: int, received: int) -> Activity:
+        owner = listed.author or place.repository.owner
+        activity = self._activity(place, "repository", "", owner, occurred_at, received)
+        activity.action = "created"
+        return activity
+
+    def derived(
+        self, place: Place, listed: Listed, base: Place, relation: str | None, occurred_at: int, received: int
+    ) -> Activity:
+        """A new model, as something done to the model that it was made from."""
+        owner = listed.author or place.repository.owner
+        activity = self._activity(base, "derivative", "", owner, occurred_at, received)
+        activity.id = f"{PLATFORM}:derivative:{place.key}"
+        activity.action = "created"
+        activity.family = base.repository.name
+        activity.relation = relation
+        return activity
+
+    def _happened(self, place: Place, thread: Thread, kind: str, action: str, event: Event, received: int) -> Activity:
+        name = event.author.name if event.author else None
+        activity = self._activity(place, kind, event.id, name, parse_time(event.created_at), received)
+        activity.action = action
+        activity.thread = thread.num
+        activity.affiliation = _affiliation(event.author)
+        return activity
+
+    def _activity(
+        self, place: Place, kind: str, number: str, login: str | None, occurred_at: int, received: int
+    ) -> Activity:
+        if occurred_at > received + DAY:
+            raise DeadLetter("future")
+        identifier = f"{PLATFORM}:{kind}:{place.key}" + (f":{number}" if number else "")
+        account = self.account(login, identifier)
+        repository = place.repository
+        return Activity(
+            id=identifier,
+            platform=PLATFORM,
+            kind=kind,
+            occurred_at=occurred_at,
+            ingested_at=received,
+            repo_id=repository.hash,
+            repo=repository.name,
+            owner=repository.owner,
+            actor=account.hash,
+            artefact=place.artefact,
+            bot=account.bot,
+            project=repository.project,
+        )
+
+
+def _affiliation(person: Person | None) -> str | None:
+    """What the flags of an author say of where they stand to the repository, or None where there are none.
+
+    >>> _affiliation(Person(is_owner=False, is_org_member=True)), _affiliation(Person(is_owner=False, is_hf=True)), _affiliation(Person())
+    ('internal', 'staff', None)
+    """
+    if person is None:
+        return None
+    if person.is_owner or person.is_org_member:
+        return "internal"
+    if person.is_hf:
+        return "staff"
+    return "external" if person.is_owner is False or person.is_org_member is False else None

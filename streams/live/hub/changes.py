@@ -1,0 +1,93 @@
+"""The repositories that have changed and are not watched: looked at as far as the quota lets, and counted where it does
+not.
+"""
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+
+from streams.activity import HOUR
+from streams.live.hub.activities import Place
+from streams.live.hub.shapes import Listed
+from streams.live.hub.state import State
+
+_MOST_STATES = 5_000
+_MOST_WAITING = 20_000
+
+
+@dataclass(slots=True)
+class Change:
+    """A repository that has changed; `since` (µs) is the first time that nobody has looked at yet."""
+
+    since: int
+    place: Place
+    listed: Listed
+
+
+class HubChanges:
+    """Those that wait, the newest last, and what was last known of some. `began` is when this run did (µs)."""
+
+    def __init__(self, began: int) -> None:
+        self._waiting: OrderedDict[str, Change] = OrderedDict()
+        self._known: OrderedDict[str, State] = OrderedDict()
+        # The first time of those that were dropped because too many wait, until the ledger tells of it.
+        self._lost: int | None = None
+        self._looked = 0
+        self._dropped = 0
+        self._past = deque([(began, 0, 0)])
+
+    def add(self, change: Change) -> None:
+        """Let one wait; one that does already has waited since its first change, but is fresh again."""
+        earlier = self._waiting.pop(change.place.key, None)
+        if earlier is not None:
+            change.since = earlier.since
+        self._waiting[change.place.key] = change
+        if len(self._waiting) > _MOST_WAITING:
+            _, dropped = self._waiting.popitem(last=False)
+            self._lost = dropped.since if self._lost is None else min(self._lost, dropped.since)
+            self._dropped += 1
+
+    def next(self) -> tuple[Change, State | None] | None:
+        """The newest: where there are more than the quota allows for, those looked at are fresh, and the others a gap."""
+        if not self._waiting:
+            return None
+        key = next(reversed(self._waiting))
+        return self._waiting[key], self._known.get(key)
+
+    def done(self, change: Change, state: State | None) -> None:
+        """One was looked at; unless it was found changed once more meanwhile, it waits no longer."""
+        key = change.place.key
+        self._looked += 1
+        if state is not None:
+            self._known[key] = state
+            self._known.move_to_end(key)
+            if len(self._known) > _MOST_STATES:
+                self._known.popitem(last=False)
+        if self._waiting.get(key) is change:
+            del self._waiting[key]
+
+    def defer(self, change: Change) -> None:
+        """One could not be looked at: the others go first."""
+        if self._waiting.get(change.place.key) is change:
+            self._waiting.move_to_end(change.place.key, last=False)
+
+    def oldest(self) -> int | None:
+        """The first time that nobody has looked at yet, of those that wait or were dropped."""
+        lost = [] if self._lost is None else [self._lost]
+        return min([*lost, *(change.since for change in self._waiting.values())], default=None)
+
+    def forget(self, floor: int) -> None:
+        """Drop, and count, those that have waited since before a time."""
+        for key in [key for key, change in self._waiting.items() if change.since < floor]:
+            del self._waiting[key]
+            self._dropped += 1
+        if self._lost is not None and self._lost < floor:
+            self._lost = None
+
+    def share(self, now: int) -> float | None:
+        """How many of those that changed in the last hour or so were looked at (0 to 1); None if there was none."""
+        self._past.append((now, self._looked, self._dropped))
+        while len(self._past) > 1 and self._past[0][0] < now - HOUR:
+            self._past.popleft()
+        _, looked, dropped = self._past[0]
+        looked, dropped = self._looked - looked, self._dropped - dropped
+        return looked / (looked + dropped) if looked + dropped else None

@@ -1,0 +1,261 @@
+"""Asking the Hub: addresses, the quota, and every way in which an answer can fail, told apart by the reaction wanted."""
+
+import asyncio
+import copy
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Sequence, Sized
+from dataclasses import dataclass
+from typing import Final, Generic, Self, TypeVar
+from urllib.parse import quote, urlencode
+
+import aiohttp
+from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # public, though not marked so
+from yarl import URL
+
+from streams.errors import DeadLetter
+from streams.github_payloads import UNDECODABLE
+from streams.live.common.clock import Clock
+from streams.live.common.health import Health
+from streams.live.common.http import (
+    MOST_MOVES,
+    Answer,
+    Broken,
+    Gone,
+    Oversized,
+    RefusedToken,
+    Unreachable,
+    fetch,
+    growing,
+    off_loop,
+)
+from streams.live.common.poll_result import Find, Outlet
+from streams.live.hub.limits import LIMITS_FEED, HubLimits
+from streams.live.hub.refusals import Refused, TokenRefused, refusal
+
+PLATFORM: Final = "huggingface"
+# Who cannot be reached is asked again after 1 s of the station's, then 2 s, …, each shortened by up to a half at
+# random.
+_TRIES: Final = 5
+_SHORTEST_WAIT: Final = 1.0
+_LONGEST_WAIT: Final = 300.0
+# What one look may take, of a listing, a walk or a repository: far more than any real one needs.
+_MOST_REQUESTS: Final = 1_000
+_MOST_PAGES: Final = 250
+_MOST_ELEMENTS: Final = 100_000
+_MOST_BYTES: Final = 128 << 20
+# Seconds of waiting for answers; what is waited for a quota or during a ban is not part of them.
+_MOST_SECONDS: Final = 300.0
+_LINKS: Final = re.compile(r"<([^>]*)>([^<]*)")
+
+T = TypeVar("T")
+Params = Sequence[tuple[str, str | int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A decoded answer, the address of the next page, and when it came (µs of the station's clock)."""
+
+    content: T
+    address: str
+    next: str | None
+    received: int
+
+
+class _Allowance:
+    """What is left to one look."""
+
+    def __init__(self) -> None:
+        self._requests, self._seconds, self._bytes = _MOST_REQUESTS, _MOST_SECONDS, _MOST_BYTES
+
+    @property
+    def left(self) -> bool:
+        return self._requests > 0 and self._seconds > 0 and self._bytes > 0
+
+    def spend(self, seconds: float, length: int) -> None:
+        self._requests -= 1
+        self._seconds -= seconds
+        self._bytes -= length
+
+
+class HubClient:
+    """Makes all requests of all feeds, one at a time. `token` may be empty."""
+
+    def __init__(
+        self, endpoint: str, token: str, session: aiohttp.ClientSession, limits: HubLimits, outlet: Outlet, clock: Clock
+    ) -> None:
+        self._endpoint = endpoint.rstrip("/")
+        self._session = session
+        self._limits = limits
+        self._refused = RefusedToken(PLATFORM, "HF_TOKEN")
+        self._outlet = outlet
+        self._clock = clock
+        self._look: _Allowance | None = None
+        # Empty must not mean: look for one on this machine. The User-Agent is the session's own.
+        headers = build_hf_headers(token=token or False, library_name="nomadwatch")
+        self._headers = {name: value for name, value in headers.items() if name.lower() == "authorization"}
+
+    @property
+    def signed_in(self) -> bool:
+        """Whether a token is sent with the requests."""
+        return bool(self._headers)
+
+    def look(self) -> Self:
+        """The same client with an allowance of requests, bytes and seconds for one look; beyond it is `Oversized`."""
+        client = copy.copy(self)
+        client._look = _Allowance()
+        return client
+
+    async def get(self, path: str, decode: Callable[[bytes], T], health: Health, params: Params = ()) -> Page[T]:
+        """One page of `/api/PATH`, after a ban if there is one.
+
+        Raises `Gone`, `Refused`, `TokenRefused` and `Oversized` at once, `Unreachable` after several tries.
+        """
+        query = f"?{urlencode(params)}" if params else ""
+        return await self._get(f"{self._endpoint}/api/{quote(path)}{query}", decode, health)
+
+    async def pages(
+        self, path: str, decode: Callable[[bytes], T], health: Health, params: Params = ()
+    ) -> AsyncIterator[Page[T]]:
+        """All pages, as far as they are asked for. `Oversized` where they do not end, or lead back to one of them."""
+        client = self.look() if self._look is None else self
+        page = await client.get(path, decode, health, params)
+        met = {page.address}
+        length = 0
+        while True:
+            yield page
+            length += len(page.content) if isinstance(page.content, Sized) else 0
+            if page.next is None:
+                return
+            if page.next in met or len(met) >= _MOST_PAGES or length > _MOST_ELEMENTS:
+                what = "pages lead in a circle" if page.next in met else "the pages do not end"
+                raise self._exceeds(what, page.next, health)
+            met.add(page.next)
+            page = await client._get(page.next, decode, health)
+
+    async def listing(
+        self, folder: str, decode: Callable[[bytes], T], health: Health, params: Params
+    ) -> AsyncIterator[Page[T]]:
+        """All pages of a listing, which is always there: `Unreachable` where the server says that it is not."""
+        try:
+            async for page in self.pages(folder, decode, health, params):
+                yield page
+        except Gone as error:
+            reason = f": {error.reason}" if isinstance(error, Refused) else ""
+            health.state = f"failing: the listing is refused{reason}"
+            raise Unreachable(health.state) from None
+
+    async def _get(self, address: str, decode: Callable[[bytes], T], health: Health) -> Page[T]:
+        tries = 0
+        while True:
+            try:
+                answer = await self._ask(address, health)
+                if answer is not None:
+                    received = self._clock.now()
+                    content = await off_loop(len(answer.body), decode, answer.body)
+                    page = Page(content, address, self._next(address, answer), received)
+                    health.polls["new"] += 1
+                    health.state = self._limits.state or health.well
+                    return page
+            except TokenRefused as error:
+                health.polls["failed"] += 1
+                health.state = str(error)
+                raise
+            except DeadLetter:
+                body = answer.body if answer is not None else b""
+                raise self._exceeds("an answer has too many elements", address, health, body) from None
+            except Oversized:
+                raise
+            except (Unreachable, *UNDECODABLE) as error:
+                health.polls["failed"] += 1
+                health.state = str(error) if isinstance(error, Unreachable) else "failing: broken answer"
+                tries += 1
+                if tries == _TRIES:
+                    raise (Unreachable if isinstance(error, Unreachable) else Broken)(health.state) from error
+                await asyncio.sleep(self.growing(tries))
+
+    async def _ask(self, address: str, health: Health) -> Answer | None:
+        """An answer that is one, or None after a ban began. Redirects are followed: each is a request of the quota."""
+        place = address
+        for _ in range(MOST_MOVES + 1):
+            answer = await self._fetch(place, health)
+            if answer.moved_to is None:
+                return await self._taken(answer, health)
+            place = answer.moved_to
+        raise Unreachable("failing: too many redirects")
+
+    async def _fetch(self, address: str, health: Health) -> Answer:
+        health.state = self._limits.state or health.state
+        async with self._limits.turn():
+            if self._look is not None and not self._look.left:
+                raise self._exceeds("a look takes too many requests, seconds or bytes", address, health)
+            began = time.monotonic()
+            length = 0
+            try:
+                answer = await fetch(self._session, address, headers=self._headers)
+                length = len(answer.body)
+            except Oversized as error:
+                raise self._exceeds(str(error), address, health, error.raw) from None
+            except Unreachable as error:
+                raise Unreachable(f"failing: {error}") from error
+            finally:
+                if self._look is not None:
+                    self._look.spend(time.monotonic() - began, length)
+            self._limits.note(answer.headers)
+            if answer.status == 429:
+                self._limits.refuse(answer.headers)
+            else:
+                self._limits.allow()
+            health.remaining = self._limits.remaining
+        return answer
+
+    async def _taken(self, answer: Answer, health: Health) -> Answer | None:
+        if answer.status == 429:
+            health.polls["limited"] += 1
+            health.state = self._limits.ban.state
+            # Whoever starts next must know of it, even if this process dies while it waits.
+            await self._outlet.put(Find(feed=LIMITS_FEED, platform=PLATFORM, cursor=self._limits.cursor))
+            return None
+        refused = refusal(answer.status, answer.headers, signed_in=self.signed_in)
+        if refused is not None:
+            health.polls["failed"] += 1
+            raise refused
+        if answer.status == 401:
+            raise TokenRefused(self._refused.say())
+        if answer.status != 200:
+            raise Unreachable(answer.failure)
+        return answer
+
+    def _exceeds(self, what: str, address: str, health: Health, raw: bytes = b"") -> Oversized:
+        """Count and show that a limit is exceeded; without an answer's bytes the address is what is kept."""
+        error = Oversized(what.removeprefix("failing: "), address, raw or address.encode())
+        health.polls["failed"] += 1
+        health.state = str(error)
+        return error
+
+    def growing(self, failures: int) -> float:
+        """How long to wait after so many failures, in the wall's seconds."""
+        return self._clock.wait(growing(failures, _SHORTEST_WAIT, _LONGEST_WAIT))
+
+    def _next(self, address: str, answer: Answer) -> str | None:
+        """The page after one, at our endpoint, whatever host a mirror names: the token goes nowhere else. Raises
+        `Unreachable`.
+
+        Several `Link` headers, or several links in one, are all looked at.
+        """
+        for header in answer.headers.getall("Link", []):
+            for link, rest in _LINKS.findall(header):
+                if 'rel="next"' in rest or "rel=next" in rest:
+                    return self._here(address, link)
+        return None
+
+    def _here(self, address: str, link: str) -> str:
+        """Where a link on a page of ours leads, taken as if it were ours."""
+        try:
+            url = URL(address, encoded=True).join(URL(link, encoded=True))
+            ours = URL(self._endpoint).origin()
+            # Nothing but path and query is taken over: a host, or a name and password in front of it, would go with the
+            # token.
+            return f"{ours if url.origin() == ours else self._endpoint}{url.raw_path_qs}"
+        except ValueError:
+            raise Unreachable("failing: broken link") from None

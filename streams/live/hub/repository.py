@@ -1,0 +1,339 @@
+"""One repository of the Hub: its commits, discussions, pull requests and likers since it was last looked at."""
+
+from collections.abc import Container
+from copy import copy
+from dataclasses import dataclass, field
+from typing import Final
+from zlib import crc32
+
+import msgspec
+from huggingface_hub.constants import DEFAULT_REVISION
+
+from streams.activity import DAY, SECOND, Activity
+from streams.errors import DeadLetter
+from streams.live.common.health import Health
+from streams.live.common.http import Broken, Gone, Oversized, unhurried
+from streams.live.common.poll_result import Gap
+from streams.live.hub.activities import DELETED, HubActivities, Place
+from streams.live.hub.client import HubClient
+from streams.live.hub.dead_letters import HubLetters
+from streams.live.hub.refusals import GATED, NOT_PUBLIC, Refused
+from streams.live.hub.shapes import (
+    Details,
+    Event,
+    Listed,
+    Person,
+    Thread,
+    decode_details,
+    decode_list,
+    decode_threads,
+    read_commit,
+    read_event,
+    read_liker,
+    read_said,
+    read_thread,
+)
+from streams.live.hub.state import State, ThreadState, bounded, settled, shows_the_same
+from streams.times import parse_time
+
+# How far back the first look publishes; what is older is the baseline that later looks are compared with.
+FIRST_LOOK: Final = DAY
+COMMITS: Final = 50
+PARTS: Final = ("commits", "threads", "likers")
+# At least as many commits are known as a page holds, so that a page with a known one has nothing unknown below it.
+_KNOWN: Final = 64
+_MOST_COMMIT_PAGES: Final = 20
+_MOST_THREAD_PAGES: Final = 50
+# A small repository's threads are all looked at each time, a large one's newest, and the others by turns of so many
+# pages.
+_TURN: Final = 4
+_MOST_EVENTS: Final = 500
+_MOST_LIKERS: Final = 20_000
+
+
+@dataclass(slots=True)
+class Look:
+    """What a look found, and the state after it.
+
+    The parts are `commits`, `threads` and `likers`: `refused` says why some are not for us, `seen` are those that
+    answered. `exceeded` says in words why one was left unfinished.
+    """
+
+    state: State
+    activities: list[Activity] = field(default_factory=list)
+    letters: list[bytes] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+    exceeded: str | None = None
+
+
+class HubRepository:
+    """Looks at one repository after the other; `health` is that of the feed it is done for."""
+
+    def __init__(self, client: HubClient, activities: HubActivities, letters: HubLetters, health: Health) -> None:
+        self._client = client
+        self._activities = activities
+        self._letters = letters
+        self._health = health
+
+    async def look(
+        self, place: Place, listed: Listed, state: State | None, now: int, *, likers: bool, without: Container[str] = ()
+    ) -> Look:
+        """Everything new; `state` is that of the last look, None at the first; `without` are parts not to be asked for.
+
+        Raises `Gone` if commits are due and nothing is there, `Refused` if nothing is for us, `Unreachable`.
+        """
+        # Looks go on side by side, and each has an allowance of its own.
+        one = copy(self)
+        one._client = self._client.look()
+        look = Look(msgspec.structs.replace(state) if state is not None else State(now - FIRST_LOOK))
+        moved = listed.sha is None or listed.sha != look.state.head
+        liked = likers and listed.likes != 0 and (look.state.likers is None or listed.likes != look.state.likes)
+        parts = zip(PARTS, (moved, True, liked), (one._commits, one._threads, one._likers), strict=True)
+        wanted = [(name, part) for name, due, part in parts if due and name not in without]
+        for name, part in wanted:
+            try:
+                await part(place, listed, look)
+                look.seen.add(name)
+            except Refused as refused:
+                look.refused[name] = _reason(refused, listed)
+            except Gone:
+                # No discussions where they are switched off, no commits in an empty repository: the rest may be there.
+                continue
+            except Oversized as error:
+                # What the other parts found is published.
+                look.exceeded = str(error)
+                look.letters += self._letters.exceeding(self._health.feed, error)
+            except Broken as error:
+                look.exceeded = str(error)
+        if look.exceeded:
+            return look
+        if look.refused and not look.seen:
+            raise Refused(next(iter(look.refused.values())))
+        if not look.seen and any(name == "commits" for name, _ in wanted):
+            raise Gone
+        if likers and listed.likes == 0:
+            look.state.likes, look.state.likers = 0, look.state.likers or []
+        return look
+
+    async def _commits(self, place: Place, listed: Listed, look: Look) -> None:
+        """Newest first, until a page holds a known one (its order is git's: what is above is not always newer)."""
+        state = look.state
+        known = set(state.commits)
+        first = not known
+        met: set[int] = set()
+        found: list[tuple[int, Activity]] = []
+        head: str | None = None
+        reached = False
+        above = pages = 0
+        oldest = None
+        async for page in self._client.pages(
+            f"{place.path}/commits/{DEFAULT_REVISION}", decode_list, self._health, [("limit", COMMITS)]
+        ):
+            pages += 1
+            async for line, raw in unhurried(page.content):
+                try:
+                    commit = read_commit(raw)
+                    number = int(commit.id[:16], 16)
+                    head = head or commit.id
+                    # Pages move on while they are read: what was on one is met on the next again.
+                    again = number in met
+                    met.add(number)
+                    if number in known:
+                        # What stands below everything known is older: an old answer may be shown once more.
+                        reached, above = True, len(found)
+                    if again or number in known:
+                        continue
+                    oldest = parse_time(commit.date)
+                    found.append((number, self._activities.commit(place, commit, page.received)))
+                except (DeadLetter, ValueError) as error:
+                    look.letters += self._letters.write(self._health.feed, page.address, line, error, raw)
+            if reached or (first and oldest is not None and oldest < state.since):
+                break
+            if pages == _MOST_COMMIT_PAGES:
+                start = state.newest or state.since
+                look.gaps.append(
+                    Gap(feed=self._health.feed, start=start, end=max(start, oldest or page.received), reason="overflow")
+                )
+                break
+        if first:
+            new = found
+            floor = state.since
+        else:
+            # Where nothing is known, history was rewritten (all its SHAs are new) or the answer is very old: then the
+            # time has to tell.
+            floor = 0 if reached else state.newest + 1
+            new = [
+                (number, activity)
+                for number, activity in (found[:above] if reached else found)
+                if activity.occurred_at >= floor
+            ]
+        look.activities += [activity for _, activity in new if activity.occurred_at >= floor]
+        state.head = head
+        state.commits = [*(number for number, _ in new), *state.commits][:_KNOWN]
+        state.newest = max([state.newest, *(activity.occurred_at for _, activity in new)])
+
+    async def _threads(self, place: Place, listed: Listed, look: Look) -> None:
+        state = look.state
+        known = state.threads if state.threads is not None else {}
+        threads = dict(known)
+        first = state.threads is None
+        met: set[int] = set()
+        number = looked = 0
+        turn = state.page
+        while True:
+            path = f"{place.path}/discussions"
+            page = await self._client.get(
+                path, decode_threads, self._health, [("sort", "recently-created"), ("p", number)]
+            )
+            rows = page.content.discussions
+            unknown = False
+            async for line, raw in unhurried(rows):
+                try:
+                    thread = read_thread(raw)
+                    old = known.get(thread.num)
+                    unknown |= old is None
+                    shown = ThreadState(thread.num_comments, thread.status, _title(thread))
+                    if thread.num in met or (old is not None and shows_the_same(old, shown)):
+                        continue
+                    met.add(thread.num)
+                    if old is None and parse_time(thread.created_at) < state.since:
+                        threads[thread.num] = shown
+                    else:
+                        try:
+                            threads[thread.num] = await self._thread(place, thread, old, look)
+                        except Broken as error:
+                            # The other threads are looked at; this one is asked for again at the next look.
+                            look.exceeded = str(error)
+                except DeadLetter as error:
+                    look.letters += self._letters.write(self._health.feed, page.address, line, error, raw)
+            pages = -(-page.content.count // len(rows)) if rows else 0
+            number = _page_after(number, pages, turn, everything=unknown or first)
+            looked += 1
+            if number >= pages or looked == _MOST_THREAD_PAGES:
+                break
+        state.page = (turn + _TURN if turn + _TURN < pages else 1) if pages > 1 + _TURN else 1
+        state.threads = bounded(threads, page.received)
+
+    async def _thread(self, place: Place, thread: Thread, old: ThreadState | None, look: Look) -> ThreadState:
+        """What happened in a thread that is new or has changed."""
+        try:
+            page = await self._client.get(f"{place.path}/discussions/{thread.num}", decode_details, self._health)
+        except Gone:
+            before = old or ThreadState(None, "")
+            return msgspec.structs.replace(
+                before, comments=thread.num_comments, status=thread.status, title=_title(thread)
+            )
+        details = page.content
+        events: list[tuple[int, Event]] = []
+        async for line, raw in unhurried(details.events):
+            try:
+                event = read_event(raw)
+                events.append((parse_time(event.created_at), event))
+            except DeadLetter as error:
+                look.letters += self._letters.write(self._health.feed, page.address, line, error, raw)
+        events.sort(key=lambda pair: pair[0])
+        opening = _opening(details, events)
+        if old is None:
+            author = opening.author if opening else None
+            look.activities.append(self._activities.opened(place, details, _body(opening), author, page.received))
+        floor = max(old.floor if old else 0, look.state.since)
+        known = set(old.known) if old else set()
+        met: list[tuple[int, int]] = []
+        for time, event in events:
+            digest = crc32(event.id.encode())
+            met.append((time, digest))
+            if event is opening or time < floor or digest in known:
+                continue
+            try:
+                if event.type == "comment":
+                    look.activities.append(self._activities.commented(place, details, event, page.received))
+                elif event.type == "status-change":
+                    look.activities += self._activities.changed(place, details, event, page.received)
+                elif event.type == "title-change":
+                    look.activities.append(self._activities.renamed(place, details, event, page.received))
+            except DeadLetter as error:
+                look.letters += self._letters.write(
+                    self._health.feed, page.address, 1, error, msgspec.json.encode(event)
+                )
+        if len(met) > _MOST_EVENTS:
+            floor = max(floor, met[-_MOST_EVENTS][0])
+        shown = sum(event.type == "comment" for _, event in events)
+        comments = settled(thread.num_comments, shown, old.comments if old else None)
+        shown_now = {digest for time, digest in met if time >= floor}
+        # What was met stays known when an older answer is shown once more.
+        all_known = shown_now | known if len(known) <= 2 * _MOST_EVENTS else shown_now
+        return ThreadState(comments, details.status, _title(details), floor, sorted(all_known))
+
+    async def _likers(self, place: Place, listed: Listed, look: Look) -> None:
+        """Who likes it now and did not at the last look. One who takes a like back and gives it again is counted once."""
+        state = look.state
+        if (listed.likes or 0) > _MOST_LIKERS:
+            return
+        known = set(state.likers or ())
+        found: list[Activity] = []
+        shown = 0
+        async for page in self._client.pages(f"{place.path}/likers", decode_list, self._health):
+            shown += len(page.content)
+            if shown > 2 * _MOST_LIKERS:
+                raise Oversized("the likers do not end", page.address, page.address.encode())
+            async for line, raw in unhurried(page.content):
+                try:
+                    account = self._activities.account(read_liker(raw).user, "")
+                    if account.hash not in known:
+                        known.add(account.hash)
+                        # A look that was published and not saved is done again: the like stays where it was.
+                        found.append(
+                            self._activities.liked(place, account, state.pending.get(account.hash, page.received))
+                        )
+                except DeadLetter as error:
+                    look.letters += self._letters.write(self._health.feed, page.address, line, error, raw)
+        if state.likers is not None:
+            look.activities += found
+        state.likes = settled(listed.likes, shown, state.likes)
+        state.likers = sorted(known)
+
+
+def _reason(refused: Refused, listed: Listed) -> str:
+    """Why something is refused: where the Hub names no reason, the listing may say that the repository is gated."""
+    return GATED if refused.reason == NOT_PUBLIC and listed.gated else refused.reason
+
+
+def _opening(thread: Details, events: list[tuple[int, Event]]) -> Event | None:
+    """The comment that a thread was opened with: it is the opening itself, not an answer to it."""
+    for time, event in events:
+        if event.type == "comment":
+            same = _name(event.author) == _name(thread.author)
+            return event if same and time <= parse_time(thread.created_at) + SECOND else None
+    return None
+
+
+def _name(person: Person | None) -> str | None:
+    """An account's name; a deleted one's is said to be `deleted` in one place and left out in the other."""
+    return person.name if person is not None and person.name != DELETED else None
+
+
+def _title(thread: Thread) -> int:
+    return crc32((thread.title or "").encode())
+
+
+def _body(opening: Event | None) -> str | None:
+    try:
+        said = read_said(opening.data).latest if opening is not None else None
+    except DeadLetter:
+        return None
+    return said.raw if said is not None else None
+
+
+def _page_after(number: int, pages: int, turn: int, *, everything: bool) -> int:
+    """The next page to look at after one; the pages are 0 to `pages` - 1, and any higher number ends the look.
+
+    >>> _page_after(0, 100, 9, everything=False), _page_after(9, 100, 9, everything=False), _page_after(12, 100, 9, everything=False)
+    (9, 10, 100)
+    """
+    if everything or pages <= 1 + _TURN:
+        return number + 1
+    if number < turn:
+        return turn
+    return number + 1 if number + 1 < turn + _TURN else pages

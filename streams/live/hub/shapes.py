@@ -1,0 +1,258 @@
+"""What is read of the Hub's answers: only what tells activities apart. The decoders are typed and skip the rest unread.
+
+Lists are decoded in two steps, the list first and each element apart, so that one odd element is one dead letter and
+not a lost page.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
+
+import msgspec
+
+from streams.elements import LARGEST_ELEMENT, elements, is_small, members
+from streams.errors import DeadLetter
+from streams.github_payloads import UNDECODABLE
+from streams.values import clean
+
+T = TypeVar("T")
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+# What is saved, or becomes part of an id: a record of the topics must not outgrow what Kafka takes.
+Short: TypeAlias = Annotated[str, msgspec.Meta(max_length=200)]
+Raws: TypeAlias = list[msgspec.Raw]
+
+# The three kinds of repositories, as activities and as addresses name them.
+FOLDERS: Final = {"model": "models", "dataset": "datasets", "space": "spaces"}
+RELATIONS: Final = ("finetune", "adapter", "merge", "quantized")
+# What a listing says where the Hub had not recorded the creation.
+UNKNOWN_CREATION: Final = "2022-03-02T23:29:04"
+_NAME: Final = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
+_LONGEST_NAME: Final = 200
+# Of one answer, and of one repository; real ones have hundreds at most.
+_MOST_ELEMENTS: Final = 10_000
+_MOST_TAGS: Final = 2_000
+
+
+class Base(msgspec.Struct, gc=False):
+    """A model that another one was made from."""
+
+    id: Short
+    native: Short | None = msgspec.field(name="_id", default=None)
+
+
+class Bases(msgspec.Struct, gc=False):
+    relation: Short | None = None
+    models: list[Base] = []
+
+
+class Listed(msgspec.Struct, gc=False, rename="camel"):
+    """A repository as a listing shows it; what a listing does not state is None.
+
+    `gated` is false where no terms must be accepted.
+    """
+
+    id: Short
+    native: Short | None = msgspec.field(name="_id", default=None)
+    author: Short | None = None
+    sha: Short | None = None
+    last_modified: Short | None = None
+    created_at: Short | None = None
+    likes: Count | None = None
+    downloads: Count | None = None
+    downloads_all_time: Count | None = None
+    tags: list[str] | None = None
+    base_models: Bases | None = None
+    gated: Any = None
+
+
+class _Author(msgspec.Struct, gc=False):
+    user: Short | None = None
+
+
+class Commit(msgspec.Struct, gc=False):
+    """`authors` are user names; the first is the one who committed."""
+
+    id: Short
+    date: Short
+    authors: list[_Author] = []
+
+
+class Person(msgspec.Struct, gc=False, rename="camel"):
+    """The author of a thread or event; the flags are there where the Hub states them. A deleted account is absent or
+    named `deleted`.
+    """
+
+    name: Short | None = None
+    is_hf: bool | None = None
+    is_owner: bool | None = None
+    is_org_member: bool | None = None
+
+
+class Thread(msgspec.Struct, gc=False, rename="camel"):
+    """A discussion or pull request as its repository's list shows it."""
+
+    num: Count
+    created_at: Short
+    status: Short
+    is_pull_request: bool = False
+    num_comments: Count | None = None
+    title: str | None = None
+    author: Person | None = None
+
+
+class Threads(msgspec.Struct):
+    """A page of them; `count` is how many there are in all."""
+
+    discussions: Raws
+    count: Count = 0
+
+
+class Event(msgspec.Struct, gc=False, rename="camel"):
+    """Something that happened in a thread."""
+
+    id: Short
+    type: Short
+    created_at: Short
+    author: Person | None = None
+    data: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class Details(Thread, rename="camel"):
+    """A thread with its events."""
+
+    events: Raws = []
+
+
+class _Latest(msgspec.Struct):
+    raw: str | None = None
+
+
+class Said(msgspec.Struct):
+    """The data of an event of the type `comment`."""
+
+    latest: _Latest | None = None
+
+
+class Changed(msgspec.Struct):
+    """The data of an event of the type `status-change`."""
+
+    status: Short
+
+
+class Liker(msgspec.Struct, gc=False):
+    user: Short
+
+
+def decoder(shape: type[T]) -> Callable[[bytes | msgspec.Raw], T]:
+    """A decoder of one shape; whatever else is a dead letter."""
+    decode = msgspec.json.Decoder(shape).decode
+
+    def read(raw: bytes | msgspec.Raw) -> T:
+        if memoryview(raw).nbytes > LARGEST_ELEMENT:
+            raise DeadLetter("too-long")
+        try:
+            return decode(raw)
+        except UNDECODABLE:
+            pass
+        # A character that is none, as half of a surrogate pair in a title, costs nothing.
+        text = clean(bytes(raw))
+        try:
+            return decode(text)
+        except UNDECODABLE:
+            raise DeadLetter("missing-field" if is_json(text) else "json") from None
+
+    return read
+
+
+def is_json(raw: bytes | msgspec.Raw) -> bool:
+    """Whether the bytes are JSON of whatever shape.
+
+    >>> is_json(b"[1]"), is_json(b"[1")
+    (True, False)
+    """
+    try:
+        msgspec.json.decode(raw, type=msgspec.Raw)
+    except UNDECODABLE:
+        return False
+    return True
+
+
+def decode_list(content: bytes) -> Raws:
+    """The elements of an answer that is a list. Raises as `streams.elements` does."""
+    return elements(content, _MOST_ELEMENTS)
+
+
+def _with_list(shape: type[T], name: str) -> Callable[[bytes], T]:
+    """A decoder of an object that holds a list, whose elements and other members are decoded apart where one of them
+    cannot be.
+    """
+    decode = msgspec.json.Decoder(shape).decode
+
+    def read(content: bytes) -> T:
+        if is_small(content):
+            try:
+                found = decode(content)
+            except UNDECODABLE:
+                pass
+            else:
+                if len(getattr(found, name)) > _MOST_ELEMENTS:
+                    raise DeadLetter("too-long")
+                return found
+        parts = members(content)
+        rows = elements(parts[name], _MOST_ELEMENTS) if name in parts else None
+        texts = {key: clean(value) for key, value in parts.items() if key != name}
+        kept = {key: msgspec.Raw(text) for key, text in texts.items() if is_json(text)}
+        found = decode(msgspec.json.encode(kept if rows is None else {**kept, name: []}))
+        if rows is not None:
+            setattr(found, name, rows)
+        return found
+
+    return read
+
+
+decode_listed: Final = msgspec.json.Decoder(Listed).decode
+decode_threads: Final = _with_list(Threads, "discussions")
+decode_details: Final = _with_list(Details, "events")
+read_listed: Final = decoder(Listed)
+read_commit: Final = decoder(Commit)
+read_thread: Final = decoder(Thread)
+read_event: Final = decoder(Event)
+read_liker: Final = decoder(Liker)
+read_said: Final = decoder(Said)
+read_changed: Final = decoder(Changed)
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be a repository's name, and so part of an address.
+
+    >>> is_name("allenai/OLMo-7B"), is_name("gpt2"), is_name("../whoami"), is_name("a/../b"), is_name("")
+    (True, True, False, False, False)
+    """
+    parts = text.split("/")
+    return len(text) <= _LONGEST_NAME and bool(_NAME.fullmatch(text)) and "." not in parts and ".." not in parts
+
+
+def bases_of(listed: Listed) -> list[tuple[Base, str | None]]:
+    """The models that one was made from, each with its relation if that is known: as the listing states them, else by
+    its tags.
+
+    >>> [(base.id, relation) for base, relation in bases_of(Listed("a/b", tags=["base_model:c/d", "base_model:finetune:c/d"]))]
+    [('c/d', 'finetune')]
+    """
+    relations: dict[str, str | None] = {}
+    natives: dict[str, str | None] = {}
+    if listed.base_models is not None:
+        for base in listed.base_models.models:
+            relations[base.id] = listed.base_models.relation
+            natives[base.id] = base.native
+    for tag in (listed.tags or [])[:_MOST_TAGS]:
+        match tag.split(":"):
+            case ["base_model", relation, name]:
+                relations[name] = relation
+            case ["base_model", name]:
+                relations.setdefault(name, None)
+    return [
+        (Base(name, natives.get(name)), relation if relation in RELATIONS else None)
+        for name, relation in relations.items()
+        if is_name(name) and name != listed.id
+    ]
