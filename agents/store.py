@@ -19,7 +19,7 @@ import numpy as np
 import xxhash
 import zstandard
 
-from agents.operators.facts import NO_ROWS, NoFacts, Rows, pack_rows, unpack_rows
+from agents.facts import NO_ROWS, NoFacts, Rows, pack_rows, unpack_rows
 from streams.activity import HOUR
 
 logger = logging.getLogger("nomadwatch.store")

@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 import xxhash
 
+from agents.facts import BOT, CREDITED, ROW, SIMULATED, WATCHED, Rows
 from agents.operators.accepted import Credit, credited
-from agents.operators.facts import BOT, CREDITED, ROW, SIMULATED, WATCHED, Rows
 from agents.operators.grains import ACCEPTED, oldest_day
 from agents.operators.threads import ACCEPTED as NAMED
 from agents.operators.threads import MERGED, OPENED, Threads, Turn

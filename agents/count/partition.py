@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from agents.count.credits import Credits, is_late, turn_of
 from agents.count.ids import Ids, day_of
 from agents.count.names import PublishedNames
-from agents.operators.facts import BOT, CREDITED, MOST_PROJECTS, NO_ROWS, ROW, SIMULATED, STATED, WATCHED, Facts, Rows
+from agents.facts import BOT, CREDITED, MOST_PROJECTS, NO_ROWS, ROW, SIMULATED, STATED, WATCHED, Facts, Rows
 from agents.operators.grains import ACCEPTED, SCOPES
 from agents.operators.names import Names
 from agents.operators.progress import Progress

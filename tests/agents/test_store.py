@@ -14,7 +14,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from agents.operators.facts import ROW, Rows
+from agents.facts import ROW, Rows
 from agents.store import VERSION, DamagedStore, NamedRepository, Store, open_store
 from streams.activity import HOUR, MINUTE
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.count.partition import Count
-from agents.operators.facts import BOT, CREDITED, STATED, Facts, decode_facts, encode_facts
+from agents.facts import BOT, CREDITED, STATED, Facts, decode_facts, encode_facts
 from simulator import panes as truth
 from simulator.stream import five_days
 from streams.activity import DAY, HOUR, MINUTE, Activity, Batch, partition_of

@@ -146,7 +146,7 @@ def decode_facts(value: bytes | None) -> Facts:
 
     >>> decode_facts(b"hello world")
     Traceback (most recent call last):
-    agents.operators.facts.NoFacts: not a record of facts
+    agents.facts.NoFacts: not a record of facts
     """
     try:
         record = _decode(value or b"")
