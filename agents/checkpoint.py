@@ -7,12 +7,12 @@ committed.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from agents.config import Config
 from streams.kafka import unpack
@@ -23,8 +23,8 @@ from streams.kafka.consume import Guard, Table, read_to_end, stop
 TRANSACTION_TIMEOUT: Final = 600.0
 MAX_REQUEST_BYTES: Final = 8 << 20
 _READ_BACK_WAIT_MS: Final = 20
-# A header of a partition's progress: when (ms, the wall's) the oldest record arrived that the checkpoint adds. Not in
-# the progress itself, for the same input shall give the same panes.
+# A header of a checkpoint's last record: when (ms, wall clock) the oldest record arrived that the checkpoint adds. Not
+# in the record itself: the same input gives the same facts.
 RECEIVED: Final = "received"
 
 
@@ -41,8 +41,9 @@ class Outgoing(NamedTuple):
 class Checkpoints:
     """The transactional producers of a worker's partitions; opened at every assignment, before anything is read back."""
 
-    def __init__(self, config: Config, name: str) -> None:
-        self._config, self._name = config, name
+    def __init__(self, config: Config, name: str, compression: str | None = None) -> None:
+        """`compression`: a codec's name; None where values are small and read by everybody."""
+        self._config, self._name, self._compression = config, name, compression
         self._producers: dict[int, AIOKafkaProducer] = {}
         # Batches that the broker has taken, of all partitions: while this number grows a slow checkpoint is under way.
         self.taken = 0
@@ -65,33 +66,34 @@ class Checkpoints:
             enable_idempotence=True,
             max_batch_size=1 << 20,
             max_request_size=MAX_REQUEST_BYTES,
+            compression_type=self._compression,
             linger_ms=0,
         )
 
-    async def write(self, number: int, records: Iterable[Outgoing]) -> None:
-        """Commit the records in one transaction, in their order.
+    async def write(self, number: int, records: Iterable[Outgoing]) -> dict[str, int]:
+        """Commit the records in one transaction, in their order; {topic: the offset behind its last record}.
 
         Every send is awaited before the commit: aiokafka commits even if a record was refused, which would be half a
         checkpoint.
         """
         producer = self._producers[number]
         await producer.begin_transaction()
-        sent = []
+        sent: list[tuple[asyncio.Future[Any], int]] = []
         for (topic, partition), own in groupby(records, key=lambda record: (record.topic, record.partition)):
             # Whole batches: sending record by record costs ten times as much.
-            batch = producer.create_batch()
+            batch, count = producer.create_batch(), 0
             for record in own:
-                if (
-                    batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers))
-                    is None
-                ):
-                    sent.append(await self._send(producer, batch, topic, partition))
-                    batch = producer.create_batch()
-                    batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers))
-            sent.append(await self._send(producer, batch, topic, partition))
-        await asyncio.gather(*sent)
+                if not _append(batch, record):
+                    sent.append((await self._send(producer, batch, topic, partition), count))
+                    batch, count = producer.create_batch(), 0
+                    _append(batch, record)
+                count += 1
+            sent.append((await self._send(producer, batch, topic, partition), count))
+        await asyncio.gather(*(future for future, _ in sent))
         await producer.commit_transaction()
         self.taken += 1
+        written = [(future.result(), count) for future, count in sent]
+        return {metadata.topic: metadata.offset + count for metadata, count in written}
 
     async def _send(self, producer: AIOKafkaProducer, batch: Any, topic: str, partition: int) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = await producer.send_batch(batch, topic, partition=partition)
@@ -105,6 +107,12 @@ class Checkpoints:
         """Stop the producers; one that was fenced fails to stop, and that is of no interest any more."""
         producers, self._producers = self._producers, {}
         await asyncio.gather(*(producer.stop() for producer in producers.values()), return_exceptions=True)
+
+
+def _append(batch: Any, record: Outgoing) -> bool:
+    """Whether the record still had room in the batch."""
+    made = batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers))
+    return made is not None
 
 
 def committed_consumer(config: Config, wait_ms: int = 500) -> AIOKafkaConsumer:
@@ -149,5 +157,33 @@ async def read_back(
                     for record in records:
                         table.put(record.key, record.value)
             yield number, table.values
+    finally:
+        await stop(consumer)
+
+
+async def read_from(
+    config: Config, topic: str, starts: Mapping[int, int]
+) -> AsyncIterator[tuple[int, list[ConsumerRecord]]]:
+    """(partition, records) of each partition from its offset in `starts` (or the first that is kept) up to its
+    committed end, one partition after the other; a partition without records is yielded once with none.
+    """
+    # What is asked of the broker waits behind a fetch that it holds: at the end of each partition, before the next one.
+    consumer = committed_consumer(config, wait_ms=_READ_BACK_WAIT_MS)
+    try:
+        await consumer.start()
+        places = {number: TopicPartition(topic, number) for number in starts}
+        firsts = await consumer.beginning_offsets(places.values())
+        ends = await consumer.end_offsets(places.values())
+        for number, place in places.items():
+            begin = max(firsts[place], min(starts[number], ends[place]))
+            found = False
+            if begin < ends[place]:
+                consumer.assign([place])
+                consumer.seek(place, begin)
+                async for _, records in read_to_end(consumer, [place]):
+                    found = True
+                    yield number, records
+            if not found:
+                yield number, []
     finally:
         await stop(consumer)

@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 from agents.operators.names import Names
 from agents.operators.progress import Progress
 from agents.operators.threads import Threads
+from streams.activity import Foreign
 
 VERSION: Final = 1
+# The key of every record.
+KEY: Final = b"facts"
 
 BOT: Final = 1
 WATCHED: Final = 2
@@ -58,18 +61,23 @@ MOST_PROJECTS: Final = (1 << 16) - 1
 _CONSTANT, _DENSE, _SPARSE = range(3)
 
 
-class NoFacts(ValueError):
-    """A record of the topic `facts` cannot be read; the text says why."""
+class NoFacts(Foreign):
+    """A record of the topic `facts` is none of ours, or says what cannot be; the text says why."""
 
 
 class Facts(NamedTuple):
-    """What one record says. `rows` of dtype ROW; `projects` are the names that their `project` counts from 1."""
+    """What one record says. `rows` of dtype ROW; `projects` are the names that their `project` counts from 1.
+
+    `progress` is what the partition has reached; its `covered` holds what is new since the record before only
+    (`Progress.follow`). A checkpoint that does not fit into one record is several of one transaction: all but the last
+    have no progress (None).
+    """
 
     rows: Rows
     projects: Sequence[str]
     threads: Threads
     names: Names
-    progress: Progress
+    progress: Progress | None
 
 
 class _Record(msgspec.Struct, array_like=True):
@@ -79,7 +87,7 @@ class _Record(msgspec.Struct, array_like=True):
     projects: list[str]
     threads: bytes
     names: bytes
-    progress: Progress
+    progress: Progress | None
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -163,3 +171,10 @@ def decode_facts(value: bytes | None) -> Facts:
     except ValueError as error:
         raise NoFacts(str(error)) from None
     return Facts(rows, record.projects, threads, names, record.progress)
+
+
+def read_facts(partition: int, key: bytes | None, value: bytes | None) -> Facts:
+    """The facts of a record of a partition. Raises `NoFacts` for what no worker can have written there."""
+    if key != KEY:
+        raise NoFacts("a record with another key")
+    return decode_facts(value)

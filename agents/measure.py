@@ -18,13 +18,13 @@ from faust.app.base import BootStrategy
 
 from agents.checkpoint import RECEIVED, Checkpoints, Outgoing, committed_consumer, read_back
 from agents.config import Config
+from agents.faust_adapter import run_app
 from agents.measurements import EVALUATION, Evaluation, Histogram, Measurement, encode, is_health, series
 from agents.memory import Trimmer
 from agents.operators import sound
 from agents.operators.progress import Progress
 from agents.operators.window import WINDOWS, Windows
 from agents.pace import Pace
-from agents.service import run_app
 from streams.kafka.consume import Guard, stop
 from streams.kafka.topics import Topics
 

@@ -79,7 +79,7 @@ def station() -> Iterator[tuple[str, str, dict[str, subprocess.Popen[str]]]]:
         admin.create(bootstrap, TOPICS)
         common = ("--broker", bootstrap)
         roles = {"broker": broker}
-        for name in ("aggregate", "measure"):
+        for name in ("count", "measure"):
             roles[name], _ = stack.enter_context(role(name, *common, "--data-dir", str(folder)))
         roles["sinks"], url = stack.enter_context(role("sinks", *common, "--port", "0"))
         yield bootstrap, url, roles

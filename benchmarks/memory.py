@@ -31,7 +31,7 @@ def main() -> None:
         for hours in options.hours:
             files = [str(file) for stem in stems[:hours] for file in days.glob(f"{stem}.*")]
             usage = run([sys.executable, "-m", "nomadwatch", "replay", *files, "--report", str(report)])
-            roles = [usage.memory.get(f"nw-{role}", 0.0) for role in ("aggregate", "measure", "broker", "streams")]
+            roles = [usage.memory.get(f"nw-{role}", 0.0) for role in ("count", "measure", "broker", "streams")]
             print(
                 "{:>6}{:>13,.0f}{:>11,.0f}{:>9,.0f}{:>8,.0f}{:>9,.0f}{:>8.1f}".format(
                     hours, usage.peak, *roles, usage.wall

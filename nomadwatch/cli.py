@@ -12,7 +12,7 @@ from nomadwatch import __version__
 from nomadwatch.errors import Failure, Interrupted, Misuse
 from nomadwatch.terminal import output
 from nomadwatch.terminal.console import guard, tell
-from nomadwatch.terminal.listing import Commands
+from nomadwatch.terminal.listing import Commands, RoleName
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -320,10 +320,12 @@ def _role(name: str, what: str) -> None:
 
 
 _role(
-    "aggregate",
-    "Run a worker that makes panes of activities, until SIGTERM or Ctrl-C.\n\nSeveral of them share the partitions.",
+    "count",
+    "Run a worker that counts each activity once, until SIGTERM or Ctrl-C.\n\nSeveral of them share the partitions.",
 )
-_role("measure", "Run the worker that makes measurements of panes, until SIGTERM or Ctrl-C.\n\nOne is enough.")
+_role(
+    "measure", "Run the worker that makes measurements of what is counted, until SIGTERM or Ctrl-C.\n\nOne is enough."
+)
 
 
 @nomadwatch.command()
@@ -413,7 +415,7 @@ def sinks(verbose: bool, **flags: Any) -> None:
 
 
 @nomadwatch.command()
-@click.argument("role", required=False, type=click.Choice(["aggregate", "measure", "sinks", "streams"]))
+@click.argument("role", required=False, type=RoleName(["count", "measure", "sinks", "streams"]))
 @_host
 @_port
 @_broker
@@ -424,7 +426,7 @@ def health(role: str | None, **flags: Any) -> None:
     """Check that the roles are well, or one of them: a line for each role; exit code 0 if they are, else 1.
 
     Without --broker the station of `nomadwatch up` is checked. sinks is well if it answers on its port and shows
-    figures of the last minute; streams and measure, if they have published within the last minute; aggregate, if a
+    figures of the last minute; streams and measure, if they have published within the last minute; count, if a
     worker of this host has partitions.
     """
     from nomadwatch.commands.health import show

@@ -29,8 +29,8 @@ _EARLIEST, _LATEST = 946_684_800, 7_258_118_400
 Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]
 
 
-class Aggregate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The worker that makes panes. Seconds."""
+class Count(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The worker that counts each activity once. Seconds."""
 
     checkpoint_interval: Seconds = 0.5
     session_timeout: Seconds = 6.0
@@ -77,12 +77,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 9108
     allow_host: str = ""
-    aggregate: Aggregate = Aggregate()
+    count: Count = Count()
     measure: Measure = Measure()
 
 
 SECRETS: Final = frozenset({"actor_key", "github_token", "hf_token"})
 # Names that everybody who uses the platforms knows.
+# What stood before the dots of names that have changed; the old ones work for one more release.
+_RENAMED: Final = {"aggregate.": "count."}
 _VARIABLES: Final = {"github_token": "GITHUB_TOKEN", "hf_token": "HF_TOKEN", "hf_endpoint": "HF_ENDPOINT"}
 
 
@@ -106,7 +108,7 @@ def names(kind: type[msgspec.Struct] = Settings) -> list[str]:
     """The dotted names of all settings.
 
     >>> [name for name in names() if "interval" in name]
-    ['interval_cap', 'aggregate.checkpoint_interval', 'measure.refresh_interval']
+    ['interval_cap', 'count.checkpoint_interval', 'measure.refresh_interval']
     """
     found = []
     for name, hint in get_type_hints(kind, include_extras=True).items():
@@ -120,8 +122,8 @@ def names(kind: type[msgspec.Struct] = Settings) -> list[str]:
 def variable(name: str) -> str:
     """The environment variable of a setting.
 
-    >>> variable("aggregate.session_timeout")
-    'NOMADWATCH_AGGREGATE_SESSION_TIMEOUT'
+    >>> variable("count.session_timeout")
+    'NOMADWATCH_COUNT_SESSION_TIMEOUT'
     """
     return _VARIABLES.get(name) or PREFIX + name.replace(".", "_").upper()
 
@@ -144,7 +146,9 @@ def load(
     path = _file(environment, folder or Path.cwd())
     if path is not None:
         for name, value in _flatten(_read(path)):
-            _put(tree, origins, name, value, str(path))
+            _put(tree, origins, _renamed(name, str(path), warn), value, str(path))
+    for name in _old_names(environment):
+        _put(tree, origins, _renamed(name, variable(name), warn), environment[variable(name)], variable(name))
     for name in names():
         if (text := environment.get(variable(name))) is not None:
             _put(tree, origins, name, text, variable(name))
@@ -158,6 +162,25 @@ def load(
         for line in warnings(environment):
             tell(line)
     return Known(settings=settings, origins=origins)
+
+
+def _renamed(name: str, where: str, warn: bool) -> str:
+    """The name of a setting as it is called now; with `warn` an old one is told."""
+    for old, new in _RENAMED.items():
+        if name.startswith(old):
+            now = new + name.removeprefix(old)
+            if warn:
+                tell(f"{where}: {name} is called {now} now; the old name works until the next release")
+            return now
+    return name
+
+
+def _old_names(environment: Mapping[str, str]) -> list[str]:
+    """The old names of settings that the environment has."""
+    old = [
+        before + name.removeprefix(now) for before, now in _RENAMED.items() for name in names() if name.startswith(now)
+    ]
+    return [name for name in old if variable(name) in environment]
 
 
 _EXPECTED: Final = re.compile(r"Expected `(int|float|str|bool)(?: \| null)?`(?:,|$| (of length )?(>=|<=|>|<) ([\d.]+))")
@@ -196,6 +219,7 @@ def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[tuple
     """Variables that look like settings but are none, each with the nearest that is one (or empty)."""
     known = [variable(name) for name in names()]
     known += [variable(name) + "_FILE" for name in SECRETS]
+    known += [variable(name) for name in _old_names(environment)]
     strange = [
         name for name in sorted(environment) if name.startswith(PREFIX) and name not in known and name not in _OTHERS
     ]

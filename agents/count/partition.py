@@ -10,12 +10,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, Self
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.count.credits import Credits, is_late, turn_of
 from agents.count.ids import Ids, day_of
 from agents.count.names import PublishedNames
+from agents.count.watched import Watched
 from agents.facts import BOT, CREDITED, MOST_PROJECTS, NO_ROWS, ROW, SIMULATED, STATED, WATCHED, Facts, Rows
 from agents.operators.grains import ACCEPTED, SCOPES
 from agents.operators.names import Names
@@ -49,6 +51,7 @@ class Count:
         self._projects: dict[str, int] = {}
         self._turns = Threads()
         self._fresh_names = Names()
+        self._watched = Watched()
         self._tidied: int | None = None
 
     @classmethod
@@ -56,17 +59,23 @@ class Count:
         """The partition as the records of its topic left it, in their order."""
         count = cls(number, folder)
         for record in records:
-            count._learn(record)
+            count.learn(record)
         return count
 
-    def _learn(self, record: Facts) -> None:
+    def learn(self, record: Facts) -> None:
+        """Take up the next record of the topic. Raises Foreign for a progress that goes back: nothing is taken up."""
+        if record.progress is not None:
+            progress = record.progress.follow(self.progress)
+            self._watched.learn(record.rows, record.progress)
+            for feed in progress.feeds.values():
+                feed.covered = {}
+            self.progress = progress
         rows = record.rows
         own = rows[rows["flags"] & CREDITED == 0]
         self._ids.add(day_of(own["time"]), np.ascontiguousarray(own["id"]))
         self._credits.restore(rows, record.projects, record.threads)
         human = own[own["flags"] & BOT == 0]
         self._names.restore(np.ascontiguousarray(human["repository"]), human["time"] // MINUTE, record.names.get_all())
-        self.progress = record.progress
         self._tidy()
 
     def advance(self, offset: int, batch: Batch) -> bool:
@@ -171,15 +180,29 @@ class Count:
                     del totals[key]
 
     def checkpoint(self) -> Facts:
-        """What came since the last checkpoint; to be encoded at once, for the progress goes on, and committed in one
-        transaction.
-        """
+        """What came since the last checkpoint, to be committed in one transaction with `watched` of it."""
         self._work()
         rows = np.concatenate(self._rows) if self._rows else NO_ROWS
-        facts = Facts(rows, list(self._projects), self._turns, self._fresh_names, self.progress)
+        facts = Facts(rows, list(self._projects), self._turns, self._fresh_names, self._progress())
         self._rows, self._projects, self._turns, self._fresh_names = [], {}, Threads(), Names()
         self._tidy()
         return facts
+
+    def watched(self, facts: Facts) -> Facts | None:
+        """Of a checkpoint what goes to `facts-watched`, too; None where it has nothing of the watchlist."""
+        return self._watched.take(facts)
+
+    def _progress(self) -> Progress:
+        """The progress as it stands now; what was covered goes into one checkpoint only."""
+        progress = msgspec.structs.replace(
+            self.progress,
+            feeds={name: msgspec.structs.replace(feed) for name, feed in self.progress.feeds.items()},
+            totals={scope: dict(totals) for scope, totals in self.progress.totals.items()},
+            dead_letters=dict(self.progress.dead_letters),
+        )
+        for feed in self.progress.feeds.values():
+            feed.covered = {}
+        return progress
 
     def _tidy(self) -> None:
         """Forget what no later activity can meet, now and then."""

@@ -4,13 +4,13 @@ counted.
 It is the last record of every checkpoint; whoever reads it knows that the panes before it are complete.
 """
 
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
 from agents.operators.coverage import Coverage
 from agents.operators.grains import SCOPES
-from streams.activity import MINUTE, Batch
+from streams.activity import MINUTE, Batch, Foreign
 
 _BEFORE_ALL: Final = -(1 << 62)
 
@@ -91,6 +91,34 @@ class Progress(msgspec.Struct, kw_only=True):
         marks = [feed.mark for feed in waiting if feed.mark is not None]
         if marks and len(marks) == len(waiting):
             self.watermark = max(min(marks), self.watermark if self.watermark is not None else min(marks))
+
+    def follow(self, before: Self | None) -> Self:
+        """This progress as a reader knows it who knew the one before: with everything that was covered.
+
+        A checkpoint says of `covered` only what is new since the last one. Raises Foreign for a progress that goes
+        back: no worker wrote it.
+
+        >>> feed = Feed(covered={"github": [(0, 5)]})
+        >>> Progress(offset=2, feeds={"f": feed}).follow(
+        ...     Progress(offset=1, feeds={"f": Feed(covered={"github": [(5, 9)]})})
+        ... ).feeds["f"].covered
+        {'github': [(0, 9)]}
+        """
+        if before is None:
+            return self
+        if self.offset < before.offset:
+            raise Foreign("a progress that goes back")
+        feeds = {name: msgspec.structs.replace(feed, covered=dict(feed.covered)) for name, feed in self.feeds.items()}
+        for name, old in before.feeds.items():
+            feed = feeds.setdefault(name, Feed())
+            for platform, intervals in old.covered.items():
+                if not feed.covered.get(platform):
+                    feed.covered[platform] = intervals
+                    continue
+                coverage = old.coverage(platform)
+                coverage.merge(feed.coverage(platform))
+                feed.covered[platform] = coverage.get()
+        return msgspec.structs.replace(self, feeds=feeds)
 
     @property
     def closed(self) -> bool:

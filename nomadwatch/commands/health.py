@@ -20,7 +20,7 @@ from nomadwatch.terminal.console import tell
 from sinks.board import STALE_AFTER, Board, wall_clock
 from streams.errors import in_words
 
-ROLES: Final = ("aggregate", "measure", "sinks", "streams")
+ROLES: Final = ("count", "measure", "sinks", "streams")
 # Seconds in which whoever is asked must answer: a supervisor waits for this command.
 _PATIENCE: Final = 5.0
 
@@ -29,7 +29,7 @@ def show(role: str | None, known: Known) -> None:
     """A line on stdout for a role (None: for each) that says why it is well. Raises Failure with why one is not, Misuse
     without a broker.
 
-    `sinks` is asked itself; `streams` and `measure` are well when what they wrote to the broker is fresh, `aggregate`
+    `sinks` is asked itself; `streams` and `measure` are well when what they wrote to the broker is fresh, `count`
     when the broker counts a worker of this host among those that share the partitions. A data folder that holds a
     station's state goes before a broker, and without either the folder is meant that `up` uses.
     """
@@ -97,7 +97,7 @@ def _on_broker(role: str, settings: Settings) -> str:
     from kafka.errors import KafkaError as RefusedByAdmin
 
     try:
-        return asyncio.run(_workers(settings) if role == "aggregate" else _spoken(role, settings))
+        return asyncio.run(_workers(settings) if role == "count" else _spoken(role, settings))
     except (KafkaError, RefusedByAdmin) as error:
         raise Failure(
             f"the broker at {settings.broker} does not answer as it should ({in_words(error)}); is it running?"
@@ -119,7 +119,7 @@ def _answer(address: Address) -> str:
         connection.close()
     if status != 200:
         why = "nothing has been measured for a minute" if said == "stale" else "nothing has been measured yet"
-        raise Failure(f"sinks answers {status}: {why}; are streams, aggregate and measure at work?")
+        raise Failure(f"sinks answers {status}: {why}; are streams, count and measure at work?")
     return f"sinks answers on port {port}"
 
 
@@ -171,10 +171,8 @@ async def _workers(settings: Settings) -> str:
         member for member in await asyncio.to_thread(_members, settings) if member["client_host"].strip("/") == here
     ]
     if not found:
-        raise Failure(
-            f"no aggregate worker of {here} shares the partitions; start it, or look at what it says on stderr"
-        )
-    return f"{len(found)} aggregate {'worker' if len(found) == 1 else 'workers'} of {here} at work"
+        raise Failure(f"no count worker of {here} shares the partitions; start it, or look at what it says on stderr")
+    return f"{len(found)} count {'worker' if len(found) == 1 else 'workers'} of {here} at work"
 
 
 def _host_as_seen_from(broker: str) -> str:
@@ -186,7 +184,7 @@ def _host_as_seen_from(broker: str) -> str:
 def _members(settings: Settings) -> list[dict[str, Any]]:
     from kafka import KafkaAdminClient
 
-    group = f"{settings.prefix}aggregate"
+    group = f"{settings.prefix}count"
     admin = KafkaAdminClient(
         bootstrap_servers=settings.broker, client_id="nomadwatch-health", request_timeout_ms=int(_PATIENCE * 1000)
     )

@@ -179,7 +179,7 @@ class _Replay:
         await self.topics_made.wait()
         self.topics_exist.set()
         config = worker_config(self.settings, kept, self.bootstrap, self.state.path, PACE)
-        self.supervisor.start(Role("aggregate", roles.run_aggregate, lambda: (config,)))
+        self.supervisor.start(Role("count", roles.run_count, lambda: (config,)))
         self.supervisor.start(Role("measure", roles.run_measure, lambda: (config,)))
         board = await self._follow()
         outcome = self.outcome
@@ -282,8 +282,8 @@ def worker_config(settings: Settings, kept: Kept, bootstrap: str, folder: Path, 
         prefix=kept.prefix,
         partitions=kept.partitions,
         data_dir=str(folder),
-        checkpoint_interval=pace * settings.aggregate.checkpoint_interval,
+        checkpoint_interval=pace * settings.count.checkpoint_interval,
         refresh_interval=pace * settings.measure.refresh_interval,
-        session_timeout=settings.aggregate.session_timeout,
+        session_timeout=settings.count.session_timeout,
         dead_letters=settings.dead_letters,
     )

@@ -130,7 +130,7 @@ class _Station:
         polling = polling_of(settings, kept, self.bootstrap, self.state.actor_key(settings.actor_key))
         config = worker_config(settings, kept, self.bootstrap, self.state.path)
         self.supervisor.start(Role("streams", roles.run_polling, lambda: (polling,)))
-        self.supervisor.start(Role("aggregate", roles.run_aggregate, lambda: (config,)))
+        self.supervisor.start(Role("count", roles.run_count, lambda: (config,)))
         self.supervisor.start(Role("measure", roles.run_measure, lambda: (config,)))
         # Whoever has to be started again listens where people have found it: a free port is held for it.
         address = self._address(settings)

@@ -52,12 +52,12 @@ def check(settings: Settings) -> None:
 
 
 def lag(settings: Settings) -> None:
-    """The command `topics lag`: records of `activity` that the aggregate workers have not finished, by partition."""
+    """The command `topics lag`: records of `activity` that the count workers have not finished, by partition."""
     from streams.kafka.admin import lag as lag_of
 
     topics = _topics(settings)
     check_topics(settings.broker, topics)
-    behind = lag_of(settings.broker, topics, f"{settings.prefix}aggregate")
+    behind = lag_of(settings.broker, topics, f"{settings.prefix}count")
     for partition, records in sorted(behind.items()):
         print(f"{topics.activity} {partition}: {records:,}")
     print(f"in all: {sum(behind.values()):,} records")

@@ -15,7 +15,7 @@ from nomadwatch.terminal.show import quiet_libraries
 
 
 def run_worker(name: str, settings: Settings, verbose: bool) -> None:
-    """The role `aggregate` or `measure` until SIGTERM or SIGINT, on a broker whose topics exist."""
+    """The role `count` or `measure` until SIGTERM or SIGINT, on a broker whose topics exist."""
     if not settings.broker:
         raise Misuse(f"{name} works on a broker; name it with --broker HOST:PORT")
     quiet_libraries(verbose)
@@ -36,8 +36,8 @@ def run_worker(name: str, settings: Settings, verbose: bool) -> None:
     config = worker_config(
         settings, Kept(prefix=settings.prefix, partitions=settings.partitions), settings.broker, folder
     )
-    if name == "aggregate":
-        from agents.aggregate import run
+    if name == "count":
+        from agents.count.worker import run
     else:
         from agents.measure import run
     run(config)

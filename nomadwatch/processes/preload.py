@@ -12,7 +12,7 @@ if os.environ.get(MAIN_PROCESS) == str(os.getppid()):
         "streams.archive.plan",
         "streams.archive.publish",
         "streams.watchlist",
-        "agents.aggregate",
+        "agents.count.worker",
         "agents.measure",
     ):
         import_module(module)

@@ -217,9 +217,9 @@ def _plain(places: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(place for place in places if not set("*?") & set(place))
 
 
-def run_aggregate(say: Say, config: Config) -> None:
-    """The worker that makes panes."""
-    from agents.aggregate import run
+def run_count(say: Say, config: Config) -> None:
+    """The worker that counts each activity once."""
+    from agents.count.worker import run
 
     keep_private()
     run(config)

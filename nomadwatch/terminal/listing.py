@@ -5,14 +5,34 @@ from typing import Any, Final
 
 import click
 
+from nomadwatch.terminal.console import tell
+
+# Old names of roles, which work for one more release.
+RENAMED: Final = {"aggregate": "count"}
 # Every command of the program stands in one of them.
 SECTIONS: Final = {
     "Watch": ("up", "demo", "watch", "bots"),
     "Replay": ("replay", "activities"),
     "Look": ("report", "feeds", "doctor"),
-    "Run one role": ("streams", "aggregate", "measure", "sinks", "broker", "topics", "health"),
+    "Run one role": ("streams", "count", "measure", "sinks", "broker", "topics", "health"),
 }
 _WHOLE: Final = 1_000
+
+
+def renamed(name: str) -> str:
+    """The name by which a role is called now; an old one is told."""
+    if name not in RENAMED:
+        return name
+    tell(f"{name} is called {RENAMED[name]} now; the old name works until the next release")
+    return RENAMED[name]
+
+
+class RoleName(click.Choice[str]):
+    """One of the names of roles, or an old one."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Raises BadParameter for any other."""
+        return super().convert(renamed(value), param, ctx)
 
 
 class Commands(click.Group):
@@ -24,6 +44,7 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Raises UsageError with the command that was meant, as far as one is near."""
+        args = [renamed(args[0]), *args[1:]]
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:

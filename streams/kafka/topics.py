@@ -17,6 +17,9 @@ _COMPACTED: Final = {
 _KEPT: Final[dict[str, tuple[bool, dict[str, str]]]] = {
     "activity": (True, {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY), "max.message.bytes": _LARGE}),
     "panes": (True, {**_COMPACTED, "max.message.bytes": _LARGE}),
+    # Longer than ids are kept for (31 days) by more than a week, after which a name in use is published again.
+    "facts": (True, {"cleanup.policy": "delete", "retention.ms": str(40 * _DAY), "max.message.bytes": _LARGE}),
+    "facts-watched": (True, {"cleanup.policy": "delete", "retention.ms": str(400 * _DAY), "max.message.bytes": _LARGE}),
     "measurements": (False, _COMPACTED),
     "shifts": (False, {"cleanup.policy": "delete", "retention.ms": str(90 * _DAY)}),
     "gaps": (False, {"cleanup.policy": "delete", "retention.ms": str(90 * _DAY)}),
@@ -27,10 +30,10 @@ _KEPT: Final[dict[str, tuple[bool, dict[str, str]]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """The full names of all topics: `prefix` before each, `partitions` of `activity` and `panes`.
+    """The full names of all topics: `prefix` before each, `partitions` of `activity` and the facts.
 
     >>> topics = Topics("try-", partitions=4)
-    >>> topics.activity, topics.dead_letters, topics.partitions_of(topics.panes), topics.partitions_of(topics.cursors)
+    >>> topics.activity, topics.dead_letters, topics.partitions_of(topics.facts), topics.partitions_of(topics.cursors)
     ('try-activity', 'try-dead-letters', 4, 1)
 
     Source: DESIGN, Vocabulary on the wire.
@@ -48,6 +51,16 @@ class Topics:
     def panes(self) -> str:
         """Summaries of intervals, and the progress of each partition."""
         return self.prefix + "panes"
+
+    @property
+    def facts(self) -> str:
+        """What is counted, row by row, and the progress of each partition."""
+        return self.prefix + "facts"
+
+    @property
+    def facts_watched(self) -> str:
+        """The rows of the watchlist's projects once more, kept for longer."""
+        return self.prefix + "facts-watched"
 
     @property
     def measurements(self) -> str:

@@ -22,7 +22,7 @@ def workers(
     bootstrap: str,
     folder: Path,
     silence: float = 3600.0,
-    roles: tuple[str, ...] = ("aggregate", "measure"),
+    roles: tuple[str, ...] = ("count", "measure"),
     partitions: int = 1,
 ) -> Iterator[None]:
     config = Config(

@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from agents import aggregate
-from agents.aggregate import Aggregate
 from agents.config import Config
+from agents.count import worker as count
+from agents.count.worker import Worker
 
 
 @pytest.fixture
-def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Aggregate:
-    monkeypatch.setattr(aggregate, "STUCK", 0.2)
-    monkeypatch.setattr(aggregate, "SLOW", 0.1)
-    return Aggregate(Config(bootstrap="127.0.0.1:1", data_dir=str(tmp_path)))
+def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Worker:
+    monkeypatch.setattr(count, "STUCK", 0.2)
+    monkeypatch.setattr(count, "SLOW", 0.1)
+    return Worker(Config(bootstrap="127.0.0.1:1", data_dir=str(tmp_path)))
 
 
 def test_a_slow_checkpoint_is_told_once_and_waited_for_while_the_broker_takes_something(
-    worker: Aggregate, caplog: pytest.LogCaptureFixture
+    worker: Worker, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def write() -> None:
         for _ in range(20):
@@ -35,7 +35,7 @@ def test_a_slow_checkpoint_is_told_once_and_waited_for_while_the_broker_takes_so
     assert [record.message.partition(" for ")[0] for record in caplog.records] == ["a checkpoint has been under way"]
 
 
-def test_a_checkpoint_of_which_the_broker_takes_nothing_has_failed(worker: Aggregate) -> None:
+def test_a_checkpoint_of_which_the_broker_takes_nothing_has_failed(worker: Worker) -> None:
     async def check() -> None:
         writing = asyncio.ensure_future(asyncio.sleep(3600))
         with pytest.raises(TimeoutError, match="taken nothing"):
@@ -45,7 +45,7 @@ def test_a_checkpoint_of_which_the_broker_takes_nothing_has_failed(worker: Aggre
     asyncio.run(check())
 
 
-def test_a_partition_that_is_refused_fails_the_checkpoint_at_once(worker: Aggregate) -> None:
+def test_a_partition_that_is_refused_fails_the_checkpoint_at_once(worker: Worker) -> None:
     async def refused() -> None:
         raise RuntimeError("fenced")
 

@@ -1,4 +1,4 @@
-"""How the aggregate worker waits for records where Faust would sleep for a second."""
+"""How the count worker waits for records where Faust would sleep for a second."""
 
 import asyncio
 from typing import Any
@@ -7,12 +7,12 @@ import pytest
 from faust.transport.drivers.aiokafka import Consumer
 from faust.types import TP
 
-from agents.aggregate import _PromptConsumer
+from agents.faust_adapter import PromptConsumer
 
 PLACE = TP("activity", 0)
 
 
-class Full(_PromptConsumer):
+class Full(PromptConsumer):
     """A consumer whose buffers are full for so many looks."""
 
     def __init__(self, looks: int) -> None:

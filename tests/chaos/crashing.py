@@ -2,8 +2,8 @@
 POINT=CHANCE…`
 
 Points: `sending` (a transaction has some of its records), `committing` (all records are there, the commit is not asked
-for), `committed` (it was answered, the worker does not know yet), `closing` (panes are half merged), `recovering`
-(panes are half read back), `stopping` (SIGSTOP with an open transaction: a zombie once somebody sends SIGCONT),
+for), `committed` (it was answered, the worker does not know yet), `closing` (the cache is half written), `recovering`
+(facts are half read back), `stopping` (SIGSTOP with an open transaction: a zombie once somebody sends SIGCONT),
 `reading` (the reader, between two chunks).
 """
 
@@ -14,16 +14,15 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaProducer
 
-from agents import aggregate, checkpoint, measure
+from agents import checkpoint, measure
 from agents.config import Config
-from agents.operators.partition import Partition
+from agents.count import worker
 from streams.archive.plan import plan
 from streams.archive.publish import Progress, publish
 from streams.archive.sections import Options
@@ -60,11 +59,10 @@ def strike(point: str) -> None:
 
 def arm() -> None:
     """Put the points into what the workers are made of."""
-    send, commit, close, read_back = (
+    send, commit, read_from = (
         AIOKafkaProducer.send_batch,
         AIOKafkaProducer.commit_transaction,
-        Partition.close,
-        checkpoint.read_back,
+        checkpoint.read_from,
     )
 
     async def striking_send(self: AIOKafkaProducer, *args: Any, **kwargs: Any) -> Any:
@@ -81,20 +79,14 @@ def arm() -> None:
         await commit(self)
         strike("committed")
 
-    def striking_close(self: Partition) -> Iterator[None]:
-        for step in close(self):
-            strike("closing")
-            yield step
-
-    async def striking_read_back(*args: Any) -> Any:
-        async for read in read_back(*args):
+    async def striking_read_from(*args: Any) -> Any:
+        async for read in read_from(*args):
             await asyncio.sleep(DICE.random() / 20)
             strike("recovering")
             yield read
 
     AIOKafkaProducer.send_batch, AIOKafkaProducer.commit_transaction = striking_send, striking_commit
-    Partition.close = striking_close  # type: ignore[method-assign]
-    aggregate.read_back = striking_read_back  # type: ignore[attr-defined]
+    worker.read_from = striking_read_from  # type: ignore[attr-defined]
 
 
 def read(reading: Reading) -> None:
@@ -131,7 +123,7 @@ def main() -> None:
     if role == "reader":
         read(msgspec.json.decode(spec, type=Reading))
     else:
-        {"aggregate": aggregate.run, "measure": measure.run}[role](msgspec.json.decode(spec, type=Config))
+        {"count": worker.run, "measure": measure.run}[role](msgspec.json.decode(spec, type=Config))
 
 
 if __name__ == "__main__":

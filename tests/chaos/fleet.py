@@ -88,14 +88,14 @@ class Fleet:
         self._enough = Path(reading.enough)
         self._calm = False
         self._config = msgspec.json.encode(config).decode()
-        for name in ("aggregate", "aggregate-2", "measure"):
+        for name in ("count", "count-2", "measure"):
             self.add_worker(name)
         reader = ["tests.chaos.crashing", "reader", msgspec.json.encode(reading).decode()]
         self._add("reader", reader, self._points, once=True)
 
     def add_worker(self, name: str) -> None:
         """Let a worker join; what stands before a hyphen of its name is its role."""
-        strikes = self._points_of_aggregate if name.startswith("aggregate") else self._points
+        strikes = self._points_of_aggregate if name.startswith("count") else self._points
         self._add(name, ["tests.chaos.crashing", name.partition("-")[0], self._config], strikes)
 
     def _points(self, seed: str, sure: str = "") -> list[str]:
@@ -129,7 +129,7 @@ class Fleet:
     @property
     def missing(self) -> frozenset[str]:
         """The sure moments that have not come yet."""
-        return SURE - self.struck("aggregate")
+        return SURE - self.struck("count")
 
     def struck(self, role: str = "") -> set[str]:
         """The points at which processes of a role, or any, have died or stopped of themselves so far."""
@@ -176,7 +176,7 @@ class Fleet:
             # Who sleeps is to wake beyond its session: killed before, it would be no zombie.
             if victim.stopped or self._sure.get(victim.name) in missing:
                 continue
-            polite = victim.name.startswith("aggregate") and self.random.random() < 0.25
+            polite = victim.name.startswith("count") and self.random.random() < 0.25
             if not victim.finished and victim.signal(signal.SIGTERM if polite else signal.SIGKILL):
                 self._count(victim.name, "ended" if polite else "killed")
 

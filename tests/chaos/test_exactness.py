@@ -113,7 +113,7 @@ async def chaos(fleet: Fleet, bootstrap: str, topics: Topics) -> Any:
             if turn >= 2 and not fleet.missing and fleet.woken and fleet.deaths >= LEAST_KILLS:
                 break
             if turn == 1:
-                fleet.add_worker("aggregate-3")
+                fleet.add_worker("count-3")
             await fleet.harass(TURN, pause=1.2 * max(1, turn))
         fleet.calm_down()
         reader = next(process for process in fleet.processes if process.name == "reader")

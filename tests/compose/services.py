@@ -9,7 +9,7 @@ ROOT: Final = Path(__file__).parents[2]
 COMPOSE: Final[dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: Final[dict[str, dict[str, Any]]] = COMPOSE["services"]
 # The services that run this program; the others run images of others.
-ROLES: Final = ("aggregate", "measure", "sinks", "streams", "topics")
+ROLES: Final = ("count", "measure", "sinks", "streams", "topics")
 
 
 def mounts(service: str) -> list[tuple[str, str]]:

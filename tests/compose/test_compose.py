@@ -196,7 +196,7 @@ def test_the_broker_is_published_nowhere() -> None:
 
 
 def test_aggregate_can_be_scaled() -> None:
-    assert not {"ports", "container_name", "volumes", "hostname"} & SERVICES["aggregate"].keys()
+    assert not {"ports", "container_name", "volumes", "hostname"} & SERVICES["count"].keys()
 
 
 @each_service

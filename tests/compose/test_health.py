@@ -38,7 +38,7 @@ def test_sinks_that_does_not_answer_is_not_well() -> None:
     )
 
 
-@pytest.mark.parametrize("role", ["aggregate", "measure", "streams"])
+@pytest.mark.parametrize("role", ["count", "measure", "streams"])
 def test_a_role_without_a_broker_or_a_station_is_a_wrong_question(
     role: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -53,7 +53,7 @@ def test_a_role_without_a_broker_or_a_station_is_a_wrong_question(
 
 
 def test_a_broker_that_is_away_is_said() -> None:
-    done = command("health", "aggregate", "--broker", f"127.0.0.1:{free_port()}")
+    done = command("health", "count", "--broker", f"127.0.0.1:{free_port()}")
     assert (done.code, done.output) == (1, "")
     assert "no Kafka broker answers" in done.complaint
 
@@ -76,7 +76,7 @@ def test_a_worker_of_another_host_does_not_make_this_one_well(apache_kafka: Apac
             # A broker that has just started keeps no groups until somebody asks where they are.
             wait_for(lambda: member.call("FindCoordinator", 2, key=group, key_type=0).error_code == 0, "a coordinator")
             wait_for(lambda: member.join(group, timeout_ms=60_000).error_code == 0, "the group to take a member")
-            return command("health", "aggregate", "--broker", apache_kafka.address, "--prefix", prefix)
+            return command("health", "count", "--broker", apache_kafka.address, "--prefix", prefix)
 
     elsewhere = asked("127.0.0.2")
     assert (elsewhere.code, elsewhere.output) == (1, "")

@@ -25,7 +25,7 @@ from tests.prometheus.test_alerting import Receiver
 
 # There is no Grafana to be had as a package.
 LEFT_OUT = {"grafana"}
-SCALE = {"aggregate": 2}
+SCALE = {"count": 2}
 
 
 class Chain:
@@ -123,7 +123,7 @@ def owned(broker: str) -> list[int]:
     """How many partitions each worker owns."""
     admin = KafkaAdminClient(bootstrap_servers=broker)
     try:
-        members = admin.describe_groups(["aggregate"])["aggregate"]["members"]
+        members = admin.describe_groups(["count"])["count"]["members"]
     finally:
         admin.close()
     return [
@@ -173,9 +173,9 @@ def test_the_services_work_together_as_the_file_says(tmp_path: Path, receiver: R
         receiver.messages["/operators"].clear()
         chain.wait(partial(receiver.got, "/operators", "FIRING: StationGone"), "the station to be missed")
 
-        for service in ("alertmanager", "prometheus", "measure", "streams", "aggregate"):
+        for service in ("alertmanager", "prometheus", "measure", "streams", "count"):
             witness = chain.of(service)[0]
             chain.end(service)
-            if service in ("prometheus", "alertmanager", "aggregate"):
+            if service in ("prometheus", "alertmanager", "count"):
                 assert witness.health().returncode == 1
         chain.end("kafka")

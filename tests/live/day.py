@@ -37,7 +37,7 @@ from tests.live.records import TOPICS, Counted, bootstrap_of, records
 from tests.live.world import DIALECTS, FAULTS, FEEDS, World, until_both_grow
 from tests.nomadwatch.stations import Station
 
-ROLES = ("polling", "aggregate", "measure", "broker")
+ROLES = ("polling", "count", "measure", "broker")
 PATIENCE = 240.0
 # Before each so many deaths both platforms refuse everybody for so long (simulated s), and it is the pollers, or the
 # station, that die.
@@ -139,7 +139,7 @@ def watch(
                 if bans and day.kills % BANS_EACH == 0:
                     banned = time.monotonic()
                     # Who dies before a ban is saved cannot know of it.
-                    victims = ("polling",) if _ban(day, world, counted, state) else ("aggregate", "measure")
+                    victims = ("polling",) if _ban(day, world, counted, state) else ("count", "measure")
                     until += time.monotonic() - banned
                 if day.kills % 6 == 0 and "polling" in victims:
                     station.kill()

@@ -13,7 +13,7 @@ import pytest
 from nomadwatch.cli import nomadwatch, run
 from tests.streams.made import pushes, write
 
-ROLES = ["streams", "aggregate", "measure", "sinks", "broker"]
+ROLES = ["streams", "count", "measure", "sinks", "broker"]
 COMMANDS = [
     "replay",
     "report",
@@ -83,8 +83,8 @@ def test_help_loads_none_of_the_heavy_modules() -> None:
             ["broker", "--port", "x"],
             "Invalid value for '--port': 'x' is not a valid integer range; see nomadwatch broker --help",
         ),
-        (["aggregate"], "aggregate works on a broker; name it with --broker HOST:PORT"),
-        (["aggregate", "--broker", "nowhere"], "the broker 'nowhere' is no address; write it as HOST:PORT"),
+        (["count"], "count works on a broker; name it with --broker HOST:PORT"),
+        (["count", "--broker", "nowhere"], "the broker 'nowhere' is no address; write it as HOST:PORT"),
         (["broker"], "the broker keeps its log in a folder; name it with --data-dir"),
         (["topics", "check"], "which broker? name it with --broker HOST:PORT"),
         (
@@ -140,7 +140,7 @@ def test_a_broker_that_does_not_answer_is_exit_code_1_after_a_bounded_wait(
     (tmp_path / "2015-01-01-15.json").touch()
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         address = f"127.0.0.1:{deaf.getsockname()[1]}"
-        for arguments in (["replay", str(tmp_path)], ["aggregate"], ["report"], ["topics", "check"]):
+        for arguments in (["replay", str(tmp_path)], ["count"], ["report"], ["topics", "check"]):
             code, complaint = ends(capfd, *arguments, "--broker", address)
             assert code == 1
             assert complaint.startswith(f"nomadwatch: no Kafka broker answers at {address} (waited 0.3 s: ")

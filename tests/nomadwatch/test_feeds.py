@@ -86,7 +86,7 @@ def test_where_no_station_has_written_a_line_says_so(process: Process, capfd: py
     assert capfd.readouterr() == ("", said)
     # A role without feeds has not polled either.
     asyncio.run(
-        publish(process.bootstrap, TOPICS, [record(COMMITS), evaluation_record(), health_record(now(), "aggregate")])
+        publish(process.bootstrap, TOPICS, [record(COMMITS), evaluation_record(), health_record(now(), "count")])
     )
     assert run(["feeds", *on(process), "--format", "json"]) == 1
     assert capfd.readouterr() == ("", said)

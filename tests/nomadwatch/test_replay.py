@@ -358,7 +358,7 @@ def test_topics_are_made_checked_and_refused_with_other_partitions(broker: str) 
     )
     assert command("topics", "check", "--broker", broker, "--partitions", 2).code == 0
     assert command("topics", "lag", "--broker", broker, "--partitions", 2).output.endswith("in all: 0 records\n")
-    for arguments in (["topics", "create"], ["aggregate"], ["measure"]):
+    for arguments in (["topics", "create"], ["count"], ["measure"]):
         done = command(*arguments, "--broker", broker, "--partitions", 3)
         assert done.code == 1
         assert done.complaint.startswith("nomadwatch: topic activity has 2 partitions, not 3: ")
@@ -374,7 +374,7 @@ def test_a_taken_port_is_exit_code_1(broker: str, tmp_path: Path) -> None:
 
 def test_workers_of_their_own_end_politely(broker: str, tmp_path: Path) -> None:
     assert command("topics", "create", "--broker", broker).code == 0
-    for role, begun in (("aggregate", "owns partitions"), ("measure", "has read")):
+    for role, begun in (("count", "owns partitions"), ("measure", "has read")):
         with started(role, "--broker", broker, "--data-dir", tmp_path / role, "--verbose") as worker:
             assert worker.stderr is not None
             asyncio.run(until(lambda stream=worker.stderr, begun=begun: begun in stream.readline()))  # type: ignore[misc]

@@ -14,7 +14,7 @@ from streams.live.common.clock import Clock
 
 def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(tmp_path: Path) -> None:
     file = tmp_path / "nomadwatch.toml"
-    file.write_text('partitions = 2\nbroker = "file:1"\ndata_dir = "from-file"\n[aggregate]\nsession_timeout = 9\n')
+    file.write_text('partitions = 2\nbroker = "file:1"\ndata_dir = "from-file"\n[count]\nsession_timeout = 9\n')
     environment = {"NOMADWATCH_PARTITIONS": "3", "NOMADWATCH_BROKER": "environment:1"}
     known = load({"partitions": "4", "broker": None}, environment, tmp_path)
     assert (known.settings.partitions, known.settings.broker, known.settings.data_dir) == (
@@ -22,11 +22,11 @@ def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(tmp_path:
         "environment:1",
         "from-file",
     )
-    assert known.settings.aggregate.session_timeout == 9.0
+    assert known.settings.count.session_timeout == 9.0
     assert known.settings.measure.refresh_interval == 0.5
     assert known.origins["partitions"] == "--partitions"
     assert known.origins["broker"] == "NOMADWATCH_BROKER"
-    assert known.origins["aggregate.session_timeout"] == str(file)
+    assert known.origins["count.session_timeout"] == str(file)
     assert known.origins["measure.refresh_interval"] == "default"
 
 
@@ -76,8 +76,8 @@ def test_a_wrong_file_is_told_with_its_name(tmp_path: Path, content: str, said: 
 
 
 def test_a_wrong_variable_is_told_with_its_name(tmp_path: Path) -> None:
-    with pytest.raises(Misuse, match=r"^NOMADWATCH_AGGREGATE_SESSION_TIMEOUT: '-1' will not do"):
-        load({}, {"NOMADWATCH_AGGREGATE_SESSION_TIMEOUT": "-1"}, tmp_path)
+    with pytest.raises(Misuse, match=r"^NOMADWATCH_COUNT_SESSION_TIMEOUT: '-1' will not do"):
+        load({}, {"NOMADWATCH_COUNT_SESSION_TIMEOUT": "-1"}, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_the_demonstration_shows_both_platforms_and_ends_cleanly(
         assert [line.split()[0] for line in said[1:]] == ["measure", "sinks", "streams"]
         assert said[0] == "1 aggregate worker of 127.0.0.1 at work"
         roles = station.roles()
-        assert roles.keys() == {"broker", "polling", "aggregate", "measure", "sinks", "simulator"}
+        assert roles.keys() == {"broker", "polling", "count", "measure", "sinks", "simulator"}
         assert station.end(number) == 0, station.err
         assert gone(list(roles.values()))
     finally:
@@ -78,7 +78,7 @@ def test_whoever_dies_is_started_again_and_a_killed_station_leaves_nobody(tmp_pa
         station.await_metric(r'^nomadwatch_activity{.*platform="github".*} [1-9]')
         before = station.roles()
         # The platforms first, so that whoever asks them after its return asks those that have come back too.
-        everybody = ("simulator", "polling", "aggregate", "measure", "broker", "sinks")
+        everybody = ("simulator", "polling", "count", "measure", "broker", "sinks")
         for role in everybody:
             os.kill(before[role], signal.SIGKILL)
         deadline = time.monotonic() + PATIENCE

@@ -51,7 +51,7 @@ groups:
     rules:
       - {alert: AlwaysThere, expr: vector(1), labels: {severity: warning}, annotations: {summary: This alert always fires.}}
 """
-_ROLES: Final = ("streams", "aggregate", "measure", "sinks")
+_ROLES: Final = ("streams", "count", "measure", "sinks")
 _SAMPLE_EVERY: Final = 5.0
 
 Offsets = Mapping[int, int]

@@ -57,8 +57,8 @@ def test_health_is_shown_at_once_and_replaced_as_a_whole() -> None:
 def test_the_roles_are_told_apart_and_sorted() -> None:
     board = Board(live=True, now=Clock())
     board.put(*health_record(NOON, rows=[LAG]))
-    board.put(*health_record(NOON, "aggregate"))
-    assert [report.role for report in board.reports] == ["aggregate", "streams"]
+    board.put(*health_record(NOON, "count"))
+    assert [report.role for report in board.reports] == ["count", "streams"]
 
 
 def test_the_evaluation_tells_of_duplicates_late_ones_dead_letters_and_the_watermark() -> None:

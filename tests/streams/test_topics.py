@@ -64,7 +64,7 @@ def test_lag_is_what_a_group_has_not_committed(tmp_path: Path) -> None:
         for _ in range(5):
             await producer.send_and_wait(TOPICS.activity, b"x", partition=1)
         await producer.stop()
-        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id="aggregate", enable_auto_commit=False)
+        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id="count", enable_auto_commit=False)
         await consumer.start()
         consumer.assign([TopicPartition(TOPICS.activity, 1)])
         await consumer.commit({TopicPartition(TOPICS.activity, 1): 2})
@@ -72,7 +72,7 @@ def test_lag_is_what_a_group_has_not_committed(tmp_path: Path) -> None:
 
     with broker(tmp_path) as process:
         asyncio.run(produce_and_commit(process.bootstrap))
-        assert lag(process.bootstrap, TOPICS, "aggregate") == {0: 0, 1: 3, 2: 0, 3: 0}
+        assert lag(process.bootstrap, TOPICS, "count") == {0: 0, 1: 3, 2: 0, 3: 0}
         assert lag(process.bootstrap, TOPICS, "nobody") == {0: 0, 1: 5, 2: 0, 3: 0}
 
 
@@ -90,6 +90,8 @@ def test_names_carry_the_prefix() -> None:
     assert Topics("a.").names == [
         "a.activity",
         "a.panes",
+        "a.facts",
+        "a.facts-watched",
         "a.measurements",
         "a.shifts",
         "a.gaps",

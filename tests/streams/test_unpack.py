@@ -118,10 +118,10 @@ def test_all_consumers_of_ours_are_made_in_one_place() -> None:
 
 def test_faust_s_consumers_pass_over_them_too() -> None:
     code = """
-from agents.aggregate import Aggregate
+from agents.count.worker import Worker
 from agents.config import Config
 from aiokafka.consumer import fetcher
-Aggregate(Config(bootstrap="127.0.0.1:1", data_dir="."))
+Worker(Config(bootstrap="127.0.0.1:1", data_dir="."))
 print(fetcher.PartitionRecords.__module__)
 """
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
