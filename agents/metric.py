@@ -1,7 +1,7 @@
 """What a row of the catalogue is, what it must say, and how it is shown."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from textwrap import wrap
 from typing import Final, Literal
 
@@ -15,7 +15,18 @@ _TITLES: Final = {"github": "GitHub", "huggingface": "Hugging Face"}
 Kind = Literal["gauge", "counter", "histogram"]
 UnderSampling = Literal["scales", "invalid", "exact"]
 
-GROUPS: Final = {"A": "Activity", "B": "Intensity", "F": "Nomads", "H": "Feed health", "I": "Reference", "P": "Program"}
+GROUPS: Final = {
+    "A": "Activity",
+    "B": "Intensity",
+    "C": "Networks",
+    "D": "Openness",
+    "E": "User innovation",
+    "F": "Nomads",
+    "G": "Shifts and spikes",
+    "H": "Feed health",
+    "I": "Reference",
+    "P": "Program",
+}
 
 LABELS: Final = {
     "scope": "`watched`: the repositories of the watchlist; `all`: everything that any feed saw. Never add the two.",
@@ -41,7 +52,7 @@ LABELS: Final = {
     "version": "of nomadwatch.",
     "python": "the version of Python that it runs on.",
     "world": "`real`, or `simulated`: some of the input comes from a generated world with invented names.",
-    "stage": "`folded`: from receipt until it stands in a pane; `measured`: until the evaluation; `shown`: until a scrape.",
+    "stage": "`folded`: from receipt until it is a fact; `measured`: until the evaluation; `shown`: until a scrape.",
 }
 
 UNDER_SAMPLING: Final = {
@@ -93,8 +104,8 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
         return self.name.removesuffix("_total")
 
 
-def problems(rows: Iterable[Metric]) -> list[str]:
-    """What is wrong with a catalogue: names, families, units, labels.
+def problems(rows: Iterable[Metric], labels: Mapping[str, str] = LABELS) -> list[str]:
+    """What is wrong with a catalogue: names, families, units, labels (and what they mean).
 
     >>> row = Metric(
     ...     name="nomadwatch_share_ratio", group="A", type="gauge", unit="parts", labels=("window",), help="A share.",
@@ -117,7 +128,7 @@ def problems(rows: Iterable[Metric]) -> list[str]:
         for unit in ("ratio", "seconds"):
             if row.family.endswith("_" + unit) != (row.unit == unit):
                 found.append(say(f"a name ends in _{unit} if, and only if, its unit is {unit}"))
-        if unknown := [label for label in row.labels if label not in LABELS]:
+        if unknown := [label for label in row.labels if label not in labels]:
             found.append(say(f"unexplained labels {unknown}"))
         if len(set(row.labels)) != len(row.labels):
             found.append(say("repeats a label"))
@@ -128,13 +139,13 @@ def problems(rows: Iterable[Metric]) -> list[str]:
     return found
 
 
-def render(rows: Iterable[Metric]) -> str:
+def render(rows: Iterable[Metric], labels: Mapping[str, str] = LABELS) -> str:
     """The catalogue as Markdown."""
     rows = list(rows)
     lines = [
         "# Metrics",
         "",
-        "<!-- Written by `python -m agents.catalogue > docs/metrics.md`; change agents/catalogue.py instead. -->",
+        "<!-- Written by `python -m agents.catalogue > docs/metrics.md`; change agents/metrics instead. -->",
         "",
         "A figure that is not known is absent, never 0. Ratios are 0 to 1 unless they say otherwise; times are in seconds.",
         "Groups A, B and F count people only; `activities_total` counts bots too, and popularity is what the platforms state.",
@@ -143,7 +154,7 @@ def render(rows: Iterable[Metric]) -> str:
         "",
         "| label | meaning |",
         "|---|---|",
-        *(f"| `{label}` | {meaning} |" for label, meaning in LABELS.items()),
+        *(f"| `{label}` | {meaning} |" for label, meaning in labels.items()),
         "",
         "## Features",
         "",
@@ -165,10 +176,11 @@ def render(rows: Iterable[Metric]) -> str:
         *_SCALING,
     ]
     for group, title in GROUPS.items():
-        lines += ["", f"## {group}. {title}"]
-        for row in rows:
-            if row.group == group:
-                lines += ["", *_section(row)]
+        own = [row for row in rows if row.group == group]
+        if own:
+            lines += ["", f"## {group}. {title}"]
+        for row in own:
+            lines += ["", *_section(row)]
     return "\n".join(lines) + "\n"
 
 

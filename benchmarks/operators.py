@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
-
 from agents.operators.evaluate import evaluate
+
 from agents.operators.ids import Ids
 from agents.operators.names import Names
 from agents.operators.tally import Keys, RunningTally, Tally, Values, sum_tallies

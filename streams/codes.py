@@ -15,6 +15,9 @@ PLATFORM_BITS: Final = 4
 FEATURE_BITS: Final = 4
 CODE_BITS: Final = PLATFORM_BITS + FEATURE_BITS
 CODES: Final = 1 << CODE_BITS
+FEATURE_MASK: Final = (1 << FEATURE_BITS) - 1
+# What of a key says the repository or the person.
+HASH_MASK: Final = (1 << 64) - CODES
 
 # What a source did not say, or what no table has.
 OTHER: Final = 0
@@ -111,7 +114,7 @@ def names_of(code: int) -> tuple[str, str]:
     >>> names_of(18)
     ('huggingface', 'exchange')
     """
-    return PLATFORMS[code >> FEATURE_BITS], FEATURES[code & (1 << FEATURE_BITS) - 1]
+    return PLATFORMS[code >> FEATURE_BITS], FEATURES[code & FEATURE_MASK]
 
 
 assert len(PLATFORMS) <= 1 << PLATFORM_BITS

@@ -110,6 +110,8 @@ class Count:
         rows = _rows_of(activities, self._projects)
         fresh = self._fresh(rows)
         counted = fresh.copy()
+        # A credit may be all that a person did in a repository: its turns give the name.
+        turning = np.zeros(len(rows), np.bool_)
         pulls = np.flatnonzero(fresh & (rows["kind"] == KIND["pull_request"])).tolist()
         begin = 0
         for own, watermark in waiting:
@@ -128,12 +130,13 @@ class Count:
                     }
                 if fresh[place]:
                     turns.append(turn)
+                    turning[place] = True
             if turns:
                 self._credit(turns, watermark)
             begin = end
         self.progress.activities += int(fresh.sum())
         self.progress.duplicates += len(rows) - int(fresh.sum())
-        self._publish_names(activities, rows, counted)
+        self._publish_names(activities, rows, counted & (rows["flags"] & BOT == 0) | turning)
         new = rows[counted]
         self._ids.add(day_of(new["time"]), np.ascontiguousarray(new["id"]))
         self._add(new)
@@ -156,12 +159,12 @@ class Count:
             fresh[order[1:][again]] = False
         return fresh
 
-    def _publish_names(self, activities: Sequence[Activity], rows: Rows, counted: NDArray[np.bool_]) -> None:
-        human = np.flatnonzero(counted & (rows["flags"] & BOT == 0))
-        names = [activities[place].repo for place in human.tolist()]
-        minutes = rows["time"][human] // MINUTE
-        for place in self._names.take(np.ascontiguousarray(rows["repository"][human]), minutes, names):
-            self._fresh_names.put(int(rows["repository"][human[place]]), int(minutes[place]), names[place])
+    def _publish_names(self, activities: Sequence[Activity], rows: Rows, naming: NDArray[np.bool_]) -> None:
+        own = np.flatnonzero(naming)
+        names = [activities[place].repo for place in own.tolist()]
+        minutes = rows["time"][own] // MINUTE
+        for place in self._names.take(np.ascontiguousarray(rows["repository"][own]), minutes, names):
+            self._fresh_names.put(int(rows["repository"][own[place]]), int(minutes[place]), names[place])
 
     def _add(self, rows: Rows) -> None:
         """Take up rows for the next record, and into the totals."""

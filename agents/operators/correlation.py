@@ -3,14 +3,16 @@
 import math
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agents.operators.keys import Keys, starts_of_runs
-from agents.operators.tally import Values
 from streams.activity import FEATURES
+from streams.codes import FEATURE_BITS, FEATURE_MASK
+
+Numbers = NDArray[np.signedinteger[Any]]
 
 # Repositories are taken so many at a time, which bounds the memory.
 _BLOCK: Final = 1 << 16
@@ -33,14 +35,14 @@ def pearson(n: int, sum_x: int, sum_y: int, sum_xx: int, sum_yy: int, sum_xy: in
     return max(-1.0, min(1.0, (n * sum_xy - sum_x * sum_y) / math.sqrt(spread)))
 
 
-def correlations(keys: Keys, values: Values) -> dict[tuple[str, str], float]:
+def correlations(keys: Keys, values: Numbers) -> dict[tuple[str, str], float]:
     """Pearson's r of each two features over all repositories; pairs are in the order of FEATURES, those without
     variance absent.
 
-    `keys` are sorted, with the feature's number in the lowest three bits and the repository above them; `values` are
-    its activities. A repository that has none of a feature counts with 0.
+    `keys` are sorted: the feature's number in the lowest FEATURE_BITS, the repository above them; `values` are its
+    activities. A repository that has none of a feature counts with 0.
 
-    >>> keys = np.array([8, 10, 16, 18, 26], np.uint64)  # two repositories with contribution and exchange, one with exchange alone
+    >>> keys = np.array([0x10, 0x12, 0x20, 0x22, 0x32], np.uint64)  # three repositories, the last with exchange alone
     >>> correlations(keys, np.array([3, 1, 6, 2, 3]))
     {('contribution', 'exchange'): -0.5}
 
@@ -56,9 +58,9 @@ def correlations(keys: Keys, values: Values) -> dict[tuple[str, str], float]:
     return found
 
 
-def _moments(keys: Keys, values: Values) -> tuple[int, list[int], list[list[int]]]:
+def _moments(keys: Keys, values: Numbers) -> tuple[int, list[int], list[list[int]]]:
     """Number of repositories, sums of each feature, sums of the products of each two: exact integers."""
-    starts = starts_of_runs(keys >> np.uint64(3))
+    starts = starts_of_runs(keys >> np.uint64(FEATURE_BITS))
     sums = np.zeros(len(FEATURES), object)
     products = np.zeros((len(FEATURES), len(FEATURES)), object)
     for block in _blocks(keys, values, starts):
@@ -73,12 +75,12 @@ def _moments(keys: Keys, values: Values) -> tuple[int, list[int], list[list[int]
     return len(starts), sums.tolist(), products.tolist()
 
 
-def _blocks(keys: Keys, values: Values, starts: NDArray[np.intp]) -> Iterator[NDArray[np.float64]]:
+def _blocks(keys: Keys, values: Numbers, starts: NDArray[np.intp]) -> Iterator[NDArray[np.float64]]:
     """Repositories × features, of at most `_BLOCK` repositories each."""
     bounds = [*starts[::_BLOCK].tolist(), len(keys)]
     for number, (begin, end) in enumerate(pairwise(bounds)):
         own = starts[number * _BLOCK : (number + 1) * _BLOCK]
         rows = np.repeat(np.arange(len(own)), np.diff(own, append=end))
         block = np.zeros((len(own), len(FEATURES)))
-        block[rows, (keys[begin:end] & np.uint64(7)).astype(np.intp)] = values[begin:end]
+        block[rows, (keys[begin:end] & np.uint64(FEATURE_MASK)).astype(np.intp)] = values[begin:end]
         yield block

@@ -1,7 +1,7 @@
 """How a count is distributed over repositories: its values and how many repositories have each."""
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ class Histogram:
         self.total = sum(value * frequency for value, frequency in zip(values, frequencies, strict=True))
 
     @classmethod
-    def of(cls, counts: Iterable[int] | NDArray[np.int64], zeros: int = 0) -> "Histogram":
+    def of(cls, counts: Iterable[int] | NDArray[np.signedinteger[Any]], zeros: int = 0) -> "Histogram":
         """The histogram of some counts (>= 0) and of so many zeros beside them."""
         array = counts if isinstance(counts, np.ndarray) else np.fromiter(counts, np.int64)
         small = array < _SMALL

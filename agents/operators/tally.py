@@ -20,9 +20,12 @@ from agents.operators.keys import (
 from agents.operators.keys import Keys as Keys
 
 Values = NDArray[np.int64]
+Counts = NDArray[np.int32]
 
 NO_VALUES: Final[Values] = np.empty(0, np.int64)
 _KIND: Final = b"taly"
+# New keys of a running tally wait until there are this many, or a sixteenth of all.
+_FRESH: Final = 4096
 
 
 def sum_tallies(parts: Sequence[tuple[Keys, Values]]) -> tuple[Keys, Values]:
@@ -138,45 +141,62 @@ class Tally:
 
 
 class RunningTally:
-    """A large tally that takes signed changes in place: the sum of a window's panes while panes enter, change and
-    leave.
+    """A large tally that takes signed changes in place: what a window holds while rows enter and leave.
+
+    New keys wait in a small array beside the large one, so that a change costs what it holds, not what the tally holds.
+    A sum below 0 is kept, so that the order of changes does not matter, and is not given.
 
     >>> running = RunningTally()
     >>> running.add(as_keys([3, 8]), np.array([2, 1]))
-    >>> running.add(as_keys([3, 5]), np.array([-2, 4]))
-    >>> [array.tolist() for array in running.get()]
-    [[5, 8], [4, 1]]
+    >>> running.add(as_keys([3, 5, 9]), np.array([-2, 4, -1]))
+    >>> [array.tolist() for array in running.get()], running.below_zero
+    ([[5, 8], [4, 1]], 1)
+    >>> running.add(as_keys([9]), np.array([3]))
+    >>> [array.tolist() for array in running.get()], running.below_zero
+    ([[5, 8, 9], [4, 1, 2]], 0)
     """
 
-    __slots__ = ("_keys", "_values")
+    __slots__ = ("_fresh", "_keys", "_values", "below_zero")
 
     def __init__(self) -> None:
-        self._keys, self._values = NO_KEYS, NO_VALUES
+        self._keys: Keys = NO_KEYS
+        # A sum of rows stays far below 2^31, and there are millions of them.
+        self._values: NDArray[np.int32] = np.empty(0, np.int32)
+        self._fresh = (NO_KEYS, NO_VALUES)
+        # Keys whose sum was below 0 when `get` was last called: something was taken away that was never added.
+        self.below_zero = 0
 
     def add(self, keys: Keys, values: Values) -> None:
-        """Add signed values to sorted unique keys, as `sum_tallies` gives them; what becomes 0 is gone.
-
-        ValueError, and nothing is changed, if a count would get negative: something was taken away that was never
-        added.
-        """
+        """Add signed values to sorted unique keys."""
+        if not len(keys):
+            return
         places, known = find(self._keys, keys)
-        own = places[known]
-        sums = self._values[own] + values[known]
-        fresh = ~known & (values != 0)
-        if (sums < 0).any() or (values[fresh] < 0).any():
-            raise ValueError("a running tally cannot lose more than it holds")
-        self._values[own] = sums
-        if fresh.any():
-            self._values = np.insert(self._values, places[fresh], values[fresh])
-            self._keys = np.insert(self._keys, places[fresh], keys[fresh])
-        if not sums.all():
-            kept = self._values != 0
+        self._values[places[known]] += values[known].astype(np.int32)
+        if not known.all():
+            fresh = ~known
+            self._fresh = sum_tallies([self._fresh, (keys[fresh], values[fresh])])
+            if len(self._fresh[0]) > _FRESH + len(self._keys) // 16:
+                self._join()
+
+    def _join(self) -> None:
+        """Bring new keys into the large arrays, and drop those whose sum is 0."""
+        keys, values = self._fresh
+        self._fresh = (NO_KEYS, NO_VALUES)
+        kept = self._values != 0
+        if not kept.all():
             self._keys, self._values = self._keys[kept], self._values[kept]
+        if len(keys):
+            places = np.searchsorted(self._keys, keys)
+            self._keys = np.insert(self._keys, places, keys)
+            self._values = np.insert(self._values, places, values)
 
-    def get(self) -> tuple[Keys, Values]:
-        """(sorted keys, their counts); valid until the next `add`, not to be written to."""
-        return self._keys, self._values
+    def get(self) -> tuple[Keys, Counts]:
+        """(sorted keys, their counts above 0); valid until the next `add`, not to be written to."""
+        self._join()
+        below = self._values < 0
+        self.below_zero = int(np.count_nonzero(below))
+        return (self._keys[~below], self._values[~below]) if self.below_zero else (self._keys, self._values)
 
-    def __len__(self) -> int:
-        """The number of different keys."""
-        return len(self._keys)
+    def clear(self) -> None:
+        """Hold nothing."""
+        self.__init__()  # type: ignore[misc]

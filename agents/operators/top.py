@@ -1,12 +1,15 @@
 """The busiest few by name, and all others as one."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agents.operators.keys import Keys
-from agents.operators.tally import Values
+
+Slot = Hashable
+Numbers = NDArray[np.signedinteger[Any]]
 
 # Of the keys asked for, those that have a name: they are asked for together because looking many up costs little more
 # than one.
@@ -41,7 +44,7 @@ class Top:
         self.k, self.hold = k, hold
         self._members: dict[Hashable, set[int]] = {}
 
-    def choose(self, slot: Hashable, keys: Keys, values: Values, names_of: NamesOf) -> Ranking:
+    def choose(self, slot: Slot, keys: Keys, values: Numbers, names_of: NamesOf) -> Ranking:
         """Rank the keys by their counts; each slot has members of its own."""
         ranked = _ranked(keys, values, self.k + self.hold, names_of)
         members = self._members.get(slot, set())
@@ -67,7 +70,7 @@ def _order(entry: _Entry) -> tuple[int, bool, str, int]:
     return -entry.value, entry.name is None, entry.name or "", entry.key
 
 
-def _ranked(keys: Keys, values: Values, k: int, names_of: NamesOf) -> list[_Entry]:
+def _ranked(keys: Keys, values: Numbers, k: int, names_of: NamesOf) -> list[_Entry]:
     """The first k in the order of count and name; only those that may be among them are asked for their names."""
     if len(values) > k:
         least = np.partition(values, len(values) - k)[len(values) - k]

@@ -3,21 +3,21 @@
 The point at the end of an hour is what `replay --as-of` its last microsecond reports.
 """
 
-import asyncio
 import shlex
 import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from agents.config import Config
+from agents.measurements import Measurement
 from nomadwatch.errors import Failure, Misuse
 from nomadwatch.failures import cannot
 from nomadwatch.processes.process import Say
 from sinks.openmetrics import PARTIAL, Written, is_history, write
 
-SCRATCH: Final = "history.db"
 _SAY_EVERY: Final = 0.01
 
 
@@ -26,11 +26,10 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     after `until`.
 
     `until` in µs UTC, None if nothing has arrived. `covered_only`: the files are hours, and only those that were read
-    whole have a point. `scratch` is a folder for a file of panes.
+    whole have a point.
     """
 
     folder: str
-    scratch: str
     config: Config
     ends: dict[int, int]
     until: int | None
@@ -87,33 +86,33 @@ def next_step(folder: str, into: str = "prometheus-data") -> str:
 
 def run_history(say: Say, asked: Asked) -> None:
     """Write the history; says `writing` with the share that is done, and `written` at the end."""
-    from agents.past import RecordsLost
+    from agents.measure.history import RecordsLost
+    from agents.measure.store import DamagedStore
 
     try:
-        say("written", asyncio.run(_write(say, asked)))
-    except RecordsLost as lost:
+        say("written", _write(say, asked))
+    except (RecordsLost, DamagedStore) as lost:
         raise Failure(f"{lost}: no history can be made of the rest; begin anew with another --data-dir") from None
 
 
-async def _write(say: Say, asked: Asked) -> Written:
-    from agents.operators.past import Past
-    from agents.past import PaneStore, gather, points
+def _write(say: Say, asked: Asked) -> Written:
+    from agents.measure.history import points, progress_of
+    from agents.measure.store import Store, store_path
 
     said = 0.0
 
-    def advance(share: float) -> None:
+    def told(found: Iterable[tuple[int, float, list[Measurement]]]) -> Iterator[tuple[int, list[Measurement]]]:
         nonlocal said
-        if share - said >= _SAY_EVERY:
-            said = share
-            say("writing", share)
+        for end, share, measured in found:
+            if share - said >= _SAY_EVERY:
+                said = share
+                say("writing", share)
+            yield end, measured
 
-    with PaneStore(Path(asked.scratch) / SCRATCH) as store:
-        progress = await gather(asked.config, asked.ends, store, advance)
-        found = (
-            ()
-            if asked.until is None
-            else points(store, Past(progress), progress, asked.until, covered_only=asked.covered_only)
-        )
+    with Store(store_path(asked.config.data_dir), existing=True) as store:
+        progress = progress_of(store, asked.ends)
+        until = -1 if asked.until is None else asked.until
+        found = told(points(store, progress, until, covered_only=asked.covered_only))
         try:
             return write(Path(asked.folder), found, simulated=any(each.simulated for each in progress))
         except OSError as error:

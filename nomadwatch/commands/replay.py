@@ -201,7 +201,6 @@ class _Replay:
         assert board.evaluation is not None
         asked = Asked(
             folder=folder,
-            scratch=str(self.state.path),
             config=config,
             ends=outcome.ends,
             until=self._last_hour(board.evaluation.front, outcome),
@@ -276,7 +275,9 @@ class _Replay:
 
 
 def worker_config(settings: Settings, kept: Kept, bootstrap: str, folder: Path, pace: float = 1.0) -> Config:
-    """The workers' share of the settings; with a pace above 1 they write and publish as much more rarely."""
+    """The workers' share of the settings. With a pace above 1, a replay's, they write and publish more rarely by that
+    factor, and keep everything.
+    """
     return Config(
         bootstrap=bootstrap,
         prefix=kept.prefix,
@@ -286,4 +287,5 @@ def worker_config(settings: Settings, kept: Kept, bootstrap: str, folder: Path, 
         refresh_interval=pace * settings.measure.refresh_interval,
         session_timeout=settings.count.session_timeout,
         dead_letters=settings.dead_letters,
+        keep_everything=pace > 1,
     )

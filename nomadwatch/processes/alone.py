@@ -39,7 +39,7 @@ def run_worker(name: str, settings: Settings, verbose: bool) -> None:
     if name == "count":
         from agents.count.worker import run
     else:
-        from agents.measure import run
+        from agents.measure.worker import run
     run(config)
 
 

@@ -13,7 +13,7 @@ if os.environ.get(MAIN_PROCESS) == str(os.getppid()):
         "streams.archive.publish",
         "streams.watchlist",
         "agents.count.worker",
-        "agents.measure",
+        "agents.measure.worker",
     ):
         import_module(module)
     # The roles share these pages as long as no collection touches them.

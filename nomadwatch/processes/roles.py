@@ -227,7 +227,7 @@ def run_count(say: Say, config: Config) -> None:
 
 def run_measure(say: Say, config: Config) -> None:
     """The worker that makes measurements."""
-    from agents.measure import run
+    from agents.measure.worker import run
 
     keep_private()
     run(config)

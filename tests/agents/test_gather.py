@@ -8,9 +8,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from agents.past import PaneStore, RecordsLost, gather
 
 from agents.config import Config
-from agents.past import PaneStore, RecordsLost, gather
 from streams.activity import Batch, encode_batch
 from streams.errors import BrokerAway
 from streams.kafka.topics import Topics

@@ -8,11 +8,11 @@ from random import Random
 
 import msgspec
 import pytest
+from agents.operators.past import Past
+from agents.past import Keeper, PaneStore, points
 
 from agents.measurements import Measurement
 from agents.operators.grains import floor
-from agents.operators.past import Past
-from agents.past import Keeper, PaneStore, points
 from simulator.accepted import credited
 from simulator.deed import Deed
 from simulator.stream import START, five_days

@@ -13,9 +13,9 @@ from random import Random
 
 import numpy as np
 import pytest
+from agents.store import VERSION, DamagedStore, NamedRepository, Store, open_store
 
 from agents.facts import ROW, Rows
-from agents.store import VERSION, DamagedStore, NamedRepository, Store, open_store
 from streams.activity import HOUR, MINUTE
 
 NOW = 1_714_521_600_000_000

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from agents.aggregate import FETCH_WAIT_MS
 from aiokafka import AIOKafkaProducer
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
 
-from agents.aggregate import FETCH_WAIT_MS
 from agents.config import Config
 from agents.measurements import (
     EVALUATION,

@@ -20,9 +20,10 @@ from typing import Any
 import msgspec
 from aiokafka import AIOKafkaProducer
 
-from agents import checkpoint, measure
+from agents import checkpoint
 from agents.config import Config
 from agents.count import worker
+from agents.measure import worker as measure
 from streams.archive.plan import plan
 from streams.archive.publish import Progress, publish
 from streams.archive.sections import Options

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from agents.operators.evaluate import evaluate, totals
 from scipy import stats
 
 from agents.catalogue import CATALOGUE, by_name
 from agents.measurements import Measurement
-from agents.operators.evaluate import evaluate, totals
 from agents.operators.keys import NO_KEYS
 from agents.operators.tally import NO_VALUES, Tally
 from agents.operators.top import Top

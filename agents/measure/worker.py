@@ -1,0 +1,339 @@
+"""The measure worker: a Faust app that makes measurements of the topic `facts`.
+
+It reads committed records without a group, from the place that its store holds: there is no session to wait for, and
+nothing is published before it has reached what was the end at its start, so that no figure falls back after a restart.
+"""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from typing import Final
+
+import numpy as np
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from agents.checkpoint import RECEIVED, Checkpoints, Outgoing, committed_consumer, read_back
+from agents.config import Config
+from agents.facts import Facts, NoFacts, read_facts
+from agents.faust_adapter import run_app, task_app
+from agents.measure.keep import Keep
+from agents.measure.pace import Pace
+from agents.measure.store import Place, Store, checksum_of, open_store, store_anew, store_path
+from agents.measure.sums import KNOWN_CODES
+from agents.measure.windows import Windows
+from agents.measurements import EVALUATION, Evaluation, Histogram, Measurement, encode, is_health, series
+from agents.memory import Trimmer
+from streams.activity import ARTEFACTS, LATEST
+from streams.kafka.consume import Guard, stop
+from streams.kafka.topics import Topics
+from streams.windows import WINDOWS
+
+logger = logging.getLogger("nomadwatch.measure")
+
+# Seconds of waiting for records while no evaluation is due.
+IDLE: Final = 0.2
+# Rows are taken up when there are so many, though no evaluation is due.
+_MOST_WAITING: Final = 50_000
+# Rows wait for the store, in memory, until there are so many, or for so many seconds.
+_MOST_UNWRITTEN: Final = 20_000
+_WRITE_EVERY: Final = 2.0
+# Of a time in milliseconds, for some thousand years.
+_DIGITS: Final = 15
+
+
+class Measure:
+    """Follows `facts`, keeps the rows, the windows and the views, publishes what changed."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        topics = Topics(prefix=config.prefix, partitions=config.partitions)
+        self.activity, self.facts, self.measurements = topics.activity, topics.facts, topics.measurements
+        self.windows: Windows
+        self.foreign = Guard(self.facts)
+        # What stands in the topic, and what each window (and the totals, under "") gave when it was last evaluated.
+        self.published: dict[bytes, bytes] = {}
+        self.values: dict[str, dict[bytes, bytes]] = {}
+        self.fronts: dict[str, int] = {}
+        self.pace = Pace(list(WINDOWS), config.refresh_interval)
+        self.keep = Keep(config.keep_everything)
+        self.trim = Trimmer()
+        # One transactional id: of two that run by mistake the later one fences the earlier.
+        self.output = Checkpoints(config, "measure")
+        self.latencies = {stage: Histogram() for stage in ("folded", "measured")}
+        # When (ms) the checkpoints were made that no evaluation shows yet.
+        self.folded: list[int] = []
+        self.written_at = 0.0
+        self.app = task_app(config, "measure", self._follow)
+
+    async def _follow(self) -> None:
+        started = time.monotonic()
+        consumer = committed_consumer(self.config)
+        try:
+            await consumer.start()
+            places = [TopicPartition(self.facts, number) for number in range(self.config.partitions)]
+            consumer.assign(places)
+            ends = await consumer.end_offsets(places)
+            with await self._open_store(consumer, places, ends) as store:
+                self.windows = Windows(store, self.config.partitions)
+                self.windows.restore()
+                await self.output.open([0])
+                await self._read_published()
+                await self._catch_up(consumer, ends, started)
+                await self._serve(consumer)
+                store.write()
+        finally:
+            await stop(consumer)
+            await self.output.close()
+
+    # The store and the topic.
+
+    async def _open_store(
+        self, consumer: AIOKafkaConsumer, places: list[TopicPartition], ends: Mapping[TopicPartition, int]
+    ) -> Store:
+        """The store, if it is a copy of this topic; else a new one. Every partition stands behind what it holds."""
+        firsts = await consumer.beginning_offsets(places)
+        reaches_back = not any(firsts.values())
+        path = store_path(self.config.data_dir)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        store = open_store(path, keep=not reaches_back)
+        why = await self._is_of_another_topic(store, consumer, firsts, ends)
+        if why:
+            store.close()
+            store_anew(path, f"{path} is no copy of the topic {self.facts}: {why}", keep=True)
+            store = Store(path)
+        store.topic = self.facts
+        for place in places:
+            held = store.places.get(place.partition)
+            after = 0 if held is None else held.next
+            if after < firsts[place]:
+                logger.warning(
+                    "partition %d of %s: records %d to %d were deleted before they were measured",
+                    place.partition, self.facts, after, firsts[place] - 1,
+                )  # fmt: skip
+            consumer.seek(place, max(after, firsts[place]))
+        return store
+
+    async def _is_of_another_topic(
+        self,
+        store: Store,
+        consumer: AIOKafkaConsumer,
+        firsts: Mapping[TopicPartition, int],
+        ends: Mapping[TopicPartition, int],
+    ) -> str:
+        """Why the store is no copy of the topic as the broker has it; empty where it is one."""
+        if store.topic not in (None, self.facts):
+            return f"it is one of {store.topic}"
+        for place, first in firsts.items():
+            held = store.places.get(place.partition)
+            if held is None:
+                continue
+            if held.next > ends[place]:
+                return f"partition {place.partition} ends at {ends[place]}, and the store holds it up to {held.next}"
+            if held.next > first:
+                consumer.seek(place, held.next - 1)
+                record = await consumer.getone(place)
+                if record.offset != held.next - 1 or checksum_of(record.value or b"") != held.digest:
+                    return f"record {held.next - 1} of partition {place.partition} is another one"
+        if any(number >= self.config.partitions for number in store.places):
+            return f"it has {max(store.places) + 1} partitions"
+        return ""
+
+    async def _read_published(self) -> None:
+        """What an earlier run has published."""
+        table = {
+            key: value async for _, own in read_back(self.config, self.measurements, [0]) for key, value in own.items()
+        }
+        # The health of others stands in the topic too, and is not ours to withdraw.
+        self.published = {key: value for key, value in table.items() if not is_health(key) and key != EVALUATION}
+
+    async def _catch_up(self, consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int], started: float) -> None:
+        """Read to what was the end at the start, into the store alone; then fill the windows from there."""
+        rows = 0
+        while not all([await consumer.position(place) >= end for place, end in ends.items()]):
+            if self.app.should_stop:
+                return
+            await self._read(consumer, IDLE, note=False)
+            if self.windows.waiting > _MOST_WAITING:
+                rows += self.windows.waiting
+                self.windows.keep()
+                self.windows.store.write()
+        self.windows.keep()
+        self.windows.store.write()
+        read = time.monotonic()
+        self.windows.fill()
+        self.trim()
+        if self.windows.progress != [None] * self.config.partitions:
+            self.pace.changed()
+        logger.info(
+            "has read %s to the end after %.2f s (%d rows), and filled its windows in %.2f s",
+            self.facts, read - started, rows, time.monotonic() - read,
+        )  # fmt: skip
+
+    async def _read(self, consumer: AIOKafkaConsumer, wait: float, *, note: bool) -> bool:
+        """Take up records; False where none came."""
+        fetched = await consumer.getmany(timeout_ms=int(1000 * wait))
+        for place, records in fetched.items():
+            for record in records:
+                self._put(place.partition, record)
+                if note and record.headers:
+                    self._note(record.timestamp, dict(record.headers))
+        if not fetched and self.windows.pending:
+            await self._drop_unfinished(consumer)
+        return bool(fetched)
+
+    def _put(self, partition: int, record: ConsumerRecord) -> None:
+        facts = self.foreign.read(_read_sound, partition, record.key, record.value)
+        if facts is None:
+            return
+        place = Place(record.offset + 1, checksum_of(record.value or b""), b"")
+        if self.foreign.read(self.windows.put, partition, facts, place):
+            self.pace.changed()
+
+    async def _drop_unfinished(self, consumer: AIOKafkaConsumer) -> None:
+        """Drop records that no progress follows although their partition is read to its committed end: no checkpoint
+        wrote them.
+        """
+        places = [TopicPartition(self.facts, number) for number in self.windows.pending]
+        ends = await consumer.end_offsets(places)
+        for place in places:
+            if await consumer.position(place) >= ends[place]:
+                self.windows.drop_unfinished(place.partition)
+                self.foreign.pass_over("records that no progress follows")
+
+    # Evaluation.
+
+    async def _serve(self, consumer: AIOKafkaConsumer) -> None:
+        silent_until = time.monotonic() + self.config.silence
+        while not self.app.should_stop:
+            # Only a wait lets the fetcher run: while the rest of a checkpoint is to come there must always be one.
+            idle = not self.pace.waiting() or self.windows.pending
+            await self._read(consumer, IDLE if idle else self.pace.wait(time.monotonic()), note=True)
+            if self.windows.waiting > _MOST_WAITING:
+                self.windows.take_up()
+            self._write_store()
+            if self.windows.pending:
+                continue
+            complete = all(progress is not None and progress.closed for progress in self.windows.progress)
+            now = time.monotonic()
+            chosen = [*self.pace.waiting()] if complete else self.pace.due(now)
+            if not chosen and now >= silent_until:
+                # Where nothing happens the last figures are still true, and a worker that says nothing looks dead.
+                silent_until = now + self.config.silence
+                chosen = list(WINDOWS) if await self._is_current(consumer) else []
+            if chosen:
+                await self._publish(chosen, complete)
+                silent_until = time.monotonic() + self.config.silence
+
+    def _write_store(self, *, now: bool = False) -> None:
+        """Write what waits for the store: many rows at once, and not before every evaluation."""
+        store, moment = self.windows.store, time.monotonic()
+        if now or store.waiting > _MOST_UNWRITTEN or moment - self.written_at > _WRITE_EVERY:
+            self.written_at = moment
+            store.write()
+            self.keep.apply(store, self.windows.watermark)
+
+    async def _is_current(self, consumer: AIOKafkaConsumer) -> bool:
+        """Whether everything that stands in `activity` is in the figures: not while `count` is away."""
+        ends = await consumer.end_offsets(
+            [TopicPartition(self.activity, number) for number in range(self.config.partitions)]
+        )
+        taken = [0 if progress is None else progress.offset + 1 for progress in self.windows.progress]
+        return self.windows.front is not None and all(taken[place.partition] >= end for place, end in ends.items())
+
+    def _note(self, at: int, headers: Mapping[str, bytes | None]) -> None:
+        """Take up when (ms) a checkpoint was made, and when its oldest record had arrived."""
+        received = headers.get(RECEIVED)
+        if received is not None and received.isdigit() and len(received) <= _DIGITS:
+            self.latencies["folded"].observe((at - int(received)) / 1e3)
+            self.folded.append(at)
+
+    async def _publish(self, chosen: Collection[str], complete: bool) -> None:
+        """Bring the windows to the front, and publish what changed in these, in one transaction that ends with the
+        evaluation.
+        """
+        self.windows.take_up()
+        if complete:
+            # A history is made of the store as soon as the last figures are published.
+            self._write_store(now=True)
+        records: dict[bytes, bytes | None] = {}
+        for window in chosen:
+            before = time.monotonic()
+            records.update(self._changes(window, self.windows.measure(window, final=complete)))
+            if self.windows.front is not None:
+                self.fronts[window] = self.windows.front
+            now = time.monotonic()
+            self.pace.evaluated(window, now, now - before)
+        records.update(self._changes("", self.windows.totals()))
+        if self.values.keys() >= WINDOWS.keys():
+            # What an earlier run published and this one does not know.
+            own = set().union(*self.values.values())
+            records.update(dict.fromkeys(self.published.keys() - own))
+        await self.output.write(
+            0, [Outgoing(self.measurements, 0, key, value) for key, value in records.items()] + [self._end(complete)]
+        )
+        for key, value in records.items():
+            if value is None:
+                self.published.pop(key, None)
+            else:
+                self.published[key] = value
+        self.trim()
+
+    def _changes(self, window: str, measurements: Iterable[Measurement]) -> dict[bytes, bytes | None]:
+        """What the topic does not say yet of a window."""
+        values = {series(m.name, m.labels): encode(m) for m in measurements}
+        gone = self.values.get(window, {}).keys() - values.keys()
+        self.values[window] = values
+        changed = {key: value for key, value in values.items() if self.published.get(key) != value}
+        return {**changed, **dict.fromkeys(gone)}
+
+    def _end(self, complete: bool) -> Outgoing:
+        return Outgoing(self.measurements, 0, EVALUATION, encode(self._evaluation(complete)))
+
+    def _evaluation(self, complete: bool) -> Evaluation:
+        known = {number: progress for number, progress in enumerate(self.windows.progress) if progress is not None}
+        dead_letters: Counter[str] = Counter()
+        for progress in known.values():
+            dead_letters.update(progress.dead_letters)
+        if self.foreign.passed:
+            dead_letters["facts"] += self.foreign.passed
+        now = time.time_ns() // 1000
+        for at in self.folded:
+            self.latencies["measured"].observe((now - 1000 * at) / 1e6)
+        self.folded.clear()
+        return Evaluation(
+            evaluated_at=now,
+            front=self.windows.front,
+            watermark=self.windows.watermark,
+            offsets={number: progress.offset + 1 for number, progress in known.items()},
+            activities=sum(progress.activities for progress in known.values()),
+            duplicates=sum(progress.duplicates for progress in known.values()),
+            missing=sum(progress.missing for progress in known.values()),
+            late=sum(progress.late for progress in known.values()),
+            dead_letters=dict(dead_letters),
+            closed=complete,
+            latencies=self.latencies,
+            simulated=any(progress.simulated for progress in known.values()),
+            # A window that says nothing here stands at the front.
+            behind={window: front for window, front in self.fronts.items() if front != self.windows.front},
+        )
+
+
+def _read_sound(partition: int, key: bytes | None, value: bytes | None) -> Facts:
+    """The facts of a record whose rows can be counted. Raises NoFacts."""
+    facts = read_facts(partition, key, value)
+    rows = facts.rows
+    if len(rows) and not (
+        KNOWN_CODES[rows["code"]].all()
+        and (np.abs(rows["n"]) == 1).all()
+        and rows["artefact"].max() < len(ARTEFACTS)
+        and rows["time"].min() >= 0
+        and rows["time"].max() < LATEST
+    ):
+        raise NoFacts("a row that cannot be")
+    return facts
+
+
+def run(config: Config) -> None:
+    """The role `measure`: until SIGTERM or SIGINT."""
+    run_app(lambda: Measure(config).app)
