@@ -56,9 +56,9 @@ class Credits:
         # {id of the accepted contribution: its row, the name of its project}
         self._published: dict[int, tuple[Rows, str]] = {}
 
-    def is_new(self, turn: Turn) -> bool:
+    def is_new(self, turn: Turn, watermark: int | None) -> bool:
         """Whether the source has not named this accepted contribution before."""
-        held = self._threads.find({turn.thread}).get(turn.thread, [])
+        held = _kept(self._threads.find({turn.thread}).get(turn.thread, []), oldest_day("all", watermark))
         return all(own.id != turn.id or own.action != NAMED for own in held)
 
     def take(self, turns: Collection[Turn], watermark: int | None) -> list[tuple[Rows, str]]:
@@ -74,23 +74,32 @@ class Credits:
         oldest = oldest_day("all", watermark)
         rows: list[tuple[Rows, str]] = []
         for thread, new in fresh.items():
-            old = [turn for turn in held.get(thread, []) if oldest is None or turn.at >= oldest]
+            old = _kept(held.get(thread, []), oldest)
             before, after = credited(old), credited(old + new)
             for key, credit in after.items():
                 if credit == before.get(key):
                     continue
-                if key not in before and key in self._published and not _is_merged(key, new):
+                if key not in before and self._standing(key, watermark) and not _is_merged(key, new):
                     # Credited for an opening that is no longer known, which says more than what a source names now.
                     continue
                 if is_late(credit.at, watermark):
                     continue
-                rows += self._change(key, credit, [*held.get(thread, []), *new])
+                rows += self._change(key, credit, [*old, *new], watermark)
         self._tidy(oldest)
         return rows
 
-    def _change(self, key: int, credit: Credit, known: Iterable[Turn]) -> list[tuple[Rows, str]]:
+    def _standing(self, key: int, watermark: int | None) -> tuple[Rows, str] | None:
+        """What was published for a merge, if it can still change. What is too old is unknown whether or not it was
+        dropped already: a worker that has restarted has other moments of dropping than one that has not.
+        """
+        published = self._published.get(key)
+        return None if published is None or is_late(int(published[0]["time"][0]), watermark) else published
+
+    def _change(
+        self, key: int, credit: Credit, known: Iterable[Turn], watermark: int | None
+    ) -> list[tuple[Rows, str]]:
         rows: list[tuple[Rows, str]] = []
-        if (published := self._published.get(key)) is not None:
+        if (published := self._standing(key, watermark)) is not None:
             row, project = published
             withdrawn = row.copy()
             withdrawn["n"] = -1
@@ -127,6 +136,10 @@ def is_late(time: int, watermark: int | None) -> bool:
     duplicate.
     """
     return watermark is not None and time - time % MINUTE < watermark - ACCEPTED
+
+
+def _kept(turns: list[Turn], oldest: int | None) -> list[Turn]:
+    return turns if oldest is None else [turn for turn in turns if turn.at >= oldest]
 
 
 def _is_merged(key: int, turns: Iterable[Turn]) -> bool:

@@ -125,7 +125,7 @@ class Count:
                 if turn.action == NAMED:
                     # A turn only: its row follows from the credit. Whether it was met before only turns can tell.
                     counted[place] = False
-                    fresh[place] = self._credits.is_new(turn) and (turn.thread, turn.id, turn.kind) not in {
+                    fresh[place] = self._credits.is_new(turn, watermark) and (turn.thread, turn.id, turn.kind) not in {
                         t[:3] for t in turns
                     }
                 if fresh[place]:
