@@ -1,4 +1,4 @@
-"""Looks at everything that a run needs and says what to do about what is not as it must be."""
+"""`nomadwatch doctor`: checks everything that a run needs, and says what to do about each problem."""
 
 import asyncio
 import os
@@ -11,16 +11,20 @@ import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
+
+import click
 
 from nomadwatch import __version__
-from nomadwatch.commands.topics import check_topics
+from nomadwatch.commands import options
 from nomadwatch.connect import await_broker, is_free
 from nomadwatch.errors import Failure, Misuse
+from nomadwatch.logs import to_stderr
 from nomadwatch.private import exposure
-from nomadwatch.settings import Known, Settings, warnings
+from nomadwatch.settings import Known, Settings, load, warnings
 from nomadwatch.state import LEAST_ROOM, State, default_folder, read_kept
 from nomadwatch.terminal.console import console
+from nomadwatch.topics import check_topics
 from streams.activity import PLATFORMS
 from streams.errors import BrokerAway, in_words
 from streams.plain import one_line
@@ -38,6 +42,17 @@ class Finding(NamedTuple):
 
     verdict: Literal["good", "note", "bad"]
     what: str
+
+
+@click.command("doctor")
+@options.broker
+@options.data_dir
+@options.prefix
+@options.partitions
+def command(**flags: Any) -> None:
+    """Check the installation and its settings, and show where each setting comes from."""
+    to_stderr(verbose=False)
+    examine(load(flags, warn=False))
 
 
 def examine(known: Known) -> None:
@@ -193,7 +208,7 @@ async def _places(settings: Settings, platform: str, name: str) -> list[Finding]
     """Whether a platform lists what the watchlist names; where that would use up the requests of an hour it is not
     asked.
     """
-    from nomadwatch.commands.online import look
+    from nomadwatch.online import look
     from streams.errors import WatchlistError
     from streams.watchlist import Watchlist
 

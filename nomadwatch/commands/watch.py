@@ -1,17 +1,50 @@
-"""The commands about the watchlist: what is watched, and whether a list is as it must be."""
+"""`nomadwatch watch`: the watchlist, shown and checked."""
 
 import asyncio
+from typing import Any
 
+import click
+
+from nomadwatch.commands import options
+from nomadwatch.commands.listing import Group
 from nomadwatch.errors import Failure
-from nomadwatch.settings import Settings
+from nomadwatch.settings import Settings, load
 from nomadwatch.terminal.console import console, print_json, table
 from streams.watchlist import Project, Watchlist
 
 
-def show(path: str, form: str) -> None:
-    """The command `watch list`: each project with its governance and its places, of a file or (empty) of the built-in
-    list.
+@click.group("watch", cls=Group)
+def command() -> None:
+    """Show or check the watchlist: the projects that are watched."""
+
+
+@command.command("list")
+@options.watchlist
+@options.table_or_json
+def list_command(form: str, **flags: Any) -> None:
+    """Show the watched projects with their owners and repositories on both platforms."""
+    show(load(flags).settings.watchlist, form)
+
+
+@command.command("check")
+@click.argument("file", metavar="[FILE]", required=False)
+@options.option("--online", is_flag=True, help="Also look up every name on GitHub and the Hub.")
+def check_command(file: str | None, online: bool) -> None:
+    """Check a watchlist file (by default the one in the settings).
+
+    An invalid file gives exit code 2 and a line that says where and why. With --online, an owner or a repository that
+    its platform does not list gives exit code 1, and repositories that were renamed are shown with their new name.
     """
+    settings = load({}).settings
+    path = settings.watchlist if file is None else file
+    if online:
+        check_online(path, settings)
+    else:
+        check(path)
+
+
+def show(path: str, form: str) -> None:
+    """Print each project with its governance and places. `path`: a file, or empty for the built-in list."""
     projects = Watchlist.load(path or None).projects
     if form == "json":
         print_json([_as_json(project) for project in projects])
@@ -31,10 +64,7 @@ def show(path: str, form: str) -> None:
 
 
 def check(path: str) -> None:
-    """The command `watch check`: a line with what stands in a file, or (empty) in the built-in list.
-
-    Raises WatchlistError with the line that is wrong.
-    """
+    """Print a line with the size of a watchlist file, or (empty) of the built-in list. Raises WatchlistError."""
     projects = Watchlist.load(path or None).projects
     github = sum(len(project.github) for project in projects)
     hub = sum(len(project.huggingface) for project in projects)
@@ -43,8 +73,8 @@ def check(path: str) -> None:
 
 
 def check_online(path: str, settings: Settings) -> None:
-    """The same, and a line for each place that a platform does not list. Raises Failure where there is one."""
-    from nomadwatch.commands.online import look
+    """Also print a line for each place that its platform does not list. Raises Failure if there is one."""
+    from nomadwatch.online import look
 
     check(path)
     found = asyncio.run(look(settings, Watchlist.load(path or None)))

@@ -5,7 +5,8 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias
 
 from agents.measurements import is_well
-from nomadwatch.terminal.console import cell, console, tell
+from nomadwatch.terminal.console import cell, console, table, tell
+from nomadwatch.times import span
 from sinks.board import SIMULATED, Board
 from sinks.covered import Covered, Totals
 from sinks.enough import Windows
@@ -184,8 +185,6 @@ def _platform_table(figures: _Figures) -> "Table":
     """What people did in the last hour, each number beside the coverage of its own scope."""
     from rich.text import Text
 
-    from nomadwatch.terminal.console import table
-
     columns = [f"{word}, 1h" for word in SCOPES.values()]
     shown = table("", columns[0], "coverage", columns[1], "coverage", numbers=(*columns, "coverage"))
     for platform, name in _PLATFORMS.items():
@@ -202,9 +201,6 @@ def _cells(figure: Figure) -> tuple[str, str]:
 def _feed_table(feeds: list[tuple[str, str, float | None, float | None]], room: int) -> "Table":
     """Those that are in trouble first; as many as there is room for."""
     from rich.text import Text
-
-    from nomadwatch.commands.feeds import span
-    from nomadwatch.terminal.console import table
 
     shown = table("feed", "state", "coverage", "lag", numbers=("coverage", "lag"))
     ranked = sorted(feeds, key=lambda row: is_well(row[1]))

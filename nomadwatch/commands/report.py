@@ -1,13 +1,18 @@
-"""What a station or a replay knows now: of a data folder, whether something runs on it or not, or of a broker."""
+"""`nomadwatch report`: what a station or a replay has measured, from its data folder or from a broker."""
 
 import asyncio
 from collections import Counter
-from typing import Final
+from typing import Any, Final
+
+import click
 
 from agents.catalogue import CATALOGUE
 from agents.measurements import Measurement, series
-from nomadwatch.commands.feeds import station
-from nomadwatch.settings import Settings
+from nomadwatch.commands import options
+from nomadwatch.logs import to_stderr
+from nomadwatch.processes.embedded import station
+from nomadwatch.settings import Settings, load
+from nomadwatch.terminal.write import check_target, form_of, write_report
 from sinks.board import Board
 from sinks.report import Report, build
 from sinks.topic import TopicReader
@@ -17,6 +22,35 @@ from streams.kafka.cursors import ARCHIVE, decode_cursor, decoded, sound_archive
 # What belongs into a report; health stands in /metrics and in `nomadwatch feeds`.
 _LETTERS: Final = "nomadwatch_dead_letters_total"
 _FIGURES: Final = {row.name for row in CATALOGUE if row.group not in ("H", "P")}
+
+
+@click.command("report")
+@options.option(
+    "--format",
+    "form",
+    type=options.TABLE_OR_FILE,
+    help="A table for people, or a format for programs.  [default: table; for a file, by its suffix]",
+)
+@options.option(
+    "--window",
+    type=click.Choice(["1h", "24h", "7d", "30d"]),
+    help="The window that the table shows in detail.  [default: the longest that is covered]",
+)
+@options.option(
+    "-o", "--output", "target", metavar="FILE", default=options.STDOUT, help="The file to write.  [default: stdout]"
+)
+@options.broker
+@options.data_dir
+@options.prefix
+def command(form: str | None, window: str | None, target: str, **flags: Any) -> None:
+    """Show what a station or a replay has measured.
+
+    The default is the station of `nomadwatch up`; --data-dir or --broker selects another.
+    """
+    form = form or ("table" if target == options.STDOUT else form_of(target))
+    check_target(target, form)
+    to_stderr(verbose=False)
+    write_report(latest(load(flags).settings), target, form, window)
 
 
 def latest(settings: Settings) -> Report:

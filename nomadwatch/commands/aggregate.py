@@ -1,0 +1,24 @@
+"""`nomadwatch aggregate`: the role `aggregate` by itself."""
+
+from typing import Any
+
+import click
+
+from nomadwatch.commands import options
+
+
+@click.command("aggregate")
+@options.broker
+@options.data_dir
+@options.prefix
+@options.partitions
+@options.verbose
+def command(verbose: bool, **flags: Any) -> None:
+    """Run a worker that makes panes of activities, until SIGTERM or Ctrl-C.
+
+    Start several to share the partitions among them.
+    """
+    from nomadwatch.processes.alone import run_worker
+    from nomadwatch.settings import load
+
+    run_worker("aggregate", load(flags).settings, verbose)
