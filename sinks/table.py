@@ -15,16 +15,16 @@ from sinks.board import SIMULATED
 from sinks.covered import SEEN_IN_PART, Coverages
 from sinks.enough import Windows
 from sinks.report import Report, in_words
-from streams.activity import FEATURES, PLATFORMS
+from streams.activity import COMPARED, FEATURES, PLATFORMS
 from streams.plain import one_line
+from streams.platforms import TITLES
 
 WINDOWS: Final = ("1h", "24h", "7d", "30d")
 STATS: Final = ("mean", "median", "p90", "p99", "max", "gini")
-TITLES: Final = {"github": "GitHub", "huggingface": "Hugging Face"}
 SCOPES: Final = {"all": "Everything seen", "watched": "Watched repositories"}
 # The busiest repositories are shown of the features that the two platforms are compared by.
 _BUSIEST: Final = 5
-_COMPARED: Final = ("contribution", "exchange", "preference")
+_COMPARED_FEATURES: Final = ("contribution", "exchange", "preference")
 _REST: Final = "_other"
 # The window in detail where no coverage is known.
 _UNLESS_KNOWN: Final = "24h"
@@ -244,7 +244,7 @@ def _intensity(index: _Index, window: str) -> _Headed:
 
 
 def _dominance(index: _Index, window: str) -> _Headed:
-    title = f"Dominance, {window}: chance that a GitHub repository has more of it than one of the Hub (0.5: equal){index.covered(window)}"
+    title = f"Dominance, {window}: chance that a GitHub repository has more of it than one of the Hub (0.5: equal){index.covered(window, COMPARED)}"
     table = _table(title, "feature", "dominance", "U", "z", "p")
     for feature in FEATURES:
         names = ("dominance_ratio", "mann_whitney_u", "mann_whitney_z", "mann_whitney_p")
@@ -259,7 +259,7 @@ def _busiest(index: _Index, platform: str, window: str) -> _Headed:
         feature: index.ranked(
             "top_repository_activity", "repository", platform=platform, feature=feature, window=window
         )[:_BUSIEST]
-        for feature in _COMPARED
+        for feature in _COMPARED_FEATURES
     }
     title = f"Busiest repositories on {TITLES[platform]}, {window}{index.covered(window, [platform])}"
     table = _table(title, "feature", "", "repository", text_columns=1)
@@ -288,7 +288,7 @@ def _releases(index: _Index, window: str) -> _Headed:
 
 def _platforms(labels: Mapping[str, str]) -> Sequence[str]:
     """Those that a row is about."""
-    return [labels["platform"]] if "platform" in labels else PLATFORMS
+    return [labels["platform"]] if "platform" in labels else COMPARED
 
 
 def _number(value: float | None) -> Text:

@@ -12,6 +12,8 @@ from typing import Final
 import msgspec
 import xxhash
 
+from streams import platforms
+
 SECOND: Final = 1_000_000
 MINUTE: Final = 60 * SECOND
 HOUR: Final = 60 * MINUTE
@@ -23,12 +25,16 @@ LATEST: Final = 253_402_300_800 * SECOND
 _HASHES: Final = 1 << 64
 _MOST: Final = 1 << 53
 
-PLATFORMS: Final = ("github", "huggingface")
-# Whose batches stand in the topic: those of the reader of archives, or of a station's pollers, a feed for each
-# platform.
+# In the order of the list of platforms: the place is the number in stored rows.
+PLATFORMS: Final = tuple(platform.id for platform in platforms.ALL)
+# Open-source software against open models: the two platforms of the comparison (METRICS B).
+COMPARED: Final = ("github", "huggingface")
+# The feeds whose batches stand in the topic: the reader of archives, or one of each platform that a station polls.
 ARCHIVE: Final = "archive"
 FEEDS: Final = (ARCHIVE, *PLATFORMS)
 ARTEFACTS: Final = ("software", "model", "dataset", "space")
+# How an actor is related to the owner of the repository.
+AFFILIATIONS: Final = (None, "internal", "staff", "external", "unknown")
 FEATURES: Final = (
     "contribution",
     "accepted",

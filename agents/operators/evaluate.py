@@ -13,7 +13,7 @@ from agents.operators.keys import Keys, starts_of_runs
 from agents.operators.mann_whitney import mann_whitney
 from agents.operators.tally import Values
 from agents.operators.top import NamesOf, Top
-from streams.activity import FEATURES, PLATFORMS
+from streams.activity import COMPARED, FEATURES, PLATFORMS
 
 PREFIX: Final = "nomadwatch_"
 OTHER: Final = "_other"
@@ -67,8 +67,8 @@ def evaluate(
             measurements += _releases(own, keys, values, names_of, top)
         populations[platform] = _population(keys, values)
         measurements += _intensity(own, populations[platform])
-    if len(populations) == len(PLATFORMS):
-        measurements += _comparison(labels, *(populations[platform].histograms for platform in PLATFORMS))
+    if populations.keys() >= set(COMPARED):
+        measurements += _comparison(labels, *(populations[platform].histograms for platform in COMPARED))
     return measurements
 
 

@@ -5,13 +5,11 @@ import click
 from nomadwatch.commands import options
 from nomadwatch.commands.listing import Group
 from nomadwatch.errors import Misuse
-from streams import bots
-
-_TITLES = {"github": "GitHub", "huggingface": "Hugging Face"}
+from streams import bots, platforms
 
 _platform = options.option(
     "--platform",
-    type=click.Choice(["github", "huggingface"]),
+    type=click.Choice(list(platforms.TITLES)),
     default="github",
     show_default=True,
     help="The platform that the login belongs to.",
@@ -34,7 +32,7 @@ def explain(login: str, platform: str) -> None:
     login = login.strip().removeprefix("@")
     if not login:
         raise Misuse("the login is empty; give one: nomadwatch bots explain LOGIN")
-    where = _TITLES[platform]
+    where = platforms.TITLES[platform]
     rule = bots.explain(login, platform)
     if rule is not None:
         print(f"{login} on {where} is a bot: {rule.why}.\nrule: {rule.name}\nsource: {rule.source}")

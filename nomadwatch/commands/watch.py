@@ -10,6 +10,7 @@ from nomadwatch.commands.listing import Group
 from nomadwatch.errors import Failure
 from nomadwatch.settings import Settings, load
 from nomadwatch.terminal.console import console, print_json, table
+from streams import platforms
 from streams.watchlist import Project, Watchlist
 
 
@@ -51,13 +52,12 @@ def show(path: str, form: str) -> None:
         return
     from rich.text import Text
 
-    shown = table("project", "governance", "GitHub", "Hugging Face")
+    shown = table("project", "governance", *platforms.TITLES.values())
     for each in projects:
         cells = (
             each.project,
             each.governance or "–",
-            "\n".join(each.github) or "–",
-            "\n".join(each.huggingface) or "–",
+            *("\n".join(places) or "–" for places in each.places.values()),
         )
         shown.add_row(*map(Text, cells))
     console().print(shown)
@@ -66,10 +66,11 @@ def show(path: str, form: str) -> None:
 def check(path: str) -> None:
     """Print a line with the size of a watchlist file, or (empty) of the built-in list. Raises WatchlistError."""
     projects = Watchlist.load(path or None).projects
-    github = sum(len(project.github) for project in projects)
-    hub = sum(len(project.huggingface) for project in projects)
-    counts = f"{_count(len(projects), 'project')}, {_count(github, 'place')} on GitHub, {hub} on Hugging Face"
-    print(f"{path or 'the built-in watchlist'} is valid: {counts}")
+    numbers = {platform: sum(len(project.places[platform]) for project in projects) for platform in platforms.TITLES}
+    first, *others = ((platforms.TITLES[platform], number) for platform, number in numbers.items())
+    counts = [_count(len(projects), "project"), f"{_count(first[1], 'place')} on {first[0]}"]
+    counts += [f"{number} on {title}" for title, number in others]
+    print(f"{path or 'the built-in watchlist'} is valid: {', '.join(counts)}")
 
 
 def check_online(path: str, settings: Settings) -> None:
@@ -78,11 +79,11 @@ def check_online(path: str, settings: Settings) -> None:
 
     check(path)
     found = asyncio.run(look(settings, Watchlist.load(path or None)))
-    told = [place for place in found if place.verdict != "known"]
-    for place in told:
-        print(place)
+    told = [each for each in found if each.verdict.verdict != "known"]
+    for each in told:
+        print(each)
     print(f"listed under the names in the watchlist: {len(found) - len(told)} of {_count(len(found), 'place')}")
-    absent = sum(place.verdict == "absent" for place in told)
+    absent = sum(each.verdict.verdict == "absent" for each in told)
     if absent:
         raise Failure(f"{_count(absent, 'place')} {'is' if absent == 1 else 'are'} not listed; correct the watchlist")
 
@@ -92,4 +93,7 @@ def _count(number: int, thing: str) -> str:
 
 
 def _as_json(project: Project) -> dict[str, object]:
-    return {field: getattr(project, field) for field in Project.__slots__}
+    found: dict[str, object] = {}
+    for field in Project.__slots__:
+        found |= project.places if field == "places" else {field: getattr(project, field)}
+    return found

@@ -193,7 +193,7 @@ async def _simulate(
     clock, faults = Clock(speed, origin), Faults(seed)
     # A glob names no repository that could be made up; whoever has an owner's name has a place.
     named = {
-        each.project: (_plain(each.github), _plain(each.huggingface))
+        each.project: (_plain(each.places["github"]), _plain(each.places["huggingface"]))
         for each in Watchlist.load(watchlist or None).projects
     }
     begin = clock.at(origin if began is None else began)

@@ -22,6 +22,7 @@ from nomadwatch.state import Kept, Kind, State, default_folder
 from nomadwatch.terminal.summary import Summary
 from sinks.board import Board
 from sinks.topic import TopicReader
+from streams import platforms
 
 GRACE: Final = 4.0
 ROOM_EVERY: Final = 5.0
@@ -175,10 +176,12 @@ class _Station:
 
         ports = await self._start(Role("simulator", roles.run_simulator, simulated, last=True), "ready")
         github, hub = (f"http://127.0.0.1:{port}" for port in ports)
+        # A platform of which there is no simulated world is not polled.
+        nowhere = dict.fromkeys((platform.endpoint.name for platform in platforms.ALL), "")
+        simulated_world = {**nowhere, "github_api": github, "hf_endpoint": hub}
         return msgspec.structs.replace(
             self.settings,
-            github_api=github,
-            hf_endpoint=hub,
+            **simulated_world,
             github_token="simulated",
             hf_token="simulated",
             time_scale=world.speed,

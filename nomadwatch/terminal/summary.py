@@ -11,6 +11,7 @@ from sinks.board import SIMULATED, Board
 from sinks.covered import Covered, Totals
 from sinks.enough import Windows
 from sinks.report import rfc3339
+from streams import platforms
 from streams.activity import SECOND
 from streams.plain import one_line
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 _LINE_EVERY: Final = 60.0
 _BUSIEST: Final = 5
-_PLATFORMS: Final = {"github": "GitHub", "huggingface": "Hugging Face"}
 # In words, in the order in which they stand.
 SCOPES: Final = {"watched": "watched", "all": "all seen"}
 # A number, or in words why there is none; and its coverage.
@@ -73,7 +73,7 @@ def _sentences(board: Board) -> list[str]:
     found = [rfc3339(front // SECOND * SECOND) or ""] if front is not None else ["nothing counted yet"]
     if board.world == "simulated":
         found.insert(0, SIMULATED)
-    for platform, name in _PLATFORMS.items():
+    for platform, name in platforms.TITLES.items():
         scopes = [_pair(word, figures.activity(scope, platform)) for scope, word in SCOPES.items()]
         found.append(f"{name} in 1h: {', '.join(scopes)}")
     feeds = figures.feeds()
@@ -176,7 +176,7 @@ class Screen:
             ]
             for repository, platform, (value, coverage) in busiest:
                 parts.append(
-                    cell(f"{_number(value):>8}  {_percent(coverage):>7}  {repository}  ({_PLATFORMS[platform]})")
+                    cell(f"{_number(value):>8}  {_percent(coverage):>7}  {repository}  ({platforms.TITLES[platform]})")
                 )
         self._live.update(Group(*parts))
 
@@ -187,7 +187,7 @@ def _platform_table(figures: _Figures) -> "Table":
 
     columns = [f"{word}, 1h" for word in SCOPES.values()]
     shown = table("", columns[0], "coverage", columns[1], "coverage", numbers=(*columns, "coverage"))
-    for platform, name in _PLATFORMS.items():
+    for platform, name in platforms.TITLES.items():
         cells = [cell for scope in SCOPES for cell in _cells(figures.activity(scope, platform))]
         shown.add_row(Text(name), *cells)
     return shown
