@@ -14,9 +14,9 @@ from sinks.covered import Coverages
 from sinks.enough import Windows
 from streams import platforms
 from streams.activity import COMPARED, FEATURES, PLATFORMS
+from streams.windows import WINDOWS
 
 SCOPES: Final = ("watched", "all")
-WINDOWS: Final = ("1h", "24h", "7d", "30d")
 _PLACES: Final = tuple((scope, platform, window) for scope in SCOPES for platform in PLATFORMS for window in WINDOWS)
 # What stands in a cell, and the metric that it comes from; intensity is the mean.
 MEASURES: Final = {

@@ -11,11 +11,12 @@ from aiohttp import web
 
 from sinks.board import Board, wall_clock
 from sinks.events import MOST, Hub
-from sinks.figures import SCOPES, WINDOWS, Figures, figures_of
+from sinks.figures import SCOPES, Figures, figures_of
 from sinks.history import History
 from sinks.report import rfc3339
 from sinks.sheet import figures_csv, history_csv
 from streams.activity import FEATURES
+from streams.windows import WINDOWS
 
 STATIC: Final = Path(__file__).parent / "static"
 # Where a file is served, and what it is.

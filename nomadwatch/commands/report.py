@@ -6,8 +6,6 @@ from typing import Any, Final
 
 import click
 
-from agents.catalogue import CATALOGUE
-from agents.measurements import Measurement, series
 from nomadwatch.commands import options
 from nomadwatch.logs import to_stderr
 from nomadwatch.processes.embedded import station
@@ -16,12 +14,10 @@ from nomadwatch.terminal.write import check_target, form_of, write_report
 from sinks.board import Board
 from sinks.report import Report, build
 from sinks.topic import TopicReader
-from streams.kafka.consume import Guard, Table
 from streams.kafka.cursors import ARCHIVE, decode_cursor, decoded, sound_archive
+from streams.windows import WINDOWS
 
-# What belongs into a report; health stands in /metrics and in `nomadwatch feeds`.
-_LETTERS: Final = "nomadwatch_dead_letters_total"
-_FIGURES: Final = {row.name for row in CATALOGUE if row.group not in ("H", "P")}
+_DEAD_LETTERS: Final = "nomadwatch_dead_letters_total"
 
 
 @click.command("report")
@@ -33,7 +29,7 @@ _FIGURES: Final = {row.name for row in CATALOGUE if row.group not in ("H", "P")}
 )
 @options.option(
     "--window",
-    type=click.Choice(["1h", "24h", "7d", "30d"]),
+    type=click.Choice(list(WINDOWS)),
     help="The window that the table shows in detail.  [default: the longest that is covered]",
 )
 @options.option(
@@ -54,41 +50,30 @@ def command(form: str | None, window: str | None, target: str, **flags: Any) -> 
 
 
 def latest(settings: Settings) -> Report:
-    """The report of the latest evaluation. Raises Misuse when neither a folder with state nor a broker is named."""
+    """The report of the latest evaluation. Raises Misuse without a state or a broker, Failure if no broker answers."""
     return asyncio.run(_latest(settings))
 
 
 async def _latest(settings: Settings) -> Report:
+    from streams.kafka.deliver import read_table
     from streams.kafka.topics import Topics
 
     async with station(settings) as (bootstrap, kept):
         board = Board(simulated=kept.kind == "demonstration")
         topics = Topics(prefix=kept.prefix, partitions=kept.partitions)
-        async with (
-            TopicReader.open(bootstrap, topics.measurements) as measurements,
-            TopicReader.open(bootstrap, topics.cursors) as cursors,
-        ):
+        async with TopicReader.open(bootstrap, topics.measurements) as measurements:
             board.take(await measurements.read_to_end())
-            table = Table(Guard(topics.cursors), sound_archive)
-            for key, value in await cursors.read_to_end():
-                table.put(key, value)
-    reading = table.values.get(ARCHIVE.encode())
+        cursors = await read_table(bootstrap, topics, topics.cursors, sound_archive)
+    reading = cursors.get(ARCHIVE.encode())
     counts = decoded(ARCHIVE, decode_cursor, reading).counts if reading is not None else None
-    letters = Counter(counts.dead_letters if counts else {})
-    for row in (row for report in board.reports for row in report.rows if row.name == _LETTERS):
-        letters[row.labels["reason"]] += int(row.value)
-    files, doubtful = (counts.files, counts.doubtful) if counts else (None, [])
+    dead_letters = Counter(counts.dead_letters if counts else {})
+    for row in (row for report in board.reports for row in report.rows if row.name == _DEAD_LETTERS):
+        dead_letters[row.labels["reason"]] += int(row.value)
     return build(
-        board.evaluation, _figures(board), world=board.world, files=files, dead_letters=letters, doubtful=doubtful
+        board.evaluation,
+        board.figures,
+        world=board.world,
+        files=counts.files if counts else None,
+        dead_letters=dead_letters,
+        doubtful=counts.doubtful if counts else [],
     )
-
-
-def _figures(board: Board) -> list[Measurement]:
-    """The measurements, sorted; of their coverage, and of popularity, a live station's pollers are believed first."""
-    said = {
-        series(row.name, row.labels): row for report in board.reports for row in report.rows if row.name in _FIGURES
-    }
-    if not said or board.evaluation is None:
-        return board.measurements
-    measured = {series(row.name, row.labels): row for row in board.measurements}
-    return sorted((measured | said).values(), key=lambda each: (each.name, sorted(each.labels.items())))

@@ -14,6 +14,7 @@ from sinks.report import rfc3339
 from streams import platforms
 from streams.activity import SECOND
 from streams.plain import one_line
+from streams.windows import SHORTEST
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,7 +25,6 @@ _BUSIEST: Final = 5
 SCOPES: Final = {"watched": "watched", "all": "all seen"}
 # A number, or in words why there is none; and its coverage.
 Figure: TypeAlias = tuple[float | str | None, float | None]
-_HOUR: Final = "1h"
 
 
 class Summary(Protocol):
@@ -104,10 +104,10 @@ class _Figures:
 
     def activity(self, scope: str, platform: str) -> Figure:
         """What people did in the last hour, and its coverage; of an hour that is not covered by half since when it is."""
-        coverage = self._totals.coverage(scope, platform, _HOUR)
-        if not self._windows.enough(scope, platform, _HOUR):
-            return self._windows.since_words(scope, platform, _HOUR), coverage
-        total = self._totals.activity(scope, platform, _HOUR)
+        coverage = self._totals.coverage(scope, platform, SHORTEST)
+        if not self._windows.enough(scope, platform, SHORTEST):
+            return self._windows.since_words(scope, platform, SHORTEST), coverage
+        total = self._totals.activity(scope, platform, SHORTEST)
         return (None if total is None else total.value), coverage
 
     def feeds(self) -> list[tuple[str, str, float | None, float | None]]:

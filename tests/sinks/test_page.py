@@ -14,9 +14,9 @@ import aiohttp
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 
-from sinks.figures import WINDOWS
 from sinks.page import FILES, HEADERS, STATIC
 from streams.activity import FEATURES, PLATFORMS
+from streams.windows import WINDOWS
 from tests.sinks.made import NOON, evaluation_record, measurement, record
 from tests.sinks.publishing import publish
 from tests.sinks.test_live_board import Clock

@@ -292,6 +292,22 @@ def test_what_was_deleted_while_it_could_not_read_is_gone_when_it_reads_again(
     asyncio.run(main())
 
 
+def test_a_topic_that_is_deleted_and_created_again_is_shown_anew(process: Process) -> None:
+    async def main() -> None:
+        async with sink(process.bootstrap, Clock()) as page:
+            await publish(process.bootstrap, TOPICS, [record(COMMITS), evaluation_record(), evaluation_record()])
+            await page.shows("nomadwatch_commits{platform")
+            await asyncio.to_thread(delete, process.bootstrap, TOPICS)
+            await asyncio.to_thread(create, process.bootstrap, TOPICS)
+            await publish(
+                process.bootstrap, TOPICS, [record(measurement("commits", 9.0, scope="watched")), evaluation_record()]
+            )
+            await page.shows('nomadwatch_commits{scope="watched"} 9.0\n')
+            assert "nomadwatch_commits{platform" not in await page.metrics()
+
+    asyncio.run(main())
+
+
 def test_several_of_them_show_the_same(process: Process) -> None:
     async def main() -> None:
         async with sink(process.bootstrap, Clock()) as one, sink(process.bootstrap, Clock()) as other:

@@ -14,10 +14,10 @@ import msgspec
 from streams.activity import DAY, HOUR, MINUTE, PLATFORMS
 from streams.kafka.cursors import decoded
 from streams.live.common.health import Feeds, Row
+from streams.windows import WINDOWS
 
 # Step → how long it is kept.
 _KEPT: Final = {MINUTE: 2 * HOUR, HOUR: 8 * DAY, DAY: 35 * DAY}
-_WINDOWS: Final = {"1h": (MINUTE, 60), "24h": (HOUR, 24), "7d": (HOUR, 168), "30d": (DAY, 30)}
 # A feed has a cursor of its own: together they would outgrow the largest record.
 COVERAGE_CURSOR: Final = "coverage:"
 
@@ -94,7 +94,7 @@ class Coverage:
 
         `late_after` (µs) is after how long the silence of single feeds counts, where `settling` is not enough.
         """
-        step, count = _WINDOWS[window]
+        step, count = WINDOWS[window]
         begin = now // step + 1 - count
         shares = []
         for feed, steps in self._of(platform, scope):
@@ -149,7 +149,7 @@ class Coverage:
                         {"scope": scope, "platform": platform},
                         since / 1e6,
                     )
-                for window in _WINDOWS:
+                for window in WINDOWS:
                     share = self.share(platform, scope, window, now, late_after)
                     if share is not None:
                         labels = {"scope": scope, "platform": platform, "window": window}

@@ -1,0 +1,34 @@
+"""The windows that everything is counted in: their names, steps and lengths. No other table of them exists.
+
+A window is a number of steps of event time. It ends with the step of the front, the current partial one included.
+"""
+
+from typing import Final, NamedTuple
+
+from streams.activity import DAY, HOUR, MINUTE
+
+
+class Window(NamedTuple):
+    """A window of `steps` steps, each `step` µs long."""
+
+    step: int
+    steps: int
+
+    @property
+    def length(self) -> int:
+        """µs.
+
+        >>> WINDOWS["7d"].length // DAY
+        7
+        """
+        return self.step * self.steps
+
+
+WINDOWS: Final = {
+    "1h": Window(MINUTE, 60),
+    "24h": Window(HOUR, 24),
+    "7d": Window(HOUR, 168),
+    "30d": Window(DAY, 30),
+}
+"""By name, the shortest first."""
+SHORTEST: Final = "1h"
