@@ -22,7 +22,18 @@ VARIABLE: Final = "NOMADWATCH_PLATFORMS"
 MOST: Final = 16
 # Words that stand in the place of a platform in keys, labels and watchlists.
 _TAKEN: Final = frozenset(
-    {"archive", "coverage", "watched", "popularity", "project", "organisation", "type", "governance", "base_models"}
+    {
+        "intensity",
+        "archive",
+        "coverage",
+        "watched",
+        "popularity",
+        "project",
+        "organisation",
+        "type",
+        "governance",
+        "base_models",
+    }
 )
 
 
@@ -48,7 +59,9 @@ def _further(path: str) -> Platform:
     try:
         found = imported(path)
     except (ImportError, AttributeError, ValueError) as error:
-        raise PlatformError(f"{VARIABLE}: {path} cannot be imported ({error}); correct or unset it") from None
+        # Everything else of this package needs the list first.
+        hint = "; of streams, its module may import streams.platform only" if "circular import" in str(error) else ""
+        raise PlatformError(f"{VARIABLE}: {path} cannot be imported ({error}){hint}; correct or unset it") from None
     if not isinstance(found, Platform):
         raise PlatformError(f"{VARIABLE}: {path} is no Platform; correct or unset it")
     return found

@@ -26,7 +26,13 @@ _GENERATED = {"docs/metrics.md"}
 # Folders that belong to a person or to a tool, not to the project.
 _NOT_OURS = {"node_modules", "build", "dist"}
 # Variables that are no settings of the program: of its tests, of its dashboards, and of completion.
-_OTHER_VARIABLES = {"NOMADWATCH_CONFIG", "NOMADWATCH_SHARED_DATA", "NOMADWATCH_DASHBOARDS", "NOMADWATCH_COMPLETE"}
+_OTHER_VARIABLES = {
+    "NOMADWATCH_PLATFORMS",
+    "NOMADWATCH_CONFIG",
+    "NOMADWATCH_SHARED_DATA",
+    "NOMADWATCH_DASHBOARDS",
+    "NOMADWATCH_COMPLETE",
+}
 # Options of other people's programs, where a sentence names them alone. One with a dot is Prometheus'.
 _FOREIGN_OPTIONS = {"--require-hashes", "--slurp"}
 # Drafts and notes that never were in the repository.
