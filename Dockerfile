@@ -1,7 +1,7 @@
-# The roles of nomadwatch: one image, the role is the command. docs/compose.md says what of it was tried.
+# One image for all roles of nomadwatch: the command names the role. docs/compose.md says how to use it.
 FROM python:3.11.15-slim-bookworm AS build
 WORKDIR /build
-# An environment without pip, so that the last stage has none: the build stage's own pip fills it.
+# An environment without pip, so that the final image has none. The build stage's pip fills it.
 RUN python -m venv --without-pip /opt/nomadwatch
 COPY requirements-run.lock requirements-build.lock pyproject.toml README.md LICENSE ./
 COPY agents agents
@@ -10,10 +10,11 @@ COPY nomadwatch nomadwatch
 COPY simulator simulator
 COPY sinks sinks
 COPY streams streams
-# What only the tests need stays out. Every package is checked against its hash, and has a wheel, so that nothing is compiled.
+# Without what only tests need. Each package is checked against its hash and has a wheel, so nothing is compiled.
 RUN pip install --no-cache-dir --only-binary :all: --require-hashes -r requirements-build.lock \
  && pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels . \
- && pip --python /opt/nomadwatch/bin/python install --no-cache-dir --only-binary :all: --require-hashes -r requirements-run.lock \
+ && pip --python /opt/nomadwatch/bin/python install --no-cache-dir --only-binary :all: --require-hashes \
+    -r requirements-run.lock \
  && pip --python /opt/nomadwatch/bin/python install --no-cache-dir --no-deps --no-index /wheels/*.whl
 
 FROM python:3.11.15-slim-bookworm

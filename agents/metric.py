@@ -7,10 +7,11 @@ from typing import Final, Literal
 
 import msgspec
 
+from streams import platforms
 from streams.features import IN_PART, Meaning, in_words, meanings
+from streams.platforms import TITLES
 
 PREFIX: Final = "nomadwatch_"
-_TITLES: Final = {"github": "GitHub", "huggingface": "Hugging Face"}
 
 Kind = Literal["gauge", "counter", "histogram"]
 UnderSampling = Literal["scales", "invalid", "exact"]
@@ -30,7 +31,7 @@ GROUPS: Final = {
 
 LABELS: Final = {
     "scope": "`watched`: the repositories of the watchlist; `all`: everything that any feed saw. Never add the two.",
-    "platform": "`github` (open-source software) or `huggingface` (open models, datasets, spaces).",
+    "platform": " or ".join(f"`{each.id}` ({each.holds})" for each in platforms.ALL) + ".",
     "feature": "what was done: `contribution`, `accepted`, `exchange`, `preference`, `review`, `adaptation`, `publication`, `upkeep`.",
     "window": "the trailing `1h`, `24h`, `7d` or `30d` of event time, up to the newest event.",
     "actor": "`human` or `bot`. Metrics of activity without this label count people only.",
@@ -163,7 +164,7 @@ def render(rows: Iterable[Metric], labels: Mapping[str, str] = LABELS) -> str:
         "",
         "| feature | platform | event or act | what was done |",
         "|---|---|---|---|",
-        *(f"| {in_words(row)} | {_TITLES[row.platform]} | {_event(row)} | {row.what} |" for row in meanings()),
+        *(f"| {in_words(row)} | {TITLES[row.platform]} | {_event(row)} | {row.what} |" for row in meanings()),
         "",
         *wrap(IN_PART, 120),
         "",
@@ -185,7 +186,7 @@ def render(rows: Iterable[Metric], labels: Mapping[str, str] = LABELS) -> str:
 
 
 def _event(row: Meaning) -> str:
-    return f"`{row.event}`" if row.platform == "github" else row.event
+    return f"`{row.event}`" if row.is_code else row.event
 
 
 def _section(row: Metric) -> list[str]:

@@ -1,20 +1,22 @@
-"""A generated archive hour end to end through the embedded broker, beside the floor: unpacking and decoding the same
-file, nothing more.
+"""A generated archive hour end to end through the embedded broker, beside the floor: a process that unpacks and decodes
+the same file with the same typed decoder and throws the events away.
 
-python benchmarks/replay.py [--events N] [--runs N] [--hour DIR]
+python -m benchmarks.replay [--events N] [--runs N] [--hour DIR] [--old CHECKOUT]
+
+Floor and replay run in turn, after one replay that fills the caches of the disk; prints medians. One run of 200,000
+events takes about 10 s. What counts on a machine with other work is the share in CPU seconds.
 """
 
 import argparse
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
+from benchmarks.inputs import quiet_hours
 from benchmarks.processes import Usage, run
+from benchmarks.sides import NEW, Side, add_old, sides
 
-_FLOOR = """
+FLOOR = """
 import sys
 from isal import igzip
 from streams.github_payloads import decode_event
@@ -31,68 +33,55 @@ print(n)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--events", type=int, default=200_000)
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=200_000, help="of the generated hour (default: 200,000)")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--hour", type=Path, help="a folder with one *.json.gz hour; otherwise one is generated")
+    add_old(parser)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = options.hour or _generate(Path(name), options.events)
-        archive = next(folder.glob("*.json.gz"))
-        report = Path(name) / "report.json"
-        command = [sys.executable, "-m", "nomadwatch", "replay", str(archive), "--report", str(report)]
-        run(command)  # fills the caches of the disk
-        floors, usages, ratios, events = [], [], [], 0
-        for _ in range(options.runs):
-            events, seconds = floor(archive)
-            usage = run(command)
-            floors.append(events / seconds)
-            usages.append(usage)
-            ratios.append(seconds / usage.wall)
-    print(f"{events:,} events, {archive.name}; medians of {options.runs} runs, floor and replay in turn")
-    print(f"floor   {statistics.median(floors):>9,.0f} events/s on one core (isal, msgspec)")
+    compared = sides(options.old)
+    floors: list[Usage] = []
+    usages: dict[Side, list[Usage]] = {side: [] for side in compared}
+    with tempfile.TemporaryDirectory(prefix="nomadwatch-replay-") as name:
+        folder = options.hour or quiet_hours(Path(name) / "hour", options.events)
+        archive = next(folder.resolve().glob("*.json.gz"))
+        for turn in range(options.runs + 1):
+            floor = run(NEW.python("-c", FLOOR, archive), keep=True)
+            replays = {
+                side: run(side.nomadwatch("replay", archive, "--report", f"{name}/report"), folder=side.root)
+                for side in compared
+            }
+            if turn:
+                floors.append(floor)
+                for side, usage in replays.items():
+                    usages[side].append(usage)
+    events = int(floors[-1].output)
     print(
-        f"replay  {statistics.median(events / usage.wall for usage in usages):>9,.0f} events/s from command to report"
+        f"{events:,} events, {archive.name}; medians of {options.runs} runs, floor and replay in turn (least to most)"
     )
-    print(f"ratio   {statistics.median(ratios):>9.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
-    print(f"memory  {max(usage.peak for usage in usages):>9,.0f} MB at most, all processes together")
-    _stages(usages)
+    wall, cpu = (statistics.median(values) for values in zip(*((f.wall, f.seconds) for f in floors), strict=True))
+    print(f"floor: {events / wall:,.0f} events/s on one core (isal, msgspec), {cpu:.2f} s of CPU")
+    for side, replays_of in usages.items():
+        _show(side.name if len(compared) > 1 else "replay", events, floors, replays_of)
 
 
-def floor(archive: Path) -> tuple[int, float]:
-    """(events, seconds) of reading an archive hour on one core, from the command to its end."""
-    begun = time.perf_counter()
-    events = int(subprocess.check_output([sys.executable, "-c", _FLOOR, str(archive)]))
-    return events, time.perf_counter() - begun
-
-
-def _stages(usages: list[Usage]) -> None:
-    print("CPU seconds by process, median")
-    names = sorted({name for usage in usages for name in usage.cpu})
-    for process in names:
-        seconds = statistics.median(usage.cpu.get(process, 0.0) for usage in usages)
-        print(f"  {process:<16}{seconds:6.2f} s  {max(usage.memory.get(process, 0.0) for usage in usages):5.0f} MB")
-
-
-def _generate(folder: Path, events: int) -> Path:
-    hour = folder / "hour"
-    # As an archive of those years is: in order, nothing late, nothing twice.
-    quiet = ["--hub-events", "0", "--duplicates", "0", "--disorder-hours", "0", "--late", "0", "--future", "0"]
-    command = [
-        sys.executable,
-        "-m",
-        "simulator",
-        "hour",
-        "--out",
-        str(hour),
-        "--events",
-        str(events),
-        "--seed",
-        "7",
-        *quiet,
-    ]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return hour
+def _show(name: str, events: int, floors: list[Usage], usages: list[Usage]) -> None:
+    rate = statistics.median(events / usage.wall for usage in usages)
+    seconds = statistics.median(usage.seconds for usage in usages)
+    print(f"{name}: {rate:,.0f} events/s from command to report, {seconds:.2f} s of CPU")
+    for what, ratios in {
+        "wall": [floor.wall / usage.wall for floor, usage in zip(floors, usages, strict=True)],
+        "CPU": [floor.seconds / usage.seconds for floor, usage in zip(floors, usages, strict=True)],
+    }.items():
+        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+        print(f"  of the floor, {what + ' time':<10}{statistics.median(ratios):5.2f} ({spread})")
+    print(f"  memory of all processes {max(usage.peak for usage in usages):5.0f} MB at most")
+    for process in sorted({name for usage in usages for name in usage.cpu}):
+        cpu = statistics.median(usage.cpu.get(process, 0.0) for usage in usages)
+        memory = max(usage.memory.get(process, 0.0) for usage in usages)
+        if cpu >= 0.01:
+            print(f"    {process:<16}{cpu:6.2f} s {memory:5.0f} MB")
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""An embedded Kafka-protocol log for one machine, kept in one SQLite file (docs/broker.md)."""
+"""An embedded broker: the Kafka protocol on loopback, with its log in one SQLite file (docs/broker.md)."""

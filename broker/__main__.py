@@ -1,4 +1,4 @@
-"""python -m broker FILE [--port N]: an embedded broker in the foreground, until Ctrl-C or SIGTERM."""
+"""python -m broker FILE [--port N]: run the embedded broker in the foreground, until Ctrl-C or SIGTERM."""
 
 import argparse
 import asyncio
@@ -11,30 +11,36 @@ from broker.store import SYNCHRONOUS
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m broker", description="A Kafka-protocol broker for this machine, kept in one file."
+        prog="python -m broker", description="A Kafka-protocol broker for this machine, with its log in one file."
     )
-    parser.add_argument("file", help="the log; it is made if it is absent")
+    parser.add_argument("file", help="the log; created if it does not exist")
+    parser.add_argument("--port", type=int, default=9092, help="port on 127.0.0.1; 0 takes a free one (default: 9092)")
     parser.add_argument(
-        "--port", type=int, default=9092, help="where to listen on 127.0.0.1; 0 takes a free port (default: 9092)"
+        "--auto-create", action="store_true", help="create a topic when a client asks for one that does not exist"
     )
-    parser.add_argument("--auto-create", action="store_true", help="create a topic when a client asks for it")
     parser.add_argument(
-        "--partitions", type=int, default=1, help="of a topic that does not say how many, 1 to 1000 (default: 1)"
+        "--partitions",
+        type=int,
+        default=1,
+        help="partitions of a topic that is created without a number, 1 to 1000 (default: 1)",
     )
     parser.add_argument(
         "--housekeeping",
         type=float,
         default=5.0,
         metavar="SECONDS",
-        help="between two clean-ups, 0.01 to 86400 (default: 5)",
+        help="time between two clean-ups, 0.01 to 86400 (default: 5)",
     )
     parser.add_argument(
-        "--synchronous", choices=SYNCHRONOUS, default="NORMAL", help="FULL waits for the disk at each commit"
+        "--synchronous",
+        choices=SYNCHRONOUS,
+        default="NORMAL",
+        help="FULL waits for the disk at every commit (default: NORMAL)",
     )
     options = parser.parse_args()
     from broker.server import serve
 
-    # What is in the topics is for its owner only.
+    # Only the owner may read what is in the topics.
     os.umask(0o077)
 
     def ready(port: int) -> None:
@@ -53,7 +59,7 @@ def main() -> int:
             )
         )
     except BrokerError as error:
-        # What a file is called must not act on a terminal.
+        # A file name must not control the terminal.
         print("broker: " + "".join(each if each.isprintable() else "\ufffd" for each in str(error)), file=sys.stderr)
         return 1
     return 0

@@ -1,4 +1,4 @@
-"""How much memory clients can make the broker take: a pool for requests that come in, one for answers that go out."""
+"""Bounds on memory that clients can make the broker use: one pool for requests, one for answers."""
 
 import asyncio
 from typing import Final
@@ -10,7 +10,7 @@ _LEAST: Final = 64 << 10
 
 
 class Pool:
-    """Bytes that are held, and events of those who wait for some to be given back."""
+    """A number of bytes that are held, up to `size`. `waiting`: events to set when some are given back."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -18,9 +18,11 @@ class Pool:
         self.waiting: set[asyncio.Event] = set()
 
     def take(self, count: int) -> None:
+        """Hold more bytes."""
         self.held += count
 
     def give_back(self, count: int) -> None:
+        """Release bytes, and wake those that wait for some."""
         self.held -= count
         if count and self.held < self.size:
             for event in self.waiting:
@@ -28,31 +30,28 @@ class Pool:
 
     @property
     def exhausted(self) -> bool:
+        """Whether nothing is left."""
         return self.held >= self.size
 
     @property
     def pressed(self) -> bool:
-        """More than half is held: who does not move on has less time."""
+        """Whether more than half is held: stalled clients then get less time."""
         return self.held * 2 > self.size
 
     def allowance(self) -> int:
-        """Bytes that one answer may have now: a part of what is left, so that something is left for the next; 0 if
-        nothing is.
-        """
+        """Bytes that one answer may have now: a part of what is left, so that others get some too."""
         return 0 if self.exhausted else max((self.size - self.held) // _SHARE, _LEAST)
 
 
 class Turns:
-    """One at a time in each turn of the event loop: a hundred who read much at once must not hold up those who ask for
-    little.
-    """
+    """Lets one large read run in each turn of the event loop, so that many of them do not hold up small requests."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
         self._free = True
 
     async def turn(self) -> None:
-        """At once if nobody had this turn of the event loop; otherwise in line, a turn each."""
+        """Return at once if this turn of the event loop is free, else after those that wait already, one turn each."""
         if self._free and not self._lock.locked():
             self._free = False
             asyncio.get_running_loop().call_soon(self._next)

@@ -1,6 +1,6 @@
-"""The two messages that carry records, without a copy of these: Produce requests in, Fetch responses out.
+"""The two messages that carry records, encoded and decoded without copying them: Produce and Fetch.
 
-kafka-python's codec copies each field of bytes; for a message of many kilobytes of records that is most of its cost.
+kafka-python's codec copies every field of bytes, which is most of the cost of a message with many kilobytes of records.
 Layouts: https://kafka.apache.org/protocol#The_Messages_Produce and ..._Fetch, the versions before the flexible ones.
 """
 
@@ -13,9 +13,9 @@ from broker.errors import Malformed
 
 Buffer = bytes | bytearray | memoryview
 
-# Of all lists of a request together.
+# Elements of all lists of a request together.
 MOST_ELEMENTS: Final = 10_000
-# Bytes after each received frame that belong to the same buffer, for a parser that looks ahead.
+# Bytes that follow each received frame in its buffer, for a parser that reads ahead.
 SLACK: Final = 32
 
 _SHORT: Final = struct.Struct(">h")
@@ -26,7 +26,7 @@ _LONGEST_TEXT: Final = 1000
 
 
 class ProducedBatch(NamedTuple):
-    """What a Produce request holds for one partition."""
+    """The records of a Produce request for one partition."""
 
     topic: str
     partition: int
@@ -42,7 +42,7 @@ class ProduceRequest(NamedTuple):
 
 
 class ProducedPartition(NamedTuple):
-    """What a Produce response says of one partition; offsets are -1 where nothing was written."""
+    """The answer of a Produce response for one partition. Offsets are -1 if nothing was written."""
 
     topic: str
     partition: int
@@ -53,7 +53,7 @@ class ProducedPartition(NamedTuple):
 
 
 class FetchedPartition(NamedTuple):
-    """What a Fetch response says of one partition; offsets are -1 where nothing is known."""
+    """The answer of a Fetch response for one partition. Offsets are -1 if they are unknown."""
 
     topic: str
     partition: int
@@ -65,9 +65,7 @@ class FetchedPartition(NamedTuple):
 
 
 def decode_produce(body: memoryview) -> ProduceRequest:
-    """Versions 3 to 8. Raises struct.error or Malformed where the bytes end too early, and Malformed for too many
-    elements.
-    """
+    """A Produce request, versions 3 to 8. Raises struct.error or Malformed for bytes that are not one."""
     transactional_id, position = _text(body, 0)
     acks, _ = _ACKS_TIMEOUT.unpack_from(body, position)
     (topics,) = _INT.unpack_from(body, position + 6)
@@ -86,7 +84,7 @@ def decode_produce(body: memoryview) -> ProduceRequest:
             position += 8
             records = body[position : position + max(length, 0)]
             if len(records) < length:
-                raise Malformed("records are cut short")
+                raise Malformed("the records are truncated")
             position += len(records)
             batches.append(ProducedBatch(topic or "", partition, records))
     return ProduceRequest(transactional_id, acks, batches)
@@ -101,7 +99,7 @@ def _text(body: memoryview, position: int) -> tuple[str | None, int]:
 
 
 def encode_produce(version: int, partitions: list[ProducedPartition]) -> list[Buffer]:
-    """A Produce response's body, versions 3 to 8; consecutive partitions of a topic stand together."""
+    """A Produce response's body, versions 3 to 8; consecutive partitions of a topic are grouped."""
     pieces = []
     topics = 0
     for topic, group in groupby(partitions, key=attrgetter("topic")):
@@ -113,7 +111,7 @@ def encode_produce(version: int, partitions: list[ProducedPartition]) -> list[Bu
             fields = _PRODUCED.pack(answer.partition, answer.error, answer.offset, -1)
             if version >= 5:
                 fields += struct.pack(">q", answer.first)
-            if version >= 8:  # no records with errors of their own, then the error in words
+            if version >= 8:  # no errors of single records, then the error message
                 text = answer.text.encode()[:_LONGEST_TEXT]
                 fields += _INT.pack(0) + (_SHORT.pack(len(text)) + text if text else _SHORT.pack(-1))
             pieces.append(fields)
@@ -121,13 +119,13 @@ def encode_produce(version: int, partitions: list[ProducedPartition]) -> list[Bu
 
 
 def encode_fetch(version: int, partitions: list[FetchedPartition]) -> list[Buffer]:
-    """The pieces of a Fetch response's body, versions 4 to 11; consecutive partitions of a topic stand together."""
+    """The pieces of a Fetch response's body, versions 4 to 11; consecutive partitions of a topic are grouped."""
     topics: list[list[FetchedPartition]] = []
     for partition in partitions:
         if not topics or topics[-1][0].topic != partition.topic:
             topics.append([])
         topics[-1].append(partition)
-    # Throttle time, and from version 7 on an error code and a session id of 0: there are no fetch sessions.
+    # Throttle time; from version 7 on an error code, and session id 0, as there are no fetch sessions.
     head = struct.pack(">ihii", 0, 0, 0, len(topics)) if version >= 7 else struct.pack(">ii", 0, len(topics))
     pieces: list[Buffer] = [head]
     for group in topics:
@@ -137,7 +135,7 @@ def encode_fetch(version: int, partitions: list[FetchedPartition]) -> list[Buffe
             fields = struct.pack(">ihqq", partition.partition, partition.error, partition.end, partition.stable)
             if version >= 5:
                 fields += struct.pack(">q", partition.first)
-            # No aborted transactions (their records are gone), and from version 11 on no preferred replica.
+            # No aborted transactions, as their records are deleted; from version 11 on no preferred replica.
             fields += struct.pack(">i", 0) if version < 11 else struct.pack(">ii", 0, -1)
             pieces.append(fields + _INT.pack(sum(map(len, partition.records))))
             pieces.extend(partition.records)

@@ -1,4 +1,4 @@
-"""A clock for ages and time-outs that nobody can set: it goes on with the time that the broker saw pass."""
+"""A clock for ages and timeouts that does not follow changes of the system clock."""
 
 import time
 from collections.abc import Callable
@@ -6,27 +6,27 @@ from typing import Final
 
 from broker.configs import DAY_MS
 
-# A process that was stopped, or held up, must not wake up to find everything expired.
+# A process that was suspended must not find everything expired when it continues.
 _LONGEST_STEP_MS: Final = 60_000
-# Less than anything is kept for.
+# Shorter than any retention.
 _LONGEST_DOWN_MS: Final = DAY_MS // 2
 
 
 def wall_clock() -> int:
-    """Milliseconds since 1970, as the machine has them now: they may be set back or ahead."""
+    """Milliseconds since 1970 by the system clock, which may be set back or ahead."""
     return int(time.time() * 1000)
 
 
 def monotonic() -> int:
-    """Milliseconds since some moment."""
+    """Milliseconds of the monotonic clock."""
     return int(time.monotonic() * 1000)
 
 
 class SteadyClock:
-    """Milliseconds since about 1970, that never go back and never jump.
+    """Milliseconds since about 1970 that never go back and never jump.
 
-    While the broker runs they follow the monotonic clock. The time while it was down is the machine's word alone: it
-    counts for half a day at most, so that a clock that is wrong for a moment does not make a log old.
+    While the broker runs, it follows the monotonic clock. For the time while the broker was down there is the system
+    clock only: at most half a day of it counts, so that a wrong system clock does not expire the log.
 
     >>> ticks = iter([0, 250, 500])
     >>> clock = SteadyClock(wall=lambda: 5_000, ticks=lambda: next(ticks))
@@ -42,7 +42,7 @@ class SteadyClock:
         self._tick = 0
 
     def begin(self, last: int | None) -> None:
-        """Go on from what the clock last showed, ms; None for a new log."""
+        """Continue from the last saved time (ms); None for a new log."""
         self._tick = self._ticks()
         wall = self._wall()
         self._now = wall if last is None else last + min(max(wall - last, 0), _LONGEST_DOWN_MS)

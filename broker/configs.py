@@ -1,4 +1,4 @@
-"""The settings of a topic: Kafka's names, defaults and units, of those that our clients set."""
+"""The settings of a topic, with Kafka's names, defaults and units: those that our clients set."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ _LARGEST_INT: Final = (1 << 31) - 1
 
 
 class Setting(NamedTuple):
-    """Its default, which values it can have, and these in words."""
+    """The default of a setting, a check of its values, and the valid values in words."""
 
     default: str
     valid: Callable[[str], bool]
@@ -24,7 +24,7 @@ class Setting(NamedTuple):
 
 
 def _whole(least: int, most: int = LONGEST) -> tuple[Callable[[str], bool], str]:
-    """A whole number in plain decimal digits, as Kafka reads it; what is larger would not fit into the log's columns."""
+    """A whole number in decimal digits, as Kafka reads it. The maximum fits the columns of the log."""
 
     def valid(value: str) -> bool:
         return re.fullmatch(r"-?[0-9]{1,19}", value) is not None and least <= int(value) <= most
@@ -48,10 +48,10 @@ SETTINGS: Final[dict[str, Setting]] = {
     "retention.bytes": Setting("-1", *_whole(-1)),
     "min.compaction.lag.ms": Setting("0", *_whole(0)),
     "delete.retention.ms": Setting(str(DAY_MS), *_whole(0)),
-    # A Produce request is no longer than this: a larger batch could never arrive.
+    # A Produce request is not longer than this, so a larger batch could never arrive.
     "max.message.bytes": Setting("1048588", *_whole(0, MOST_PRODUCE_BYTES)),
-    # These are taken so that one set of topics fits both brokers; without segments and replicas they change nothing
-    # here.
+    # Accepted so that the same topics can be created on Apache Kafka and here. Without segments and replicas they have
+    # no effect here.
     "message.timestamp.type": Setting("CreateTime", *_only("CreateTime")),
     "compression.type": Setting("producer", *_only("producer")),
     "min.insync.replicas": Setting("1", *_only("1")),
@@ -63,7 +63,7 @@ SETTINGS: Final[dict[str, Setting]] = {
 
 
 def number(value: str) -> int:
-    """A setting as a number that fits into the log's columns, also one that an earlier version took without a look.
+    """A setting as a number that fits the columns of the log, even if an earlier version did not check it.
 
     >>> number("1" + "0" * 30) == LONGEST, number("-5"), number("7")
     (True, -1, 7)
@@ -72,9 +72,9 @@ def number(value: str) -> int:
 
 
 def check_settings(settings: Mapping[str, str | None]) -> None:
-    """Raises Refused for a setting that is not known, or a value that it cannot have."""
+    """Raises Refused for an unknown setting or an invalid value."""
     for name, value in settings.items():
         if name not in SETTINGS:
-            raise Refused(Code.INVALID_CONFIG, f"{name}: this broker does not know this setting")
+            raise Refused(Code.INVALID_CONFIG, f"{name}: this broker does not have this setting")
         if value is None or not SETTINGS[name].valid(value):
             raise Refused(Code.INVALID_CONFIG, f"{name}={value}: must be {SETTINGS[name].values}")

@@ -1,52 +1,38 @@
-"""One client's connection: frames in, answers out in the same order, one request at a time."""
+"""A client's connection: frames in, answers out in the same order, one request at a time."""
 
 import asyncio
 import sqlite3
 import struct
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from broker.bulk import SLACK, Buffer
-from broker.configs import MOST_PRODUCE_BYTES
+from broker.bulk import Buffer
 from broker.errors import Malformed
 from broker.handlers import HANDLERS
+from broker.inbox import CHUNK_BYTES, Frame, Inbox
 from broker.notices import warn
-from broker.wire import FETCH, JOIN_GROUP, PRODUCE, SYNC_GROUP, decode_request, encode_response
+from broker.wire import FETCH, JOIN_GROUP, SYNC_GROUP, decode_request, encode_response
 
 if TYPE_CHECKING:
     from broker.server import Broker
 
-_CHUNK_BYTES: Final = 16 << 10
-_FIRST_BYTES: Final = 256 << 10
-_GROUP_BYTES: Final = 1 << 20
-_OTHER_BYTES: Final = 256 << 10
 _WRITE_BYTES: Final = 256 << 10
-_MOST_QUEUED: Final = 8
-_QUEUED_BYTES: Final = 1 << 20
-_LEAST_FRAME: Final = 8
 PATIENCE_SECONDS: Final = 30.0
-# While memory is short: who does not take an answer, or does not finish a request, has this long.
+# While memory is short, a client has this long to finish a request or to take an answer.
 _PRESSED_SECONDS: Final = 5.0
 # As Kafka's connections.max.idle.ms.
 _IDLE_SECONDS: Final = 600.0
 _WAITING: Final = (FETCH, JOIN_GROUP, SYNC_GROUP)
-_LARGEST: Final = {PRODUCE: MOST_PRODUCE_BYTES, JOIN_GROUP: _GROUP_BYTES, SYNC_GROUP: _GROUP_BYTES}
 
 
 class Connection(asyncio.BufferedProtocol):
-    """Bytes are received straight into the frame that they belong to.
+    """One client. Its memory comes from a pool that all connections share.
 
-    Memory is taken for bytes that have come, not for a declared length, and from a pool that all connections share. A
-    client that sends ahead waits in its own socket: a few requests are read, not more.
+    A client that sends many requests at once waits in its socket: only a few are read ahead.
     """
 
     def __init__(self, broker: "Broker") -> None:
         self._broker = broker
-        self._buffer = bytearray(_CHUNK_BYTES + SLACK)
-        self._room = _CHUNK_BYTES
-        self._filled = 0
-        self._need = 0
-        self._frames: deque[bytearray | memoryview] = deque()
+        self._inbox = Inbox(lambda count: broker.make_room(self, count), self._changed)
         self._in_hand = 0
         self._held = 0
         self._arrived = asyncio.Event()
@@ -58,14 +44,12 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self.task: asyncio.Task[None] | None = None
-        # Moments of the loop's clock: the last sign of life, the begin of an unfinished frame, of an answer that is not
-        # taken.
+        # Loop times: of the last sign of life, and since when an answer is not taken.
         self.since = self._loop.time()
-        self._begun: float | None = None
         self._writing: float | None = None
         self._spoke = False
 
-    # The transport's side.
+    # Called by the transport.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -76,74 +60,33 @@ class Connection(asyncio.BufferedProtocol):
         self.task = self._loop.create_task(self._serve())
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return memoryview(self._buffer)[self._filled : self._room]
+        return self._inbox.space()
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._filled += nbytes
-        self._begun = self._begun or self._loop.time()
+        self._inbox.receive(nbytes)
         self._read()
 
     def _read(self) -> None:
-        """Queue the frames that are complete, up to a few; make room for the rest of the last one."""
         try:
-            while (
-                self._filled >= 4 and len(self._frames) < _MOST_QUEUED and sum(map(len, self._frames)) < _QUEUED_BYTES
-            ):
-                self._need = self._need or 4 + self._checked_length()
-                if self._filled < self._need:
-                    break
-                self._queue_frame()
+            self._inbox.read()
         except Malformed as malformed:
             self._broker.refuse(malformed)
-            self._filled = self._need = 0
+            self._inbox.reset()
             self._close()
             return
-        if self._filled == self._room and self._filled < self._need:
-            self._grow()
-        if self._filled == self._room:
+        if self._inbox.full:
             self._pause()
 
-    def _checked_length(self) -> int:
-        (length,) = struct.unpack_from(">i", self._buffer)
-        if not _LEAST_FRAME <= length <= MOST_PRODUCE_BYTES:
-            raise Malformed(f"a frame of {length} bytes")
-        if self._filled >= 6:
-            (key,) = struct.unpack_from(">h", self._buffer, 4)
-            if length > _LARGEST.get(key, _OTHER_BYTES):
-                raise Malformed(f"{length} bytes for a request of kind {key}")
-        return int(length)
-
-    def _queue_frame(self) -> None:
-        need, self._need = self._need, 0
-        rest = memoryview(self._buffer)[need : self._filled]
-        if need > _CHUNK_BYTES // 2:  # handed over as it is; what follows begins a new buffer
-            frame = memoryview(self._buffer)[4:need]
-            self._resize(max(_CHUNK_BYTES, len(rest)), rest)
-        else:
-            frame = memoryview(bytearray(self._buffer[4 : need + SLACK]))[:-SLACK]
-            self._buffer[: len(rest)] = bytes(rest)
-        self._filled = len(rest)
-        self._begun = self._loop.time() if self._filled else None
-        self._frames.append(frame)
-        self._spoke = True
+    def _changed(self) -> None:
+        """Frames were queued, or the buffer has grown."""
+        if self._inbox.frames:
+            self._spoke = True
+            self._arrived.set()
         self._account()
-        self._arrived.set()
-
-    def _grow(self) -> None:
-        """Room for more of the frame, if the pool has some: else the connection waits until it has."""
-        size = min(self._need, max(_FIRST_BYTES, 2 * self._filled))
-        if self._broker.make_room(self, size - self._filled):
-            self._resize(size, memoryview(self._buffer)[: self._filled])
-            self._account()
-
-    def _resize(self, room: int, kept: memoryview) -> None:
-        buffer = bytearray(room + SLACK)
-        buffer[: len(kept)] = kept
-        self._buffer, self._room = buffer, room
 
     def _account(self) -> None:
-        """What the pool knows of this connection: its buffer, its queue, the request in hand."""
-        held = self._in_hand + sum(map(len, self._frames)) + (self._room if self._room > _CHUNK_BYTES else 0)
+        """Tell the pool what this connection holds: its buffer, its queue, and the request that is being served."""
+        held = self._in_hand + self._inbox.held
         self._broker.incoming.take(max(held - self._held, 0))
         self._broker.incoming.give_back(max(self._held - held, 0))
         self._held = held
@@ -154,14 +97,9 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.pause_reading()
 
     def resume(self) -> None:
-        """Go on reading, if there is room."""
+        """Continue to read, if there is room."""
         self._read()
-        if (
-            self._paused
-            and self._filled < self._room
-            and self._transport is not None
-            and not self._transport.is_closing()
-        ):
+        if self._paused and not self._inbox.full and self._transport is not None and not self._transport.is_closing():
             self._paused = False
             self._transport.resume_reading()
 
@@ -176,18 +114,16 @@ class Connection(asyncio.BufferedProtocol):
         self._forget()
 
     def _end(self) -> None:
-        """The peer is gone. Frames that are here are still served (acks=0), but nothing waits for it any more."""
+        """The client has closed its side. Frames that have arrived are still served (acks=0); waiting requests end."""
         self._ended = True
         self._arrived.set()
         if self.task is not None and self._key in _WAITING:
             self.task.cancel()
 
     def _forget(self) -> None:
-        """Let go of what was received: cycles with the task would keep it until the next collection of garbage."""
+        """Release what was received, unless it is still being served."""
         if self.task is None or self.task.done() or self._transport is None or self._transport.is_closing():
-            self._buffer = bytearray()
-            self._filled = self._need = self._room = 0
-            self._begun = None
+            self._inbox.release()
         self._account()
 
     def pause_writing(self) -> None:
@@ -196,50 +132,51 @@ class Connection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         self._writable.set()
 
-    # The broker's side.
+    # Called by the broker.
 
     def rank(self) -> tuple[int, float] | None:
-        """How dispensable the connection is when there are too many, the smallest first; None while it is at work.
+        """How dispensable the connection is when there are too many, the smallest first; None while it is busy.
 
-        First those that never asked anything, then those without a request, then those that wait for something to come.
+        First those that have never sent a request, then those without a request, then those whose request waits.
         """
         if self._key in _WAITING:
             return 2, self.since
-        if self._key is not None or self._frames or self._writing is not None:
+        if self._key is not None or self._inbox.frames or self._writing is not None:
             return None
         return int(self._spoke), self.since
 
     def late(self, now: float) -> str | None:
-        """Why the connection has to go: what it did not do in time."""
-        pressed = self._broker.incoming.pressed and self._held > _CHUNK_BYTES
+        """Why the connection has to be closed: what the client did not do in time. None if it may stay."""
+        pressed, begun = self._broker.incoming.pressed and self._held > CHUNK_BYTES, self._inbox.begun
         if (
-            self._begun is not None
-            and not self._frames
-            and now - self._begun > (_PRESSED_SECONDS if pressed else PATIENCE_SECONDS)
+            begun is not None
+            and not self._inbox.frames
+            and now - begun > (_PRESSED_SECONDS if pressed else PATIENCE_SECONDS)
         ):
-            return "a frame does not end"
+            return "a request stays incomplete"
         if self._writing is not None and now - self._writing > (
             _PRESSED_SECONDS if self._broker.outgoing.pressed else PATIENCE_SECONDS
         ):
-            return "an answer is not taken"
+            return "an answer is not read"
         if (
             self._key is None
-            and not self._frames
+            and not self._inbox.frames
             and now - self.since > (_IDLE_SECONDS if self._spoke else PATIENCE_SECONDS)
         ):
-            return "nothing is asked"
+            return "the connection is idle"
         return None
 
     def begun(self) -> float | None:
-        """Since when a frame that holds much memory is unfinished."""
-        return self._begun if self._room > _CHUNK_BYTES else None
+        """Since when a large frame is incomplete (loop time)."""
+        return self._inbox.begun if self._inbox.large else None
 
     def abort(self) -> None:
+        """Close the connection at once."""
         if self._transport is not None:
             self._transport.abort()
         if self.task is not None:
             self.task.cancel()
-        self._frames.clear()
+        self._inbox.frames.clear()
         self._forget()
 
     async def _serve(self) -> None:
@@ -251,7 +188,7 @@ class Connection(asyncio.BufferedProtocol):
                 await self._answer(frame)
                 del frame
                 self.since = self._loop.time()
-                if self._frames:  # others have their turn
+                if self._inbox.frames:  # let other connections run
                     await asyncio.sleep(0)
         except Malformed as malformed:
             self._broker.refuse(malformed)
@@ -261,29 +198,29 @@ class Connection(asyncio.BufferedProtocol):
             TypeError,
             ValueError,
             struct.error,
-        ) as error:  # a value that the codec let through
+        ) as error:  # an invalid value that the codec accepted
             self._broker.refuse(repr(error))
         except sqlite3.Error as error:
             self._broker.cannot_read(error)
-        except Exception as error:  # noqa: BLE001 - a mistake of ours ends this connection, not the broker
+        except Exception as error:  # noqa: BLE001 - a bug ends this connection, not the broker
             warn(f"request {type(error).__name__}", f"a request failed: {error!r}")
         finally:
             self._close()
 
-    async def _next_frame(self) -> bytearray | memoryview | None:
-        while not self._frames:
+    async def _next_frame(self) -> Frame | None:
+        while not self._inbox.frames:
             self.resume()
-            if self._frames:
+            if self._inbox.frames:
                 break
             if self._ended:
                 return None
             self._arrived.clear()
             await self._arrived.wait()
-        frame = self._frames.popleft()
+        frame = self._inbox.frames.popleft()
         self._in_hand = len(frame)
         return frame
 
-    async def _answer(self, frame: bytearray | memoryview) -> None:
+    async def _answer(self, frame: Frame) -> None:
         request = decode_request(frame)
         if self._ended and request.key in _WAITING:
             return
@@ -295,7 +232,7 @@ class Connection(asyncio.BufferedProtocol):
                 return
             pieces = encode_response(request, response)
             del response
-            # From here on nothing new is awaited: a peer that has closed its side may still take the answer.
+            # No longer waiting: a client that has closed its side may still read the answer.
             self._key = -1
             await self._write(pieces)
         finally:
@@ -304,7 +241,7 @@ class Connection(asyncio.BufferedProtocol):
             self._account()
 
     async def _write(self, pieces: list[Buffer]) -> None:
-        """In chunks, each after the last one was taken: the transport would copy what its socket does not take."""
+        """Write in chunks, each after the one before was taken: the transport copies what the socket does not take."""
         assert self._transport is not None
         size = sum(map(len, pieces))
         self._broker.outgoing.take(size)

@@ -1,21 +1,19 @@
-"""What can go wrong in the broker, named by who has to react.
+"""The errors of the broker, by who has to react.
 
-BrokerError             a person: the text is one line that says what to do
-├── PortTaken           another program listens there: choose another port, or 0
-├── LogInUse            another broker holds the file: stop it, or choose another file
-└── LogUnusable         the file cannot be opened or written, or is no log
-Refused                 a client: `code` goes on the wire
-└── MemberIdRequired    a client of a group: join again with the id that comes with it
-Malformed               nobody: the bytes are no request, so the connection is closed
+BrokerError             the user: the message is one line that says what to do
+├── PortTaken           the port is in use: choose another, or 0
+├── LogInUse            another broker has the file open: stop it, or choose another file
+└── LogUnusable         the file cannot be opened or written, or is not a log
+Refused                 a client: it gets `code` as the answer
+└── MemberIdRequired    a member of a group: it joins again with the id in the answer
+Malformed               nobody: the bytes are not a request, and the connection is closed
 """
 
 from enum import IntEnum
 
 
 class Code(IntEnum):
-    """The error codes of the Kafka protocol that this broker answers
-    (https://kafka.apache.org/protocol#protocol_error_codes).
-    """
+    """The error codes that this broker answers (https://kafka.apache.org/protocol#protocol_error_codes)."""
 
     UNKNOWN_SERVER_ERROR = -1
     NONE = 0
@@ -58,11 +56,11 @@ class Code(IntEnum):
 
 
 class BrokerError(Exception):
-    """The broker cannot serve; the text is one line for a person."""
+    """The broker cannot serve; the message is one line for the user."""
 
 
 class PortTaken(BrokerError):
-    """The port is in use, or may not be used by us."""
+    """The port is in use, or this user may not use it."""
 
 
 class LogInUse(BrokerError):
@@ -74,7 +72,7 @@ class LogUnusable(BrokerError):
 
 
 class Refused(Exception):
-    """One request, or one item of it, is answered with an error code."""
+    """A request, or one item of it, is answered with an error code."""
 
     def __init__(self, code: Code, text: str = "") -> None:
         super().__init__(text)
@@ -82,7 +80,7 @@ class Refused(Exception):
 
 
 class MemberIdRequired(Refused):
-    """The first half of joining a group: the member gets its id and joins again."""
+    """The first step of joining a group: the member gets its id and joins again."""
 
     def __init__(self, member_id: str) -> None:
         super().__init__(Code.MEMBER_ID_REQUIRED)
@@ -90,4 +88,4 @@ class MemberIdRequired(Refused):
 
 
 class Malformed(Exception):
-    """The bytes cannot be a request."""
+    """The bytes are not a request."""

@@ -1,4 +1,4 @@
-"""The SQLite file: opened for one broker alone, its length and its last commit checked, its errors in words."""
+"""The SQLite file: opened exclusively, checked for missing pages and lost commits, its errors put in words."""
 
 import os
 import sqlite3
@@ -17,7 +17,7 @@ _WAL_LIMIT_BYTES: Final = 64 << 20
 _BUSY_SECONDS: Final = 0.5
 _MAGIC: Final = b"SQLite format 3\0"
 _LARGEST_PAGE: Final = 65_536
-# Partitions beyond this number, of which a log has had so many, are not marked.
+# Partitions with a larger number are not marked.
 MOST_MARKED: Final = 100_000
 
 _SCHEMA: Final = """
@@ -28,13 +28,15 @@ CREATE TABLE IF NOT EXISTS partitions(
     first INTEGER, end INTEGER, cleaned INTEGER, size INTEGER, taken INTEGER);
 CREATE TABLE IF NOT EXISTS batches(id INTEGER PRIMARY KEY, stamp INTEGER, taken INTEGER, data BLOB);
 CREATE TABLE IF NOT EXISTS records(
-    id INTEGER PRIMARY KEY, part INTEGER, stamp INTEGER, taken INTEGER, horizon INTEGER, key BLOB, tail BLOB, checksum INTEGER);
+    id INTEGER PRIMARY KEY, part INTEGER, stamp INTEGER, taken INTEGER, horizon INTEGER, key BLOB, tail BLOB,
+    checksum INTEGER);
 CREATE INDEX IF NOT EXISTS records_by_key ON records(part, key);
 CREATE INDEX IF NOT EXISTS tombstones ON records(part, horizon) WHERE horizon IS NOT NULL;
 CREATE TABLE IF NOT EXISTS producers(
     part INTEGER, id INTEGER, epoch INTEGER, recent TEXT, seen INTEGER, PRIMARY KEY(part, id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS offsets(
-    member_group TEXT, topic TEXT, number INTEGER, offset INTEGER, note TEXT, PRIMARY KEY(member_group, topic, number)) WITHOUT ROWID;
+    member_group TEXT, topic TEXT, number INTEGER, offset INTEGER, note TEXT,
+    PRIMARY KEY(member_group, topic, number)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS transactions(
     id TEXT PRIMARY KEY, producer INTEGER, epoch INTEGER, fenced_epoch INTEGER, timeout INTEGER, since INTEGER,
     state TEXT, parts TEXT) WITHOUT ROWID;
@@ -45,7 +47,7 @@ CREATE TABLE IF NOT EXISTS dropped(part INTEGER PRIMARY KEY);
 
 
 def open_file(path: Path, synchronous: str) -> sqlite3.Connection:
-    """Raises LogInUse or LogUnusable."""
+    """Open the log, or create it. Raises LogInUse or LogUnusable."""
     try:
         cut = _cut_short(path)
         database = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_SECONDS)
@@ -71,9 +73,9 @@ def open_file(path: Path, synchronous: str) -> sqlite3.Connection:
 
 
 def _cut_short(path: Path) -> str:
-    """What is missing at the file's end by its own header, in words; empty if nothing is.
+    """In words, what the file's header says is missing at its end; empty if nothing is.
 
-    Pages that are missing may stand in the write-ahead log: a broker may have died while it moved them from there.
+    Missing pages may be in the write-ahead log, if a broker died while it moved them from there.
     """
     if not path.is_file():
         return ""
@@ -85,7 +87,7 @@ def _cut_short(path: Path) -> str:
     whole, size = (page if page > 1 else _LARGEST_PAGE) * pages, path.stat().st_size
     if size >= whole:
         return ""
-    words = f"it is cut short, {size} of {whole} bytes are there"
+    words = f"it is truncated: {size} of {whole} bytes are left"
     log = path.with_name(path.name + "-wal")
     if not log.is_file() or not log.stat().st_size:
         raise LogUnusable(_damaged(path, words))
@@ -95,7 +97,7 @@ def _cut_short(path: Path) -> str:
 def _prepare(database: sqlite3.Connection, synchronous: str, path: Path) -> None:
     execute = database.execute
     execute(f"PRAGMA page_size={_PAGE_BYTES}")
-    # Exclusive before the first access: a second broker fails here, and SQLite needs no shared-memory file.
+    # Set before the first access, so that a second broker fails here and SQLite needs no shared-memory file.
     execute("PRAGMA locking_mode=EXCLUSIVE")
     (application,) = execute("PRAGMA application_id").fetchone()
     (objects,) = execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -105,53 +107,53 @@ def _prepare(database: sqlite3.Connection, synchronous: str, path: Path) -> None
     execute(f"PRAGMA synchronous={synchronous}")
     execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
     execute(f"PRAGMA journal_size_limit={_WAL_LIMIT_BYTES}")
-    # Freed pages are not overwritten with zeros: deletion would cost as much as writing.
+    # Do not overwrite freed pages with zeros: deleting would cost as much as writing.
     execute("PRAGMA secure_delete=OFF")
-    execute("PRAGMA temp_store=MEMORY")  # no file to open for it
+    execute("PRAGMA temp_store=MEMORY")  # needs no file
     execute("BEGIN EXCLUSIVE")
     for statement in _SCHEMA.split(";"):
         execute(statement)
     if not any(column[1] == "checksum" for column in execute("PRAGMA table_info(records)")):
-        execute("ALTER TABLE records ADD COLUMN checksum INTEGER")  # absent in the records of an earlier version
+        execute("ALTER TABLE records ADD COLUMN checksum INTEGER")  # records of an earlier version have none
     execute(f"PRAGMA application_id={_APPLICATION_ID}")
     execute("COMMIT")
 
 
 def _forbidden(path: Path) -> bool:
-    """Whether the file or its folder is there, and its mode keeps us out."""
+    """Whether the permissions of the file or its folder keep this user out."""
     places = ((path, os.R_OK | os.W_OK), (path.parent, os.W_OK | os.X_OK))
     return any(place.exists() and not os.access(place, wanted) for place, wanted in places)
 
 
 def unusable(path: Path, error: sqlite3.Error) -> BrokerError:
-    """An error of SQLite as one line for a person."""
+    """An error of SQLite as one line for the user."""
     text = str(error)
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return LogInUse(f"{path} is in use by another broker: stop that one, or choose another file")
+        return LogInUse(f"{path} is in use by another broker: stop that broker, or choose another file")
     if code == sqlite3.SQLITE_NOTADB:
-        return LogUnusable(f"{path} is no log of this broker ({text}): choose another file, or remove it to begin anew")
+        return LogUnusable(
+            f"{path} is not a log of this broker ({text}): choose another file, or remove it to start with an empty log"
+        )
     if code == sqlite3.SQLITE_CORRUPT:
         return LogUnusable(_damaged(path, text))
     if _read_only(path):
-        return LogUnusable(
-            f"{path} cannot be written, its file system is mounted read-only: choose a file elsewhere with room"
-        )
+        return LogUnusable(f"{path} cannot be written: its file system is mounted read-only; choose a file elsewhere")
     if _forbidden(path):
         return LogUnusable(
-            f"{path} cannot be read and written by this user: give this user the right to it and to its folder"
+            f"{path} cannot be read and written by this user: change the permissions of the file and its folder"
         )
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and not _room(path)):
-        return LogUnusable(f"{path} cannot be written ({text}): make room on its disk")
+        return LogUnusable(f"{path} cannot be written ({text}): free some space on its disk")
     if code == sqlite3.SQLITE_IOERR:
         return LogUnusable(
-            f"{path} cannot be read or written ({text}): make room on its disk, or see whether the disk is sound"
+            f"{path} cannot be read or written ({text}): free some space on its disk, or check the disk for errors"
         )
-    return LogUnusable(f"{path} cannot be used ({text}): choose a file in a folder that exists and can be written")
+    return LogUnusable(f"{path} cannot be used ({text}): choose a file in a folder that exists and is writable")
 
 
 def _damaged(path: Path, text: str) -> str:
-    return f"{path} is damaged ({text}): bring back a copy of it, or remove it to begin anew"
+    return f"{path} is damaged ({text}): restore a copy of it, or remove it to start with an empty log"
 
 
 def _read_only(path: Path) -> bool:
@@ -169,15 +171,15 @@ def _room(path: Path) -> bool:
 
 
 class Mark:
-    """The end of each partition, kept beside the file and outside SQLite: eight bytes at eight times the partition's
-    number.
+    """The end of each partition, in a file beside the log: eight bytes at eight times the partition's number.
 
-    It shows on opening whether the file has stepped back: by a power cut, or because its write-ahead log was removed or
-    cut, or an older copy was put back. What is written stays when the process dies; a missing mark proves nothing.
+    When the log is opened, the marks show whether it lost commits: after a power cut, or because its write-ahead log
+    was removed or truncated, or an older copy was restored. Marks survive the death of the process. A missing mark
+    proves nothing.
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises LogUnusable."""
+        """Open the marks of a log. Raises LogUnusable."""
         self.path = path.with_name(path.name + "-mark")
         try:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -190,15 +192,15 @@ class Mark:
 
     @property
     def count(self) -> int:
-        """One more than the largest number that was ever marked."""
+        """One more than the largest partition number that was ever marked."""
         return len(self._ends)
 
     def end(self, partition: int) -> int:
-        """Where the partition ended at its last commit; 0 if that is not known."""
+        """The end of a partition at its last commit; 0 if unknown."""
         return self._ends[partition] if partition < len(self._ends) else 0
 
     def set(self, ends: Mapping[int, int]) -> None:
-        """Ends of partitions by number. Raises OSError where they cannot be written."""
+        """Mark the ends of partitions, by number. Raises OSError if they cannot be written."""
         known = self._ends
         marked = [number for number, end in ends.items() if number >= len(known) or known[number] != end]
         if not marked:

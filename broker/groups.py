@@ -1,128 +1,54 @@
-"""Consumer groups by the classic protocol: join, synchronise, heartbeat, leave. Members live in memory, committed
-offsets in the log.
+"""Consumer groups by the classic protocol: join, sync, heartbeat, leave. Members are kept in memory only.
 
-After a restart of the broker each member is unknown, joins again and goes on from the committed offsets. A member whose
-connection goes while it waits to join is dropped at once. Static membership is refused. Source:
-https://kafka.apache.org/protocol
+After a restart of the broker all members are unknown: they join again and continue from the committed offsets, which
+are in the log. A member whose connection closes while it waits to join is dropped at once. Static membership is
+refused. Source: https://kafka.apache.org/protocol
 """
 
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 from broker.errors import Code, MemberIdRequired, Refused
+from broker.group import (
+    COMPLETING,
+    EMPTY,
+    LONGEST_SESSION_SECONDS,
+    PREPARING,
+    STABLE,
+    Group,
+    Joined,
+    Member,
+    protocols_of,
+)
 
 LEAST_SESSION_SECONDS: Final = 6.0
-_LONGEST_SESSION_SECONDS: Final = 1800.0
 _LONGEST_PENDING_SECONDS: Final = 60.0
 _LONGEST_ID: Final = 1000
 _LONGEST_CLIENT: Final = 100
 _MOST_GROUPS: Final = 10_000
 _MOST_MEMBERS: Final = 500
-# What all members together have told of themselves and been assigned.
+# Metadata and assignments of all members together.
 _MOST_BYTES: Final = 64 << 20
-
-EMPTY: Final = "Empty"
-PREPARING: Final = "PreparingRebalance"
-COMPLETING: Final = "CompletingRebalance"
-STABLE: Final = "Stable"
-DEAD: Final = "Dead"
-
-
-class Member:
-    """One member; `joining` and `syncing` are the answers that it waits for. Times in seconds."""
-
-    def __init__(self, id: str, client: str, request: Any) -> None:
-        self.id = id
-        self.client = client
-        self.joining: asyncio.Future[Joined] | None = None
-        self.syncing: asyncio.Future[None] | None = None
-        self.assignment = b""
-        self.renew(request)
-
-    def renew(self, request: Any) -> None:
-        self.session = request.session_timeout_ms / 1000
-        # Version 0 of the request has no rebalance timeout: the session's stands for it.
-        rebalance = request.rebalance_timeout_ms if request.rebalance_timeout_ms >= 0 else request.session_timeout_ms
-        self.rebalance = min(rebalance / 1000, _LONGEST_SESSION_SECONDS)
-        self.protocols = _protocols(request)
-        self.seen = time.monotonic()
-
-    @property
-    def size(self) -> int:
-        return len(self.assignment) + sum(len(name) + len(data) for name, data in self.protocols.items())
-
-
-class Joined:
-    """The answer to a member that joined; only the leader learns the others' metadata."""
-
-    def __init__(self, group: "Group", member: Member) -> None:
-        self.generation = group.generation
-        self.type = group.type
-        self.protocol = group.protocol
-        self.leader = group.leader or ""
-        self.member_id = member.id
-        leads = group.leader == member.id
-        self.members = [(each.id, each.protocols[group.protocol]) for each in group.members.values()] if leads else []
-
-
-class Group:
-    """A group's generation. `pending`: ids given out and not used yet, until when; `gathering`: the first members are
-    still awaited.
-    """
-
-    def __init__(self, id: str) -> None:
-        self.id = id
-        self.state = EMPTY
-        self.generation = 0
-        self.members: dict[str, Member] = {}
-        self.pending: dict[str, float] = {}
-        self.leader: str | None = None
-        self.protocol = ""
-        self.type = ""
-        self.gathering = False
-        self.timer: asyncio.TimerHandle | None = None
-
-    def member(self, id: str, generation: int) -> Member:
-        """The member, now seen alive. Raises Refused for another generation's."""
-        member = self.members.get(id)
-        if member is None:
-            raise Refused(Code.UNKNOWN_MEMBER_ID)
-        if generation != self.generation:
-            raise Refused(Code.ILLEGAL_GENERATION)
-        member.seen = time.monotonic()
-        return member
-
-    def call_after(self, seconds: float | None, call: Callable[["Group"], None] | None = None) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
-        if seconds is not None and call is not None:
-            self.timer = asyncio.get_running_loop().call_later(seconds, call, self)
-
-    def empty(self) -> None:
-        self.state = EMPTY
-        self.leader = None
-        self.protocol = ""
 
 
 class Groups:
-    """All groups. `initial_delay`: seconds that an empty group's first rebalance waits for more members."""
+    """All groups. `initial_delay`: seconds for which the first rebalance of an empty group waits for more members."""
 
     def __init__(self, initial_delay: float = 0.0) -> None:
         self.groups: dict[str, Group] = {}
         self._initial_delay = initial_delay
 
-    # Joining and synchronising.
+    # Rebalances.
 
     async def join(self, request: Any, version: int, client: str) -> Joined:
-        """Waits until the group has gathered. Raises MemberIdRequired or Refused."""
+        """Join a group; returns when all members have joined. Raises MemberIdRequired or Refused."""
         group = self._group_to_join(request)
         member = group.members.get(request.member_id)
         others = [each.protocols for each in group.members.values() if each is not member]
-        offered = _protocols(request)
+        offered = protocols_of(request)
         if others and (request.protocol_type != group.type or not set(offered).intersection(*others)):
             raise Refused(Code.INCONSISTENT_GROUP_PROTOCOL)
         if sum(each.size for each in self._members()) + sum(len(data) for data in offered.values()) > _MOST_BYTES:
@@ -146,7 +72,7 @@ class Groups:
             joined: Joined = await future
             return joined
         finally:
-            if member.joining is future:  # cancelled: its connection is gone
+            if member.joining is future:  # cancelled: the connection is closed
                 member.joining = None
                 self._remove(group, member.id)
 
@@ -156,7 +82,7 @@ class Groups:
 
     def _group_to_join(self, request: Any) -> Group:
         check_id(request.group_id)
-        if not LEAST_SESSION_SECONDS <= request.session_timeout_ms / 1000 <= _LONGEST_SESSION_SECONDS:
+        if not LEAST_SESSION_SECONDS <= request.session_timeout_ms / 1000 <= LONGEST_SESSION_SECONDS:
             raise Refused(Code.INVALID_SESSION_TIMEOUT)
         if getattr(request, "group_instance_id", None):
             raise Refused(Code.UNSUPPORTED_VERSION, "static members are not supported")
@@ -172,7 +98,7 @@ class Groups:
         return group
 
     def _drop_one_without_members(self) -> bool:
-        """Forget the oldest group that only has given out ids; False if there is none."""
+        """Forget the oldest group without members; False if there is none."""
         for id, group in self.groups.items():
             if not group.members:
                 group.call_after(None)
@@ -194,13 +120,13 @@ class Groups:
         return Member(request.member_id or _unguessable_id(client), client, request)
 
     def _prepare(self, group: Group) -> None:
-        """Begin a rebalance: whoever waits for the last one's result is sent back."""
+        """Begin a rebalance: members that wait for the result of the last one have to join again."""
         wait = (
             self._initial_delay if group.state == EMPTY else max(member.rebalance for member in group.members.values())
         )
         group.gathering = group.state == EMPTY and self._initial_delay > 0
         for member in group.members.values():
-            _answer_sync(member, Refused(Code.REBALANCE_IN_PROGRESS))
+            member.answer_sync(Refused(Code.REBALANCE_IN_PROGRESS))
         group.state = PREPARING
         group.call_after(wait, self._complete)
 
@@ -213,7 +139,7 @@ class Groups:
             self._complete(group)
 
     def _complete(self, group: Group) -> None:
-        """End the gathering: a new generation of those who joined."""
+        """Complete the rebalance: those who joined are the new generation."""
         group.call_after(None)
         group.members = {id: member for id, member in group.members.items() if member.joining}
         group.generation += 1
@@ -230,16 +156,16 @@ class Groups:
         for member in members:
             member.seen = time.monotonic()
             member.assignment = b""
-            _answer_join(member, Joined(group, member))
+            member.answer_join(Joined(group, member))
         group.call_after(max(member.rebalance for member in members), self._drop_late)
 
     def _drop_late(self, group: Group) -> None:
-        """Whoever has not asked for an assignment by now is dropped."""
+        """Drop the members that have not asked for their assignment."""
         for id in [id for id, member in group.members.items() if member.syncing is None]:
             self._remove(group, id)
 
     async def sync(self, request: Any) -> tuple[Group, bytes]:
-        """Waits for the leader's assignment; the leader brings it."""
+        """A member's assignment; returns when the leader has sent it. Raises Refused."""
         group, member = self._check(request.group_id, request.member_id, request.generation_id)
         if group.state == PREPARING:
             raise Refused(Code.REBALANCE_IN_PROGRESS)
@@ -260,9 +186,9 @@ class Groups:
         group.call_after(None)
         for member in group.members.values():
             member.seen = time.monotonic()
-            _answer_sync(member, None)
+            member.answer_sync(None)
 
-    # Life and death.
+    # Members.
 
     def _check(self, group_id: str, member_id: str, generation: int) -> tuple[Group, Member]:
         group = self.groups.get(group_id)
@@ -271,11 +197,13 @@ class Groups:
         return group, group.member(member_id, generation)
 
     def heartbeat(self, request: Any) -> None:
+        """Note a member as alive. Raises Refused if it is unknown or has to join again."""
         group, _ = self._check(request.group_id, request.member_id, request.generation_id)
         if group.state == PREPARING:
             raise Refused(Code.REBALANCE_IN_PROGRESS)
 
     def leave(self, group_id: str, member_id: str) -> None:
+        """Remove a member. Raises Refused if it is unknown."""
         group = self.groups.get(group_id)
         if group is None:
             raise Refused(Code.UNKNOWN_MEMBER_ID)
@@ -287,8 +215,8 @@ class Groups:
         member = group.members.pop(id, None)
         if member is None:
             return
-        _answer_join(member, Refused(Code.UNKNOWN_MEMBER_ID))
-        _answer_sync(member, Refused(Code.UNKNOWN_MEMBER_ID))
+        member.answer_join(Refused(Code.UNKNOWN_MEMBER_ID))
+        member.answer_sync(Refused(Code.UNKNOWN_MEMBER_ID))
         if not group.members:
             group.empty()
             group.generation += 1
@@ -299,7 +227,7 @@ class Groups:
             self._prepare(group)
 
     def expire(self) -> None:
-        """Drop members that were not heard of for their session timeout; also while others wait to join."""
+        """Drop members that have been silent for their session timeout, and groups without members."""
         now = time.monotonic()
         for group in list(self.groups.values()):
             group.pending = {id: until for id, until in group.pending.items() if until > now}
@@ -307,11 +235,12 @@ class Groups:
                 if member.joining is None and now - member.seen > member.session:
                     self._remove(group, member.id)
             if not group.members and not group.pending:
-                del self.groups[group.id]  # what is left are its offsets, in the log
+                del self.groups[group.id]  # its offsets stay in the log
 
     def check_commit(self, request: Any) -> None:
-        """Raises Refused unless the sender may commit offsets: a member of this generation, or anybody while there are
-        no members.
+        """Raises Refused unless the sender may commit offsets.
+
+        It may if it is a member of this generation, or if the group has no members and it names none.
         """
         if len(request.group_id) > _LONGEST_ID:
             raise Refused(Code.INVALID_GROUP_ID)
@@ -326,34 +255,10 @@ class Groups:
 
 
 def check_id(id: str) -> None:
-    """Raises Refused for what cannot be a group's id."""
+    """Raises Refused for an invalid group id."""
     if not 0 < len(id) <= _LONGEST_ID:
-        raise Refused(Code.INVALID_GROUP_ID, f"a group's id has 1 to {_LONGEST_ID} characters")
-
-
-def _protocols(request: Any) -> dict[str, bytes]:
-    return {protocol.name: bytes(protocol.metadata) for protocol in request.protocols}
+        raise Refused(Code.INVALID_GROUP_ID, f"a group id has 1 to {_LONGEST_ID} characters")
 
 
 def _unguessable_id(client: str) -> str:
     return f"{client[:_LONGEST_CLIENT] or 'member'}-{uuid.uuid4()}"
-
-
-def _answer_join(member: Member, answer: Joined | Refused) -> None:
-    future, member.joining = member.joining, None
-    if future is None or future.done():
-        return
-    if isinstance(answer, Refused):
-        future.set_exception(answer)
-    else:
-        future.set_result(answer)
-
-
-def _answer_sync(member: Member, refusal: Refused | None) -> None:
-    future, member.syncing = member.syncing, None
-    if future is None or future.done():
-        return
-    if refusal is None:
-        future.set_result(None)
-    else:
-        future.set_exception(refusal)

@@ -1,8 +1,8 @@
-"""What leaves the log: rows past their retention, superseded rows of compacted topics, rows of deleted topics,
-forgotten producers.
+"""Housekeeping removes rows past their retention, superseded rows of compacted topics, rows of deleted topics, and
+producers that have been silent for a day.
 
-Everything goes in slices of about 2 MB between other work, because SQLite visits each page that it frees. Ages count
-from arrival.
+It works in slices of about 2 MB between other work, because SQLite visits every page that it frees. Ages count from
+arrival.
 """
 
 from collections.abc import Iterable
@@ -18,19 +18,19 @@ from broker.topic import OFFSETS, SHIFT, Partition, Topic
 _SLICE_ROWS: Final = 500
 _SLICE_BYTES: Final = 2 << 20
 _MOST_SUPERSEDED: Final = 2000
-# The key beside the part of the record that has it too: the lengths of key and value are varints.
+# The key, and the part of the record that holds it too, to compare them. Lengths are varints of up to ten bytes.
 _HEAD: Final = "substr(records.tail, 1, length(records.key) + 20), records.key"
 _CHECKED: Final = "records.stamp, records.tail, records.key, records.checksum"
 
 
 async def keep_house(log: Log) -> bool:
-    """One slice of each kind of work; True if there is more to do at once."""
+    """Do one slice of each kind of work. True if more is left."""
     more = await log.store.write(lambda: _remove_dropped(log))
     for name in list(log.topics):
         for number in range(len(log.topics[name].partitions) if name in log.topics else 0):
             try:
                 more |= await log.store.write(lambda name=name, number=number: _tidy(log, name, number))  # type: ignore[misc]
-            except Refused as refusal:  # the others must not wait for this one
+            except Refused as refusal:  # go on with the other partitions
                 warn(f"housekeeping {name}-{number}", f"housekeeping of {name}-{number}: {refusal}")
     await log.store.write(lambda: _forget_producers(log))
     return more
@@ -46,7 +46,7 @@ def _tidy(log: Log, name: str, number: int) -> bool:
 
 
 def _remove_dropped(log: Log) -> bool:
-    """Rows of one deleted partition."""
+    """Remove rows of a deleted partition. True if more may be left."""
     row = log.store.execute("SELECT part FROM dropped LIMIT 1").fetchone()
     if row is None:
         return False
@@ -63,7 +63,7 @@ def _remove_dropped(log: Log) -> bool:
 
 
 def _slice(rows: Iterable[tuple[int, int]]) -> list[int]:
-    """The first ids of (id, bytes), up to a slice's size."""
+    """The first ids of (id, bytes), up to the size of a slice."""
     ids: list[int] = []
     size = 0
     for id, length in rows:
@@ -80,8 +80,9 @@ def _remove(log: Log, table: str, ids: list[int]) -> int:
 
 
 def _retain(log: Log, topic: Topic, partition: Partition) -> bool:
-    """Remove from the front: what is before the log's start, older than retention.ms, or beyond retention.bytes
-    (ordinary topics only).
+    """Remove the oldest rows: before the start of the partition, older than retention.ms, or beyond retention.bytes.
+
+    retention.bytes applies to ordinary topics only. True if more may be left.
     """
     now = log.clock()
     age, size = topic.number("retention.ms"), topic.number("retention.bytes")
@@ -111,10 +112,10 @@ def _retain(log: Log, topic: Topic, partition: Partition) -> bool:
 
 
 def _compact(log: Log, topic: Topic, partition: Partition) -> bool:
-    """Remove what a newer row of the same key, committed and itself older than the lag, has replaced.
+    """Remove rows that a newer row of the same key supersedes. True if more may be left.
 
-    So a record that nobody has read yet, such as the last words of a fenced worker, does not win at once. A tombstone
-    goes delete.retention.ms after it has done its work. The last row never goes.
+    The newer row must be committed and older than min.compaction.lag.ms, so that readers have time to read the older
+    one. A tombstone is removed delete.retention.ms after it has removed older rows. The last row is never removed.
     """
     now = log.clock()
     settled = now - topic.number("min.compaction.lag.ms")
@@ -129,7 +130,7 @@ def _compact(log: Log, topic: Topic, partition: Partition) -> bool:
         newer.append(id)
     if newer:
         stretch = (newer[0], newer[-1])
-        # Of each key only its newest row counts: a key that is written again and again must not be joined with itself.
+        # Join with the newest row of each key only: a key with many rows would be joined with itself.
         superseded = log.store.execute(
             f"SELECT old.id, length(old.tail), {_HEAD.replace('records.', 'old.')}"
             " FROM (SELECT part, key, max(id) AS id FROM records WHERE id BETWEEN ? AND ? GROUP BY key) new"
@@ -160,9 +161,9 @@ def _compact(log: Log, topic: Topic, partition: Partition) -> bool:
 def _sound(
     log: Log, partition: Partition, id: int, stamp: int, tail: bytes, key: bytes | None, kept: int | None
 ) -> bool:
-    """Whether a record and the key beside it are what came in; damage would remove another record. Said if not.
+    """Whether a record and the key stored beside it are undamaged; warns if not. Damage would remove another record.
 
-    Without its checksum (None), for which the tail's head is enough, the two keys are compared.
+    The two keys are compared, and the checksum too if `kept` is given; the start of the tail is enough for the keys.
     """
     try:
         sound = key_of(tail)[0] == key and (kept is None or checksum(id, stamp, tail) == kept)
@@ -174,7 +175,7 @@ def _sound(
 
 
 def _forget_producers(log: Log) -> None:
-    """Sequences of producers that were not heard of for a day."""
+    """Remove the sequences of producers that have been silent for a day."""
     before = log.clock() - DAY_MS
     log.store.execute("DELETE FROM producers WHERE seen < ?", (before,))
     for partition in log.by_id.values():

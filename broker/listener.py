@@ -1,6 +1,4 @@
-"""Accepting connections, without asyncio's own loop: that one logs a traceback for each attempt while no file
-descriptor is free.
-"""
+"""Accepts connections. asyncio's own server logs a traceback for every attempt while no file descriptor is free."""
 
 import asyncio
 import errno
@@ -18,12 +16,12 @@ _SHORTAGE: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Listener:
-    """`relieve` is called while the process is short of file descriptors or buffers: it should close a connection."""
+    """Listens on a port. `relieve` is called when file descriptors or buffers run out: it should close a connection."""
 
     def __init__(
         self, host: str, port: int, connect: Callable[[], asyncio.BaseProtocol], relieve: Callable[[], object]
     ) -> None:
-        """Raises OSError."""
+        """Start to listen. Raises OSError."""
         self._socket = socket.create_server((host, port), backlog=_BACKLOG)
         self._socket.setblocking(False)
         self.port: int = self._socket.getsockname()[1]
@@ -47,7 +45,7 @@ class Listener:
         self._loop.add_reader(self._socket, self._accept)
 
     def _accept(self) -> None:
-        # Those that are not admitted yet hold file descriptors that nobody has counted.
+        # Connections that are not admitted yet hold file descriptors as well.
         for _ in range(_AT_ONCE - len(self._connecting)):
             try:
                 accepted, _address = self._socket.accept()
@@ -69,11 +67,11 @@ class Listener:
             self._back_off(error)
 
     def _back_off(self, error: OSError) -> None:
-        """Not at once again: what waits in the backlog would wake the event loop without end."""
+        """Pause accepting: connections in the backlog would wake the event loop again and again."""
         why = os.strerror(error.errno) if error.errno in _SHORTAGE else error
         warn(
             "accept",
-            f"a connection cannot be accepted ({why}): others wait. Close clients, or raise the limit (ulimit -n)",
+            f"a connection cannot be accepted ({why}), and others wait: close clients, or raise the limit (ulimit -n)",
         )
         self._relieve()
         if self._later is None:

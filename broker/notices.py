@@ -1,4 +1,4 @@
-"""Warnings that are said once: what fails again and again must not fill a disk with its messages."""
+"""Warnings, at most one of a kind in a minute: repeated failures must not fill a disk with messages."""
 
 import logging
 import time
@@ -11,9 +11,7 @@ _said: dict[str, tuple[float, int]] = {}
 
 
 def warn(kind: str, text: str, logger: str = "broker") -> bool:
-    """Log a warning unless one of its kind was logged within the last minute; then it is counted. True if it was
-    logged.
-    """
+    """Log a warning unless one of its kind was logged within the last minute. True if it was logged."""
     now = time.monotonic()
     at, missed = _said.get(kind, (-_QUIET_SECONDS, 0))
     if now - at < _QUIET_SECONDS:
@@ -22,5 +20,5 @@ def warn(kind: str, text: str, logger: str = "broker") -> bool:
     if len(_said) >= _MOST_KINDS:
         _said.clear()
     _said[kind] = (now, 0)
-    logging.getLogger(logger).warning("%s%s", text, f" ({missed} more of the kind before)" if missed else "")
+    logging.getLogger(logger).warning("%s%s", text, f" ({missed} more of this kind before)" if missed else "")
     return True

@@ -1,4 +1,4 @@
-"""Reading the log: batches from an offset on, how much there is, the first record since a moment."""
+"""Reading: batches from an offset on, their size, and the first record since a time."""
 
 from contextlib import closing
 from typing import Final
@@ -6,8 +6,8 @@ from typing import Final
 from broker.bulk import Buffer
 from broker.configs import LONGEST
 from broker.errors import Code, Refused
-from broker.log import OPENED_BYTES, Log
-from broker.records import HEAD_BYTES, Batch, StoredRecord, build, checksum, empty_control_batch
+from broker.log import Log
+from broker.records import HEAD_BYTES, OPENED_BYTES, Batch, StoredRecord, build, checksum, empty_control_batch
 from broker.topic import OFFSETS, Partition, Topic
 
 NEWEST_STAMP: Final = -3
@@ -17,8 +17,8 @@ _PROBED_ROWS: Final = 1000
 def read(log: Log, topic: Topic, partition: Partition, offset: int, limit: int, upto: int) -> list[Buffer]:
     """Batches from `offset` on and before `upto`: about `limit` bytes, at least one batch.
 
-    A gap at the end of what may be read is told by an empty control batch, which is not stored: readers wait for an
-    offset, not for a record.
+    If offsets are missing at the end, an empty control batch that is not stored takes the reader to `upto`: readers
+    wait until they have reached an offset, not for a record.
     """
     columns = "id, tail, stamp, checksum" if topic.compacted else "id, data, stamp, 0"
     table, _ = topic.table
@@ -26,7 +26,7 @@ def read(log: Log, topic: Topic, partition: Partition, offset: int, limit: int, 
     rows: list[tuple[int, bytes, int]] = []
     size = 0
     complete = True
-    # A cursor left half-read would keep the write-ahead log from being reset.
+    # A cursor that is read in part keeps SQLite from resetting the write-ahead log.
     query = f"SELECT {columns} FROM {table} WHERE id >= ? AND id < ? ORDER BY id"
     with closing(log.store.execute(query, (partition.row(offset), partition.row(upto)))) as cursor:
         for id, data, stamp, kept in cursor:
@@ -50,9 +50,7 @@ def read(log: Log, topic: Topic, partition: Partition, offset: int, limit: int, 
 
 
 def size_after(log: Log, name: str, number: int, offset: int, *, committed: bool) -> int:
-    """About how many bytes a reader finds at `offset`: the lengths of the next rows, which are not read. Raises
-    Refused.
-    """
+    """About how many bytes a reader finds from `offset` on, from the lengths of the next rows. Raises Refused."""
     topic, partition = log.find(name, number)
     upto = partition.stable if committed else partition.end
     if not partition.first <= offset <= partition.end:
@@ -64,8 +62,9 @@ def size_after(log: Log, name: str, number: int, offset: int, *, committed: bool
 
 
 async def since(log: Log, topic: Topic, partition: Partition, stamp: int, upto: int) -> tuple[int, int]:
-    """(offset, stamp) of the first record at or after `stamp` ms; (-1, -1) if there is none. NEWEST_STAMP asks for the
-    newest.
+    """(offset, timestamp) of the first record at or after `stamp` (ms), or of the newest one for NEWEST_STAMP.
+
+    (-1, -1) if there is none.
     """
     table, column = topic.table
     span = (partition.row(partition.first), partition.row(upto))
@@ -87,12 +86,12 @@ async def since(log: Log, topic: Topic, partition: Partition, stamp: int, upto: 
 
 
 def _sound_record(id: int, tail: Buffer, stamp: int, kept: int | None) -> bool:
-    """Whether a record is what came in; those of an earlier version have no checksum."""
+    """Whether a record matches its checksum. Records of an earlier version have none and pass."""
     return kept is None or checksum(id, stamp, tail) == kept
 
 
 def _sound_batch(id: int, data: Buffer, stamp: int, kept: int) -> bool:
-    """Whether a batch's head belongs to its row. Its records have the producer's checksum, which readers look at."""
+    """Whether the header of a batch belongs to its row. Readers check its records by the producer's checksum."""
     if len(data) < HEAD_BYTES:
         return False
     batch = Batch(data, check=False)

@@ -1,4 +1,4 @@
-"""Record batches of format 2: checked, opened for a compacted topic, built again for a reader.
+"""Record batches of format 2: checked, split into records for a compacted topic, and built again for a reader.
 
 A batch: base offset int64, length int32, leader epoch int32, magic int8, CRC-32C uint32 of all that follows, attributes
 int16, last offset delta int32, first and newest timestamp int64, producer id int64, producer epoch int16, first
@@ -20,6 +20,7 @@ from aiokafka.record.util import calc_crc32c  # C; kafka-python's own is pure Py
 from broker.bulk import SLACK, Buffer
 from broker.compression import CODECS, decompress
 from broker.errors import Code, Refused
+from broker.varint import read_varint, varint
 
 _HEAD: Final = struct.Struct(">qiibIhiqqqhii")
 _BODY_HEAD: Final = struct.Struct(">hiqqqhii")
@@ -33,11 +34,13 @@ _APPEND_TIME: Final = 0x08
 _NO_STAMP: Final = -1
 LAST_STAMP: Final = 253_402_300_799_999  # the end of the year 9999, where calendars end
 _SLICE: Final = 2000
+# The records of a batch, decompressed, may take this much or twice max.message.bytes, whichever is more.
+OPENED_BYTES: Final = 16 << 20
 _THREAD_BYTES: Final = 16 << 10
 
 
 class Record(NamedTuple):
-    """A record of a compacted topic; `stamp` in ms; `tail` is everything from the key's length on, as on the wire."""
+    """A record of a compacted topic. `stamp` in ms; `tail`: the bytes from the key's length on, as on the wire."""
 
     stamp: int
     key: bytes | None
@@ -46,7 +49,7 @@ class Record(NamedTuple):
 
 
 class StoredRecord(NamedTuple):
-    """A record with its place in the log."""
+    """A record with its offset."""
 
     offset: int
     stamp: int
@@ -54,9 +57,9 @@ class StoredRecord(NamedTuple):
 
 
 class Batch:
-    """One batch as a producer sent it. Raises Refused where a broker has to refuse it. The records stay packed.
+    """One batch as a producer sent it. Its records stay compressed. Raises Refused for one that a broker must refuse.
 
-    A memoryview must have SLACK bytes after it: a parser of hostile bytes looks ahead.
+    A memoryview must have SLACK bytes after it: the parser may read beyond the end of hostile bytes.
     """
 
     def __init__(self, data: Buffer, *, check: bool = True) -> None:
@@ -82,7 +85,7 @@ class Batch:
         if not check:
             return
         if magic != 2:
-            raise Refused(Code.INVALID_RECORD, "only record batches of format 2 are taken")
+            raise Refused(Code.INVALID_RECORD, "only record batches of format 2 are accepted")
         if not self.sound_length:
             raise Refused(Code.INVALID_RECORD, "a partition's data must be exactly one record batch")
         if calc_crc32c(memoryview(data)[_CRC_FROM:]) != crc:
@@ -91,11 +94,11 @@ class Batch:
     def check_produced(self) -> None:
         """Raises Refused for a header that no producer may send."""
         if self.attributes & _CONTROL:
-            raise Refused(Code.INVALID_RECORD, "control batches are the broker's")
+            raise Refused(Code.INVALID_RECORD, "only the broker writes control batches")
         if self.attributes & _APPEND_TIME:
-            raise Refused(Code.INVALID_TIMESTAMP, "the time of appending is the broker's to say")
+            raise Refused(Code.INVALID_TIMESTAMP, "only the broker sets the time of appending")
         if self.base != 0:
-            raise Refused(Code.INVALID_RECORD, f"a producer's batch begins at offset 0, not {self.base}")
+            raise Refused(Code.INVALID_RECORD, f"a producer's batch starts at offset 0, not {self.base}")
         if self.count < 1 or self.delta != self.count - 1:
             raise Refused(Code.INVALID_RECORD, f"{self.count} records and a last offset delta of {self.delta}")
         if self.attributes & 7 not in CODECS:
@@ -120,17 +123,16 @@ class Batch:
         return int(self.sequence + self.delta) & 0x7FFFFFFF
 
     def placed(self, offset: int) -> Buffer:
-        """The batch with its base offset set, in place where the buffer allows it (offset and leader epoch are outside
-        the checksum).
+        """The batch with its base offset set, in place if the buffer is writable.
+
+        The checksum does not cover the offset and the leader epoch.
         """
         data = self.data if isinstance(self.data, memoryview) and not self.data.readonly else bytearray(self.data)
         struct.pack_into(">qii", data, 0, offset, len(data) - _LENGTH_FROM, 0)
         return data
 
     async def open(self, limit: int) -> None:
-        """Decompress the records, to at most `limit` bytes, beside the event loop if that may take long. Raises
-        Refused.
-        """
+        """Decompress the records, to at most `limit` bytes; large ones in a thread. Raises Refused."""
         codec = self.attributes & 7
         packed = memoryview(self.data)[_HEAD.size :]
         if not codec:
@@ -141,16 +143,16 @@ class Batch:
             self._body = decompress(codec, packed, limit)
 
     async def check_records(self) -> None:
-        """Each opened record against the header, as Kafka does: how many there are, their offsets, lengths and stamps.
+        """Check the opened records against the header, as Kafka does: number, offsets, lengths and timestamps.
 
-        Sets `newest_stamp` to what it is, whatever the header says. Others have their turn between slices. Raises
+        Sets `newest_stamp` to the newest timestamp, whatever the header says. Other tasks run between slices. Raises
         Refused.
         """
         expected, oldest, newest = 0, LAST_STAMP, _NO_STAMP
         try:
             records = itertools.chain(self._readable())
             while expected < self.count:
-                # Nothing is kept of a record: the parser uses its object again.
+                # The parser reuses the record's object: keep nothing of it.
                 for record in itertools.islice(records, _SLICE):
                     if record.offset != expected:
                         raise ValueError(f"the offset after {expected - 1} is {record.offset}")
@@ -165,16 +167,14 @@ class Batch:
                 if expected < self.count:
                     await asyncio.sleep(0)
             next(records, None)  # raises if bytes follow
-        except Exception as error:  # noqa: BLE001 - whatever a parser says about bytes from outside
+        except Exception as error:  # noqa: BLE001 - the parser may raise anything for bytes from outside
             raise Refused(Code.INVALID_RECORD, f"the {self.count} records of a batch cannot be read: {error}") from None
         if oldest < 0 or newest > LAST_STAMP:
             raise Refused(Code.INVALID_TIMESTAMP, f"stamps from {oldest} to {newest} ms since 1970")
         self.newest_stamp = newest
 
     def _readable(self) -> DefaultRecordBatch:
-        """The batch for aiokafka's parser: not compressed, at offset 0, with slack after it, because the parser looks
-        ahead.
-        """
+        """The batch for aiokafka's parser: uncompressed, at offset 0, with slack after it: it reads ahead."""
         if isinstance(self.data, memoryview) and not self.attributes & 7 and not self.base:
             return DefaultRecordBatch(self.data)
         head = bytearray(self.data[: _HEAD.size])
@@ -184,14 +184,14 @@ class Batch:
         return DefaultRecordBatch(memoryview(whole)[:-SLACK])
 
     async def explode(self) -> list[Record]:
-        """The single opened records, after `check_records`. Others have their turn between slices."""
+        """The opened records one by one, after `check_records`. Other tasks run between slices."""
         records: list[Record] = []
         body = self._body if isinstance(self._body, bytes) else bytes(self._body)
         position = 0
         for number in range(self.count):
             length, position = read_varint(body, position)
             end = position + length
-            if body[position] > 0x7F:  # aiokafka's parser takes the attributes for a varint
+            if body[position] > 0x7F:  # aiokafka's parser reads the attributes as a varint
                 raise Refused(Code.INVALID_RECORD, f"the attributes of record {number} are unknown")
             stamp_delta, at = read_varint(body, position + 1)
             _, at = read_varint(body, at)
@@ -206,7 +206,7 @@ class Batch:
         return records
 
     async def first_since(self, stamp: int) -> tuple[int, int]:
-        """(offset, stamp in ms) of the first opened record at or after `stamp`; one such record exists."""
+        """(offset, timestamp) of the first opened record at or after `stamp` (ms). There must be one."""
         for number, record in enumerate(self._readable()):
             if record.timestamp is not None and record.timestamp >= stamp:
                 return self.base + number, record.timestamp
@@ -216,15 +216,12 @@ class Batch:
 
 
 def checksum(row: int, stamp: int, tail: Buffer) -> int:
-    """What is kept beside a record of a compacted topic, made when it came: the CRC-32 of its place, its stamp and its
-    bytes.
-    """
+    """The CRC-32 of a record's row, timestamp and bytes, which is stored beside a record of a compacted topic."""
     return zlib.crc32(tail, zlib.crc32(struct.pack(">qq", row, stamp)))
 
 
 def key_of(tail: Buffer) -> tuple[bytes | None, bool]:
-    """The key in a record's tail, and whether the record is a tombstone. Raises IndexError or ValueError for a damaged
-    tail.
+    """(key in a record's tail, whether the record is a tombstone). Raises IndexError or ValueError for a damaged tail.
 
     >>> key_of(b"\\x02k\\x02v\\x00"), key_of(b"\\x02k\\x01\\x00")
     ((b'k', False), (b'k', True))
@@ -235,43 +232,11 @@ def key_of(tail: Buffer) -> tuple[bytes | None, bool]:
     return (bytes(tail[at:end]) if length >= 0 else None), value_length < 0
 
 
-def read_varint(data: Buffer, position: int) -> tuple[int, int]:
-    """A zig-zag varint and the position after it.
-
-    >>> read_varint(bytes([0b10010110, 0b1]), 0)
-    (75, 2)
-    """
-    value = shift = 0
-    while True:
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return (value >> 1) ^ -(value & 1), position
-        shift += 7
-        if shift > 63:
-            raise ValueError("a varint of more than ten bytes")
-
-
-def varint(number: int) -> bytes:
-    """A number as a zig-zag varint.
-
-    >>> [varint(n).hex() for n in (0, -1, 1, 75)]
-    ['00', '01', '02', '9601']
-    """
-    number = (number << 1) ^ (number >> 63)
-    out = bytearray()
-    while number > 0x7F:
-        out.append(0x80 | number & 0x7F)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
 def build(records: Sequence[StoredRecord]) -> bytearray:
     """One uncompressed batch of records whose offsets may have gaps.
 
-    >>> batch = Batch(build([StoredRecord(7, 1000, b"\\x02k\\x02v\\x00"), StoredRecord(9, 1001, b"\\x02k\\x01\\x00")]), check=False)
+    >>> records = [StoredRecord(7, 1000, b"\\x02k\\x02v\\x00"), StoredRecord(9, 1001, b"\\x02k\\x01\\x00")]
+    >>> batch = Batch(build(records), check=False)
     >>> batch.base, batch.delta, batch.count, batch.newest_stamp
     (7, 2, 2, 1001)
     """
@@ -289,7 +254,7 @@ def build(records: Sequence[StoredRecord]) -> bytearray:
 
 
 def empty_control_batch(offset: int) -> bytearray:
-    """A control batch that says nothing: it takes readers over a gap at the end of what they may read."""
+    """A control batch without content. It takes a reader past offsets that are missing at the end."""
     key = struct.pack(">hh", 0, 1)
     value = struct.pack(">hi", 0, 0)
     record = b"\0\0\0" + varint(len(key)) + key + varint(len(value)) + value + b"\0"

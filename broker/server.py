@@ -1,4 +1,4 @@
-"""The embedded broker: one process, one file, on loopback."""
+"""The embedded broker: one process with one log file, on loopback."""
 
 import asyncio
 import errno
@@ -25,7 +25,7 @@ from broker.log import Log
 from broker.notices import warn
 
 _MOST_CONNECTIONS: Final = 1000
-# File descriptors that are not for connections: the log's files, the event loop's, those of the process.
+# File descriptors that connections may not use: for the log, the event loop and the process.
 _RESERVED_FILES: Final = 24
 _LEAST_CONNECTIONS: Final = 8
 _YOUNG_SECONDS: Final = 1.0
@@ -38,11 +38,11 @@ _LONGEST_PAUSE: Final = 86_400.0
 
 
 class Broker:
-    """A broker on one log file. `port` 0 takes a free one, which stands in `port` after `start`.
+    """A broker on one log file. `port` 0 takes a free one; after `start`, `port` is the port that was taken.
 
-    `auto_create`: whether asking for an unknown topic creates it, with `partitions` partitions; `housekeeping`: seconds
-    between two looks for what may leave the log; `initial_rebalance_delay`: seconds that an empty group waits for more
-    members; `synchronous`: NORMAL, or FULL for an fsync at each commit.
+    `auto_create`: whether a request for an unknown topic creates it, with `partitions` partitions. `housekeeping`:
+    seconds between two clean-ups. `initial_rebalance_delay`: seconds for which an empty group waits for more members.
+    `synchronous`: NORMAL, or FULL for an fsync at every commit.
     """
 
     def __init__(
@@ -56,9 +56,9 @@ class Broker:
         initial_rebalance_delay: float = 0.0,
         synchronous: str = "NORMAL",
     ) -> None:
-        """Opens the log. Raises LogInUse or LogUnusable, and BrokerError for an option that cannot be."""
+        """Open the log. Raises LogInUse or LogUnusable, and BrokerError for an invalid option."""
         _check_options(port, partitions, housekeeping)
-        # Without authentication it must not be heard beyond this machine.
+        # There is no authentication, so it must not be reachable from other machines.
         self.host = LOOPBACK
         self.port = port
         self.auto_create = auto_create
@@ -77,7 +77,10 @@ class Broker:
         self.log = Log(Path(path), synchronous)
 
     async def start(self) -> None:
-        """Listens. Raises PortTaken, after which the log is closed. `lost` is done once the log's file is gone."""
+        """Start to listen. Closes the log and raises PortTaken if that fails.
+
+        `lost` is done once the log file is gone.
+        """
         loop = asyncio.get_running_loop()
         try:
             self._listener = Listener(self.host, self.port, lambda: Connection(self), self._relieve)
@@ -89,7 +92,7 @@ class Broker:
         self._chores = [loop.create_task(self._keep_house()), loop.create_task(self._expire())]
 
     async def stop(self) -> None:
-        """Ends every connection and closes the log; what was answered is in the file."""
+        """Close every connection and the log. Everything that was acknowledged is in the file."""
         if self._listener is not None:
             self._listener.close()
         tasks = [*self._chores, *(connection.task for connection in self._connections if connection.task is not None)]
@@ -101,7 +104,7 @@ class Broker:
         self.log.close()
 
     def admit(self, connection: Connection) -> bool:
-        """Whether there is room for one more; the most dispensable connection makes room."""
+        """Whether a new connection is admitted. At the limit the most dispensable one is closed for it."""
         if len(self._connections) >= _most_connections() and not self._relieve():
             self.refuse("too many connections")
             return False
@@ -109,7 +112,7 @@ class Broker:
         return True
 
     def _relieve(self) -> bool:
-        """Close the most dispensable connection; False if all are at work."""
+        """Close the most dispensable connection; False if all of them are busy."""
         ranked = [(rank, connection) for connection in self._connections if (rank := connection.rank()) is not None]
         if not ranked:
             return False
@@ -123,9 +126,9 @@ class Broker:
         self.dismiss(connection)
 
     def make_room(self, connection: Connection, count: int) -> bool:
-        """Whether `count` more bytes of a request may be held; large requests that do not come to their end make room.
+        """Whether `count` more bytes of a request may be held. Large requests that stay unfinished are cut off for it.
 
-        Without room the connection is told to go on as soon as there is some.
+        If there is no room, the connection is resumed as soon as there is some.
         """
         now = asyncio.get_running_loop().time()
         while self.incoming.held + count > self.incoming.size:
@@ -142,14 +145,16 @@ class Broker:
         return True
 
     def dismiss(self, connection: Connection) -> None:
+        """Forget a connection that is closed."""
         self._connections.discard(connection)
         self._cramped.discard(connection)
 
     def cannot_read(self, error: sqlite3.Error) -> None:
+        """Warn that the log cannot be read."""
         warn(f"read {error}", str(unusable(self.log.store.path, error)))
 
     def refuse(self, reason: Malformed | str) -> None:
-        """Count a connection that is closed because of what came over it."""
+        """Count a connection that is closed because of what the client sent."""
         self.refused += 1
         logging.getLogger(__name__).debug("connection refused: %s", reason)
 
@@ -179,24 +184,24 @@ class Broker:
                 self.lost.set_result(None)
             expired = self.log.transactions.expire()
             if expired is not None:
-                with suppress(Refused):  # a full disk: tried again at the next tick
+                with suppress(Refused):  # the disk is full: tried again at the next tick
                     await expired
 
 
 def _most_connections() -> int:
-    """As many as the process may have open files for."""
+    """The number of connections that the limit on open files allows."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _MOST_CONNECTIONS if files < 0 else max(min(_MOST_CONNECTIONS, files - _RESERVED_FILES), _LEAST_CONNECTIONS)
 
 
 def _check_options(port: int, partitions: int, housekeeping: float) -> None:
     if not 0 <= port <= _LAST_PORT:
-        raise BrokerError(f"port {port} does not exist: choose one from 1 to {_LAST_PORT}, or 0 for a free one")
+        raise BrokerError(f"port {port} is out of range: choose 1 to {_LAST_PORT}, or 0 for a free one")
     if not 1 <= partitions <= MOST_PARTITIONS:
-        raise BrokerError(f"{partitions} partitions: a topic has 1 to {MOST_PARTITIONS}")
+        raise BrokerError(f"{partitions} partitions are out of range: choose 1 to {MOST_PARTITIONS}")
     if not _LEAST_PAUSE <= housekeeping <= _LONGEST_PAUSE:
         raise BrokerError(
-            f"housekeeping every {housekeeping:g} seconds: choose {_LEAST_PAUSE:g} to {_LONGEST_PAUSE:g} seconds"
+            f"a clean-up every {housekeeping:g} seconds is out of range: choose {_LEAST_PAUSE:g} to {_LONGEST_PAUSE:g}"
         )
 
 
@@ -220,7 +225,8 @@ async def serve(
     initial_rebalance_delay: float = 0.0,
     synchronous: str = "NORMAL",
 ) -> None:
-    """Run a broker until `stop` is set, or SIGTERM or SIGINT comes. `ready` is called with the port once it listens.
+    """Run a broker until `stop` is set or SIGTERM or SIGINT arrives. `ready` is called with the port once it listens.
+
     Raises BrokerError.
     """
     stop = stop or asyncio.Event()
@@ -247,7 +253,8 @@ async def serve(
         stopped.cancel()
         if broker.lost.done():
             raise LogUnusable(
-                f"{path} was removed or replaced while the broker ran; what it held is gone: start again for a new one"
+                f"{path} was removed or replaced while the broker ran, so its content is lost: start again with "
+                "a new log"
             )
     finally:
         for number in signals:

@@ -1,8 +1,6 @@
-"""What every request must keep to, looked at in one place: no null where the protocol has none, no more elements than
-can mean anything.
+"""Checks that every decoded request must pass: no null where the protocol forbids it, and a bounded number of elements.
 
-kafka-python's codec lets a null through everywhere, and a request of a megabyte can name hundreds of thousands of
-topics.
+kafka-python's codec accepts null everywhere, and a request of a megabyte can name hundreds of thousands of topics.
 """
 
 from functools import cache
@@ -15,7 +13,7 @@ _LONGEST_TEXT: Final = 32_767
 
 
 class _Field(NamedTuple):
-    """A field that can be null, or has a length."""
+    """A field that may be null or that has a length."""
 
     name: str
     nullable: bool
@@ -25,7 +23,7 @@ class _Field(NamedTuple):
 
 
 def check_shape(message: Any, body: Any, version: int) -> None:
-    """Raises Malformed. `message`: the request's class in kafka-python."""
+    """Raises Malformed for a request that fails. `message`: the class of the request in kafka-python."""
     if _elements(_fields(message, version), body) > MOST_ELEMENTS:
         raise Malformed(f"more than {MOST_ELEMENTS} elements")
 

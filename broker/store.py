@@ -1,6 +1,4 @@
-"""Writing by group commit: what was answered survives the death of the process; a power cut may take the newest
-commits, as a whole.
-"""
+"""Group commit. What was acknowledged survives the death of the process; a power cut may lose the newest commits."""
 
 import asyncio
 import logging
@@ -18,14 +16,14 @@ from broker.notices import warn
 T = TypeVar("T")
 
 SYNCHRONOUS: Final = ("NORMAL", "FULL")
-# A job's cost is its rows. Small jobs share a transaction; of the large ones a transaction has a few, so that nobody
-# waits long.
+# The cost of a job is the number of its rows. All small jobs that wait share a transaction; only a few large ones do,
+# so that no client waits long.
 _SMALL: Final = 100
 _MOST_LARGE: Final = 2_000
 
 
 class Job(NamedTuple):
-    """Something to do in a transaction, and the future of its result."""
+    """A call to make within a transaction, and the future of its result."""
 
     call: Callable[[], Any]
     future: "asyncio.Future[Any]"
@@ -33,25 +31,26 @@ class Job(NamedTuple):
 
 
 class State(Protocol):
-    """What lives in memory and has its truth in the file."""
+    """State in memory that is backed by the file."""
 
     def load(self) -> None:
-        """Read everything anew: at the start, and after a transaction that failed."""
+        """Read the state from the file: at the start, and after a failed transaction."""
 
     def save(self) -> None:
-        """Called in each transaction after its jobs: write what they changed in memory only."""
+        """Write what the jobs changed in memory only. Called at the end of each transaction."""
 
     def publish(self) -> None:
-        """Called after each commit: readers may look."""
+        """Wake readers. Called after each commit."""
 
 
 class Store:
-    """The file. Jobs given to `write` in one turn of the event loop share one transaction and are answered after its
-    commit.
+    """The log file. Jobs that are written in one turn of the event loop share a transaction.
+
+    They are answered after its commit.
     """
 
     def __init__(self, path: Path, synchronous: str = "NORMAL") -> None:
-        """Raises LogInUse or LogUnusable."""
+        """Open the file. Raises LogInUse or LogUnusable."""
         if synchronous not in SYNCHRONOUS:
             raise BrokerError(f"synchronous is {synchronous!r}: choose {' or '.join(SYNCHRONOUS)}")
         self.path = path
@@ -71,14 +70,14 @@ class Store:
         self._identity = _identity(path)
 
     def present(self) -> bool:
-        """Whether the file is still at its path: one that was removed or replaced takes what is written to it along."""
+        """Whether the file is still at its path. What is written to a file that was removed or replaced is lost."""
         return _identity(self.path) == self._identity
 
     def write(self, call: Callable[[], T], cost: int = 1) -> "asyncio.Future[T]":
-        """Run `call` in one of the next transactions; `cost` is about how many rows it writes.
+        """Run `call` in one of the next transactions; `cost` is about the number of rows that it writes.
 
-        It checks before it changes anything: raising Refused leaves the others' work in place. It may be called again
-        if another one in its transaction fails.
+        `call` must check before it changes anything: if it raises Refused, the other jobs are committed all the same.
+        It may be called again if another job of its transaction fails.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         (self._small if cost <= _SMALL else self._large).append(Job(call, future, cost))
@@ -97,10 +96,10 @@ class Store:
             self._schedule()
 
     def flush(self) -> None:
-        """One transaction of the small jobs that wait, and of at least one large job.
+        """Run one transaction: all small jobs that wait, and at least one large job.
 
-        If it fails (full disk, I/O error) nothing of it happened, and each job is answered with a code after which
-        clients try again. If one job is at fault, the others are done without it.
+        If the file fails (full disk, I/O error), nothing is changed, and each job is answered with an error after which
+        clients retry. If one job fails, the others are run without it.
         """
         jobs = list(self._small)
         self._small.clear()
@@ -116,7 +115,7 @@ class Store:
         try:
             self._transact(jobs, outcomes)
             return outcomes
-        except (sqlite3.OperationalError, sqlite3.InternalError, OSError) as error:  # the file's fault
+        except (sqlite3.OperationalError, sqlite3.InternalError, OSError) as error:  # the file failed
             return self._failed(jobs, error, Code.KAFKA_STORAGE_ERROR)
         except sqlite3.DatabaseError as error:
             if type(error) is sqlite3.DatabaseError:  # damaged
@@ -167,7 +166,7 @@ class Store:
             if self.database.in_transaction:
                 self.execute("ROLLBACK")
             self._reload()
-        except sqlite3.Error as unreadable:  # tried again before the next transaction
+        except sqlite3.Error as unreadable:  # read again before the next transaction
             warn(f"read {unreadable}", str(unusable(self.path, unreadable)))
         return [(job, None, Refused(code, text)) for job in jobs]
 
@@ -177,13 +176,13 @@ class Store:
         self.stale = False
 
     def close(self) -> None:
-        """Does what still waits, and closes the file."""
+        """Run the jobs that wait, and close the file."""
         while self._small or self._large:
             self.flush()
         self.abandon()
 
     def abandon(self) -> None:
-        """Closes the file as it is."""
+        """Close the file without running the jobs that wait."""
         self.database.close()
         self.mark.close()
 

@@ -1,4 +1,4 @@
-"""Topics, partitions and producers as they stand in memory; their truth is in the file."""
+"""Topics, partitions and producers in memory; the file has their saved state."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -13,8 +13,9 @@ REMEMBERED: Final = 5
 
 @dataclass(slots=True)
 class Producer:
-    """An idempotent producer as one partition knows it: its epoch, its last batches as (first sequence, last sequence,
-    offset), and when it was last seen (ms).
+    """An idempotent producer of one partition. `seen`: when it last wrote (ms).
+
+    `recent`: its last batches as (first sequence, last sequence, offset).
     """
 
     epoch: int
@@ -24,11 +25,11 @@ class Producer:
 
 @dataclass(slots=True, eq=False)
 class Partition:
-    """One partition. Offsets: `first` is the log's start, `end` the next to be given, `cleaned` the last that
-    compaction has looked at.
+    """A partition.
 
-    `taken` is the newest time of arrival in ms (it never goes back), `size` the bytes of an ordinary topic's rows,
-    `open` the first offset of each open transaction.
+    Offsets: `first` is the start of the partition, `end` the next offset, `cleaned` the last one that compaction has
+    processed, `open` the first one of each open transaction. `taken`: the newest time of arrival (ms), which never goes
+    back. `size`: the bytes of an ordinary topic's rows.
     """
 
     id: int
@@ -43,7 +44,7 @@ class Partition:
     open: dict[str, int] = field(default_factory=dict)
 
     def row(self, offset: int) -> int:
-        """The row id of an offset: partition and offset in one number, so that a table's own tree is the offset index.
+        """The row id of an offset: partition and offset in one number, so that the primary key is the offset index.
 
         >>> Partition(2, "activity", 0).row(5) == (2 << 40) + 5
         True
@@ -52,33 +53,37 @@ class Partition:
 
     @property
     def stable(self) -> int:
-        """The first offset of the oldest open transaction, or the end: what a reader of committed records may see."""
+        """The end of what a reader of committed records may see: the oldest open transaction, or the end."""
         return min(self.open.values(), default=self.end)
 
 
 @dataclass(slots=True, eq=False)
 class Topic:
-    """A topic and its settings; what is not set has Kafka's default."""
+    """A topic and its settings; other settings have Kafka's defaults."""
 
     name: str
     settings: dict[str, str]
     partitions: list[Partition]
 
     def setting(self, name: str) -> str:
+        """The value of a setting."""
         return self.settings.get(name, SETTINGS[name].default)
 
     def number(self, name: str) -> int:
+        """The value of a setting, as a number."""
         return number(self.setting(name))
 
     @property
     def compacted(self) -> bool:
+        """Whether the topic is compacted."""
         return "compact" in self.setting("cleanup.policy")
 
     @property
     def deleting(self) -> bool:
+        """Whether old records are deleted."""
         return "delete" in self.setting("cleanup.policy")
 
     @property
     def table(self) -> tuple[str, str]:
-        """(table, column of bytes): an ordinary topic keeps a row a batch, a compacted one a row a record."""
+        """(table, column of the bytes) that holds the topic's rows."""
         return ("records", "tail") if self.compacted else ("batches", "data")

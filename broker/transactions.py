@@ -1,8 +1,8 @@
-"""Transactions as far as checkpoints need them: records of several partitions become visible together or not at all.
+"""Transactions, as far as checkpoints need them: records of several partitions become visible together or not at all.
 
-The rows of an open transaction stand in the log already; the table `open_ranges` says which. Readers of committed
+The rows of an open transaction are in the log already, and the table `open_ranges` lists them. Readers of committed
 records, compaction and retention stop at the first open offset. A commit deletes the ranges; an abort, a newer epoch
-and the timeout delete the rows as well.
+and a timeout delete the rows as well.
 """
 
 import asyncio
@@ -28,8 +28,9 @@ _ABORTED: Final = "CompleteAbort"
 
 @dataclass(slots=True, eq=False)
 class Transaction:
-    """The newest epoch of a transactional id and its current transaction. Times in ms; `fenced_epoch` is the one that a
-    timeout fenced.
+    """The newest epoch of a transactional id, and its current transaction. Times in ms.
+
+    `fenced_epoch`: the epoch that a timeout has fenced, or -1.
     """
 
     id: str
@@ -43,32 +44,33 @@ class Transaction:
 
 
 class Transactions:
-    """All transactional ids of a log."""
+    """The transactional ids of a log."""
 
     def __init__(self, log: "Log") -> None:
         self._log = log
         self._by_id: dict[str, Transaction] = {}
 
     def load(self) -> None:
+        """Read the state from the file."""
         execute = self._log.store.execute
         columns = "id, producer, epoch, fenced_epoch, timeout, since, state, parts"
         self._by_id = {row[0]: _loaded(*row) for row in execute(f"SELECT {columns} FROM transactions").fetchall()}
         now = self._log.clock()
-        for transaction in self._by_id.values():  # of an earlier version, whose clock could be set back
+        for transaction in self._by_id.values():  # an earlier version had a clock that could be set back
             transaction.since = min(transaction.since, now)
         query = "SELECT part, transaction_id, min(first) FROM open_ranges GROUP BY part, transaction_id"
         for part, transaction, first in execute(query).fetchall():
             self._log.by_id[part].open[transaction] = first
 
-    # In the course of an append.
+    # Called by an append.
 
     def check_open(self, id: str, producer_id: int, epoch: int, partition: Partition) -> None:
         """Raises Refused unless this producer may write to this partition now."""
         if partition.id not in self._current(id, producer_id, epoch).parts:
-            raise Refused(Code.INVALID_TXN_STATE, "not a partition of an open transaction")
+            raise Refused(Code.INVALID_TXN_STATE, "the partition is not part of an open transaction")
 
     def opened(self, id: str, partition: Partition, base: int) -> None:
-        """The rows from `base` to the partition's end belong to the open transaction."""
+        """Note that the rows from `base` to the end of the partition belong to the open transaction."""
         partition.open.setdefault(id, base)
         self._log.store.execute(
             "INSERT INTO open_ranges VALUES(?, ?, ?, ?)", (partition.id, base, partition.end - 1, id)
@@ -77,9 +79,9 @@ class Transactions:
     # Requests.
 
     def begin_epoch(self, id: str, timeout: int, producer_id: int, epoch: int) -> "asyncio.Future[tuple[int, int]]":
-        """A new owner of the id: (producer id, epoch). What an earlier epoch left open is gone with the answer.
+        """Start a new epoch of the id: (producer id, epoch). Transactions of earlier epochs are aborted.
 
-        `producer_id` and `epoch` are what the caller had, or -1.
+        `producer_id` and `epoch`: those that the caller had, or -1.
         """
 
         def job() -> tuple[int, int]:
@@ -92,7 +94,8 @@ class Transactions:
             if transaction is None:
                 if len(self._by_id) >= _MOST_IDS:
                     raise Refused(
-                        Code.POLICY_VIOLATION, f"this broker keeps {_MOST_IDS} transactional ids, for a week each"
+                        Code.POLICY_VIOLATION,
+                        f"this broker keeps at most {_MOST_IDS} transactional ids, each for a week",
                     )
                 transaction = self._by_id[id] = Transaction(id, self._log.new_producer_id())
             if transaction.state == _ONGOING:
@@ -111,7 +114,7 @@ class Transactions:
         return self._log.store.write(job)
 
     def add(self, id: str, producer_id: int, epoch: int, places: list[tuple[str, int]]) -> "asyncio.Future[None]":
-        """The first one begins a transaction."""
+        """Add partitions to the transaction; the first of them begins it."""
 
         def job() -> None:
             parts = {self._log.find(*place)[1].id for place in places}
@@ -125,7 +128,7 @@ class Transactions:
         return self._log.store.write(job)
 
     def end(self, id: str, producer_id: int, epoch: int, *, commit: bool) -> "asyncio.Future[None]":
-        """Asked again for the same result, it succeeds again: the first answer may have been lost."""
+        """Commit or abort. A repeated request succeeds again, as the first answer may have been lost."""
 
         def job() -> None:
             transaction = self._current(id, producer_id, epoch)
@@ -138,8 +141,9 @@ class Transactions:
         return self._log.store.write(job)
 
     def expire(self) -> "asyncio.Future[None] | None":
-        """Abort what is open for longer than its timeout, fencing its producer as Kafka does; forget ids that were not
-        used for a week.
+        """Abort transactions past their timeout, and fence their producers, as Kafka does.
+
+        Forgets ids that have been unused for a week.
         """
         now = self._log.clock()
         late = [
@@ -165,9 +169,9 @@ class Transactions:
     def _current(self, id: str, producer_id: int, epoch: int) -> Transaction:
         transaction = self._by_id.get(id)
         if transaction is None or transaction.producer_id != producer_id:
-            raise Refused(Code.INVALID_PRODUCER_ID_MAPPING, "no producer of this transactional id")
+            raise Refused(Code.INVALID_PRODUCER_ID_MAPPING, "this producer does not own the transactional id")
         if transaction.epoch != epoch:
-            raise Refused(Code.INVALID_PRODUCER_EPOCH, f"epoch {epoch} of {id} is fenced by {transaction.epoch}")
+            raise Refused(Code.INVALID_PRODUCER_EPOCH, f"epoch {epoch} of {id} is fenced by epoch {transaction.epoch}")
         return transaction
 
     def _end(self, transaction: Transaction, *, commit: bool) -> None:

@@ -1,8 +1,7 @@
-"""Kafka's requests and responses as bytes: the versions that are offered, the headers, and kafka-python's message
-classes as the codec.
+"""Requests and responses as bytes: the versions that are offered, and the headers. kafka-python encodes the bodies.
 
 A request: length int32, api key int16, version int16, correlation id int32, client id string, [tags], body.
-A response: length int32, correlation id int32, [tags], body. Tags stand in flexible versions only.
+A response: length int32, correlation id int32, [tags], body. Only flexible versions have tags.
 """
 
 import struct
@@ -20,7 +19,7 @@ JOIN_GROUP: Final = 11
 SYNC_GROUP: Final = 14
 API_VERSIONS: Final = 18
 
-# Key: (name, lowest, highest version). The highest is the last before topic ids or fetch sessions become compulsory.
+# Key: (name, lowest version, highest version). The highest is the last one without mandatory topic ids or sessions.
 APIS: Final[dict[int, tuple[str, int, int]]] = {
     PRODUCE: ("Produce", 3, 8),
     FETCH: ("Fetch", 4, 11),
@@ -63,7 +62,7 @@ RESPONSES: Final = {key: _message(name + "Response") for key, (name, _, _) in AP
 
 
 class Request(NamedTuple):
-    """One decoded request; `body` is None if its version is not offered."""
+    """A decoded request; `body` is None if its version is not offered."""
 
     key: int
     version: int
@@ -73,7 +72,7 @@ class Request(NamedTuple):
 
 
 def decode_request(frame: Buffer) -> Request:
-    """The request in a frame (without its length). Raises Malformed if there is none."""
+    """The request in a frame (without its length). Raises Malformed if the bytes are not one."""
     try:
         key, version, correlation, length = _HEAD.unpack_from(frame)
         if key not in APIS:
@@ -97,14 +96,14 @@ def decode_request(frame: Buffer) -> Request:
         return Request(key, version, correlation, client, decoded)
     except Malformed:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever a decoder says about bytes from outside, it means that they are no request
+    except Exception as error:  # noqa: BLE001 - a decoder may raise anything for bytes from outside
         raise Malformed(f"{type(error).__name__}: {error}") from None
 
 
 def encode_response(request: Request, response: Any) -> list[Buffer]:
-    """The pieces of a response frame. `response`: one of kafka-python's messages, or the body's pieces ready made.
+    """The pieces of a response frame. `response`: a message of kafka-python, or the encoded pieces of the body.
 
-    The answer about versions never has tags in its header, so that a client of any age can read it.
+    The response to ApiVersions never has tags in its header, so that a client of any version can read it.
     """
     if isinstance(response, list):
         pieces, tags = response, b""

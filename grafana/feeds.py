@@ -7,6 +7,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 from grafana import layout, panels, variables
 from grafana.layout import Row, Section
 from grafana.panels import COVERED, Column, meaning, number, over_time, rows
+from streams.windows import WINDOWS
 
 _FEEDS: Final = 'feed=~"$feed"'
 _ANSWERS: Final = 'outcome=~"new|unchanged"'
@@ -123,7 +124,7 @@ def _windows() -> Panel:
         seen = f'nomadwatch_window_coverage_ratio{{window="{window}", platform=~"$platform"}}'
         return f'max by (seen) (label_join({seen}, "seen", " · ", "platform", "scope"))'
 
-    columns = [Column(window, by_scope(window), panels.RATIO, COVERED, 1) for window in ("1h", "24h", "7d", "30d")]
+    columns = [Column(window, by_scope(window), panels.RATIO, COVERED, 1) for window in WINDOWS]
     return rows("Coverage of the windows", meaning("window_coverage_ratio"), "seen", columns)
 
 

@@ -9,12 +9,11 @@ from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 from grafana import layout, panels, variables
 from grafana.layout import Row, Section
 from grafana.panels import Column, bars, coverage, meaning, over_time, rows
-from grafana.queries import ONCE, PLATFORMS, of, reference, trusted, trusted_both
+from grafana.queries import ONCE, PLATFORMS, SHORT, of, reference, trusted, trusted_both
 from streams.activity import FEATURES
 
 # Releases are known of the watchlist only.
 _WATCHED: Final = 'nomadwatch_window_coverage_ratio{scope="watched", window="$window"}'
-_SHORT: Final = {"github": "OSS", "huggingface": "OSM"}
 _CHOSEN: Final = 'feature="$feature"'
 _CONTRIBUTION: Final = 'feature="contribution"'
 _THIN: Final = "coverage below 95 %"
@@ -94,10 +93,10 @@ def _activity() -> list[tuple[Panel, int]]:
 def _every_feature() -> Panel:
     columns = [
         Column(f"activities {short}", f"max by (feature) ({of('activity', platform=platform)})")
-        for platform, short in _SHORT.items()
+        for platform, short in SHORT.items()
     ]
     for name, title in (("active_developers", "people"), ("active_repositories", "repositories")):
-        columns += [Column(f"{title} {short}", _one(name, platform, "feature")) for platform, short in _SHORT.items()]
+        columns += [Column(f"{title} {short}", _one(name, platform, "feature")) for platform, short in SHORT.items()]
     return rows(
         "Every feature, $window",
         "What people did in the window: how much, how many of them, in how many repositories. People and repositories count in every "
@@ -230,7 +229,7 @@ def _correlation() -> Panel:
         Column(
             short, by_pair(trusted(of("feature_correlation", compared, platform=platform))), panels.PLAIN, decimals=2
         )
-        for platform, short in _SHORT.items()
+        for platform, short in SHORT.items()
     ]
     # The paper states one range for all its pairs.
     pairs = f"0 * {by_pair(of('feature_correlation', compared))}"
@@ -247,7 +246,7 @@ def _beside_papers() -> list[tuple[Panel, int]]:
         return f"max by (feature) ({of('intensity_gap_ratio', matcher)})"
 
     def published(**labels: str) -> str:
-        means = (_published(platform, **labels) for platform in PLATFORMS)
+        means = (_published(platform, **labels) for platform in SHORT)
         return " / ".join(means)
 
     columns = [
@@ -266,7 +265,7 @@ def _beside_papers() -> list[tuple[Panel, int]]:
     described = meaning("intensity_gap_ratio", "The last two columns do so: each gap ÷ the gap of contributions.")
     levels = [
         column
-        for platform, short in _SHORT.items()
+        for platform, short in SHORT.items()
         for column in (
             Column(f"{short} ours", _one("intensity", platform, "feature", compared, stat="mean"), decimals=2),
             Column(f"{short} Ye & Zhou", _published(platform), decimals=2),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from string import ascii_uppercase
 from typing import Any, Final
 
@@ -53,7 +54,7 @@ PER_HOUR: Final = "suffix: /h"
 PER_MINUTE: Final = "suffix: /min"
 PER_SECOND: Final = "suffix: /s"
 
-COLOURS: Final = {"github": "blue", "huggingface": "orange"}
+COLOURS: Final = dict(zip(PLATFORMS, cycle(("blue", "orange", "purple", "green", "red", "yellow")), strict=False))
 Steps = Sequence[tuple[float | None, str]]
 # Of a coverage: what is invalid under sampling stands from 95 % on; alerts on projects ask for half.
 COVERED: Final[Steps] = ((None, "red"), (0.5, "orange"), (COMPLETE, "green"))

@@ -2,27 +2,40 @@
 
 from typing import Final
 
+from streams.activity import COMPARED
+from streams.platforms import TITLES
+
 # A figure of a sample that is less complete says nothing where sampling makes it invalid (docs/metrics.md).
 COMPLETE: Final = 0.95
-PLATFORMS: Final = {"github": "OSS · GitHub", "huggingface": "OSM · Hugging Face"}
+# Open-source software, open-source models: the two platforms of the comparison.
+SHORT: Final = dict(zip(COMPARED, ("OSS", "OSM"), strict=True))
+PLATFORMS: Final = {
+    platform: f"{SHORT[platform]} · {title}" if platform in SHORT else title for platform, title in TITLES.items()
+}
 # A merge is upkeep, and `accepted` of who opened it: adding both would count it twice. And a credit may be withdrawn,
 # and a total falls by one: a rate would take that for a reset, and count everything again.
 ONCE: Final = 'feature!="accepted"'
 
 CHOSEN: Final = 'scope="$scope", window="$window"'
 COVERAGE: Final = f"nomadwatch_window_coverage_ratio{{{CHOSEN}}}"
-# Of the watchlist the coverage is shown beside; of everything seen a figure is withheld until the sample is complete.
-_TRUSTED: Final = f'nomadwatch_window_coverage_ratio{{{CHOSEN}, scope="watched"}} or {COVERAGE} >= {COMPLETE}'
+_BOTH: Final = f'platform=~"{"|".join(COMPARED)}"'
+
+
+def _trusted(*matchers: str) -> str:
+    """The coverages that allow such a figure: any for the watchlist, beside which it is shown; a complete one else."""
+    chosen = ", ".join((CHOSEN, *matchers))
+    coverage = "nomadwatch_window_coverage_ratio"
+    return f'{coverage}{{{chosen}, scope="watched"}} or {coverage}{{{chosen}}} >= {COMPLETE}'
 
 
 def trusted(expr: str) -> str:
     """Of a figure that sampling makes invalid, by platform: where the coverage of its platform allows it."""
-    return f"{expr} and on (platform) ({_TRUSTED})"
+    return f"{expr} and on (platform) ({_trusted()})"
 
 
 def trusted_both(expr: str) -> str:
     """The same of a comparison, which needs both platforms."""
-    return f"{expr} and on () (count(group by (platform) ({_TRUSTED})) == {len(PLATFORMS)})"
+    return f"{expr} and on () (count(group by (platform) ({_trusted(_BOTH)})) == {len(COMPARED)})"
 
 
 def of(name: str, *matchers: str, **labels: str) -> str:

@@ -13,6 +13,8 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableType,
 )
 
+from streams.windows import WINDOWS
+
 # The datasource that `provisioning/datasources` makes; another Prometheus can be chosen instead.
 DATASOURCE_UID: Final = "nomadwatch"
 PROMETHEUS: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
@@ -46,9 +48,7 @@ def scope() -> VariableModel:
 
 def window() -> VariableModel:
     """The trailing window that figures are of."""
-    return _choice(
-        "window", "Window", "Figures are of this trailing window of event time.", ("1h", "24h", "7d", "30d"), "24h"
-    )
+    return _choice("window", "Window", "Figures are of this trailing window of event time.", tuple(WINDOWS), "24h")
 
 
 def feature(features: Sequence[str]) -> VariableModel:

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -15,12 +15,13 @@ from msgspec import Meta
 from nomadwatch.errors import Misuse
 from nomadwatch.terminal.console import tell
 from nomadwatch.values import clean_address, clean_token
+from streams import platforms
 from streams.errors import in_words
 
 FILE: Final = "nomadwatch.toml"
 PREFIX: Final = "NOMADWATCH_"
-# Variables of ours that are no settings: where the settings are, the processes' own, the tests' data.
-_OTHERS: Final = ("NOMADWATCH_CONFIG", "NOMADWATCH_MAIN_PROCESS", "NOMADWATCH_SHARED_DATA")
+# Variables of ours that are no settings: further platforms, where the settings are, the processes' own, the tests' data.
+_OTHERS: Final = (platforms.VARIABLE, "NOMADWATCH_CONFIG", "NOMADWATCH_MAIN_PROCESS", "NOMADWATCH_SHARED_DATA")
 
 # No station's clock shows a time before 2000 or after 2199 (s since 1970).
 _EARLIEST, _LATEST = 946_684_800, 7_258_118_400
@@ -42,15 +43,14 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     refresh_interval: Seconds = 0.5
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything that can be set.
+class _Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that can be set; `Settings` has the platforms' settings too.
 
     `broker`: host:port of a Kafka broker, empty for the embedded one; `broker_wait`: seconds that a command waits for
     it at its start. `dead_letters`: lines that cannot be measured are kept as their bytes (a login may stand in them)
     or as a digest. `data_dir`: empty for a fresh temporary folder. `prefix` stands before the names of the topics.
     `actor_key` (secret) keys the hashes of actors; empty: random at the first start, kept with the state.
 
-    `github_api` and `hf_endpoint` are where the platforms are asked, with the tokens (secret; empty: without).
     `interval_cap` is the longest time between two looks at a feed (s). The station's own waits are shorter by
     `time_scale`, and its time of day runs as much faster since `time_origin` (s since 1970; None: since its start): for
     simulated worlds.
@@ -67,10 +67,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     watchlist: str = ""
     dead_letters: Literal["raw", "digest"] = "raw"
     actor_key: str = ""
-    github_api: str = "https://api.github.com"
-    github_token: str = ""
-    hf_endpoint: str = "https://huggingface.co"
-    hf_token: str = ""
     interval_cap: Seconds = 300.0
     time_scale: Annotated[float, Meta(gt=0, le=100_000)] = 1.0
     time_origin: float | None = None
@@ -80,12 +76,35 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     count: Count = Count()
     measure: Measure = Measure()
 
+    def access(self, platform: str) -> tuple[str, str]:
+        """The address at which a platform is asked and the token to ask with, which may be empty."""
+        settings = platforms.BY_ID[platform]
+        return getattr(self, settings.endpoint.name), getattr(self, settings.token.name) if settings.token else ""
 
-SECRETS: Final = frozenset({"actor_key", "github_token", "hf_token"})
+
+_OF_PLATFORMS: Final = [setting for platform in platforms.ALL for setting in platform.settings]
+_ENDPOINTS: Final = [platform.endpoint.name for platform in platforms.ALL]
+_TOKENS: Final = [platform.token.name for platform in platforms.ALL if platform.token]
+if TYPE_CHECKING:
+    Settings = _Settings
+else:
+    # Each platform brings its own: the address that is asked, and the token (secret; empty: without).
+    Settings = msgspec.defstruct(
+        "Settings",
+        [(setting.name, str, setting.default) for setting in _OF_PLATFORMS],
+        bases=(_Settings,),
+        module=__name__,
+        namespace={"__doc__": "Everything that can be set."},
+        frozen=True,
+        kw_only=True,
+        forbid_unknown_fields=True,
+    )
+
+SECRETS: Final = frozenset({"actor_key", *_TOKENS})
 # Names that everybody who uses the platforms knows.
-# What stood before the dots of names that have changed; the old ones work for one more release.
+# What stood before the dots of names that have changed; the old ones work until the next release.
 _RENAMED: Final = {"aggregate.": "count."}
-_VARIABLES: Final = {"github_token": "GITHUB_TOKEN", "hf_token": "HF_TOKEN", "hf_endpoint": "HF_ENDPOINT"}
+_VARIABLES: Final = {setting.name: setting.variable for setting in _OF_PLATFORMS}
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -146,9 +165,9 @@ def load(
     path = _file(environment, folder or Path.cwd())
     if path is not None:
         for name, value in _flatten(_read(path)):
-            _put(tree, origins, _renamed(name, str(path), warn), value, str(path))
+            _put(tree, origins, _current(name, str(path), warn), value, str(path))
     for name in _old_names(environment):
-        _put(tree, origins, _renamed(name, variable(name), warn), environment[variable(name)], variable(name))
+        _put(tree, origins, _current(name, variable(name), warn), environment[variable(name)], variable(name))
     for name in names():
         if (text := environment.get(variable(name))) is not None:
             _put(tree, origins, name, text, variable(name))
@@ -164,8 +183,8 @@ def load(
     return Known(settings=settings, origins=origins)
 
 
-def _renamed(name: str, where: str, warn: bool) -> str:
-    """The name of a setting as it is called now; with `warn` an old one is told."""
+def _current(name: str, where: str, warn: bool) -> str:
+    """The name of a setting as it is called now; with `warn` one line says so of an old one."""
     for old, new in _RENAMED.items():
         if name.startswith(old):
             now = new + name.removeprefix(old)
@@ -190,11 +209,10 @@ _COMPARISONS: Final = {">=": "at least", "<=": "at most", ">": "greater than", "
 
 def _clean(settings: Settings, origins: Mapping[str, str]) -> Settings:
     """The settings with tokens and addresses as they were meant, and a clock that can be. Raises Misuse."""
-    tokens = {name: clean_token(getattr(settings, name), origins[name]) for name in ("github_token", "hf_token")}
+    tokens = {name: clean_token(getattr(settings, name), origins[name]) for name in _TOKENS}
     default = Settings()
     addresses = {
-        name: clean_address(getattr(settings, name), origins[name], getattr(default, name))
-        for name in ("github_api", "hf_endpoint")
+        name: clean_address(getattr(settings, name), origins[name], getattr(default, name)) for name in _ENDPOINTS
     }
     origin, scale = settings.time_origin, settings.time_scale
     now = time.time()

@@ -21,6 +21,8 @@ from nomadwatch.connect import LOOPBACK, reserve
 from nomadwatch.errors import Failure, Misuse
 from nomadwatch.failures import cannot, no_room
 from nomadwatch.private import FILE_MODE, FOLDER_MODE, exposure, tighten
+from streams import platforms
+from streams.activity import PLATFORMS
 
 _LOG: Final = logging.getLogger(__name__)
 KEY_BYTES: Final = 32
@@ -54,6 +56,8 @@ class Kept(msgspec.Struct, kw_only=True):
     time_origin: float = 0.0
     page_host: str = ""
     page_port: int = 0
+    # In the order of their numbers, which stand in stored rows. A state of before this was kept knows the first two.
+    platforms: tuple[str, ...] = ("github", "huggingface")
 
 
 def default_folder() -> Path:
@@ -115,14 +119,23 @@ class State:
         os.close(self._lock)
 
     def keep(self, kept: Kept) -> None:
-        """Remember for later runs."""
+        """Remember for later runs, with the platforms of today."""
+        kept.platforms = PLATFORMS
         self.kept = kept
         self._write("state.json", msgspec.json.format(msgspec.json.encode(kept)) + b"\n")
 
     def check_kind(self, kind: Kind) -> None:
-        """Raises Misuse where the folder holds the state of something else, which would never agree with it."""
-        if self.kept is not None and self.kept.kind not in (kind, ""):
+        """Raises Misuse where the folder holds the state of something else, or of other platforms."""
+        if self.kept is None:
+            return
+        if self.kept.kind not in (kind, ""):
             raise Misuse(f"{self.path} holds the state of a {self.kept.kind}; name another --data-dir")
+        known = self.kept.platforms
+        if PLATFORMS[: len(known)] != known:
+            raise Misuse(
+                f"{self.path} holds the state of the platforms {', '.join(known)}: {platforms.VARIABLE} must name those "
+                "that are not built in, in this order, and may add others behind them"
+            )
 
     def broker_port(self) -> int:
         """The port for the embedded broker, for the time that the folder is open: the last one, or a free one where

@@ -1,4 +1,4 @@
-"""Times that people give."""
+"""Times as people write them, and lengths of time as they are shown."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -22,3 +22,15 @@ def parse_time(text: str, name: str) -> int:
         return (aware - _EPOCH) // timedelta(microseconds=1)
     except (ValueError, OverflowError):
         raise Misuse(f"{name}: {text!r} is no time; write it as 2015-01-01T15:00:00Z") from None
+
+
+def span(seconds: float) -> str:
+    """A length of time, short.
+
+    >>> span(4.26), span(75), span(7_260), span(200_000)
+    ('4.3 s', '1.2 min', '2 h', '2.3 d')
+    """
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.2g} {unit}" if seconds < 10 * length else f"{seconds / length:,.0f} {unit}"
+    return f"{seconds:.2g} s"

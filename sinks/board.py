@@ -1,9 +1,10 @@
-"""What the roles have published, as of now: the topic `measurements` read into a table."""
+"""The board: the latest state of the topic `measurements`, as a table. Everything that is shown comes from here."""
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final, Literal, TypeVar
 
+from agents.catalogue import CATALOGUE
 from agents.measurements import (
     EVALUATION,
     LATENCY,
@@ -21,7 +22,7 @@ from streams.kafka.consume import Guard
 World = Literal["real", "simulated"]
 SIMULATED: Final = "SIMULATED WORLD: every name and every figure is invented"
 
-# Labels without which a row cannot be shown: readers ask for them by name.
+# Labels that what reads the board asks for by name: a row without one of them cannot be shown.
 _NEEDED: Final[dict[str, tuple[str, ...]]] = {
     PREFIX + "window_coverage_ratio": ("platform", "window"),
     PREFIX + "covered_since_timestamp_seconds": ("scope", "platform"),
@@ -34,21 +35,29 @@ _NEEDED: Final[dict[str, tuple[str, ...]]] = {
     PREFIX + "feed_coverage_ratio": ("feed",),
     PREFIX + "feed_lag_seconds": ("feed",),
 }
-# Who has said nothing for so long is away, and what he said is no longer so. µs.
+# A role that has published nothing for this long (µs) is away, and what it published no longer holds.
 STALE_AFTER: Final = 60_000_000
 
 
+# The families that belong in a report: not the health of feeds, nor what is about the program itself.
+_FIGURES: Final = frozenset(row.name for row in CATALOGUE if row.group not in ("H", "P"))
+
+
 def wall_clock() -> int:
-    """µs UTC."""
+    """The time now, µs UTC."""
     return time.time_ns() // 1000
 
 
 class Board:
-    """The measurements of the latest complete evaluation, and the latest health of each role.
+    """The measurements of the latest complete evaluation, and the latest health report of each role.
 
-    What comes before its evaluation is not shown; health is shown at once. A `live` board drops what is older than a
-    minute by `now` (µs UTC); another one, of a replay, shows the last there was. `simulated`: what it will show is
-    known to be a simulated world's. Foreign records are passed over (`guard`): the first is told, unless `quiet`.
+    Measurements are shown once the record that ends their evaluation has arrived; health is shown at once. A `live`
+    board drops what is older than a minute by `now` (µs UTC); any other board, of a replay or a report, keeps the last
+    state. `simulated`: the figures are known to come from a simulated world. Foreign records are passed over and
+    counted (`guard`); the first one is logged unless `quiet`.
+
+    Where a role reports a series that is also measured, the role's value is shown: pollers know the coverage of their
+    samples, and popularity, better than the records of activities tell.
 
     >>> from agents.measurements import encode, series
     >>> board = Board()
@@ -67,21 +76,21 @@ class Board:
         self.clear()
 
     def clear(self) -> None:
-        """Know nothing, to read the topic anew."""
+        """Forget everything, to read the topic again."""
         self.evaluation: Evaluation | None = None
         self._shown: dict[bytes, Measurement] = {}
         self._pending: dict[bytes, Measurement | None] = {}
         self._reports: dict[bytes, HealthReport] = {}
-        # What the Hub's watched repositories are that are no models, as it was said last.
+        # The watched repositories of the Hub that are not models, with what they are.
         self.artefacts: dict[str, str] = {}
 
     def take(self, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
-        """Take in records of the topic, in their order; foreign ones are passed over."""
+        """Take in records of the topic, in order; foreign ones are passed over."""
         for key, value in records:
             self.guard.read(self.put, key, value)
 
     def put(self, key: bytes | None, value: bytes | None) -> None:
-        """Take in one record; None is a tombstone. Raises Foreign for what is no such record, and is as before."""
+        """Take in one record; None is a tombstone. Raises Foreign, and changes nothing, for a record of another kind."""
         found = _shown(read(key, value))
         assert key is not None
         if is_health(key):
@@ -96,7 +105,7 @@ class Board:
             self._pending[key] = found if isinstance(found, Measurement) else None
 
     def _show(self, evaluation: Evaluation | None) -> None:
-        """The end of an evaluation: what came before it is what it found."""
+        """Show an evaluation: its measurements came before the record that ends it."""
         for changed, measurement in self._pending.items():
             if measurement is None:
                 self._shown.pop(changed, None)
@@ -107,25 +116,30 @@ class Board:
 
     @property
     def shown(self) -> Collection[Measurement]:
-        """Those of the evaluation, in no order.
-
-        On a live board without the series that a role says itself: pollers know of their samples what no mark tells.
-        """
+        """The measurements of the evaluation that no role reports itself, in no order."""
         if self.is_stale:
             return ()
-        said = {series(row.name, row.labels) for report in self.reports for row in report.rows} if self._live else set()
-        if said.isdisjoint(self._shown):
+        reported = {series(row.name, row.labels) for report in self.reports for row in report.rows}
+        if reported.isdisjoint(self._shown):
             return self._shown.values()
-        return [measurement for key, measurement in self._shown.items() if key not in said]
+        return [measurement for key, measurement in self._shown.items() if key not in reported]
 
     @property
     def measurements(self) -> list[Measurement]:
-        """The same, sorted by name, then by labels."""
-        return sorted(self.shown, key=lambda each: (each.name, sorted(each.labels.items())))
+        """`shown`, sorted by name and labels."""
+        return in_order(self.shown)
+
+    @property
+    def figures(self) -> list[Measurement]:
+        """What a report of this board holds: the figures that are measured or that a role reports, sorted."""
+        if self.evaluation is None or self.is_stale:
+            return self.measurements
+        reported = (row for report in self.reports for row in report.rows if row.name in _FIGURES)
+        return in_order([*self.shown, *reported])
 
     @property
     def reports(self) -> list[HealthReport]:
-        """The health of each role, sorted by role."""
+        """The latest health report of each role, sorted by role."""
         return sorted(
             (report for report in self._reports.values() if self._is_fresh(report.evaluated_at)),
             key=lambda report: report.role,
@@ -133,15 +147,13 @@ class Board:
 
     @property
     def health(self) -> list[Measurement]:
-        """What the evaluation says of the input, then what each role says; none of it is among the measurements of a
-        live board.
-        """
+        """What the evaluation says about the input, then what each role reports. None of it is in `shown`."""
         rows = [row for report in self.reports for row in report.rows]
         return rows if self.evaluation is None or self.is_stale else [*_health_of(self.evaluation), *rows]
 
     @property
     def world(self) -> World:
-        """The world that the figures are about; simulated if any part of them is."""
+        """The world of the figures: simulated if any part of them is."""
         said = (self.evaluation, *self._reports.values())
         return "simulated" if self._simulated or any(each.simulated for each in said if each is not None) else "real"
 
@@ -151,7 +163,7 @@ class Board:
         return self.evaluation is not None and not self._is_fresh(self.evaluation.evaluated_at)
 
     def has_lost(self, ends: dict[int, int]) -> bool:
-        """Whether it has come to these offsets, but by way of records that were deleted before."""
+        """Whether it has reached these offsets, but records before them had been deleted unread."""
         seen = self.evaluation
         return (
             seen is not None
@@ -160,7 +172,7 @@ class Board:
         )
 
     def has_reached(self, ends: dict[int, int]) -> bool:
-        """Whether everything before these offsets of `activity` is in it, and every feed has ended."""
+        """Whether it covers everything before these offsets of `activity`, and every feed has ended."""
         seen = self.evaluation
         return (
             seen is not None
@@ -172,11 +184,16 @@ class Board:
         return not self._live or self._now() - evaluated_at <= STALE_AFTER
 
 
+def in_order(rows: Iterable[Measurement]) -> list[Measurement]:
+    """Rows sorted by name, then by labels."""
+    return sorted(rows, key=lambda row: (row.name, sorted(row.labels.items())))
+
+
 _Said = TypeVar("_Said", bound=Measurement | Evaluation | HealthReport | None)
 
 
 def _shown(said: _Said) -> _Said:
-    """The same. Raises Foreign where a row lacks a label that is needed."""
+    """Returns its argument. Raises Foreign if a row lacks a label that is needed."""
     rows = said.rows if isinstance(said, HealthReport) else [said] if isinstance(said, Measurement) else []
     for row in rows:
         if not all(label in row.labels for label in _NEEDED.get(row.name, ())):
@@ -185,7 +202,7 @@ def _shown(said: _Said) -> _Said:
 
 
 def _health_of(evaluation: Evaluation) -> Iterator[Measurement]:
-    """What an evaluation says about the input."""
+    """The series that an evaluation gives about the input."""
     yield Measurement("nomadwatch_duplicates_total", {}, evaluation.duplicates)
     yield Measurement("nomadwatch_late_total", {}, evaluation.late)
     for reason, count in sorted(evaluation.dead_letters.items()):

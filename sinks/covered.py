@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from agents.measurements import Measurement
 from agents.metric import PREFIX
-from streams.activity import PLATFORMS
+from streams.activity import COMPARED
 
 _COVERAGE: Final = PREFIX + "window_coverage_ratio"
 # A merge is upkeep of the account that merged; the contribution that it accepts is counted beside it, and once more in
@@ -35,12 +35,12 @@ class Coverages:
         self.is_live = any(row.name == _SINCE for row in rows)
 
     def of(self, row: Measurement) -> float | None:
-        """The share of the row's window that was seen, of a row about both platforms the lesser; None for no window,
+        """The share of the row's window that was seen, of a comparison of platforms the lesser of both; None for no window,
         and unknown.
         """
         if "window" not in row.labels or (self.is_live and is_in_part(row.labels)):
             return None
-        platforms = [row.labels["platform"]] if "platform" in row.labels else PLATFORMS
+        platforms = [row.labels["platform"]] if "platform" in row.labels else COMPARED
         shares = [self.known.get(_place(row.labels, platform)) for platform in platforms]
         known = [share for share in shares if share is not None]
         return min(known) if len(known) == len(shares) else None

@@ -11,10 +11,10 @@ from typing import Final
 from agents.measurements import Measurement
 from agents.metric import PREFIX
 from sinks.covered import Coverages
-from streams.activity import DAY, HOUR, PLATFORMS
+from streams.activity import PLATFORMS
+from streams.windows import WINDOWS
 
 ENOUGH: Final = 0.5
-LENGTHS: Final = {"1h": HOUR, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY}
 _SINCE: Final = PREFIX + "covered_since_timestamp_seconds"
 
 
@@ -59,7 +59,7 @@ class Windows:
             return begun
         if coverage is None or self._end is None:
             return None
-        return self._end - round(coverage * LENGTHS[window])
+        return self._end - round(coverage * WINDOWS[window].length)
 
     def since_words(self, scope: str, platform: str, window: str) -> str:
         """The same in words."""
@@ -72,7 +72,7 @@ class Windows:
     def longest(self, scope: str) -> str | None:
         """The longest window that is covered enough on every platform, else on one; None where there is none."""
         for enough in all, any:
-            for window in reversed(LENGTHS):
+            for window in reversed(WINDOWS):
                 if enough(self.enough(scope, platform, window) for platform in PLATFORMS):
                     return window
         return None
@@ -82,7 +82,8 @@ def since_words(since: int | None, front: int | None) -> str:
     """In words, with the date where it is another day than the front's (both µs UTC).
 
     >>> noon = 1_420_113_600_000_000
-    >>> since_words(noon - HOUR, noon), since_words(noon - DAY, noon), since_words(None, noon)
+    >>> hour, day = WINDOWS["1h"].length, WINDOWS["24h"].length
+    >>> since_words(noon - hour, noon), since_words(noon - day, noon), since_words(None, noon)
     ('since 11:00', 'since 31 Dec 12:00', 'not covered yet')
     """
     if since is None:

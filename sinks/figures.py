@@ -12,10 +12,11 @@ from agents.metric import PREFIX
 from sinks.board import Board, World
 from sinks.covered import Coverages
 from sinks.enough import Windows
-from streams.activity import FEATURES, PLATFORMS
+from streams import platforms
+from streams.activity import COMPARED, FEATURES, PLATFORMS
+from streams.windows import WINDOWS
 
 SCOPES: Final = ("watched", "all")
-WINDOWS: Final = ("1h", "24h", "7d", "30d")
 _PLACES: Final = tuple((scope, platform, window) for scope in SCOPES for platform in PLATFORMS for window in WINDOWS)
 # What stands in a cell, and the metric that it comes from; intensity is the mean.
 MEASURES: Final = {
@@ -119,7 +120,7 @@ def figures_of(board: Board) -> Figures:
                 cells.setdefault(window, {}).setdefault(row.labels["feature"], {})[measure] = row.value
     for row in rows["intensity_gap_ratio"]:
         scope, window = row.labels["scope"], row.labels["window"]
-        if all(sampled.allows("intensity_gap_ratio", (scope, platform, window)) for platform in PLATFORMS):
+        if all(sampled.allows("intensity_gap_ratio", (scope, platform, window)) for platform in COMPARED):
             figures.gap.setdefault(scope, {}).setdefault(window, {})[row.labels["feature"]] = row.value
     # Both are of watched repositories.
     shown = {
@@ -133,7 +134,9 @@ def figures_of(board: Board) -> Figures:
     figures.releases = _releases(
         row for row in rows["release_engagement"] if (row.labels["platform"], row.labels["window"]) in shown
     )
-    figures.artefacts = {name: board.artefacts[name] for name in _names_of_the_hub(figures) if name in board.artefacts}
+    figures.artefacts = {
+        name: board.artefacts[name] for name in _names_with_folders(figures) if name in board.artefacts
+    }
     return figures
 
 
@@ -198,9 +201,12 @@ def _releases(rows: Iterable[Measurement]) -> dict[str, dict[str, list[tuple[str
     }
 
 
-def _names_of_the_hub(figures: Figures) -> set[str]:
-    ranked = [pairs for features in figures.busiest.get("huggingface", {}).values() for pairs in features.values()]
-    ranked += figures.releases.get("huggingface", {}).values()
+def _names_with_folders(figures: Figures) -> set[str]:
+    """The names that are shown of platforms where the address of a repository depends on its artefact."""
+    ranked: list[list[tuple[str, float]]] = []
+    for platform in (each.id for each in platforms.ALL if each.folders):
+        ranked += [pairs for features in figures.busiest.get(platform, {}).values() for pairs in features.values()]
+        ranked += figures.releases.get(platform, {}).values()
     return {name for pairs in ranked for name, _ in pairs}
 
 

@@ -6,8 +6,8 @@ from typing import Final
 from aiohttp import web
 
 from streams.features import IN_PART, in_words, meanings
+from streams.platforms import TITLES
 
-_TITLES: Final = {"github": "GitHub", "huggingface": "Hugging Face"}
 _PAGE: Final = """<!doctype html>
 <html lang="en" data-theme="auto">
 <head>
@@ -35,7 +35,7 @@ upkeep. <a href="/">The figures</a></p>
 
 def page() -> str:
     """The page as HTML."""
-    cells = [(in_words(row), _TITLES[row.platform], row.event, row.what) for row in meanings()]
+    cells = [(in_words(row), TITLES[row.platform], row.event, row.what) for row in meanings()]
     heads = "".join(f'<th scope="col">{head}</th>' for head in ("Feature", "Platform", "Event or act", "What was done"))
     rows = "\n".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in cells)
     return _PAGE.replace("{in_part}", escape(IN_PART)).replace("{heads}", heads).replace("{rows}", rows)

@@ -2,7 +2,9 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Sequence
+from html import escape
 from pathlib import Path
 from typing import Final
 
@@ -11,11 +13,14 @@ from aiohttp import web
 
 from sinks.board import Board, wall_clock
 from sinks.events import MOST, Hub
-from sinks.figures import SCOPES, WINDOWS, Figures, figures_of
+from sinks.figures import SCOPES, Figures, figures_of
 from sinks.history import History
 from sinks.report import rfc3339
 from sinks.sheet import figures_csv, history_csv
+from streams import platforms
 from streams.activity import FEATURES
+from streams.platform import Platform
+from streams.windows import WINDOWS
 
 STATIC: Final = Path(__file__).parent / "static"
 # Where a file is served, and what it is.
@@ -39,6 +44,10 @@ HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+_EACH: Final = re.compile(r"<!-- each platform -->(.*?)<!-- end -->", re.DOTALL)
+_PLACEHOLDER: Final = re.compile(r"\{([a-z]+)\}")
+# Colours of platforms in page.css; further platforms begin with the first again.
+_COLOURS: Final = 6
 # Seconds between two looks at the board.
 _LOOK_EVERY: Final = 1.0
 
@@ -53,7 +62,10 @@ class LivePage:
         self.hub = Hub(most=listeners, now=now)
         self._board = board
         self._seen: object = None
-        self._files = {path: _File(STATIC / name, kind) for path, (name, kind) in FILES.items()}
+        self._files = {
+            path: _File(index_html() if path == "/" else (STATIC / name).read_bytes(), kind)
+            for path, (name, kind) in FILES.items()
+        }
 
     def mount(self, app: web.Application) -> None:
         """Add the page to an application; every answer of it gets the headers."""
@@ -130,11 +142,31 @@ def _choice(request: web.Request) -> tuple[str, str, str]:
     return scope, window, feature
 
 
+def index_html(of: Sequence[Platform] = platforms.ALL) -> bytes:
+    """The page; what stands between `<!-- each platform -->` and `<!-- end -->` is there once for each platform."""
+    template = (STATIC / "index.html").read_text("utf-8")
+    return _EACH.sub(lambda found: "".join(_parts(found[1], of)), template).encode()
+
+
+def _parts(template: str, of: Sequence[Platform]) -> Iterator[str]:
+    for number, platform in enumerate(of):
+        values = {
+            "id": platform.id,
+            "title": platform.title,
+            "name": platform.name,
+            "number": str(number % _COLOURS),
+            "site": platform.site,
+            "folders": msgspec.json.encode(platform.folders).decode(),
+            "joint": "" if number == 0 else " and " if number == len(of) - 1 else ", ",
+        }
+        yield _PLACEHOLDER.sub(lambda found, values=values: escape(values[found[1]]), template)  # type: ignore[misc]
+
+
 class _File:
     """A file as it is served: read once, asked for again only if it has changed."""
 
-    def __init__(self, path: Path, kind: str) -> None:
-        self._body = path.read_bytes()
+    def __init__(self, body: bytes, kind: str) -> None:
+        self._body = body
         self._kind = kind
         self._tag = hashlib.sha256(self._body).hexdigest()[:16]
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from agents.measurements import Measurement
+from streams.activity import COMPARED
 
 NAME: Final = "nomadwatch_reference"
 _YE_ZHOU: Final = "Ye & Zhou 2026"
 _DIAS: Final = "Dias et al."
-_PLATFORMS: Final = ("github", "huggingface")
 
 # Ye & Zhou 2026, table 2: commits, issues or discussions, stars or likes of a mean repository in its whole life;
 # (GitHub, Hugging Face).
@@ -56,7 +56,7 @@ _OTHERS: Final = (
 
 def _rows() -> Iterator[tuple[str, str, str, str, str, float]]:
     for feature, means in _INTENSITY.items():
-        for platform, value in zip(_PLATFORMS, means, strict=True):
+        for platform, value in zip(COMPARED, means, strict=True):
             yield _YE_ZHOU, "intensity", platform, feature, "mean", value
     for stat, value in _CORRELATION.items():
         yield _YE_ZHOU, "feature_correlation", "", "", stat, value

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from agents.measurements import Evaluation, Measurement
-from sinks.board import World
+from sinks.board import World, in_order
 from sinks.cells import row_of
 from sinks.covered import Coverages
 from streams.archive.doubts import Doubt
@@ -133,7 +133,7 @@ def build(
                 HourDoubtful(hour=str(rfc3339(each.hour)), events=each.events, usual=each.usual) for each in doubtful
             ],
         ),
-        measurements=sorted(measurements, key=lambda each: (each.name, sorted(each.labels.items()))),
+        measurements=in_order(measurements),
     )
 
 

@@ -35,8 +35,12 @@ _AGAIN_AFTER: Final = 1.0
 _STOP_WITHIN: Final = 5.0
 
 
-class PortTaken(Exception):
-    """The address cannot be listened on; the text says what to do."""
+class CannotListen(Exception):
+    """The server cannot listen on its address. `setting` is the one to correct: the host or the port."""
+
+    def __init__(self, message: str, setting: Literal["host", "port"]) -> None:
+        super().__init__(message)
+        self.setting: Final = setting
 
 
 class Health(msgspec.Struct, kw_only=True):
@@ -133,7 +137,7 @@ async def serve(
     now: Callable[[], int] = wall_clock,
     simulated: bool = False,
 ) -> None:
-    """Answer until `stop` is set; `ready` is called with the port (0: a free one) when it listens. Raises PortTaken.
+    """Answer until `stop` is set; `ready` is called with the port (0: a free one) when it listens. Raises CannotListen.
 
     Requests must name loopback, `host` or one of `allow_hosts`. `simulated`: what will be shown is known to be a
     simulated world's.
@@ -158,7 +162,7 @@ async def serve(
         try:
             listening = await asyncio.get_running_loop().create_server(visitors, host, port)
         except OSError as error:
-            raise _port_taken(host, port, error) from None
+            raise _cannot_listen(host, port, error) from None
         following = asyncio.create_task(sink.run())
         stopping = asyncio.create_task(stop.wait())
         ready(listening.sockets[0].getsockname()[1])
@@ -181,8 +185,8 @@ def _protocol(runner: web.AppRunner) -> asyncio.Protocol:
     return runner.server()
 
 
-def _port_taken(host: str, port: int, error: OSError) -> PortTaken:
+def _cannot_listen(host: str, port: int, error: OSError) -> CannotListen:
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        return PortTaken(f"{host} is no address of this machine: correct --host")
-    reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be listened on ({error.strerror})"
-    return PortTaken(f"port {port} of {host} {reason}: choose another with --port, or --port 0 for a free one")
+        return CannotListen(f"{host} is not an address of this machine", "host")
+    reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+    return CannotListen(f"port {port} of {host} {reason}", "port")

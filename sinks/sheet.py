@@ -11,10 +11,11 @@ from agents.metric import PREFIX
 from sinks.board import World
 from sinks.cells import Cell, row_of
 from sinks.covered import is_in_part
-from sinks.figures import MEASURES, WINDOWS, Figures
+from sinks.figures import MEASURES, Figures
 from sinks.history import Line
 from sinks.report import rfc3339
 from streams.activity import FEATURES, PLATFORMS
+from streams.windows import WINDOWS
 
 _COLUMNS: Final = (
     "name",

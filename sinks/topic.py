@@ -1,10 +1,10 @@
-"""Reads a topic of one partition, committed records only, without a group."""
+"""Reads a topic of one partition: committed records only, without a consumer group."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
-from streams.kafka.consume import stop, unread
+from streams.kafka.consume import read_to_end, stop
 
 Record = tuple[bytes | None, bytes | None]
 
@@ -19,8 +19,10 @@ class TopicReader:
     @classmethod
     @asynccontextmanager
     async def open(cls, bootstrap: str, topic: str, since: int | None = None) -> AsyncIterator[Self]:
-        """A reader of the broker's topic, which must exist, from its beginning or a time (µs) on. Raises KafkaError
-        when nobody answers.
+        """A reader of a topic, which must exist, from its beginning or from a time (µs UTC) on.
+
+        Raises KafkaError when no broker answers. Its reads raise OffsetOutOfRangeError, a KafkaError, once the topic
+        does not hold the next record any more: it was deleted and created again.
         """
         from aiokafka import TopicPartition
 
@@ -29,31 +31,38 @@ class TopicReader:
         consumer = unpack.consumer(
             bootstrap_servers=bootstrap,
             isolation_level="read_committed",
-            auto_offset_reset="earliest",
+            auto_offset_reset="none",
             fetch_max_wait_ms=200,
         )
         try:
             await consumer.start()
             place = TopicPartition(topic, 0)
+            offset = await _offset(consumer, place, since)
             consumer.assign([place])
-            if since is None:
-                await consumer.seek_to_beginning(place)
-            else:
-                first = (await consumer.offsets_for_times({place: since // 1000}))[place]
-                # By number: `seek_to_end` can be overtaken by the reset to the earliest that assigning began.
-                consumer.seek(place, first.offset if first else (await consumer.end_offsets([place]))[place])
+            consumer.seek(place, offset)
             yield cls(consumer, place)
         finally:
             await stop(consumer)
 
     async def read(self, timeout: float = 0.2) -> list[Record]:
-        """What has come, after waiting at most `timeout` seconds for something."""
+        """The records that have come, after waiting for some for at most `timeout` seconds."""
         fetched = await self._consumer.getmany(self._place, timeout_ms=int(timeout * 1000))
         return [(record.key, record.value) for record in fetched.get(self._place, ())]
 
     async def read_to_end(self) -> list[Record]:
-        """Everything that is committed now and not read yet."""
+        """All records that are committed now and not read yet."""
         records: list[Record] = []
-        async for _ in unread(self._consumer, [self._place]):
-            records += await self.read()
+        async for _, batch in read_to_end(self._consumer, [self._place]):
+            records += [(record.key, record.value) for record in batch]
         return records
+
+
+async def _offset(consumer: Any, place: Any, since: int | None) -> int:
+    """The offset of the first record since a time (µs UTC), or of the first record there is."""
+    offset: int
+    if since is None:
+        offset = (await consumer.beginning_offsets([place]))[place]
+        return offset
+    first = (await consumer.offsets_for_times({place: since // 1000}))[place]
+    offset = first.offset if first else (await consumer.end_offsets([place]))[place]
+    return offset

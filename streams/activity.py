@@ -1,16 +1,31 @@
 """The vocabulary on the wire: one thing that one actor did to one repository at one moment.
 
-Times are integer microseconds UTC. Hashes are unsigned 64-bit integers. JSON on the wire, so that any Kafka tool can
-read it.
+Times are integer microseconds UTC. Hashes are unsigned 64-bit integers. A record of the topic `activity` holds columns
+(see `streams.columns`); the command `activities` shows them as JSON.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Final, overload
 
 import msgspec
 import xxhash
+
+from streams import platforms
+from streams.columns import (
+    BOT,
+    NONE,
+    SIMULATED,
+    VERSION,
+    Columns,
+    Deed,
+    Details,
+    Packed,
+    Place,
+    Row,
+    pack,
+)
 
 SECOND: Final = 1_000_000
 MINUTE: Final = 60 * SECOND
@@ -23,12 +38,16 @@ LATEST: Final = 253_402_300_800 * SECOND
 _HASHES: Final = 1 << 64
 _MOST: Final = 1 << 53
 
-PLATFORMS: Final = ("github", "huggingface")
-# Whose batches stand in the topic: those of the reader of archives, or of a station's pollers, a feed for each
-# platform.
+# In the order of the list of platforms: the place is the number in stored rows.
+PLATFORMS: Final = tuple(platform.id for platform in platforms.ALL)
+# Open-source software against open models: the two platforms of the comparison (METRICS B).
+COMPARED: Final = ("github", "huggingface")
+# The feeds whose batches stand in the topic: the reader of archives, or one of each platform that a station polls.
 ARCHIVE: Final = "archive"
 FEEDS: Final = (ARCHIVE, *PLATFORMS)
 ARTEFACTS: Final = ("software", "model", "dataset", "space")
+# How an actor is related to the owner of the repository.
+AFFILIATIONS: Final = (None, "internal", "staff", "external", "unknown")
 FEATURES: Final = (
     "contribution",
     "accepted",
@@ -121,11 +140,108 @@ class Batch(msgspec.Struct, omit_defaults=True, kw_only=True):
     """
 
     feed: str
-    activities: list[Activity] = []
+    activities: Sequence[Activity] = []
     complete_to: int | None = None
     sequence: int | None = None
     covered: list[Cover] = []
     closed: bool = False
+
+    @property
+    def columns(self) -> Columns:
+        """The activities column by column; what was read from a record needs no object for each activity."""
+        made = self.activities
+        return made.columns if isinstance(made, Activities) else Columns(pack([row_of(each) for each in made])[0])
+
+
+class Activities(Sequence[Activity]):
+    """The activities of `columns`; made when the first of them is asked for."""
+
+    def __init__(self, columns: Columns) -> None:
+        self.columns = columns
+        self._made: list[Activity] | None = None
+
+    @overload
+    def __getitem__(self, place: int) -> Activity: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Activity]: ...
+    def __getitem__(self, place: int | slice) -> Activity | list[Activity]:
+        return self._get()[place]
+
+    def __iter__(self) -> Iterator[Activity]:
+        return iter(self._get())
+
+    def __len__(self) -> int:
+        return self.columns.count
+
+    def __eq__(self, other: object) -> bool:
+        return self._get() == (other._get() if isinstance(other, Activities) else other)
+
+    def _get(self) -> list[Activity]:
+        if self._made is None:
+            self._made = list(_made_of(self.columns))
+        return self._made
+
+
+def _made_of(columns: Columns) -> Iterator[Activity]:
+    details = {each.row: each for each in columns.details}
+    none = Details()
+    ids = columns.repository_ids.tolist()
+    owners = [columns.owner(place) for place in range(len(ids))]
+    projects = [columns.projects.get(place) for place in range(len(ids))]
+    numbers = (
+        columns.occurred_at,
+        columns.ingested_at,
+        columns.actor,
+        columns.flags,
+        columns.deed,
+        columns.repository,
+        columns.commits,
+        columns.thread,
+    )
+    rows = zip(columns.ids, *(column.tolist() for column in numbers), strict=True)
+    for row, (identifier, occurred_at, ingested_at, actor, flags, deed, repository, commits, thread) in enumerate(rows):
+        platform, kind, action, artefact = columns.deeds[deed]
+        detail = details.get(row, none)
+        yield Activity(
+            id=identifier,
+            platform=platform,
+            kind=kind,
+            occurred_at=occurred_at,
+            ingested_at=ingested_at,
+            repo_id=ids[repository],
+            repo=columns.names[repository],
+            owner=owners[repository],
+            actor=actor,
+            action=action,
+            artefact=artefact,
+            bot=flags & BOT > 0,
+            thread=thread if thread != NONE else None,
+            affiliation=detail.affiliation,
+            project=projects[repository],
+            commits=commits if commits != NONE else None,
+            family=detail.family,
+            relation=detail.relation,
+            labels=detail.labels,
+            text=detail.text,
+            simulated=flags & SIMULATED > 0,
+        )
+
+
+def row_of(activity: Activity) -> Row:
+    """An activity as `columns.pack` takes it."""
+    described = (activity.text, activity.labels, activity.affiliation, activity.family, activity.relation)
+    return (
+        activity.id,
+        activity.occurred_at,
+        activity.ingested_at,
+        activity.actor,
+        BOT * activity.bot | SIMULATED * activity.simulated,
+        Deed(activity.platform, activity.kind, activity.action, activity.artefact),
+        Place(activity.repo_id, activity.repo, activity.owner, activity.project),
+        NONE if activity.commits is None else activity.commits,
+        NONE if activity.thread is None else activity.thread,
+        None if described == (None,) * 5 else Details(0, *described),
+    )
 
 
 class Foreign(msgspec.MsgspecError, ValueError):
@@ -136,47 +252,108 @@ class NoBatch(Foreign):
     """A record of the topic `activity` is no batch, or says what cannot be."""
 
 
+class _Record(msgspec.Struct, array_like=True):
+    """A batch as it stands in a record."""
+
+    version: int
+    feed: str
+    complete_to: int | None
+    sequence: int | None
+    covered: list[Cover]
+    closed: bool
+    packed: Packed | None
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(_Record).decode
+# A batch as JSON, as earlier versions wrote it.
+encode_json: Final = msgspec.json.Encoder().encode
+_decode_json: Final = msgspec.json.Decoder(Batch).decode
+_JSON: Final = b"{"
+
+
+def encode_batch(batch: Batch) -> bytes:
+    """The record of a batch. The same batch gives the same bytes. Raises OverflowError for a number that no column
+    holds.
+    """
+    packed = pack([row_of(activity) for activity in batch.activities])[0] if batch.activities else None
+    return encode_packed(batch, packed)
+
+
+def encode_packed(batch: Batch, packed: Packed | None) -> bytes:
+    """The record of a batch whose activities are packed already; those of the batch itself are left out."""
+    return _encode(_Record(VERSION, batch.feed, batch.complete_to, batch.sequence, batch.covered, batch.closed, packed))
+
+
 def decode_batch(value: bytes | None) -> Batch:
-    """The batch of a record. Raises `NoBatch`: whoever writes to the topic, nothing in it may stop those who read it.
+    """The batch of a record, also of a record in JSON, as earlier versions wrote them. Raises `NoBatch`: whoever writes
+    to the topic, nothing in it may stop those who read it.
 
     >>> decode_batch(b'{"feed":"f","complete_to":-1}')
     Traceback (most recent call last):
     streams.activity.NoBatch: an unknown feed or platform, a time or a number that cannot be
     """
     try:
-        batch = _decode(value or b"")
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        batch = _decode_json(value) if value and value[:1] == _JSON else _batch_of(_decode(value or b""))
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise NoBatch(str(error)) from None
-    if not _is_sound(batch):
+    activities = batch.activities
+    sound = _are_sound(activities.columns) if isinstance(activities, Activities) else all(map(_is_sound, activities))
+    if not sound or not _is_marked_soundly(batch):
         raise NoBatch("an unknown feed or platform, a time or a number that cannot be")
     return batch
 
 
-encode_batch = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Batch).decode
+def _batch_of(record: _Record) -> Batch:
+    if record.version != VERSION:
+        raise NoBatch(f"a batch of version {record.version}, not {VERSION}")
+    return Batch(
+        feed=record.feed,
+        activities=[] if record.packed is None else Activities(Columns(record.packed)),
+        complete_to=record.complete_to,
+        sequence=record.sequence,
+        covered=record.covered,
+        closed=record.closed,
+    )
 
 
-def _is_sound(batch: Batch) -> bool:
-    """Whether what no type can say holds."""
+# Whether what no type can say holds.
+
+
+def _is_marked_soundly(batch: Batch) -> bool:
     return (
         batch.feed in FEEDS
         # The reader numbers its batches. A feed that nobody has, or that never says how far it is, would hold the
         # watermark for ever.
         and (batch.feed != ARCHIVE or batch.sequence is not None)
-        and all(
-            0 <= activity.occurred_at < LATEST
-            and 0 <= activity.ingested_at < LATEST
-            and activity.platform in PLATFORMS
-            and activity.artefact in ARTEFACTS
-            and 0 <= activity.repo_id < _HASHES
-            and 0 <= activity.actor < _HASHES
-            and (activity.commits is None or 0 <= activity.commits <= _MOST)
-            and (activity.thread is None or 0 <= activity.thread <= _MOST)
-            for activity in batch.activities
-        )
         and (batch.complete_to is None or 0 <= batch.complete_to < LATEST)
         and (batch.sequence is None or 0 <= batch.sequence <= _MOST)
         and all(cover.platform in PLATFORMS and 0 <= cover.start <= cover.end < LATEST for cover in batch.covered)
+    )
+
+
+def _is_sound(activity: Activity) -> bool:
+    return (
+        0 <= activity.occurred_at < LATEST
+        and 0 <= activity.ingested_at < LATEST
+        and activity.platform in PLATFORMS
+        and activity.artefact in ARTEFACTS
+        and 0 <= activity.repo_id < _HASHES
+        and 0 <= activity.actor < _HASHES
+        and (activity.commits is None or 0 <= activity.commits <= _MOST)
+        and (activity.thread is None or 0 <= activity.thread <= _MOST)
+    )
+
+
+def _are_sound(columns: Columns) -> bool:
+    return all(deed.platform in PLATFORMS and deed.artefact in ARTEFACTS for deed in columns.deeds) and all(
+        not columns.count or (least <= int(column.min()) and int(column.max()) <= most)
+        for column, least, most in (
+            (columns.occurred_at, 0, LATEST - 1),
+            (columns.ingested_at, 0, LATEST - 1),
+            (columns.commits, NONE, _MOST),
+            (columns.thread, NONE, _MOST),
+        )
     )
 
 

@@ -5,34 +5,21 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Final, NamedTuple
 
-_PLATFORM_ACCOUNTS: Final = {
-    "github": frozenset(
-        {
-            "copilot",
-            "googlecodeexporter",
-            "greatfirebot",
-            "hubot",
-            "pyup-bot",
-            "regro-cf-autotick-bot",
-            "scala-steward",
-            "typescript-bot",
-        }
-    ),
-    "huggingface": frozenset({"leaderboard-pr-bot", "librarian-bot", "parquet-converter", "sfconvertbot", "system"}),
-}
+from streams import platforms
 
 
-@lru_cache(maxsize=1)
-def listed() -> frozenset[str]:
-    """The hand-labelled GitHub logins, case-folded."""
-    lines = files("streams").joinpath("bots.txt").read_text(encoding="utf-8").splitlines()
+@lru_cache(maxsize=platforms.MOST)
+def listed(platform: str = "github") -> frozenset[str]:
+    """The hand-labelled logins of a platform, case-folded; empty where nobody has labelled any."""
+    name = platforms.BY_ID[platform].bot_list
+    lines = files("streams").joinpath(name).read_text(encoding="utf-8").splitlines() if name else []
     return frozenset(line for line in lines if line and not line.startswith("#"))
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=platforms.MOST)
 def known(platform: str) -> frozenset[str]:
     """All logins of a platform that are bots by name, case-folded."""
-    return _PLATFORM_ACCOUNTS.get(platform, frozenset()) | (listed() if platform == "github" else frozenset())
+    return platforms.BY_ID[platform].bots | listed(platform)
 
 
 class Rule(NamedTuple):
@@ -58,15 +45,15 @@ RULES: Final = (
     Rule(
         "platform",
         "the platform itself or one of its well-known tools acts through this account",
-        "this project's own list, streams/bots.py",
-        lambda login, platform: login in _PLATFORM_ACCOUNTS.get(platform, ()),
+        "this project's own list, streams/live/*/platform.py",
+        lambda login, platform: login in platforms.BY_ID[platform].bots,
     ),
     Rule(
         # A login means nothing on another platform.
         "listed",
         "people who looked at the account's work labelled it a bot (GitHub only)",
         "OpenDigger's labelled bots, streams/bots.txt",
-        lambda login, platform: platform == "github" and login in listed(),
+        lambda login, platform: login in listed(platform),
     ),
     Rule(
         "substring",

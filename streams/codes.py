@@ -6,8 +6,7 @@ Each table only grows at its end: its numbers stand in what was stored before.
 from collections.abc import Sequence
 from typing import Final
 
-from streams.activity import ARTEFACTS, FEATURES, PLATFORMS, feature_of
-from streams.archive.activity_lines import AFFILIATIONS
+from streams.activity import AFFILIATIONS, ARTEFACTS, FEATURES, PLATFORMS, feature_of
 
 # A code is `platform << FEATURE_BITS | feature`; a key of repositories or people is a hash whose low CODE_BITS are a
 # code.

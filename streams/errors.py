@@ -5,6 +5,7 @@ StreamsError                the message is one line that says what to do
 │   ├── InputMissing        a path that was named is absent, or holds nothing that can be read
 │   ├── MixedIdentities     minimised and full archives cannot be measured together
 │   ├── OtherReplay         the state holds a reading of something else
+│   ├── PlatformError       NOMADWATCH_PLATFORMS names what is no platform
 │   └── WatchlistError      the watchlist cannot be read
 ├── UnreadableCursor        what stands under a feed's key in the topic `cursors` was written by nobody of us
 ├── TopicMismatch           the broker's topics are not the ones that are needed: change or remove them
@@ -49,6 +50,10 @@ class MixedIdentities(UsageError):
 
 class OtherReplay(UsageError):
     """The state belongs to a reading of other files, or with other settings."""
+
+
+class PlatformError(UsageError):
+    """The list of further platforms names something that cannot be one."""
 
 
 class WatchlistError(UsageError):

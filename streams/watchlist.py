@@ -10,29 +10,49 @@ from typing import Final, NamedTuple, Self
 
 import yaml
 
+from streams import platforms
 from streams.activity import PLATFORMS
 from streams.errors import WatchlistError
 
 _TEXTS: Final = ("project", "organisation", "type", "governance")
 _LISTS: Final = (*PLATFORMS, "base_models")
 _FIELDS: Final = (*_TEXTS, *_LISTS)
-# The Hub says `datasets/ORG/NAME` where it has to tell a dataset from a model; the owner is the same.
-_SPACES: Final = ("datasets/", "spaces/", "models/")
+# Prefixes of names that are no part of them, by platform.
+_PREFIXES: Final = {platform.id: platform.name_prefixes for platform in platforms.ALL if platform.name_prefixes}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Project:
     """One watched project: its name and, for each platform, its organisations, repositories (`org/name`) or globs, as
     written.
+
+    >>> Project("olmo", github=("allenai",)).places
+    {'github': ('allenai',), 'huggingface': ()}
     """
 
     project: str
-    organisation: str | None = None
-    type: str | None = None
-    governance: str | None = None
-    github: tuple[str, ...] = ()
-    huggingface: tuple[str, ...] = ()
-    base_models: tuple[str, ...] = ()
+    organisation: str | None
+    type: str | None
+    governance: str | None
+    places: dict[str, tuple[str, ...]]
+    base_models: tuple[str, ...]
+
+    def __init__(
+        self,
+        project: str,
+        organisation: str | None = None,
+        type: str | None = None,
+        governance: str | None = None,
+        base_models: tuple[str, ...] = (),
+        **places: tuple[str, ...],
+    ) -> None:
+        """`places` are by platform. Raises TypeError for what is no platform."""
+        if unknown := places.keys() - set(PLATFORMS):
+            raise TypeError(f"no platform: {', '.join(sorted(unknown))}")
+        by_platform = {platform: places.get(platform, ()) for platform in PLATFORMS}
+        fields = (project, organisation, type, governance, by_platform, base_models)
+        for name, value in zip(self.__slots__, fields, strict=True):
+            object.__setattr__(self, name, value)
 
 
 class Watchlist:
@@ -71,7 +91,7 @@ class Watchlist:
     @cached_property
     def digest(self) -> str:
         """Which repositories belong to which project, in 16 hexadecimal digits: equal watchlists read alike."""
-        named = [(project.project, project.github, project.huggingface) for project in self.projects]
+        named = [(project.project, *project.places.values()) for project in self.projects]
         return hashlib.blake2b(repr(named).encode(), digest_size=8).hexdigest()
 
     def project_of(self, platform: str, repo: str) -> str | None:
@@ -86,7 +106,7 @@ class Watchlist:
     def projects_by_place(self, platform: str) -> dict[str, str]:
         """The project of each place as written, case-folded; of a place that stands there twice the first."""
         places = (
-            (place.casefold(), project.project) for project in self.projects for place in getattr(project, platform)
+            (place.casefold(), project.project) for project in self.projects for place in project.places[platform]
         )
         found: dict[str, str] = {}
         for place, project in places:
@@ -108,7 +128,8 @@ def plain_name(platform: str, repo: str) -> str:
     ('allenai/olmo', 'allenai/dolma')
     """
     name = repo.casefold()
-    if platform == "huggingface" and name.count("/") > 1 and name.startswith(_SPACES):
+    prefixes = _PREFIXES.get(platform)
+    if prefixes and name.count("/") > 1 and name.startswith(prefixes):
         name = name.partition("/")[2]
     return name
 
@@ -120,7 +141,7 @@ class _Places:
         self._named: dict[str, tuple[int, Found]] = {}
         self._globs: list[tuple[int, Found, re.Pattern[str]]] = []
         for rank, project in enumerate(projects):
-            for place in map(str.casefold, getattr(project, platform)):
+            for place in map(str.casefold, project.places[platform]):
                 found = Found(project.project, place)
                 if is_glob(place):
                     self._globs.append((rank, found, re.compile(_expression(place if "/" in place else place + "/*"))))

@@ -1,8 +1,8 @@
-"""A real Apache Kafka on loopback: one node, KRaft, from its jars.
+"""Apache Kafka on loopback for tests: one node (KRaft), started from its jars.
 
-python tests/apache_kafka.py [--port 9092] [--data DIR] runs it in the foreground until Ctrl-C. It wants Java 17 and
-Maven; the jars are fetched once, into `.kafka/jars` at the repository's root. The process dies with the one that
-started it.
+`python -m tests.apache_kafka [--port 9092] [--data DIR]` runs it in the foreground until Ctrl-C. It needs Java 17 and
+Maven. The jars are fetched once, into `.kafka/jars` in the repository. Kafka is killed when the process that started it
+ends.
 """
 
 import argparse
@@ -27,12 +27,12 @@ _HERE: Final = Path(__file__).resolve().parent
 _POM: Final = _HERE / "kafka" / "pom.xml"
 _JARS: Final = _HERE.parent / ".kafka" / "jars"
 _PATIENCE_SECONDS: Final = 60.0
-# A registry that does not answer once is no reason to do without.
+# Try again if the registry does not answer the first time.
 _TRIES: Final = 2
 _MEMORY: Final = ("-Xms256m", "-Xmx512m")
 _PR_SET_PDEATHSIG: Final = 1
 
-# A broker for tests: it looks for work often, and keeps its own topics small.
+# Settings for tests: frequent housekeeping, small internal topics.
 BRISK: Final = {
     "log.cleaner.backoff.ms": "200",
     "log.initial.task.delay.ms": "200",
@@ -48,13 +48,13 @@ BRISK: Final = {
 
 
 class KafkaUnavailable(Exception):
-    """It cannot be run here; the text says what is missing."""
+    """Kafka cannot run here; the text says what is missing."""
 
 
 class ApacheKafka:
-    """One node with its data in `folder`; port 0 takes a free one, kept over a restart.
+    """One node with its data in `folder`. Port 0 takes a free one, which a restart keeps.
 
-    Settings are Kafka's own, added to server.properties.
+    `settings` are added to Kafka's server.properties.
     """
 
     def __init__(
@@ -68,9 +68,7 @@ class ApacheKafka:
         self._process: subprocess.Popen[bytes] | None = None
 
     def _take_port(self) -> int:
-        """A free port that nobody else is given by chance, however long Java takes to listen there, and to come back
-        (Linux).
-        """
+        """A free port. On Linux it stays reserved until Kafka listens there, also over a restart."""
         held = socket.socket()
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         held.bind(("127.0.0.1", 0))
@@ -91,7 +89,7 @@ class ApacheKafka:
         return self._process.pid
 
     def start(self) -> "ApacheKafka":
-        """Returns once it answers. Raises KafkaUnavailable."""
+        """Start Kafka, and return when it answers. Raises KafkaUnavailable."""
         jars = fetch_jars()
         self.folder.mkdir(parents=True, exist_ok=True)
         properties = self.folder / "server.properties"
@@ -168,7 +166,7 @@ class ApacheKafka:
         return self._process.wait()
 
     def stop(self) -> None:
-        """An orderly end."""
+        """End in order (SIGTERM), after 30 s by kill -9."""
         if self._process is not None:
             self._process.terminate()
             try:
@@ -184,7 +182,7 @@ class ApacheKafka:
 
 
 def fetch_jars() -> Path:
-    """The folder of the jars, filled if it is not. Raises KafkaUnavailable."""
+    """The folder of the jars, fetched if needed. Raises KafkaUnavailable."""
     done = _JARS / ".complete"
     wanted = _POM.read_text()
     _JARS.mkdir(parents=True, exist_ok=True)
@@ -233,7 +231,7 @@ def _is_free(port: int) -> bool:
 
 
 def _knows_a_broker(port: int) -> bool:
-    """Ask for metadata (version 1, no topics): a node that has registered itself names one broker."""
+    """Ask for metadata (version 1, no topics). A node that is ready names one broker."""
     request = struct.pack(">hhihi", 3, 1, 1, -1, 0)
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
@@ -250,7 +248,7 @@ def _knows_a_broker(port: int) -> bool:
 
 
 def die_with_parent() -> None:
-    """In the child, before the program: be killed when the parent dies (Linux)."""
+    """For the child, before it starts its program: be killed when the parent dies (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -262,7 +260,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Apache Kafka on this machine, until Ctrl-C.")
     parser.add_argument("--port", type=int, default=9092)
-    parser.add_argument("--data", type=Path, help="where it keeps its log (default: a temporary folder)")
+    parser.add_argument("--data", type=Path, help="folder of its log (default: a temporary one)")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, _end)
     with tempfile.TemporaryDirectory(prefix="apache-kafka-") as temporary:

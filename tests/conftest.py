@@ -1,5 +1,5 @@
-"""What all tests share: an environment without a person's settings, and one real Apache Kafka, which may be absent on a
-person's machine, never in CI.
+"""What all tests share: an environment without your own settings, and Apache Kafka. Its tests are skipped if it cannot
+run; in CI it must run.
 """
 
 import os
@@ -11,25 +11,22 @@ import pytest
 
 from tests.apache_kafka import BRISK, ApacheKafka, KafkaUnavailable
 
-# Where the recorded events lie: the one setting that is for the tests.
+# The folder of recorded events: the one variable that is for tests.
 _SHARED_DATA = "NOMADWATCH_SHARED_DATA"
 _SETTINGS = {"FORCE_COLOR", "GITHUB_TOKEN", "GITHUB_TOKEN_FILE", "HF_ENDPOINT", "HF_TOKEN", "HF_TOKEN_FILE"}
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Bytes are named by their parameter, not by what is in them.
+    """Name byte strings by their parameter, not by their content.
 
-    gzip writes the time of day into its header, and two workers that collect on either side of a
-    second must find the same tests.
+    gzip writes the time into its header, and two workers must collect tests with the same names.
     """
     return argname if isinstance(val, bytes) else None
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _nobody_s_settings() -> Iterator[None]:
-    """What a person has set for the program or for his terminal is not what is tested; before anything that tests share
-    is made.
-    """
+    """Remove settings of the program and of the terminal from the environment, before any other fixture runs."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name in _SETTINGS or (name.startswith("NOMADWATCH_") and name != _SHARED_DATA):
@@ -39,14 +36,14 @@ def _nobody_s_settings() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def apache_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApacheKafka]:
-    """A broker that looks for work often; its topics belong to whoever made them."""
+    """An Apache Kafka for all tests of a run. Each test uses topics of its own."""
     with _running(tmp_path_factory.mktemp("apache")) as kafka:
         yield kafka
 
 
 @pytest.fixture
 def mortal_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApacheKafka]:
-    """One for a test alone, which may kill it."""
+    """An Apache Kafka for one test, which may kill it."""
     with _running(tmp_path_factory.mktemp("mortal")) as kafka:
         yield kafka
 

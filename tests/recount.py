@@ -1,8 +1,8 @@
-"""A recount of archive files in one batch: DuckDB reads and counts, numpy and scipy describe. An oracle: it imports
-nothing of ours.
+"""A recount of archive files in one batch: DuckDB reads and counts, numpy and scipy compute the statistics. It is an
+oracle, so it imports nothing of the program.
 
 `recount(paths)` gives every measurement of activity and intensity of the files, `recount_input(paths)` what was read,
-and `compare` tells where a report differs. It reads GitHub's full payloads of both eras, the minimised dialect and
+and `compare` lists where a report differs. It reads GitHub's full payloads of both eras, the minimised form, and
 files of activities.
 """
 
@@ -23,18 +23,19 @@ Expected = dict[Key, float]
 WatchlistEntry = Mapping[str, Any]
 
 FEATURES = ("contribution", "accepted", "exchange", "preference", "review", "adaptation", "publication", "upkeep")
-# Steps in µs and their number.
+# Length of a step in µs, and number of steps.
 WINDOWS = {"1h": (60_000_000, 60), "24h": (3_600_000_000, 24), "7d": (3_600_000_000, 168), "30d": (86_400_000_000, 30)}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 READ_LINES = """
 INSERT INTO line
-SELECT $number, trim(text) FROM read_csv($path, columns = {'text': 'VARCHAR'}, delim = '\x01', quote = '', escape = '', header = false,
-    nullstr = '\x02', auto_detect = false, max_line_size = 50000000, compression = $compression, strict_mode = false)
+SELECT $number, trim(text) FROM read_csv($path, columns = {'text': 'VARCHAR'}, delim = '\x01', quote = '', escape = '',
+    header = false, nullstr = '\x02', auto_detect = false, max_line_size = 50000000, compression = $compression,
+    strict_mode = false)
 WHERE trim(text) <> ''
 """
 
-# One row a line, the action lines of a bulk upload left out; `body` is JSON or null.
+# A row for each line, without the action lines of a bulk upload. `body` is JSON or null.
 OBJECTS = r"""
 CREATE TABLE object AS
 SELECT file, if(json_valid(text), text, NULL) AS body, coalesce(json_type(body), 'INVALID') AS shape FROM line
@@ -44,8 +45,9 @@ WHERE NOT regexp_full_match(text, '\{"(index|create)":\s*\{[^{}]*\}\}')
 EVENTS = r"""
 CREATE TABLE event AS
 WITH field AS (
-    SELECT file, shape, body, json_extract_string(body, ['$.id', '$.type', '$.created_at', '$.repo.id', '$.repo.name', '$.actor.id',
-        '$.actor.login', '$.payload.action', '$.payload.ref_type', '$.payload.size', '$.payload.pull_request.merged',
+    SELECT file, shape, body, json_extract_string(body, ['$.id', '$.type', '$.created_at', '$.repo.id', '$.repo.name',
+        '$.actor.id', '$.actor.login', '$.payload.action', '$.payload.ref_type', '$.payload.size',
+        '$.payload.pull_request.merged',
         '$.payload.pull_request.user.id', '$.payload.pull_request.user.login', '$.payload.pull_request.head.repo.url',
         '$.dt', '$.repo', '$.actor', '$.action', '$.commits', '$.payload.pull_request.number']) AS f
     FROM object JOIN file ON file.number = object.file WHERE file.kind = 'github'
@@ -55,7 +57,8 @@ SELECT file, shape, f[1] AS id, f[2] AS type, f[15] IS NOT NULL AS minimised,
     if(f[15] IS NULL, f[4], lower(f[16])) AS repository, if(f[15] IS NULL, f[5], lower(f[16])) AS name,
     coalesce(if(f[15] IS NULL, f[6], lower(f[17])), 'nobody of ' || f[1]) AS actor,
     coalesce(lower(if(f[15] IS NULL, f[7], f[17])), '') AS login,
-    if(f[15] IS NULL, f[8], f[18]) AS action, f[9] AS ref_type, CAST(if(f[15] IS NULL, f[10], f[19]) AS BIGINT) AS commits,
+    if(f[15] IS NULL, f[8], f[18]) AS action, f[9] AS ref_type,
+    CAST(if(f[15] IS NULL, f[10], f[19]) AS BIGINT) AS commits,
     coalesce(f[11] = 'true', false) AS merged, f[12] AS author, lower(f[13]) AS author_login,
     lower(regexp_extract(f[14], '/repos/([^/]+)/', 1)) AS head_owner,
     if(f[15] IS NULL AND f[2] = 'PullRequestEvent', CAST(f[20] AS BIGINT), NULL) AS thread,
@@ -86,20 +89,23 @@ SELECT *, CASE
     WHEN type IN ('PullRequestEvent', 'pr') THEN if(action = 'opened', 'review', 'upkeep')
     WHEN type IN ('PullRequestReviewEvent', 'PullRequestReviewCommentEvent', 'prcomment')
         THEN if(action IN ('created', 'submitted'), 'review', 'upkeep')
-    WHEN type IN ('DeleteEvent', 'GollumEvent', 'MemberEvent', 'PullRequestReviewThreadEvent', 'del', 'golem', 'member') THEN 'upkeep'
+    WHEN type IN ('DeleteEvent', 'GollumEvent', 'MemberEvent', 'PullRequestReviewThreadEvent', 'del', 'golem', 'member')
+        THEN 'upkeep'
     ELSE 'unknown-type'
 END AS feature FROM event
 """
 
-# A merge is upkeep by who merged and an accepted contribution of who opened: stated in full payloads, else guessed of
-# one who merges a branch of a repository of their own (and known where the opening was read too, see CREDITED).
+# A merge is `upkeep` of the account that merged and `accepted` of the account that opened the pull request. Full
+# payloads name the opener. Otherwise it is guessed: an account that merges a branch of its own repository. CREDITED
+# corrects the guess where the opening was read too.
 GITHUB_ACTIVITIES = """
 CREATE TABLE github_activity AS
 WITH known AS (SELECT *, 'github:' || type || ':' || id AS identity,
         if(action = 'merged' OR (action = 'closed' AND merged), 'merged', action) AS turn
     FROM meaning WHERE feature IN (SELECT unnest($features)))
-SELECT identity AS id, 'github' AS platform, feature, file, happened, coalesce(file.ends, happened) AS ingested, repository, name, actor,
-    login, if(feature = 'contribution', commits, NULL) AS commits, 'software' AS artefact, thread, turn, NULL AS stated
+SELECT identity AS id, 'github' AS platform, feature, file, happened, coalesce(file.ends, happened) AS ingested,
+    repository, name, actor, login,
+    if(feature = 'contribution', commits, NULL) AS commits, 'software' AS artefact, thread, turn, NULL AS stated
 FROM known JOIN file ON file.number = known.file
 UNION ALL
 SELECT identity || ':accepted', 'github', 'accepted', file, happened, coalesce(file.ends, happened), repository, name,
@@ -111,13 +117,15 @@ WHERE type = 'PullRequestEvent' AND turn = 'merged' AND (author IS NOT NULL OR h
 HUB_ACTIVITIES = """
 CREATE TABLE stated AS
 WITH field AS (
-    SELECT file, json_extract_string(body, ['$.id', '$.platform', '$.kind', '$.action', '$.occurred_at', '$.ingested_at', '$.repo_id',
-        '$.repo', '$.actor', '$.bot', '$.commits', '$.artefact', '$.thread', '$.project']) AS f
+    SELECT file, json_extract_string(body, ['$.id', '$.platform', '$.kind', '$.action', '$.occurred_at',
+        '$.ingested_at', '$.repo_id', '$.repo', '$.actor',
+        '$.bot', '$.commits', '$.artefact', '$.thread', '$.project']) AS f
     FROM object JOIN file ON file.number = object.file WHERE file.kind = 'activities' AND shape = 'OBJECT'
 )
 SELECT f[1] AS id, f[2] AS platform, CASE
     WHEN f[4] = 'accepted' THEN 'accepted'
-    WHEN f[4] IS NOT NULL AND f[4] NOT IN ('opened', 'created', 'submitted', 'started', 'forked', 'published') THEN 'upkeep'
+    WHEN f[4] IS NOT NULL AND f[4] NOT IN ('opened', 'created', 'submitted', 'started', 'forked', 'published')
+        THEN 'upkeep'
     WHEN f[3] IN ('push', 'commit') THEN 'contribution'
     WHEN f[3] IN ('issue', 'issue_comment', 'commit_comment', 'discussion', 'discussion_comment') THEN 'exchange'
     WHEN f[3] IN ('star', 'like') THEN 'preference'
@@ -125,19 +133,20 @@ SELECT f[1] AS id, f[2] AS platform, CASE
     WHEN f[3] IN ('fork', 'derivative') THEN 'adaptation'
     WHEN f[3] IN ('repository', 'release', 'public') THEN 'publication'
     ELSE 'upkeep'
-END AS feature, file, CAST(f[5] AS BIGINT) AS happened, CAST(f[6] AS BIGINT) AS ingested, f[7] AS repository, f[8] AS name,
-    coalesce(f[9], 'nobody of ' || f[1]) AS actor,
+END AS feature, file, CAST(f[5] AS BIGINT) AS happened, CAST(f[6] AS BIGINT) AS ingested, f[7] AS repository,
+    f[8] AS name, coalesce(f[9], 'nobody of ' || f[1]) AS actor,
     if(f[10] = 'true', '[bot]', '') AS login, CAST(f[11] AS BIGINT) AS commits, coalesce(f[12], 'software') AS artefact,
     if(f[3] = 'pull_request', CAST(f[13] AS BIGINT), NULL) AS thread, f[4] AS turn,
     if(f[14] IN (SELECT project FROM watched), f[14], NULL) AS stated
 FROM field
 """
 
-# Whose a repository is: its name decides, else the project that it had under another name. A place that names one
-# repository means the one that had the name first, unless nothing more is heard of that one.
+# The project of a repository: its name decides, otherwise the project that it had under another name. An entry that
+# names one repository means the one that had the name first, unless that one does not appear again.
 BELONGS = """
 CREATE TABLE called AS
-SELECT platform, artefact, repository, lower(name) AS name, min(happened) AS since, max(happened) AS until, min(stated) AS stated
+SELECT platform, artefact, repository, lower(name) AS name, min(happened) AS since, max(happened) AS until,
+    min(stated) AS stated
 FROM arrived GROUP BY ALL;
 CREATE TABLE latest AS
 SELECT platform, repository, arg_max(name, until) AS name FROM called GROUP BY ALL;
@@ -162,20 +171,21 @@ SELECT DISTINCT platform, repository, name, coalesce(by_name.project, own.projec
 FROM called LEFT JOIN by_name USING (platform, repository, name) LEFT JOIN own USING (platform, repository);
 """
 
-# What was read twice counts once; what is stamped more than a day ahead of its file not at all.
+# What was read twice counts once. What is dated more than a day after its file does not count.
 ACTIVITIES = """
 CREATE TABLE arrived AS
 SELECT * FROM github_activity UNION ALL SELECT * FROM stated;
 CREATE TABLE known AS
-SELECT DISTINCT ON (id) a.*, (ends_with(login, '[bot]') OR login IN (SELECT unnest($bots))) AND NOT $include_bots AS bot,
+SELECT DISTINCT ON (id) a.*,
+    (ends_with(login, '[bot]') OR login IN (SELECT unnest($bots))) AND NOT $include_bots AS bot,
     coalesce(stated, belongs.project) AS project
 FROM arrived AS a LEFT JOIN belongs
     ON belongs.platform = a.platform AND belongs.repository = a.repository AND belongs.name = lower(a.name)
 WHERE happened <= ingested + 86400000000 ORDER BY id, ingested;
 """
 
-# The accepted contribution of a merge, once: of who opened the thread within 31 days of it, else of whom the line of
-# the merge names.
+# The accepted contribution of a merge, once: of the account that opened the thread within 31 days of it, otherwise of
+# the one that the merge's own line names.
 CREDITED = """
 CREATE TABLE activity AS
 WITH merge AS (
@@ -221,21 +231,25 @@ COUNTS = {
     ("commits", ("scope", "platform", "window")): """
         SELECT scope, platform, span, sum(commits) FROM counted WHERE commits IS NOT NULL GROUP BY ALL""",
     ("project_activity", ("project", "platform", "artefact", "feature", "window")): """
-        SELECT project, platform, artefact, feature, span, count(*) FROM counted WHERE scope = 'watched' GROUP BY ALL""",
+        SELECT project, platform, artefact, feature, span, count(*)
+        FROM counted WHERE scope = 'watched' GROUP BY ALL""",
     ("top_repository_activity", ("scope", "platform", "feature", "window", "repository")): """
         WITH named AS (
             SELECT scope, span, platform, repository, arg_max(name, (happened, name)) AS shown FROM counted GROUP BY ALL
         ), ranked AS (
             SELECT scope, platform, feature, span, shown, count(*) AS n,
                 row_number() OVER (PARTITION BY scope, platform, feature, span ORDER BY count(*) DESC, shown) AS place
-            FROM counted JOIN named USING (scope, span, platform, repository) GROUP BY scope, platform, feature, span, repository, shown
+            FROM counted JOIN named USING (scope, span, platform, repository)
+            GROUP BY scope, platform, feature, span, repository, shown
         )
         SELECT scope, platform, feature, span, if(place <= 50, shown, '_other'), sum(n) FROM ranked GROUP BY ALL""",
     ("release_engagement", ("platform", "release", "window")): """
         WITH named AS (
-            SELECT span, platform, repository, arg_max(name, (happened, name)) AS shown FROM counted WHERE scope = 'watched' GROUP BY ALL
+            SELECT span, platform, repository, arg_max(name, (happened, name)) AS shown
+            FROM counted WHERE scope = 'watched' GROUP BY ALL
         ), engaged AS (
-            SELECT span, platform, repository, count(*) FILTER (feature IN ('exchange', 'review', 'preference', 'adaptation')) AS n
+            SELECT span, platform, repository,
+                count(*) FILTER (feature IN ('exchange', 'review', 'preference', 'adaptation')) AS n
             FROM counted WHERE scope = 'watched' GROUP BY ALL HAVING count(*) FILTER (feature = 'publication') > 0
         ), ranked AS (
             SELECT *, row_number() OVER (PARTITION BY platform, span ORDER BY n DESC, shown) AS place
@@ -245,9 +259,11 @@ COUNTS = {
     ("window_coverage_ratio", ("scope", "platform", "window")): """
         WITH cover AS (
             SELECT DISTINCT 'github' AS platform, ends FROM file WHERE kind = 'github' AND ends IS NOT NULL
-            UNION SELECT DISTINCT platform, file.ends FROM stated JOIN file ON file.number = stated.file WHERE file.ends IS NOT NULL
+            UNION SELECT DISTINCT platform, file.ends FROM stated JOIN file ON file.number = stated.file
+            WHERE file.ends IS NOT NULL
         )
-        SELECT scope, platform, span, sum(greatest(0, least(cover.ends, span.ends) - greatest(cover.ends - 3600000000, span.begins)))
+        SELECT scope, platform, span,
+            sum(greatest(0, least(cover.ends, span.ends) - greatest(cover.ends - 3600000000, span.begins)))
             / any_value(span.ends - span.begins)
         FROM cover CROSS JOIN span CROSS JOIN (VALUES ('all'), ('watched')) AS scopes(scope) GROUP BY ALL""",
 }
@@ -267,8 +283,9 @@ def recount(
 ) -> Expected:
     """Every measurement of the files: {(name without prefix, labels): value}.
 
-    `watchlist` are entries {"project", "github": [...], "huggingface": [...]} of owners, repositories or globs; `bots`
-    case-folded logins of GitHub besides those that end in `[bot]`; with `include_bots` bots are people.
+    `watchlist`: entries {"project", "github": [...], "huggingface": [...]} with owners, repositories or globs. `bots`:
+    case-folded logins of GitHub that are bots, besides those that end in `[bot]`. With `include_bots` bots count as
+    people.
     """
     connection = _read(paths, include_bots, watchlist or (), bots)
     expected: Expected = {}
@@ -285,7 +302,8 @@ def recount_input(paths: Iterable[Path | str]) -> dict[str, Any]:
     paths = list(paths)
     connection = _read(paths, False, (), frozenset())
     arrived, accepted, future = connection.execute(
-        "SELECT count(*), (SELECT count(*) FROM known), count(*) FILTER (happened > ingested + 86400000000) FROM arrived"
+        "SELECT count(*), (SELECT count(*) FROM known), count(*) FILTER (happened > ingested + 86400000000) "
+        "FROM arrived"
     ).fetchall()[0]
     dead = dict(
         connection.execute(
@@ -304,8 +322,8 @@ def recount_input(paths: Iterable[Path | str]) -> dict[str, Any]:
 
 
 def compare(report: Iterable[Mapping[str, Any]], expected: Expected) -> list[str]:
-    """Where a report's measurements differ from what was expected: missing, unexpected, or beyond 1e-9 (p-values 1e-6)
-    of it.
+    """Where a report differs from what was expected: a measurement is missing, unexpected, or differs by more than 1e-9
+    (p-values: 1e-6) of its value.
 
     >>> measured = [{"name": "nomadwatch_commits", "labels": {"window": "1h"}, "value": 2.0}]
     >>> compare(measured, {("commits", frozenset({("window", "1h")})): 3.0, ("activity", frozenset()): 1.0})
@@ -316,7 +334,7 @@ def compare(report: Iterable[Mapping[str, Any]], expected: Expected) -> list[str
     differences += [f"unexpected: {_series(key)} = {found[key]}" for key in found.keys() - expected.keys()]
     for key in expected.keys() & found.keys():
         tolerance = 1e-6 if key[0] == "mann_whitney_p" else 1e-9
-        # Correlations and z near 0 are differences of large sums: there an absolute bound must do.
+        # Correlations and z near 0 are differences of large sums, so they get an absolute bound.
         if not math.isclose(found[key], expected[key], rel_tol=tolerance, abs_tol=1e-12):
             differences.append(f"different: {_series(key)} is {found[key]}, should be {expected[key]}")
     return sorted(differences, key=lambda text: ("missing", "unexpected", "different").index(text.partition(":")[0]))
@@ -362,7 +380,9 @@ def _read(
 
 
 def _rank(number: int, place: str) -> tuple[bool, list[int]]:
-    """Whether a place names one repository, and its rank among those that fit: the first project's, the most definite."""
+    """Whether an entry names one repository, and its rank among entries that fit: the first project, then the most
+    specific entry, comes first.
+    """
     glob = "*" in place or "?" in place
     one = "/" in place and not glob
     return one, [number, 0 if one else 2 if glob else 1]

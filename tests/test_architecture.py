@@ -20,6 +20,17 @@ MAY_IMPORT = {
     "nomadwatch": {"agents", "broker", "simulator", "sinks", "streams"},
 }
 OPERATORS_MAY_USE = {"msgspec", "numpy", "numba", "river", "pyroaring", "networkit", "xxhash"}
+# Inside nomadwatch/: a command is known to the command line alone, and what is shown knows no processes.
+ROOMS_MAY_IMPORT = {
+    "nomadwatch.terminal": {"errors", "failures", "times"},
+    "nomadwatch.processes": {
+        *("connect", "errors", "failures", "logs", "private", "settings", "state", "terminal", "topics", "unread"),
+    },
+    "nomadwatch.commands": {
+        *("connect", "errors", "logs", "online", "private", "processes", "settings", "state", "terminal", "times"),
+        *("topics", "unread"),
+    },
+}
 # Of `agents` the sinks know what is published, not how it is made.
 SINKS_MAY_USE = {"agents.catalogue", "agents.measurements", "agents.metric"}
 
@@ -66,6 +77,21 @@ def test_operators_know_neither_kafka_nor_clock_nor_network() -> None:
 def test_sinks_know_what_is_published_and_not_how_it_is_made() -> None:
     for path in (ROOT / "sinks").rglob("*.py"):
         assert {module for module in imports(path) if module.startswith("agents")} <= SINKS_MAY_USE, path
+
+
+@pytest.mark.parametrize("room", ROOMS_MAY_IMPORT)
+def test_a_room_imports_only_what_it_is_allowed_to(room: str) -> None:
+    package, _, own = room.partition(".")
+    for path in (ROOT / package / own).rglob("*.py"):
+        for module in imports(path) - {package}:
+            if module.startswith(package + "."):
+                assert module.split(".")[1] in ROOMS_MAY_IMPORT[room] | {own}, (path, module)
+
+
+def test_commands_are_known_to_the_command_line_alone() -> None:
+    for path in (ROOT / "nomadwatch").rglob("*.py"):
+        if path.parent.name != "commands" and path.name != "cli.py":
+            assert not any(module.startswith("nomadwatch.commands") for module in imports(path)), path
 
 
 @pytest.mark.parametrize("package", PACKAGES)

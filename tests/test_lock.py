@@ -1,4 +1,4 @@
-"""The lock files: every package has hashes, no registry is named, and they and what installs them are in step."""
+"""The lock files: each package has hashes, no registry is named, and what installs them checks them."""
 
 import re
 import tomllib
@@ -12,7 +12,7 @@ _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 def entries(lock: str) -> dict[str, str]:
-    """Package and version with its marker → the hashes that stand with it."""
+    """Package, version and marker → its whole line with the hashes."""
     text = (ROOT / lock).read_text().replace("\\\n", " ")
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     found = {line.partition(" --hash")[0].strip(): line for line in lines}
@@ -25,7 +25,7 @@ def names(lock: str) -> set[str]:
 
 
 def plain(requirement: str) -> str:
-    """The name in a requirement, as indexes write it."""
+    """The name in a requirement, normalised as package indexes do."""
     found = re.match(r"[\w.-]+", requirement)
     assert found is not None
     return re.sub(r"[-_.]+", "-", found[0]).lower()
@@ -69,12 +69,13 @@ def test_the_locks_hold_what_the_project_names() -> None:
 
 
 def test_what_installs_checks_the_hashes() -> None:
-    makefile, dockerfile = (ROOT / "Makefile").read_text(), (ROOT / "Dockerfile").read_text()
+    makefile, dockerfile = ((ROOT / name).read_text() for name in ("Makefile", "Dockerfile"))
+    dockerfile = re.sub(r"(--require-hashes) \\\n\s+", r"\1 ", dockerfile)
     assert "--require-hashes -r requirements.lock" in makefile
     for lock in LOCKS[1:]:
         assert f"--require-hashes -r {lock}" in dockerfile
-    # What is installed besides is this project alone, with nothing fetched for it.
+    # Anything else that is installed is this project alone, without dependencies.
     lines = [*makefile.splitlines(), *dockerfile.splitlines()]
     rest = [line for line in lines if re.search(r"pip\b.* install ", line) and "needs uv" not in line]
     assert all("--require-hashes" in line or "--no-deps" in line for line in rest)
-    assert (ROOT / ".ci" / "run").read_text().rstrip().endswith("make test"), "which installs by the Makefile"
+    assert (ROOT / ".ci" / "run").read_text().rstrip().endswith("make test"), "make test installs through the Makefile"

@@ -1,5 +1,5 @@
-"""Two oracles written apart, the recount by SQL and the simulator's own truth, must agree, and the recount with what
-was recorded.
+"""The two oracles, the recount in SQL and the simulator's truth, share no code and must agree. The recount must also
+agree with what recorded files say.
 """
 
 import gzip
@@ -25,7 +25,7 @@ BOTS = frozenset(login.casefold() for login in GITHUB_BOTS)
 
 
 def messy(**changes: Any) -> Plan:
-    """Five hours with everything that can be wrong, in greater shares than usual."""
+    """Five hours with more duplicates, late lines and garbage than usual."""
     messes = {"duplicates": 0.05, "late": 0.02, "future": 0.01, "garbage": 14}
     return Plan(
         **{"start": START + 9 * HOUR, "hours": 5, "events": 600, "hub_events": 250, "seed": 7, **messes, **changes}
@@ -40,7 +40,7 @@ def test_recount_and_truth_agree_on_a_messy_world(tmp_path: Path, era: str, incl
     expected = recount(paths, include_bots, WATCHLIST, BOTS)
     assert compare(report["measurements"], expected) == []
     assert recount_input(paths) == report["input"]
-    # Nothing agrees by being empty.
+    # Empty results would agree too.
     assert {name for name, _ in expected} == {row["name"].removeprefix("nomadwatch_") for row in report["measurements"]}
     assert len({name for name, _ in expected}) == 16
     assert truth.duplicates > 100
@@ -58,7 +58,7 @@ def test_recount_and_truth_agree_where_a_platform_is_missing(tmp_path: Path) -> 
     assert compare(truth.report()["measurements"], recount(paths, watchlist=WATCHLIST, bots=BOTS)) == []
 
 
-def test_recount_does_not_mind_the_order_of_files_and_files_given_twice(tmp_path: Path) -> None:
+def test_recount_does_not_depend_on_the_order_of_files_or_on_files_given_twice(tmp_path: Path) -> None:
     paths, _ = write(tmp_path, messy(hours=3))
     expected = recount(paths, watchlist=WATCHLIST, bots=BOTS)
     assert recount([*reversed(paths), paths[0]], watchlist=WATCHLIST, bots=BOTS) == pytest.approx(expected)
@@ -114,7 +114,7 @@ def test_two_recorded_minimised_hours_are_what_their_lines_say() -> None:
     assert recount_input(paths) == {"files": 2, "activities": len(rows), "duplicates": 0, "dead_letters": {}}
 
 
-def test_a_listed_bot_is_no_person_in_a_minimised_hour() -> None:
+def test_a_listed_bot_does_not_count_as_a_person_in_a_minimised_hour() -> None:
     paths = sorted(recorded("gharchive-min-2015").glob("*.json.gz"))
     rows = [json.loads(line) for path in paths for line in gzip.decompress(path.read_bytes()).splitlines()]
     ((busiest, n),) = Counter(row["actor"] for row in rows if row["type"] == "push").most_common(1)
@@ -136,7 +136,7 @@ def test_recorded_full_payloads_are_what_can_be_seen_in_them(tmp_path: Path) -> 
     totals = {dict(labels)["feature"]: n for (name, labels), n in expected.items() if name == "activities_total"}
     assert totals == seen
     bulk = recorded("quickwit-gharchive-2015/gharchive-bulk.json.gz")
-    # 100 events, one of them a merge; the action lines between them are no dead letters.
+    # 100 events, one of them a merge. The action lines between them are not dead letters.
     assert recount_input([bulk]) == {"files": 1, "activities": 101, "duplicates": 0, "dead_letters": {}}
     today = tmp_path / "2026-08-12-14.json"
     shutil.copy(recorded("gharchive-2026-hour-profile/raw_examples_2026-08-12-14.ndjson"), today)

@@ -95,9 +95,7 @@ class Credits:
         published = self._published.get(key)
         return None if published is None or is_late(int(published[0]["time"][0]), watermark) else published
 
-    def _change(
-        self, key: int, credit: Credit, known: Iterable[Turn], watermark: int | None
-    ) -> list[tuple[Rows, str]]:
+    def _change(self, key: int, credit: Credit, known: Iterable[Turn], watermark: int | None) -> list[tuple[Rows, str]]:
         rows: list[tuple[Rows, str]] = []
         if (published := self._standing(key, watermark)) is not None:
             row, project = published

@@ -1,4 +1,4 @@
-"""One function for each request that is offered: `async (broker, request) -> response`, None where no answer is wanted."""
+"""One function for each request: `async (broker, request) -> response`; None if the client wants no response."""
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final

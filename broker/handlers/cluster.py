@@ -1,4 +1,4 @@
-"""Requests about the cluster, which is this one broker: ApiVersions, Metadata, DescribeCluster, FindCoordinator."""
+"""Requests about the cluster, which is this broker alone: ApiVersions, Metadata, DescribeCluster, FindCoordinator."""
 
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +18,7 @@ _KNOWN_COORDINATORS: Final = (0, 1)
 
 
 async def api_versions(broker: "Broker", request: Request) -> Any:
-    """Also for a version of this request that is not offered, so that the client can choose another."""
+    """Answers unsupported versions of this request too, so that the client can choose another."""
     keys = [
         ApiVersionsResponse.ApiVersion(api_key=key, min_version=low, max_version=high)
         for key, (_, low, high) in APIS.items()

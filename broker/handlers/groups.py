@@ -1,4 +1,4 @@
-"""Requests of consumer groups and about them."""
+"""Requests of members of consumer groups, and about groups."""
 
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +13,7 @@ from kafka.protocol.consumer import (
 )
 
 from broker.errors import Code, MemberIdRequired, Refused
-from broker.groups import DEAD, EMPTY, STABLE, Group
+from broker.group import DEAD, EMPTY, STABLE, Group
 from broker.wire import Request
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ async def heartbeat(broker: "Broker", request: Request) -> Any:
 
 
 async def leave(broker: "Broker", request: Request) -> Any:
-    """From version 3 on several members may leave at once, each with its own answer."""
+    """From version 3 on, several members may leave in one request; each gets an answer."""
     several = request.version >= 3
     leaving = [member.member_id for member in request.body.members] if several else [request.body.member_id]
     answers = []
@@ -120,7 +120,7 @@ async def commit_offsets(broker: "Broker", request: Request) -> Any:
         topics.append(OffsetCommitResponse.OffsetCommitResponseTopic(name=topic.name, partitions=partitions))
     if rows and not code:
         try:
-            await broker.log.commit_offsets(body.group_id, rows)
+            await broker.log.offsets.commit(body.group_id, rows)
         except Refused as refusal:
             for answer in (partition for topic in topics for partition in topic.partitions):
                 answer.error_code = answer.error_code or int(refusal.code)
@@ -128,7 +128,7 @@ async def commit_offsets(broker: "Broker", request: Request) -> Any:
 
 
 async def fetch_offsets(broker: "Broker", request: Request) -> Any:
-    known = broker.log.committed_offsets(request.body.group_id)
+    known = broker.log.offsets.committed(request.body.group_id)
     if request.body.topics is None:
         wanted = sorted(known)
     else:
@@ -155,13 +155,13 @@ def _state(broker: "Broker", id: str) -> tuple[str, Group | None]:
     group = broker.groups.groups.get(id)
     if group is not None:
         return group.state, group
-    return (EMPTY if broker.log.committed_offsets(id) else DEAD), None
+    return (EMPTY if broker.log.offsets.committed(id) else DEAD), None
 
 
 async def list_groups(broker: "Broker", request: Request) -> Any:
     wanted = request.body.states_filter if request.version >= 4 else None
     listed = []
-    for id in sorted({*broker.groups.groups, *broker.log.groups_with_offsets()}):
+    for id in sorted({*broker.groups.groups, *broker.log.offsets.groups()}):
         group = broker.groups.groups.get(id)
         state = group.state if group is not None else EMPTY
         if not wanted or state in wanted:
@@ -223,4 +223,4 @@ async def _delete(broker: "Broker", id: str) -> None:
         raise Refused(Code.NON_EMPTY_GROUP)
     if state == DEAD:
         raise Refused(Code.GROUP_ID_NOT_FOUND)
-    await broker.log.forget_offsets(id)
+    await broker.log.offsets.forget(id)

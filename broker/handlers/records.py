@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from kafka.protocol.admin import DeleteRecordsResponse
 from kafka.protocol.consumer import ListOffsetsResponse
 
+from broker.appending import take
 from broker.bulk import (
     Buffer,
     FetchedPartition,
@@ -32,7 +33,7 @@ _LATEST: Final = -1
 
 
 async def produce(broker: "Broker", request: Request) -> list[Buffer] | None:
-    """The partitions of a request have an answer each."""
+    """Appends the batches; each partition gets its own answer."""
     body: ProduceRequest = request.body
     appended = []
     for number, batch in enumerate(body.batches, 1):
@@ -57,19 +58,20 @@ async def _append(
     try:
         if body.acks not in (-1, 0, 1):
             raise Refused(Code.INVALID_REQUIRED_ACKS, "acks must be -1, 0 or 1")
-        return await broker.log.take(batch.topic, batch.partition, batch.records, body.transactional_id)
+        return await take(broker.log, batch.topic, batch.partition, batch.records, body.transactional_id)
     except Refused as refusal:
         return refusal
 
 
 def _check_once(places: list[tuple[str, int]]) -> None:
     if len(set(places)) < len(places):
-        raise Malformed("a partition twice in one request")
+        raise Malformed("a request names a partition twice")
 
 
 async def fetch(broker: "Broker", request: Request) -> list[Buffer]:
-    """Waits for `min_bytes`, at most `max_wait_ms`; an error is answered at once. Much is read only when it can be
-    sent.
+    """Waits until there are `min_bytes`, for at most `max_wait_ms`. An error is answered at once.
+
+    Records are read only when the pool for answers has room for them.
     """
     body = request.body
     deadline = asyncio.get_running_loop().time() + min(body.max_wait_ms / 1000, _WAIT_SECONDS)
@@ -97,7 +99,7 @@ async def fetch(broker: "Broker", request: Request) -> list[Buffer]:
 
 
 def _enough(broker: "Broker", body: Any, left: int) -> bool:
-    """Whether there are `min_bytes`, or as many as may be answered, or an error; nothing is read for it."""
+    """Whether there are `min_bytes`, or as many as may be sent, or an error. Reads lengths only."""
     size = 0
     committed = bool(body.isolation_level)
     for wanted_topic in body.topics:

@@ -31,9 +31,9 @@ _DELETE: Final = 1
 
 
 def check_name(name: str | None) -> None:
-    """Raises Refused for what cannot be a topic's name."""
+    """Raises Refused for an invalid topic name."""
     if not name or len(name) > _LONGEST_NAME or name in (".", "..") or not re.fullmatch(r"[A-Za-z0-9._-]+", name):
-        raise Refused(Code.INVALID_TOPIC, f"{name!r} is no topic name")
+        raise Refused(Code.INVALID_TOPIC, f"{name!r} is not a valid topic name")
 
 
 async def create(broker: "Broker", request: Request) -> Any:
@@ -51,7 +51,7 @@ async def create(broker: "Broker", request: Request) -> Any:
         )
         try:
             if names.count(topic.name) > 1:
-                raise Refused(Code.INVALID_REQUEST, "the same topic twice in one request")
+                raise Refused(Code.INVALID_REQUEST, "the request names this topic twice")
             partitions, settings = _checked(broker, topic)
             if not request.body.validate_only:
                 await broker.log.create(topic.name, partitions, settings)
@@ -67,7 +67,7 @@ def _checked(broker: "Broker", topic: Any) -> tuple[int, dict[str, str]]:
     if topic.name in broker.log.topics:
         raise Refused(Code.TOPIC_ALREADY_EXISTS, f"Topic '{topic.name}' already exists.")
     if topic.assignments:
-        raise Refused(Code.INVALID_REQUEST, "replica assignments mean nothing on one machine")
+        raise Refused(Code.INVALID_REQUEST, "there is one broker: replicas cannot be assigned")
     partitions = broker.partitions if topic.num_partitions == -1 else topic.num_partitions
     if not 1 <= partitions <= MOST_PARTITIONS:
         raise Refused(Code.INVALID_PARTITIONS, f"partitions must be 1 to {MOST_PARTITIONS}")
@@ -91,7 +91,7 @@ async def delete(broker: "Broker", request: Request) -> Any:
 
 
 async def create_partitions(broker: "Broker", request: Request) -> Any:
-    """Never: keys would move to other partitions."""
+    """Always refused: keys would move to other partitions."""
     results = []
     for topic in request.body.topics:
         known = topic.name in broker.log.topics
@@ -99,7 +99,7 @@ async def create_partitions(broker: "Broker", request: Request) -> Any:
             CreatePartitionsResponse.CreatePartitionsTopicResult(
                 name=topic.name,
                 error_code=int(Code.POLICY_VIOLATION if known else Code.UNKNOWN_TOPIC_OR_PARTITION),
-                error_message="this broker never changes a topic's partition count: keys would move",
+                error_message="this broker does not change the number of partitions: keys would move to others",
             )
         )
     return CreatePartitionsResponse(throttle_time_ms=0, results=results)
@@ -108,7 +108,7 @@ async def create_partitions(broker: "Broker", request: Request) -> Any:
 async def describe_settings(broker: "Broker", request: Request) -> Any:
     results = []
     for resource in {(each.resource_type, each.resource_name): each for each in request.body.resources}.values():
-        await asyncio.sleep(0)  # each is some dozen objects: others have their turn
+        await asyncio.sleep(0)  # each answer has dozens of objects: let other tasks run
         result = DescribeConfigsResponse.DescribeConfigsResult(
             error_code=0,
             error_message=None,
@@ -125,11 +125,11 @@ async def describe_settings(broker: "Broker", request: Request) -> Any:
 
 
 def _settings(broker: "Broker", resource: Any) -> list[Any]:
-    """The broker itself has none that could be set."""
+    """The settings of a topic. The broker itself has none."""
     if resource.resource_type == _BROKER:
         return []
     if resource.resource_type != _TOPIC:
-        raise Refused(Code.INVALID_REQUEST, "only topics have settings here")
+        raise Refused(Code.INVALID_REQUEST, "only topics have settings on this broker")
     topic = broker.log.topics.get(resource.resource_name)
     if topic is None:
         raise Refused(Code.UNKNOWN_TOPIC_OR_PARTITION, "no such topic")
@@ -150,7 +150,7 @@ def _settings(broker: "Broker", resource: Any) -> list[Any]:
 
 
 async def alter_settings(broker: "Broker", request: Request) -> Any:
-    """What the request does not name goes back to its default."""
+    """Settings that the request does not name return to their defaults."""
     return await _alter(broker, request, AlterConfigsResponse, lambda old, new: {each.name: each.value for each in new})
 
 
@@ -165,7 +165,7 @@ def _steps(settings: dict[str, str], steps: Any) -> dict[str, str]:
         elif step.config_operation == _DELETE:
             settings.pop(step.name, None)
         else:
-            raise Refused(Code.INVALID_CONFIG, "only SET and DELETE are taken")
+            raise Refused(Code.INVALID_CONFIG, "only SET and DELETE are supported")
     return settings
 
 
@@ -179,7 +179,7 @@ async def _alter(
         )
         try:
             if resource.resource_type != _TOPIC:
-                raise Refused(Code.INVALID_REQUEST, "only topics have settings here")
+                raise Refused(Code.INVALID_REQUEST, "only topics have settings on this broker")
             if resource.resource_name not in broker.log.topics:
                 raise Refused(Code.UNKNOWN_TOPIC_OR_PARTITION, "no such topic")
             settings = change(dict(broker.log.topics[resource.resource_name].settings), resource.configs)

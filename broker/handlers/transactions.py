@@ -20,7 +20,7 @@ _LONGEST_ID: Final = 1000
 
 
 def _code(refusal: Refused, *, knows_fenced: bool) -> int:
-    """Newer versions of the requests have a code of their own for a producer whose epoch is past."""
+    """The error code of a refusal. Newer versions of the requests have their own code for a fenced producer."""
     if knows_fenced and refusal.code == Code.INVALID_PRODUCER_EPOCH:
         return int(Code.PRODUCER_FENCED)
     return int(refusal.code)
@@ -48,7 +48,7 @@ async def init_producer_id(broker: "Broker", request: Request) -> Any:
 
 
 async def add_partitions(broker: "Broker", request: Request) -> Any:
-    """All or none: if one partition is unknown, the others are answered as not attempted."""
+    """Adds all partitions or none: if one is unknown, the others are answered as not attempted."""
     body = request.body
     places = [(topic.name, number) for topic in body.v3_and_below_topics for number in topic.partitions]
     codes = {place: _unknown(broker, place) for place in places}
@@ -101,10 +101,11 @@ async def end(broker: "Broker", request: Request) -> Any:
 
 
 async def add_offsets(broker: "Broker", request: Request) -> Any:
-    """Never: it is the group that is refused, not the producer, so each client may abort and go on.
+    """Always refused, as offsets in transactions are not supported.
 
-    The transaction is aborted here already. aiokafka, told so, forgets its partitions and sends no abort; its next
-    transaction would commit what this one left open.
+    The error code refuses the group, not the producer, so that the client may abort and continue. The transaction is
+    aborted here already: on this error aiokafka forgets its partitions and sends no abort, and its next transaction
+    would commit what this one left open.
     """
     body = request.body
     code = int(Code.GROUP_AUTHORIZATION_FAILED)

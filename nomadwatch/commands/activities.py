@@ -1,4 +1,4 @@
-"""The command `activities`: what stands in the topic `activity`, as a file that `replay` reads."""
+"""`nomadwatch activities`: the records of the topic `activity`, as a file that `replay` reads."""
 
 import asyncio
 import gzip
@@ -8,12 +8,15 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+import click
 import msgspec
 import zstandard
 
-from nomadwatch.commands.feeds import station
+from nomadwatch.commands import options
 from nomadwatch.errors import Misuse
-from nomadwatch.settings import Settings
+from nomadwatch.logs import to_stderr
+from nomadwatch.processes.embedded import station
+from nomadwatch.settings import Settings, load
 from nomadwatch.terminal import output
 
 SUFFIXES: Final = (".activities.ndjson", ".activities.ndjson.gz", ".activities.ndjson.zst")
@@ -23,12 +26,38 @@ _PACKERS: Final[dict[str, Callable[[BinaryIO], Any]]] = {
 }
 
 
+@click.command("activities")
+@options.option(
+    "-o",
+    "--output",
+    "target",
+    metavar="FILE",
+    default=options.STDOUT,
+    help="NAME.activities.ndjson, .gz or .zst.  [default: stdout]",
+)
+@options.broker
+@options.data_dir
+@options.prefix
+@options.partitions
+def command(target: str, **flags: Any) -> None:
+    """Write the activities of a station or a replay to a file that `replay` can read.
+
+    The file has one activity a line, as JSON. It names actors by keyed hashes only, and holds the text of issues and
+    discussions that were opened.
+
+    The default is the station of `nomadwatch up`; --data-dir or --broker selects another.
+    """
+    to_stderr(verbose=False)
+    write(load(flags).settings, target)
+
+
 def write(settings: Settings, target: str) -> None:
-    """Write one activity a line to a file, packed by its suffix, or to stdout (-); says how many. Raises Misuse,
-    Failure.
+    """Write one activity a line to a file, compressed as its suffix says, or to stdout (-).
+
+    Prints the number on stderr. Raises Misuse, Failure.
     """
     if target != "-" and not target.endswith(SUFFIXES):
-        raise Misuse(f"{target} would not be read again: let its name end in {', '.join(SUFFIXES)}")
+        raise Misuse(f"replay could not read {target}: let its name end in {', '.join(SUFFIXES)}")
     with _opened(target) as file:
         count = asyncio.run(_copy(settings, file))
     print(f"{count:,} activities", file=sys.stderr)

@@ -1,30 +1,53 @@
-"""The commands about bots: who counts as one, and why."""
+"""`nomadwatch bots`: which accounts count as bots, and why."""
 
+import click
+
+from nomadwatch.commands import options
+from nomadwatch.commands.listing import Group
 from nomadwatch.errors import Misuse
-from streams import bots
+from streams import bots, platforms
 
-_TITLES = {"github": "GitHub", "huggingface": "Hugging Face"}
+_platform = options.option(
+    "--platform",
+    type=click.Choice(list(platforms.TITLES)),
+    default="github",
+    show_default=True,
+    help="The platform that the login belongs to.",
+)
 
 
+@click.group("bots", cls=Group)
+def command() -> None:
+    """Show which accounts count as bots, and why."""
+
+
+@command.command("explain")
+@click.argument("login", metavar="LOGIN")
+@_platform
 def explain(login: str, platform: str) -> None:
-    """The command `bots explain`: which rule makes a login a bot, and whose rule that is, or that none does."""
+    """Show whether a login is a bot, and by which rule.
+
+    The rule is shown with its source. If no rule matches, the account counts as a person.
+    """
     login = login.strip().removeprefix("@")
     if not login:
-        raise Misuse("whose login? name one: nomadwatch bots explain LOGIN")
-    where = _TITLES[platform]
+        raise Misuse("the login is empty; give one: nomadwatch bots explain LOGIN")
+    where = platforms.TITLES[platform]
     rule = bots.explain(login, platform)
     if rule is not None:
         print(f"{login} on {where} is a bot: {rule.why}.\nrule: {rule.name}\nsource: {rule.source}")
         return
     applied = ", ".join(rule.name for rule in bots.RULES if not rule.optional)
-    print(f"{login} on {where} is a person: none of the rules fits ({applied}).")
+    print(f"{login} on {where} is a person: no rule matches ({applied}).")
     if (wider := bots.explain(login, platform, substring=True)) is not None:
         print(
-            f"An optional rule, which is not applied, would make it a bot: {wider.why} ({wider.name}; {wider.source})."
+            f"An optional rule, which is not applied, would count it as a bot: {wider.why} ({wider.name}; {wider.source})."
         )
 
 
+@command.command("list")
+@_platform
 def show(platform: str) -> None:
-    """The command `bots list`: every login of a platform that is a bot by name, with its rule, one a line."""
+    """List the logins that are bots by name, each with its rule."""
     for login in sorted(bots.known(platform)):
         print(f"{login}\t{bots.rule_of(login, platform)}")

@@ -1,4 +1,4 @@
-"""Looks at everything that a run needs and says what to do about what is not as it must be."""
+"""`nomadwatch doctor`: checks everything that a run needs, and says what to do about each problem."""
 
 import asyncio
 import os
@@ -11,19 +11,27 @@ import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+import click
 
 from nomadwatch import __version__
-from nomadwatch.commands.topics import check_topics
+from nomadwatch.commands import options
 from nomadwatch.connect import await_broker, is_free
 from nomadwatch.errors import Failure, Misuse
+from nomadwatch.logs import to_stderr
 from nomadwatch.private import exposure
-from nomadwatch.settings import Known, Settings, warnings
+from nomadwatch.settings import Known, Settings, load, warnings
 from nomadwatch.state import LEAST_ROOM, State, default_folder, read_kept
 from nomadwatch.terminal.console import console
-from streams.activity import PLATFORMS
+from nomadwatch.topics import check_topics
+from streams import platforms
 from streams.errors import BrokerAway, in_words
 from streams.plain import one_line
+from streams.platform import Platform, imported
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
 
 ENOUGH_ROOM: Final = 2 << 30
 # No clock of today is before this program was written (2025-01-01) or long after its time.
@@ -38,6 +46,17 @@ class Finding(NamedTuple):
 
     verdict: Literal["good", "note", "bad"]
     what: str
+
+
+@click.command("doctor")
+@options.broker
+@options.data_dir
+@options.prefix
+@options.partitions
+def command(**flags: Any) -> None:
+    """Check the installation and its settings, and show where each setting comes from."""
+    to_stderr(verbose=False)
+    examine(load(flags, warn=False))
 
 
 def examine(known: Known) -> None:
@@ -146,78 +165,65 @@ def _page(host: str, port: int) -> Finding:
 
 
 async def _platforms(settings: Settings) -> list[Finding]:
-    """Whether both platforms answer, take the tokens, and agree about the time; nothing that is secret is shown."""
-    from streams.live.common.http import Unreachable, fetch, open_session
+    """Whether the platforms answer, take the tokens, and agree about the time; nothing that is secret is shown."""
+    from streams.live.common.http import open_session
 
-    asked = [
-        (
-            "GitHub",
-            settings.github_api.rstrip("/") + "/rate_limit",
-            settings.github_token,
-            "GITHUB_TOKEN",
-            "NOMADWATCH_GITHUB_API",
-        ),
-        (
-            "the Hugging Face Hub",
-            settings.hf_endpoint.rstrip("/") + _hub_path(settings),
-            settings.hf_token,
-            "HF_TOKEN",
-            "HF_ENDPOINT",
-        ),
-    ]
-    found = []
     async with open_session(f"nomadwatch/{__version__}") as session:
-        for platform, (name, url, token, variable, address) in zip(PLATFORMS, asked, strict=True):
-            headers = {"Authorization": f"Bearer {token}"} if token else {}
-            try:
-                async with asyncio.timeout(_PLATFORM_WAIT):
-                    answer = await fetch(session, url, headers=headers)
-            except (Unreachable, TimeoutError, ValueError) as error:
-                why = str(error) or in_words(error)
-                found.append(
-                    Finding(
-                        "note",
-                        f"{name} does not answer ({why}): a live station needs it; check the network, or {address}",
-                    )
-                )
-                continue
-            found.append(_platform(name, answer.status, bool(token), variable))
-            if answer.status == 200:
-                found += await _places(settings, platform, name)
-            if (skew := _skew(answer.headers.get("Date"), time.time())) is not None and abs(skew) > _MOST_SKEW:
-                found.append(Finding("note", f"this machine's clock is {skew:+.0f} s off {name}'s; set it by NTP"))
+        return [finding for each in platforms.ALL for finding in await _platform_findings(settings, each, session)]
+
+
+async def _platform_findings(settings: Settings, asked: Platform, session: "ClientSession") -> list[Finding]:
+    from streams.live.common.check import PlatformCheck
+    from streams.live.common.http import Unreachable, fetch
+
+    if not asked.check:
+        return [Finding("note", f"{asked.name} was not asked: its platform has no check")]
+    address, token = settings.access(asked.id)
+    check: PlatformCheck = imported(asked.check)(session, address, token)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        async with asyncio.timeout(_PLATFORM_WAIT):
+            answer = await fetch(session, address.rstrip("/") + check.path, headers=headers)
+    except (Unreachable, TimeoutError, ValueError) as error:
+        why = str(error) or in_words(error)
+        what = f"{asked.name} does not answer ({why}): a live station needs it; check the network, or {asked.endpoint.variable}"
+        return [Finding("note", what)]
+    found = [_platform(asked, answer.status, bool(token))]
+    if answer.status == 200:
+        found += await _names(settings, asked, check.asks_names)
+    if (skew := _skew(answer.headers.get("Date"), time.time())) is not None and abs(skew) > _MOST_SKEW:
+        found.append(Finding("note", f"this machine's clock is {skew:+.0f} s off {asked.name}'s; set it by NTP"))
     return found
 
 
-async def _places(settings: Settings, platform: str, name: str) -> list[Finding]:
-    """Whether a platform lists what the watchlist names; where that would use up the requests of an hour it is not
-    asked.
+async def _names(settings: Settings, asked: Platform, asks_names: bool) -> list[Finding]:
+    """Whether a platform lists what the watchlist names. It is not asked where that would use up the requests that it
+    grants.
     """
-    from nomadwatch.commands.online import look
+    from nomadwatch.online import look
     from streams.errors import WatchlistError
     from streams.watchlist import Watchlist
 
     try:
         watchlist = Watchlist.load(settings.watchlist or None)
     except WatchlistError:
-        return []  # told elsewhere
-    if platform == "github" and not settings.github_token:
-        what = f"{name} was not asked for the names in the watchlist: set GITHUB_TOKEN, or run nomadwatch watch check --online"
+        return []  # `_watchlist` says so
+    if not asks_names and asked.token is not None:
+        what = f"{asked.name} was not asked for the names in the watchlist: set {asked.token.variable}, or run nomadwatch watch check --online"
         return [Finding("note", what)]
-    places = await look(settings, watchlist, (platform,))
-    told = [Finding("note", f"watchlist: {place}") for place in places if place.verdict != "known"]
-    return told or [Finding("good", f"{name} lists what the watchlist names")]
+    checks = await look(settings, watchlist, (asked.id,))
+    told = [Finding("note", f"watchlist: {each}") for each in checks if each.verdict.verdict != "known"]
+    return told or [Finding("good", f"{asked.name} lists what the watchlist names")]
 
 
-def _hub_path(settings: Settings) -> str:
-    return "/api/whoami-v2" if settings.hf_token else "/api/models?limit=1"
-
-
-def _platform(name: str, status: int, token: bool, variable: str) -> Finding:
+def _platform(asked: Platform, status: int, has_token: bool) -> Finding:
+    name, variable = asked.name, asked.token.variable if asked.token else ""
+    if status == 200 and not variable:
+        return Finding("good", f"{name} answers")
     if status == 200:
-        how = f"takes {variable}" if token else f"answers without a token; set {variable} for a higher limit"
-        return Finding("good" if token else "note", f"{name} {how}")
-    if status == 401:
+        how = f"takes {variable}" if has_token else f"answers without a token; set {variable} for a higher limit"
+        return Finding("good" if has_token else "note", f"{name} {how}")
+    if status == 401 and variable:
         return Finding("bad", f"{name} refuses {variable}; make a new one, or unset it")
     return Finding("note", f"{name} answers {status}; try again later")
 

@@ -1,20 +1,21 @@
-"""The command `feeds`: how each feed of a station is doing, as its pollers last said."""
+"""`nomadwatch feeds`: how each feed of a station is doing, as its pollers last reported."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final, Literal
 
+import click
 import msgspec
 
 from agents.measurements import HealthReport, is_well
-from nomadwatch.connect import await_broker
-from nomadwatch.errors import Failure, Misuse
-from nomadwatch.processes.embedded import embedded
-from nomadwatch.settings import Settings
-from nomadwatch.state import InUse, Kept, State, default_folder, read_kept
+from nomadwatch.commands import options
+from nomadwatch.errors import Failure
+from nomadwatch.logs import to_stderr
+from nomadwatch.processes.embedded import station
+from nomadwatch.settings import Settings, load
+from nomadwatch.state import default_folder
 from nomadwatch.terminal.console import cell, console, print_json, table
+from nomadwatch.times import span
 from sinks.board import SIMULATED, STALE_AFTER, Board, wall_clock
 from sinks.report import rfc3339
 from sinks.topic import TopicReader
@@ -54,6 +55,24 @@ class Feed(msgspec.Struct, kw_only=True):
     world: Literal["simulated"] | msgspec.UnsetType = msgspec.UNSET
 
 
+@click.command("feeds")
+@options.table_or_json
+@options.broker
+@options.data_dir
+@options.prefix
+def command(form: str, **flags: Any) -> None:
+    """Show how each feed is doing.
+
+    The default is the station of `nomadwatch up`; --data-dir or --broker selects another.
+
+    The columns: "seen" is the share of the last hour's events that were seen, "lag" the age of the newest event,
+    "quota" the requests that the platform still allows, "gaps" how often and for how long the feed missed events, by
+    reason.
+    """
+    to_stderr(verbose=False)
+    show(load(flags).settings, form)
+
+
 def show(settings: Settings, form: str) -> None:
     """The table or JSON on stdout. Raises Misuse if nobody is named, Failure if nobody has written there."""
     reports = [report for report in asyncio.run(_reports(settings)) if _feeds_of(report)]
@@ -76,42 +95,6 @@ async def _reports(settings: Settings) -> list[HealthReport]:
         ) as reader:
             board.take(await reader.read_to_end())
         return board.reports
-
-
-@asynccontextmanager
-async def station(settings: Settings) -> AsyncIterator[tuple[str, Kept]]:
-    """A broker that answers and what is kept of its topics: of the named data folder, whether something runs on it or
-    not, or as named.
-
-    Where neither a folder nor a broker is named it is the folder that `up` uses. Raises Misuse when that or the named
-    one holds nothing; Failure when nobody answers.
-    """
-    if not settings.data_dir and settings.broker:
-        await await_broker(settings.broker, settings.broker_wait)
-        yield settings.broker, Kept(broker=settings.broker, prefix=settings.prefix, partitions=settings.partitions)
-        return
-    folder = Path(settings.data_dir or default_folder())
-    kept = read_kept(folder)
-    if kept is None and not settings.data_dir:
-        raise Misuse(
-            f"no station has its state in {folder}: start one with nomadwatch up, "
-            "or name a data folder (--data-dir) or a broker (--broker)"
-        )
-    if kept is None:
-        raise Misuse(f"{folder} holds no state; name the --data-dir of a station or a replay")
-    state = None
-    if not kept.broker:
-        with suppress(InUse):
-            state = State(str(folder))
-    if state is not None:
-        with state:
-            async with embedded(folder) as address:
-                yield address, kept
-        return
-    # Whoever has the folder in use has its broker running.
-    broker = kept.broker or f"127.0.0.1:{kept.port}"
-    await await_broker(broker, settings.broker_wait)
-    yield broker, kept
 
 
 def _feeds_of(report: HealthReport) -> list[Feed]:
@@ -190,15 +173,3 @@ def _cells(feed: Feed) -> list["Text"]:
         Text(polls) if feed.polls else Text("–", style="dim"),
         Text("\n".join(map(one_line, gaps)) or "none"),
     ]
-
-
-def span(seconds: float) -> str:
-    """A length of time, short.
-
-    >>> span(4.26), span(75), span(7_260), span(200_000)
-    ('4.3 s', '1.2 min', '2 h', '2.3 d')
-    """
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds / length:.2g} {unit}" if seconds < 10 * length else f"{seconds / length:,.0f} {unit}"
-    return f"{seconds:.2g} s"

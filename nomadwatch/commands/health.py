@@ -1,4 +1,4 @@
-"""The command `health`: is a role well? For whoever watches processes: an exit code and a line."""
+"""`nomadwatch health`: whether the roles are healthy, as an exit code and a line, for supervisors and containers."""
 
 import asyncio
 import socket
@@ -7,22 +7,46 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Final
 
+import click
 import msgspec
 
 from agents.measurements import HealthReport
-from nomadwatch.commands.feeds import span
-from nomadwatch.connect import LOOPBACK, address, await_broker
+from nomadwatch.commands import options
+from nomadwatch.commands.listing import RoleName
+from nomadwatch.connect import LOOPBACK, await_broker, parse_address
 from nomadwatch.errors import Failure, Misuse
+from nomadwatch.logs import to_stderr
 from nomadwatch.processes.sinks_role import Address
-from nomadwatch.settings import Known, Settings
+from nomadwatch.settings import Known, Settings, load
 from nomadwatch.state import Kept, default_folder, read_kept
 from nomadwatch.terminal.console import tell
+from nomadwatch.times import span
 from sinks.board import STALE_AFTER, Board, wall_clock
 from streams.errors import in_words
 
 ROLES: Final = ("count", "measure", "sinks", "streams")
 # Seconds in which whoever is asked must answer: a supervisor waits for this command.
 _PATIENCE: Final = 5.0
+
+
+@click.command("health")
+@click.argument("role", required=False, type=RoleName(ROLES))
+@options.host
+@options.port
+@options.broker
+@options.data_dir
+@options.prefix
+@options.partitions
+def command(role: str | None, **flags: Any) -> None:
+    """Check whether the roles are healthy: one line for each role.
+
+    The exit code is 0 if all of them are healthy, else 1; name a ROLE to check that one alone. Without --broker the
+    station of `nomadwatch up` is checked. sinks is healthy if it answers on its port and shows figures of the last
+    minute; streams and measure, if they have published within the last minute; count, if a worker of this host has
+    partitions.
+    """
+    to_stderr(verbose=False)
+    show(role, load(flags))
 
 
 def show(role: str | None, known: Known) -> None:
@@ -79,7 +103,7 @@ def _folder(settings: Settings) -> Path:
 
 def _page(known: Known, kept: Kept | None) -> Address:
     """Where the page is served: as it is set, else where the station of the folder last served it."""
-    address = Address.of(known.settings)
+    address = Address.of(known)
     chosen = {known.origins["port"], known.origins["host"]} != {"default"}
     if chosen or kept is None or not kept.page_port:
         return address
@@ -176,7 +200,7 @@ async def _workers(settings: Settings) -> str:
 
 
 def _host_as_seen_from(broker: str) -> str:
-    with socket.create_connection(address(broker), timeout=_PATIENCE) as connection:
+    with socket.create_connection(parse_address(broker), timeout=_PATIENCE) as connection:
         host: str = connection.getsockname()[0]
     return host
 

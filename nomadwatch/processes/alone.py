@@ -3,24 +3,25 @@
 import asyncio
 from pathlib import Path
 
-from nomadwatch.commands.replay import worker_config
-from nomadwatch.commands.topics import check_topics
 from nomadwatch.connect import await_broker
 from nomadwatch.errors import Misuse
+from nomadwatch.logs import to_stderr
 from nomadwatch.private import FOLDER_MODE, keep_private
 from nomadwatch.processes.supervisor import one_thread
+from nomadwatch.processes.workers import worker_config
 from nomadwatch.settings import Settings
 from nomadwatch.state import Kept, State, log_of
-from nomadwatch.terminal.show import quiet_libraries
+from nomadwatch.terminal.console import tell
+from nomadwatch.topics import check_topics
 
 
 def run_worker(name: str, settings: Settings, verbose: bool) -> None:
     """The role `count` or `measure` until SIGTERM or SIGINT, on a broker whose topics exist."""
     if not settings.broker:
         raise Misuse(f"{name} works on a broker; name it with --broker HOST:PORT")
-    quiet_libraries(verbose)
+    to_stderr(verbose)
     one_thread()
-    asyncio.run(await_broker(settings.broker, settings.broker_wait))
+    asyncio.run(await_broker(settings.broker, settings.broker_wait, tell))
     from streams.kafka.topics import Topics
 
     check_topics(settings.broker, Topics(prefix=settings.prefix, partitions=settings.partitions))
@@ -49,8 +50,8 @@ def run_streams(settings: Settings, verbose: bool) -> None:
     """
     if not settings.broker:
         raise Misuse("streams works on a broker; name it with --broker HOST:PORT")
-    quiet_libraries(verbose)
-    asyncio.run(await_broker(settings.broker, settings.broker_wait))
+    to_stderr(verbose)
+    asyncio.run(await_broker(settings.broker, settings.broker_wait, tell))
     from nomadwatch.processes.polling import poll, polling_of
     from streams.kafka.topics import Topics
 
@@ -65,7 +66,7 @@ def run_broker(port: int, settings: Settings, verbose: bool) -> None:
     """The embedded broker until SIGTERM or SIGINT; prints its address when it answers. Raises Failure for a taken port."""
     if not settings.data_dir:
         raise Misuse("the broker keeps its log in a folder; name it with --data-dir")
-    quiet_libraries(verbose)
+    to_stderr(verbose)
     from broker.server import serve
 
     keep_private()

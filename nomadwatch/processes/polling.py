@@ -1,23 +1,25 @@
-"""The role `streams` of a live station: the pollers of both platforms and their outlet, in one process."""
+"""The role `streams` of a live station: the pollers of all platforms and their outlet, in one process."""
 
 import asyncio
 import logging
 import signal
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
 from nomadwatch import __version__
 from nomadwatch.processes.tasks import until_first
+from streams.activity import PLATFORMS
 
 if TYPE_CHECKING:
     from nomadwatch.settings import Settings
     from nomadwatch.state import Kept
     from streams.live.common.health import Row
     from streams.live.common.http import World
+    from streams.live.common.poller import Poller
     from streams.live.common.popularity import Popularity
 
 USER_AGENT: Final = f"nomadwatch/{__version__}"
@@ -30,7 +32,10 @@ _LOG: Final = logging.getLogger("nomadwatch.streams")
 
 
 class Polling(msgspec.Struct, frozen=True, kw_only=True):
-    """What the pollers need to know; plain values, so that it can be handed to another process."""
+    """What the pollers need to know; plain values, so that it can be handed to another process.
+
+    `access` has the address and the token of each platform that is polled.
+    """
 
     bootstrap: str
     prefix: str
@@ -38,10 +43,7 @@ class Polling(msgspec.Struct, frozen=True, kw_only=True):
     actor_key: bytes
     watchlist: str
     dead_letters: Literal["raw", "digest"]
-    github_api: str
-    github_token: str
-    hf_endpoint: str
-    hf_token: str
+    access: dict[str, tuple[str, str]]
     interval_cap: float
     time_scale: float
     time_origin: float
@@ -56,10 +58,7 @@ def polling_of(settings: "Settings", kept: "Kept", bootstrap: str, actor_key: by
         actor_key=actor_key,
         watchlist=settings.watchlist,
         dead_letters=settings.dead_letters,
-        github_api=settings.github_api,
-        github_token=settings.github_token,
-        hf_endpoint=settings.hf_endpoint,
-        hf_token=settings.hf_token,
+        access={platform: access for platform in PLATFORMS if (access := settings.access(platform))[0]},
         interval_cap=settings.interval_cap,
         time_scale=settings.time_scale,
         time_origin=time.time() if settings.time_origin is None else settings.time_origin,
@@ -84,6 +83,7 @@ def poll(polling: Polling) -> None:
 
 async def _poll(polling: Polling, foreign: Collection[str]) -> None:
     """Poll; what the cursors under the foreign keys say is left out."""
+    from streams import platforms
     from streams.kafka.cursors import sound_key
     from streams.kafka.deliver import Delivery, read_table
     from streams.kafka.topics import Topics
@@ -92,8 +92,7 @@ async def _poll(polling: Polling, foreign: Collection[str]) -> None:
     from streams.live.common.health import Feeds
     from streams.live.common.http import World, open_session
     from streams.live.common.outlet import KafkaOutlet
-    from streams.live.github.poller import GithubPoller
-    from streams.live.hub.poller import HubPoller
+    from streams.platform import imported
     from streams.watchlist import Watchlist
 
     stop = asyncio.Event()
@@ -108,8 +107,7 @@ async def _poll(polling: Polling, foreign: Collection[str]) -> None:
     cursors = {key.decode(): value for key, value in table.items() if key.decode() not in foreign}
     async with (
         Delivery.open(polling.bootstrap, topics, "nomadwatch-streams") as delivery,
-        open_session(USER_AGENT, world) as github_session,
-        open_session(USER_AGENT, world) as hub_session,
+        AsyncExitStack() as sessions,
     ):
         report = Reporter(world)
         outlet = KafkaOutlet(delivery, topics, clock, feeds, cursors, report, polling.interval_cap + _SETTLING, world)
@@ -123,15 +121,18 @@ async def _poll(polling: Polling, foreign: Collection[str]) -> None:
             dead_letters=polling.dead_letters,
             interval_cap=polling.interval_cap,
         )
-        github = GithubPoller(polling.github_api, polling.github_token, github_session, context)
-        hub = HubPoller(polling.hf_endpoint, polling.hf_token, hub_session, context)
-        report.artefacts = hub.artefacts
-        pollers: dict[str, GithubPoller | HubPoller] = {"github": github, "huggingface": hub}
+        pollers: dict[str, Poller] = {}
+        for platform, access in polling.access.items():
+            session = await sessions.enter_async_context(open_session(USER_AGENT, world))
+            pollers[platform] = imported(platforms.BY_ID[platform].poller)(*access, session, context)
+        report.artefacts = lambda: {
+            name: artefact for poller in pollers.values() for name, artefact in poller.artefacts().items()
+        }
         outlet.more_rows = lambda: [
             row for name, poller in pollers.items() for each in poller.popularity() for row in _popularity(name, each)
         ]
         try:
-            await until_first(outlet.run(), github.run(), hub.run(), stop.wait())
+            await until_first(outlet.run(), *(poller.run() for poller in pollers.values()), stop.wait())
         finally:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_WORDS):

@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 
 from agents.memory import one_arena
 from nomadwatch.failures import explain
+from nomadwatch.logs import log_to
 from nomadwatch.processes.line import Mouth
 from nomadwatch.processes.signals import ASKING
 
@@ -23,7 +24,6 @@ from nomadwatch.processes.signals import ASKING
 MAIN_PROCESS: Final = "NOMADWATCH_MAIN_PROCESS"
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NAME: Final = 15
-OWN_LOGGERS: Final = ("agents", "broker", "nomadwatch", "sinks", "streams")
 
 
 class Say(Protocol):
@@ -44,7 +44,7 @@ def enter(target: Callable[..., None], arguments: tuple[Any, ...], line: Connect
     leave_group()
     show_as(target.__name__.removeprefix("run_"))
     say = _teller(line)
-    _log_to(say, verbose)
+    log_to(_Told(say), verbose)
     try:
         target(say, *arguments)
     except Exception as exception:  # noqa: BLE001 - whatever ends a role is told to the main process, which decides
@@ -130,12 +130,3 @@ class _Told(logging.Handler):
             self._last.clear()
         self._last[text] = now
         self._say("log", (record.levelno, text))
-
-
-def _log_to(say: Say, verbose: bool) -> None:
-    """Our own warnings are for the person; what the libraries log is shown only when asked for."""
-    root = logging.getLogger()
-    root.handlers[:] = [_Told(say)]
-    root.setLevel(logging.WARNING if verbose else logging.CRITICAL + 1)
-    for package in OWN_LOGGERS:
-        logging.getLogger(package).setLevel(logging.INFO if verbose else logging.WARNING)

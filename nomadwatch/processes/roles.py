@@ -12,6 +12,8 @@ from agents.config import Config
 from nomadwatch.private import keep_private
 from nomadwatch.processes.process import Say
 from nomadwatch.state import log_of
+from nomadwatch.terminal.progress import Advance
+from nomadwatch.topics import make_topics
 from streams.archive.doubts import Doubt
 
 if TYPE_CHECKING:
@@ -58,13 +60,6 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     hours: bool
 
 
-class Advance(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the reader is: the share of its bytes, and activities so far."""
-
-    share: float
-    activities: int
-
-
 def run_broker(say: Say, folder: str, port: int) -> None:
     """The embedded broker on a port of loopback (0: a free one); says `ready` with the port."""
     from broker.server import serve
@@ -75,7 +70,6 @@ def run_broker(say: Say, folder: str, port: int) -> None:
 
 def run_topics(say: Say, bootstrap: str, prefix: str, partitions: int) -> None:
     """Makes the topics that are missing; says `topics` when all exist as they should."""
-    from nomadwatch.commands.topics import make_topics
     from streams.kafka.topics import Topics
 
     make_topics(bootstrap, Topics(prefix=prefix, partitions=partitions))
@@ -199,7 +193,7 @@ async def _simulate(
     clock, faults = Clock(speed, origin), Faults(seed)
     # A glob names no repository that could be made up; whoever has an owner's name has a place.
     named = {
-        each.project: (_plain(each.github), _plain(each.huggingface))
+        each.project: (_plain(each.places["github"]), _plain(each.places["huggingface"]))
         for each in Watchlist.load(watchlist or None).projects
     }
     begin = clock.at(origin if began is None else began)

@@ -4,16 +4,17 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 import msgspec
 
-from nomadwatch.commands.topics import check_topics
 from nomadwatch.connect import LOOPBACK, await_broker
 from nomadwatch.errors import Failure, Misuse
+from nomadwatch.logs import to_stderr
 from nomadwatch.processes.process import Say
-from nomadwatch.settings import Settings
-from nomadwatch.terminal.show import quiet_libraries
+from nomadwatch.settings import Known, variable
+from nomadwatch.terminal.console import tell
+from nomadwatch.topics import check_topics
 
 # Addresses that stand for every interface; loopback is among them.
 _EVERYWHERE: Final = frozenset({"0.0.0.0", "::", "[::]"})
@@ -25,24 +26,24 @@ class Address(msgspec.Struct, frozen=True):
     port: int
     host: str = LOOPBACK
     allow_hosts: tuple[str, ...] = ()
+    # Where the port and the host were set: a flag, a variable or a file.
+    port_origin: str = "--port"
+    host_origin: str = "--host"
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """What the settings say. Raises Misuse for what is no host name."""
+    def of(cls, known: Known) -> Self:
+        """The address in the settings. Raises Misuse for anything that is not a host name."""
         from sinks.hosts import Hosts
 
-        address = cls(
-            settings.port, settings.host, tuple(name.strip() for name in settings.allow_host.split(",") if name.strip())
-        )
-        try:
-            Hosts([address.host])
-        except ValueError as error:
-            raise Misuse(f"--host: {error}") from None
-        try:
-            Hosts(address.allow_hosts)
-        except ValueError as error:
-            raise Misuse(f"--allow-host: {error}") from None
-        return address
+        settings = known.settings
+        origins = {name: _origin(known, name) for name in ("port", "host", "allow_host")}
+        names = tuple(name.strip() for name in settings.allow_host.split(",") if name.strip())
+        for origin, hosts in ((origins["host"], [settings.host]), (origins["allow_host"], names)):
+            try:
+                Hosts(hosts)
+            except ValueError as error:
+                raise Misuse(f"{origin}: {error}") from None
+        return cls(settings.port, settings.host, names, origins["port"], origins["host"])
 
     @property
     def near(self) -> str:
@@ -56,6 +57,20 @@ class Address(msgspec.Struct, frozen=True):
         ('http://127.0.0.1:9108', 'http://[::1]:80')
         """
         return f"http://[{self.near}]:{port}" if ":" in self.near else f"http://{self.near}:{port}"
+
+    def failure(self, setting: Literal["host", "port"], what: str) -> Failure:
+        """The failure to listen there, with what to do about the setting.
+
+        >>> str(Address(80).failure("port", "port 80 of 127.0.0.1 is in use"))
+        'port 80 of 127.0.0.1 is in use: choose another with --port, or --port 0 for a free one'
+        >>> str(Address(80, port_origin="NOMADWATCH_PORT").failure("port", "port 80 of 127.0.0.1 is in use"))
+        'port 80 of 127.0.0.1 is in use: change NOMADWATCH_PORT (0 takes a free port)'
+        """
+        if setting == "host":
+            return Failure(f"{what}: correct {self.host_origin}")
+        if self.port_origin == "--port":
+            return Failure(f"{what}: choose another with --port, or --port 0 for a free one")
+        return Failure(f"{what}: change {self.port_origin} (0 takes a free port)")
 
     def warning(self, port: int) -> str | None:
         """What to know about an address that others can reach; None for loopback."""
@@ -78,16 +93,16 @@ def run_sinks(
     asyncio.run(_serve(bootstrap, prefix, partitions, address, lambda taken: say("ready", taken), simulated))
 
 
-def run_alone(settings: Settings, verbose: bool) -> None:
+def run_alone(known: Known, verbose: bool) -> None:
     """The command `sinks`: the role in this process, on a broker whose topics exist.
 
     Prints its address when it answers, and a warning if others than this machine reach it.
     """
-    address = Address.of(settings)
+    address, settings = Address.of(known), known.settings
     if not settings.broker:
         raise Misuse("sinks shows what stands on a broker; name it with --broker HOST:PORT")
-    quiet_libraries(verbose)
-    asyncio.run(await_broker(settings.broker, settings.broker_wait))
+    to_stderr(verbose)
+    asyncio.run(await_broker(settings.broker, settings.broker_wait, tell))
     from streams.kafka.topics import Topics
 
     check_topics(settings.broker, Topics(prefix=settings.prefix, partitions=settings.partitions))
@@ -108,7 +123,7 @@ async def _serve(
     ready: Callable[[int], None],
     simulated: bool = False,
 ) -> None:
-    from sinks.server import PortTaken, serve
+    from sinks.server import CannotListen, serve
     from streams.kafka.topics import Topics
 
     stop = asyncio.Event()
@@ -120,5 +135,13 @@ async def _serve(
         await serve(
             bootstrap, topics, host, address.port, allow_hosts=names, ready=ready, stop=stop, simulated=simulated
         )
-    except PortTaken as taken:
-        raise Failure(str(taken)) from None
+    except CannotListen as error:
+        raise address.failure(error.setting, str(error)) from None
+
+
+def _origin(known: Known, name: str) -> str:
+    """Where a setting was set: its flag (also for the default), its variable, or its name and file."""
+    flag, origin = "--" + name.replace("_", "-"), known.origins[name]
+    if origin in (flag, "default"):
+        return flag
+    return origin if origin == variable(name) else f"{name} in {origin}"

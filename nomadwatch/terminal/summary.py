@@ -5,25 +5,26 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias
 
 from agents.measurements import is_well
-from nomadwatch.terminal.console import cell, console, tell
+from nomadwatch.terminal.console import cell, console, table, tell
+from nomadwatch.times import span
 from sinks.board import SIMULATED, Board
 from sinks.covered import Covered, Totals
 from sinks.enough import Windows
 from sinks.report import rfc3339
+from streams import platforms
 from streams.activity import SECOND
 from streams.plain import one_line
+from streams.windows import SHORTEST
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 _LINE_EVERY: Final = 60.0
 _BUSIEST: Final = 5
-_PLATFORMS: Final = {"github": "GitHub", "huggingface": "Hugging Face"}
 # In words, in the order in which they stand.
 SCOPES: Final = {"watched": "watched", "all": "all seen"}
 # A number, or in words why there is none; and its coverage.
 Figure: TypeAlias = tuple[float | str | None, float | None]
-_HOUR: Final = "1h"
 
 
 class Summary(Protocol):
@@ -72,7 +73,7 @@ def _sentences(board: Board) -> list[str]:
     found = [rfc3339(front // SECOND * SECOND) or ""] if front is not None else ["nothing counted yet"]
     if board.world == "simulated":
         found.insert(0, SIMULATED)
-    for platform, name in _PLATFORMS.items():
+    for platform, name in platforms.TITLES.items():
         scopes = [_pair(word, figures.activity(scope, platform)) for scope, word in SCOPES.items()]
         found.append(f"{name} in 1h: {', '.join(scopes)}")
     feeds = figures.feeds()
@@ -103,10 +104,10 @@ class _Figures:
 
     def activity(self, scope: str, platform: str) -> Figure:
         """What people did in the last hour, and its coverage; of an hour that is not covered by half since when it is."""
-        coverage = self._totals.coverage(scope, platform, _HOUR)
-        if not self._windows.enough(scope, platform, _HOUR):
-            return self._windows.since_words(scope, platform, _HOUR), coverage
-        total = self._totals.activity(scope, platform, _HOUR)
+        coverage = self._totals.coverage(scope, platform, SHORTEST)
+        if not self._windows.enough(scope, platform, SHORTEST):
+            return self._windows.since_words(scope, platform, SHORTEST), coverage
+        total = self._totals.activity(scope, platform, SHORTEST)
         return (None if total is None else total.value), coverage
 
     def feeds(self) -> list[tuple[str, str, float | None, float | None]]:
@@ -175,7 +176,7 @@ class Screen:
             ]
             for repository, platform, (value, coverage) in busiest:
                 parts.append(
-                    cell(f"{_number(value):>8}  {_percent(coverage):>7}  {repository}  ({_PLATFORMS[platform]})")
+                    cell(f"{_number(value):>8}  {_percent(coverage):>7}  {repository}  ({platforms.TITLES[platform]})")
                 )
         self._live.update(Group(*parts))
 
@@ -184,11 +185,9 @@ def _platform_table(figures: _Figures) -> "Table":
     """What people did in the last hour, each number beside the coverage of its own scope."""
     from rich.text import Text
 
-    from nomadwatch.terminal.console import table
-
     columns = [f"{word}, 1h" for word in SCOPES.values()]
     shown = table("", columns[0], "coverage", columns[1], "coverage", numbers=(*columns, "coverage"))
-    for platform, name in _PLATFORMS.items():
+    for platform, name in platforms.TITLES.items():
         cells = [cell for scope in SCOPES for cell in _cells(figures.activity(scope, platform))]
         shown.add_row(Text(name), *cells)
     return shown
@@ -202,9 +201,6 @@ def _cells(figure: Figure) -> tuple[str, str]:
 def _feed_table(feeds: list[tuple[str, str, float | None, float | None]], room: int) -> "Table":
     """Those that are in trouble first; as many as there is room for."""
     from rich.text import Text
-
-    from nomadwatch.commands.feeds import span
-    from nomadwatch.terminal.console import table
 
     shown = table("feed", "state", "coverage", "lag", numbers=("coverage", "lag"))
     ranked = sorted(feeds, key=lambda row: is_well(row[1]))

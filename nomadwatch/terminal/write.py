@@ -6,6 +6,7 @@ from typing import Final
 
 from nomadwatch.errors import Misuse
 from nomadwatch.terminal import output
+from nomadwatch.terminal.console import console
 from sinks.parquet import as_parquet, is_available
 from sinks.report import Report, as_csv, as_json
 
@@ -99,7 +100,6 @@ def _table(report: Report, window: str | None, to_stdout: bool) -> str | None:
     """The table as text; None when it went to stdout, with colours if a terminal is there."""
     import io
 
-    from nomadwatch.terminal.console import console
     from sinks.table import render
 
     if to_stdout:

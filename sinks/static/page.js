@@ -2,10 +2,17 @@
 import uPlot from "/vendor/uplot/uPlot.esm.js";
 import { begin as beginChoices, chosen, openWindow } from "/choices.js";
 
-const PLATFORMS = { github: "GitHub", huggingface: "Hugging Face" };
+const one = (selector, inside = document) => inside.querySelector(selector);
+const all = (selector, inside = document) => inside.querySelectorAll(selector);
+
+// The server writes a card for each platform: its title, the number of its colour, and where a repository's page is.
+const CARDS = [...all(".card[data-platform]")].map((card) => [card.dataset.platform, card]);
+const PLATFORMS = Object.fromEntries(CARDS.map(([platform, card]) => [platform, one("h2", card).textContent]));
+const NUMBERS = Object.fromEntries(CARDS.map(([platform, card]) => [platform, Number(card.dataset.number)]));
+const SITES = Object.fromEntries(CARDS.map(([platform, card]) => [platform, card.dataset.site]));
+// What stands before a repository's name there, by what it holds.
+const FOLDERS = Object.fromEntries(CARDS.map(([platform, card]) => [platform, JSON.parse(card.dataset.folders)]));
 const WINDOWS = ["1h", "24h", "7d", "30d"];
-// Where a repository's page is. Of the Hub it goes by what the repository holds.
-const SITES = { github: "https://github.com/", huggingface: "https://huggingface.co/" };
 const LOW = 0.95; // below it figures that a thin sample makes invalid are not to be trusted
 const SILENT_AFTER = 15; // s without a sign of life; the server gives one every 5 s
 const AGAIN_AFTER = 2000; // ms
@@ -15,8 +22,6 @@ const SPANS = {
   minutes: { length: 86400, least: 3600, step: 60, gap: 181, every: 7200, points: 1440 },
 };
 
-const one = (selector, inside = document) => inside.querySelector(selector);
-const all = (selector, inside = document) => inside.querySelectorAll(selector);
 const monotonic = () => performance.now() / 1000;
 
 // ---- choices
@@ -202,9 +207,9 @@ function showPlatform(platform, card) {
 // A repository's name, as a link to its platform. Names of a simulated world lead nowhere, or to somebody else.
 function named(platform, repository) {
   const [owner, name, more] = repository.split("/");
-  const kind = { dataset: "datasets/", space: "spaces/" }[state?.artefacts?.[repository]] ?? "";
-  if (state?.world !== "real" || !owner || !name || more !== undefined) return repository;
-  return { text: repository, href: SITES[platform] + (platform === "huggingface" ? kind : "") + [owner, name].map(encodeURIComponent).join("/") };
+  const folder = FOLDERS[platform][state?.artefacts?.[repository]] ?? "";
+  if (state?.world !== "real" || !SITES[platform] || !owner || !name || more !== undefined) return repository;
+  return { text: repository, href: SITES[platform] + folder + [owner, name].map(encodeURIComponent).join("/") };
 }
 
 // "ok, moved to NEW/NAME" is well, too.
@@ -336,9 +341,8 @@ function broken(times, columns, gap) {
 // ---- the charts
 
 const CHARTS = {
-  github: [["github", "activity"]],
-  huggingface: [["huggingface", "activity"]],
-  intensity: [["github", "intensity"], ["huggingface", "intensity"]],
+  ...Object.fromEntries(CARDS.map(([platform]) => [platform, [[platform, "activity"]]])),
+  intensity: CARDS.map(([platform]) => [platform, "intensity"]),
 };
 const drawn = {};
 
@@ -396,7 +400,8 @@ function options(node, lines) {
     series: [
       {},
       ...lines.map(([platform]) => ({
-        stroke: colour(platform), width: 2, dash: platform === "huggingface" ? [7, 4] : undefined, points: { size: 4, fill: colour(platform) },
+        stroke: colour(`platform-${NUMBERS[platform]}`), width: 2, dash: NUMBERS[platform] % 2 ? [7, 4] : undefined,
+        points: { size: 4, fill: colour(`platform-${NUMBERS[platform]}`) },
       })),
     ],
   };

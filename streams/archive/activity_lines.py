@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from streams.activity import ARTEFACTS, DAY, LATEST, PLATFORMS, Activity, hash_name
+from streams.activity import AFFILIATIONS, ARTEFACTS, DAY, LATEST, PLATFORMS, Activity, hash_name
 from streams.assignment import Assignment
 from streams.errors import DeadLetter
 from streams.github_payloads import UNDECODABLE, Line
@@ -13,7 +13,6 @@ from streams.identities import DELETED
 from streams.values import clean
 from streams.watchlist import Watchlist
 
-AFFILIATIONS: Final = (None, "internal", "staff", "external", "unknown")
 _LONGEST: Final = 300
 _LONGEST_TEXT: Final = 5_000
 _LONGEST_LABELS: Final = 100

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
-from streams.activity import HOUR, LATEST, MINUTE, Activity, Batch, Cover, encode_batch
+from streams.activity import HOUR, LATEST, MINUTE, Activity, Batch, Cover, encode_json
 from streams.archive.activity_lines import ActivityLines
 from streams.archive.content import Content, TooLong
 from streams.archive.doubts import REASON, HourRead, judge
@@ -274,7 +274,7 @@ class Sections:
         covered: list[Cover] | None,
         closed: bool,
     ) -> bytes:
-        return encode_batch(
+        return encode_json(
             Batch(
                 feed=ARCHIVE,
                 activities=activities,

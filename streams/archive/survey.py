@@ -62,7 +62,7 @@ class Survey:
         self._times = Times()
         # Native ids with names that taught nothing when they were met, as they stand in the lines.
         self._nobodys: set[bytes] = set()
-        self._steps = self._look(plan, any(project.github for project in watchlist.projects))
+        self._steps = self._look(plan, any(project.places["github"] for project in watchlist.projects))
 
     def __iter__(self) -> Iterator[None]:
         return self._steps

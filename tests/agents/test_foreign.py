@@ -15,7 +15,7 @@ from agents.operators.progress import Progress, encode_progress
 from agents.operators.tally import Tally
 from sinks.board import Board
 from sinks.topic import TopicReader
-from streams.activity import Batch, encode_batch
+from streams.activity import Batch, encode_batch, encode_json
 from streams.kafka import admin
 from tests.agents.running import TOPICS, send, workers
 from tests.agents.test_partition import NOW, activity
@@ -54,12 +54,12 @@ ACTIVITY: list[Record] = [
     (None, b"", []),
     (b"", encode_batch(Batch(feed="x")), [("received", b"x")]),
     (b"", encode_batch(Batch(feed="archive", complete_to=NOW)), []),
-    (b"", encode_batch(Batch(feed="github", activities=[activity(9, NOW, repo_id=-1)])), []),
-    (b"", encode_batch(Batch(feed="github", activities=[activity(9, NOW, actor=1 << 64)])), []),
-    (b"", encode_batch(Batch(feed="github", activities=[activity(9, NOW, commits=10**300)])), []),
-    (b"", encode_batch(Batch(feed="github", activities=[activity(9, NOW, thread=-5)])), []),
-    (b"", encode_batch(Batch(feed="github", activities=[activity(9, NOW, artefact="a/b")])), []),
-    (b"", encode_batch(Batch(feed="github", complete_to=31_556_889_864_403_199_000_000)), []),
+    (b"", encode_json(Batch(feed="github", activities=[activity(9, NOW, repo_id=-1)])), []),
+    (b"", encode_json(Batch(feed="github", activities=[activity(9, NOW, actor=1 << 64)])), []),
+    (b"", encode_json(Batch(feed="github", activities=[activity(9, NOW, commits=10**300)])), []),
+    (b"", encode_json(Batch(feed="github", activities=[activity(9, NOW, thread=-5)])), []),
+    (b"", encode_json(Batch(feed="github", activities=[activity(9, NOW, artefact="a/b")])), []),
+    (b"", encode_json(Batch(feed="github", complete_to=31_556_889_864_403_199_000_000)), []),
 ]
 
 

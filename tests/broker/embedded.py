@@ -9,7 +9,7 @@ from tests.apache_kafka import die_with_parent
 
 
 class EmbeddedBroker:
-    """`python -m broker` on a file; the port stays the same over a restart. `module` may be a broker that kills itself."""
+    """`python -m broker` on a file. A restart keeps the port. `module` may be a broker that kills itself."""
 
     def __init__(self, file: Path, *options: str, module: str = "broker") -> None:
         self.file = file

@@ -13,6 +13,7 @@ import pytest
 import broker.connection
 import broker.groups
 import broker.server
+from broker.appending import append
 from broker.bounds import Pool
 from broker.errors import Code, Refused
 from broker.log import Log
@@ -273,15 +274,15 @@ def test_a_write_that_cannot_be_done_fails_alone(tmp_path: Path) -> None:
         log = Log(tmp_path / "log.db")
         await log.create("t", 1, {})
         results = await asyncio.gather(
-            log.commit_offsets("good", [("t", 0, 1, None)]),
-            log.commit_offsets(None, [("t", 0, 2, None)]),  # type: ignore[arg-type]
-            log.commit_offsets("far", [("t", 0, 1 << 70, None)]),
-            log.append("t", 0, batch(b"x")),
+            log.offsets.commit("good", [("t", 0, 1, None)]),
+            log.offsets.commit(None, [("t", 0, 2, None)]),  # type: ignore[arg-type]
+            log.offsets.commit("far", [("t", 0, 1 << 70, None)]),
+            append(log, "t", 0, batch(b"x")),
             return_exceptions=True,
         )
         assert [type(result) for result in results] == [type(None), Refused, Refused, tuple]
         assert {result.code for result in results if isinstance(result, Refused)} == {Code.UNKNOWN_SERVER_ERROR}
-        assert log.committed_offsets("good") == {("t", 0): (1, None)}
+        assert log.offsets.committed("good") == {("t", 0): (1, None)}
         assert log.find("t", 0)[1].end == 1
         log.close()
 
@@ -417,13 +418,13 @@ def test_partitions_have_a_number_over_all_topics(tmp_path: Path, monkeypatch: p
 def test_producers_of_a_partition_are_forgotten_beyond_a_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("broker.log._MOST_PRODUCERS", 3)
+    monkeypatch.setattr("broker.appending._MOST_PRODUCERS", 3)
 
     async def scenario() -> None:
         log = Log(tmp_path / "log.db")
         await log.create("t", 1, {})
         for producer, sequence in ((1, 0), (2, 0), (3, 0), (1, 1), (4, 0)):
-            await log.append("t", 0, batch(b"x", producer=(producer, 0), sequence=sequence))
+            await append(log, "t", 0, batch(b"x", producer=(producer, 0), sequence=sequence))
         assert list(log.find("t", 0)[1].producers) == [3, 1, 4]
         log.load()
         assert set(log.find("t", 0)[1].producers) == {3, 1, 4}
@@ -441,5 +442,6 @@ def test_a_file_that_is_removed_ends_the_broker_with_one_line(log_file: Path) ->
     assert eventually(lambda: not running.alive())
     assert running.stop() == 1
     assert running.complaints == (
-        f"broker: {log_file} was removed or replaced while the broker ran; what it held is gone: start again for a new one\n"
+        f"broker: {log_file} was removed or replaced while the broker ran, so its content is lost: "
+        "start again with a new log\n"
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from broker.appending import append
 from broker.clock import SteadyClock
 from broker.errors import Refused
 from broker.housekeeping import keep_house
@@ -73,11 +74,11 @@ def test_a_machine_a_week_ahead_for_a_moment_loses_no_record(tmp_path: Path, mon
     async def scenario() -> None:
         log = Log(tmp_path / "log.db")
         await log.create("t", 1, {"retention.ms": str(2 * _DAY)})
-        await log.append("t", 0, batch(b"x", producer=(7, 0), sequence=0))
+        await append(log, "t", 0, batch(b"x", producer=(7, 0), sequence=0))
         with monkeypatch.context() as ahead:
             _set_clock(ahead, 8 * 86_400)
             await keep_house(log)
-            await log.append("t", 0, batch(b"y", producer=(7, 0), sequence=1))
+            await append(log, "t", 0, batch(b"y", producer=(7, 0), sequence=1))
             log.close()
             log = Log(tmp_path / "log.db")
             await keep_house(log)
@@ -100,7 +101,7 @@ def test_an_open_transaction_ends_in_time_after_the_clock_was_set_back_a_year(
         await log.create("t", 1, {})
         owner = await log.transactions.begin_epoch("x", 300, -1, -1)
         await log.transactions.add("x", *owner, [("t", 0)])
-        await log.append("t", 0, batch(b"open", producer=owner, sequence=0, transactional=True), "x")
+        await append(log, "t", 0, batch(b"open", producer=owner, sequence=0, transactional=True), "x")
         _set_clock(monkeypatch, -_YEAR_SECONDS)
         log.close()
         log = Log(tmp_path / "log.db")

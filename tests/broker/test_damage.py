@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from broker.appending import append
 from broker.errors import LogUnusable, Refused
 from broker.housekeeping import keep_house
 from broker.log import Log
@@ -68,7 +69,7 @@ def test_a_batch_that_is_out_of_its_place_is_found(log_file: Path) -> None:
     async def scenario() -> None:
         log = Log(log_file)
         await log.create("t", 1, {})
-        await log.append("t", 0, batch(b"x"))
+        await append(log, "t", 0, batch(b"x"))
         (data,) = log.store.execute("SELECT data FROM batches").fetchone()
         log.store.execute("UPDATE batches SET data = ?", (b"\x01" + data[1:],))
         topic, partition = log.find("t", 0)
@@ -82,7 +83,7 @@ def test_a_batch_that_is_out_of_its_place_is_found(log_file: Path) -> None:
 @pytest.mark.parametrize("column", ["key", "tail"])
 @pytest.mark.parametrize("number", [0, 1])
 def test_compaction_removes_nothing_by_a_damaged_key(log_file: Path, column: str, number: int) -> None:
-    """`a` and `b` differ in two bits: a record whose key reads as the other's would replace it, or be replaced by it."""
+    """`a` and `b` differ in two bits: a record with the key of the other would replace it or be replaced."""
 
     def become_the_other(database: sqlite3.Connection) -> None:
         ids = [id for (id,) in database.execute("SELECT id FROM records ORDER BY id")]
@@ -96,7 +97,7 @@ def test_compaction_removes_nothing_by_a_damaged_key(log_file: Path, column: str
         log = Log(log_file)
         await log.create("t", 1, {"cleanup.policy": "compact"})
         for key in (b"a", b"b"):
-            await log.append("t", 0, batch(b"v", key=key))
+            await append(log, "t", 0, batch(b"v", key=key))
         log.close()
         _change(log_file, become_the_other)
         log = Log(log_file)
@@ -114,7 +115,7 @@ def test_the_checksum_of_a_record_is_the_one_that_was_made_when_it_came(log_file
         log = Log(log_file)
         await log.create("t", 1, {"cleanup.policy": "compact"})
         for key in (b"a", b"b", b"a"):
-            await log.append("t", 0, batch(b"v", key=key))
+            await append(log, "t", 0, batch(b"v", key=key))
         kept = dict(log.store.execute("SELECT id, checksum FROM records").fetchall())
         while await keep_house(log):
             pass
@@ -151,10 +152,10 @@ def test_a_write_ahead_log_that_was_removed_or_cut_is_told(log_file: Path, left:
     (line,) = broker.complaints.splitlines()
     found = re.search(r"has lost its newest (\d+) records, of 1 partitions \((.*?)\)", line)
     assert found is not None
-    assert found[2] == (f"{topic}-0" if left == "its first half" else "a topic that is gone")
+    assert found[2] == (f"{topic}-0" if left == "its first half" else "a deleted topic")
     assert int(found[1]) == lost if lost == 20 else 5 < int(found[1]) < 15
     assert str(log_file) in line
-    assert f"{wal.name} was removed or cut" in line
+    assert f"{wal.name} was removed or truncated" in line
 
 
 def test_an_older_copy_of_the_file_is_told(log_file: Path) -> None:
@@ -172,7 +173,7 @@ def test_an_older_copy_of_the_file_is_told(log_file: Path) -> None:
     log_file.write_bytes(copy)
     broker.start()
     assert broker.stop() == 0
-    assert "an older copy was put back" in broker.complaints
+    assert "an older copy was restored" in broker.complaints
 
 
 @pytest.mark.parametrize("killed", [False, True])
@@ -181,7 +182,7 @@ def test_a_file_that_was_cut_short_is_told_and_left_as_it_is(log_file: Path, kil
         log = Log(log_file)
         await log.create("t", 1, {})
         for _ in range(100):
-            await log.append("t", 0, batch(b"x" * 9000))
+            await append(log, "t", 0, batch(b"x" * 9000))
         log.close()
 
     asyncio.run(fill())
@@ -193,7 +194,7 @@ def test_a_file_that_was_cut_short_is_told_and_left_as_it_is(log_file: Path, kil
     size = log_file.stat().st_size
     os.truncate(log_file, size // 3)
     with pytest.raises(
-        LogUnusable, match=f"{log_file} is damaged \\(it is cut short, {size // 3} of {size} bytes are there\\)"
+        LogUnusable, match=f"{log_file} is damaged \\(it is truncated: {size // 3} of {size} bytes are left\\)"
     ):
         Log(log_file)
 
@@ -206,7 +207,7 @@ def test_a_row_that_cannot_be_read_is_told_at_the_start(log_file: Path, statemen
     async def fill() -> None:
         log = Log(log_file)
         await log.create("t", 1, {})
-        await log.append("t", 0, batch(b"x", producer=(7, 0), sequence=0))
+        await append(log, "t", 0, batch(b"x", producer=(7, 0), sequence=0))
         log.close()
 
     asyncio.run(fill())
@@ -221,12 +222,12 @@ def test_a_log_of_an_earlier_version_is_read_and_goes_on(log_file: Path) -> None
         await log.create(
             "t", 1, {"cleanup.policy": "compact", "delete.retention.ms": "1" + "0" * 30, "retention.bytes": "-7"}
         )
-        await log.append("t", 0, batch(b"old", key=b"a"))
+        await append(log, "t", 0, batch(b"old", key=b"a"))
         log.close()
         _change(log_file, lambda database: database.execute("ALTER TABLE records DROP COLUMN checksum") and None)
         log_file.with_name(log_file.name + "-mark").unlink()
         log = Log(log_file)
-        await log.append("t", 0, batch(b"new", key=b"b"))
+        await append(log, "t", 0, batch(b"new", key=b"b"))
         while await keep_house(log):
             pass
         topic, partition = log.find("t", 0)

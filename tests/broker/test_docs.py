@@ -1,4 +1,4 @@
-"""docs/broker.md says of each request whether it is served."""
+"""docs/broker-protocol.md says of each request whether it is served."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ from kafka.protocol.api_key import ApiKey
 from broker.configs import MOST_PARTITIONS
 from broker.wire import APIS
 
-_TEXT = (Path(__file__).parents[2] / "docs" / "broker.md").read_text()
+_TEXT = (Path(__file__).parents[2] / "docs" / "broker-protocol.md").read_text()
 
 
 def _between(start: str, end: str) -> str:

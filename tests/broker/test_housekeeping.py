@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from broker.appending import append
 from broker.housekeeping import keep_house
 from broker.log import Log
 from broker.reading import read
@@ -45,7 +46,7 @@ def in_loop(scenario: Callable[[], Awaitable[None]]) -> None:
 
 
 async def put(log: Log, value: bytes | None, key: bytes | None = None, stamp: int = 1) -> int:
-    offset, _ = await log.append("t", 0, batch(value, key=key, stamp=stamp))
+    offset, _ = await append(log, "t", 0, batch(value, key=key, stamp=stamp))
     return offset
 
 
@@ -102,7 +103,7 @@ def test_an_open_transaction_neither_removes_nor_is_removed(log: Log, clock: Clo
         await put(log, b"kept", b"a")
         owner = await log.transactions.begin_epoch("x", 60_000, -1, -1)
         await log.transactions.add("x", *owner, [("t", 0)])
-        await log.append("t", 0, batch(b"open", key=b"a", producer=owner, sequence=0, transactional=True), "x")
+        await append(log, "t", 0, batch(b"open", key=b"a", producer=owner, sequence=0, transactional=True), "x")
         await put(log, b"after", b"a")
         clock.now += _DAY
         await tidy(log)
@@ -120,7 +121,7 @@ def test_a_committed_row_replaces_what_was_there_before(log: Log) -> None:
         await put(log, b"old", b"a")
         owner = await log.transactions.begin_epoch("x", 60_000, -1, -1)
         await log.transactions.add("x", *owner, [("t", 0)])
-        await log.append("t", 0, batch(b"new", key=b"a", producer=owner, sequence=0, transactional=True), "x")
+        await append(log, "t", 0, batch(b"new", key=b"a", producer=owner, sequence=0, transactional=True), "x")
         await log.transactions.end("x", *owner, commit=True)
         await tidy(log)
         assert kept(log) == [1]
@@ -172,7 +173,7 @@ def test_much_is_removed_in_slices(log: Log) -> None:
 def test_a_key_that_is_written_ten_thousand_times_is_compacted_in_slices_to_its_newest_record(log: Log) -> None:
     async def scenario() -> None:
         await log.create("t", 1, {"cleanup.policy": "compact"})
-        await log.append("t", 0, batch(*[b"v"] * 10_000, key=b"k"))
+        await append(log, "t", 0, batch(*[b"v"] * 10_000, key=b"k"))
         await put(log, b"other", b"j")
         before = log.store.database.total_changes
         assert await keep_house(log)
@@ -201,7 +202,7 @@ def test_a_deleted_topic_s_rows_go_and_another_of_its_name_is_untouched(log: Log
 def test_a_producer_that_was_silent_for_a_day_is_forgotten(log: Log, clock: Clock) -> None:
     async def scenario() -> None:
         await log.create("t", 1, {})
-        await log.append("t", 0, batch(b"x", producer=(7, 0), sequence=0))
+        await append(log, "t", 0, batch(b"x", producer=(7, 0), sequence=0))
         await tidy(log)
         _, partition = log.find("t", 0)
         assert list(partition.producers) == [7]
@@ -229,10 +230,10 @@ def test_a_transactional_id_that_was_unused_for_a_week_is_forgotten(log: Log, cl
 def test_a_log_opened_again_is_as_it_was(log: Log, tmp_path: Path) -> None:
     async def scenario() -> None:
         await log.create("t", 1, {"retention.bytes": "1000"})
-        await log.append("t", 0, batch(b"x", b"y", producer=(7, 0), sequence=0))
+        await append(log, "t", 0, batch(b"x", b"y", producer=(7, 0), sequence=0))
         owner = await log.transactions.begin_epoch("x", 60_000, -1, -1)
         await log.transactions.add("x", *owner, [("t", 0)])
-        await log.append("t", 0, batch(b"open", producer=owner, sequence=0, transactional=True), "x")
+        await append(log, "t", 0, batch(b"open", producer=owner, sequence=0, transactional=True), "x")
         _, before = log.find("t", 0)
         log.load()
         _, after = log.find("t", 0)

@@ -16,6 +16,7 @@ import zstandard
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatch
 
+from broker.appending import append
 from broker.compression import decompress
 from broker.errors import Code, Refused
 from broker.log import Log
@@ -91,7 +92,7 @@ def test_bytes_that_are_not_of_their_codec_are_refused(embedded: EmbeddedBroker,
     ],
 )
 def test_what_clients_cannot_unpack_is_refused(embedded: EmbeddedBroker, codec: str, packed: bytes) -> None:
-    """Clients unpack all that a batch holds, in their own way; a batch that they cannot read would stop them for good."""
+    """Every client decompresses batches in its own way; one that it cannot read would stop it for good."""
     topic = unique()
     data = altered(_TWO, packed, attributes=CODECS[codec])
     with pytest.raises((CorruptRecordException, cramjam.DecompressionError)):
@@ -190,7 +191,7 @@ def test_the_last_offset_of_a_partition_is_not_the_first_of_the_next(tmp_path: P
         log = Log(path)
         for name in ("full", "next"):
             await log.create(name, 1, {})
-        await log.append("next", 0, batch(b"good"))
+        await append(log, "next", 0, batch(b"good"))
         log.close()
         with sqlite3.connect(path) as database:
             database.execute(
@@ -198,9 +199,9 @@ def test_the_last_offset_of_a_partition_is_not_the_first_of_the_next(tmp_path: P
             )
         database.close()
         log = Log(path)
-        assert (await log.append("full", 0, batch(b"a", b"b")))[0] == OFFSETS - 2
+        assert (await append(log, "full", 0, batch(b"a", b"b")))[0] == OFFSETS - 2
         with pytest.raises(Refused) as refusal:
-            await log.append("full", 0, batch(b"c"))
+            await append(log, "full", 0, batch(b"c"))
         assert refusal.value.code == Code.POLICY_VIOLATION
         topic, partition = log.find("next", 0)
         (found,) = read(log, topic, partition, 0, 1000, partition.end)
@@ -216,7 +217,7 @@ def test_a_partition_s_number_is_not_given_out_twice_and_has_a_last_one(tmp_path
         await log.create("t", 1, {})
         log.store.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'partitions'", ((1 << 23) - 3,))
         await log.create("u", 1, {})
-        await log.append("u", 0, batch(b"x"))
+        await append(log, "u", 0, batch(b"x"))
         with pytest.raises(Refused) as refusal:
             await log.create("v", 2, {})
         assert refusal.value.code == Code.POLICY_VIOLATION

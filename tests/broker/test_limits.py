@@ -97,7 +97,7 @@ def test_a_taken_port_is_one_line_that_says_what_to_do(log_file: Path) -> None:
 
 def test_a_file_in_use_is_one_line_that_says_what_to_do(embedded: EmbeddedBroker) -> None:
     line = _fails(str(embedded.file), "--port", "0")
-    assert line == f"broker: {embedded.file} is in use by another broker: stop that one, or choose another file"
+    assert line == f"broker: {embedded.file} is in use by another broker: stop that broker, or choose another file"
 
 
 def test_a_missing_folder_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_missing_folder_is_one_line_that_says_what_to_do(tmp_path: Path) -> No
 def test_a_file_that_is_no_log_is_left_alone(tmp_path: Path) -> None:
     text = tmp_path / "text"
     text.write_text("Dear diary, " * 200)
-    assert "is no log of this broker" in _fails(str(text), "--port", "0")
+    assert "is not a log of this broker" in _fails(str(text), "--port", "0")
     other = tmp_path / "other.db"
     with sqlite3.connect(other) as database:
         database.execute("CREATE TABLE diary(entry)")
@@ -120,13 +120,19 @@ def test_a_file_that_is_no_log_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--port", "99999"], "port 99999 does not exist: choose one from 1 to 65535, or 0 for a free one"),
-        (["--port", "-1"], "port -1 does not exist: choose one from 1 to 65535, or 0 for a free one"),
-        (["--port", "0", "--housekeeping", "-1"], "housekeeping every -1 seconds: choose 0.01 to 86400 seconds"),
-        (["--port", "0", "--housekeeping", "nan"], "housekeeping every nan seconds: choose 0.01 to 86400 seconds"),
-        (["--port", "0", "--housekeeping", "inf"], "housekeeping every inf seconds: choose 0.01 to 86400 seconds"),
-        (["--port", "0", "--partitions", "0"], "0 partitions: a topic has 1 to 1000"),
-        (["--port", "0", "--partitions", "1000000000"], "1000000000 partitions: a topic has 1 to 1000"),
+        (["--port", "99999"], "port 99999 is out of range: choose 1 to 65535, or 0 for a free one"),
+        (["--port", "-1"], "port -1 is out of range: choose 1 to 65535, or 0 for a free one"),
+        (["--port", "0", "--housekeeping", "-1"], "a clean-up every -1 seconds is out of range: choose 0.01 to 86400"),
+        (
+            ["--port", "0", "--housekeeping", "nan"],
+            "a clean-up every nan seconds is out of range: choose 0.01 to 86400",
+        ),
+        (
+            ["--port", "0", "--housekeeping", "inf"],
+            "a clean-up every inf seconds is out of range: choose 0.01 to 86400",
+        ),
+        (["--port", "0", "--partitions", "0"], "0 partitions are out of range: choose 1 to 1000"),
+        (["--port", "0", "--partitions", "1000000000"], "1000000000 partitions are out of range: choose 1 to 1000"),
     ],
 )
 def test_an_option_that_cannot_be_is_one_line_that_says_what_can(
@@ -143,7 +149,7 @@ def test_a_read_only_file_system_is_not_told_to_make_room(log_file: Path, monkey
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorcode = sqlite3.SQLITE_IOERR
     assert "mounted read-only" in str(unusable(log_file, error))
-    assert "make room" not in str(unusable(log_file, error))
+    assert "free some space" not in str(unusable(log_file, error))
 
 
 @pytest.mark.parametrize("code", [sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN])
@@ -155,7 +161,7 @@ def test_a_file_that_this_user_may_not_write_is_not_told_to_make_room(
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorcode = code
     assert str(unusable(log_file, error)) == (
-        f"{log_file} cannot be read and written by this user: give this user the right to it and to its folder"
+        f"{log_file} cannot be read and written by this user: change the permissions of the file and its folder"
     )
 
 
@@ -164,7 +170,7 @@ def test_a_disk_that_is_full_at_the_start_is_one_line_that_says_what_to_do(log_f
     def no_room() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, _UNLIMITED))
 
-    assert "make room on its disk" in _fails(str(log_file), "--port", "0", preexec_fn=no_room)
+    assert "free some space on its disk" in _fails(str(log_file), "--port", "0", preexec_fn=no_room)
 
 
 def test_the_same_errors_are_exceptions_to_a_program(log_file: Path, embedded: EmbeddedBroker) -> None:

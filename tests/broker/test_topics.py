@@ -45,12 +45,18 @@ def test_a_setting_out_of_range_is_refused_where_it_is_set(raw: Any, make_topic:
     name = unique()
     assert raw.create(name, **{setting: value}) == 40
     assert raw.metadata(name).error_code == 3
-    wanted = message("IncrementalAlterConfigsRequest.AlterConfigsResource", resource_type=2, resource_name=make_topic(), configs=[
-        message(
-            "IncrementalAlterConfigsRequest.AlterConfigsResource.AlterableConfig",
-            name=setting.replace("_", "."), config_operation=0, value=value,
-        )
-    ])  # fmt: skip
+    config = message(
+        "IncrementalAlterConfigsRequest.AlterConfigsResource.AlterableConfig",
+        name=setting.replace("_", "."),
+        config_operation=0,
+        value=value,
+    )
+    wanted = message(
+        "IncrementalAlterConfigsRequest.AlterConfigsResource",
+        resource_type=2,
+        resource_name=make_topic(),
+        configs=[config],
+    )
     assert raw.call("IncrementalAlterConfigs", 0, resources=[wanted], validate_only=False).responses[0].error_code == 40
 
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from nomadwatch.commands.health import judged
-from nomadwatch.connect import address
+from nomadwatch.connect import parse_address
 from nomadwatch.errors import Failure
 from sinks.board import STALE_AFTER
 from tests.apache_kafka import ApacheKafka
@@ -64,7 +64,7 @@ class Worker(Raw):
     def __init__(self, broker: str, host: str) -> None:
         super().__init__(broker)
         self._socket.close()
-        self._socket = socket.create_connection(address(broker), 30, (host, 0))
+        self._socket = socket.create_connection(parse_address(broker), 30, (host, 0))
 
 
 def test_a_worker_of_another_host_does_not_make_this_one_well(apache_kafka: ApacheKafka) -> None:

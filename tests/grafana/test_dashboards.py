@@ -161,7 +161,7 @@ def test_what_sampling_makes_invalid_is_withheld_where_the_coverage_is_low(name:
     for expr in expressions(panel):
         invalid = {metric for metric in re.findall(r"nomadwatch_\w+", expr) if ROWS[metric].under_sampling == "invalid"}
         if invalid and "0 * max by (pair)" not in expr:
-            assert '{scope="$scope", window="$window"} >= 0.95' in expr, expr
+            assert re.search(r'\{scope="\$scope", window="\$window"[^}]*\} >= 0\.95', expr), expr
 
 
 def test_what_is_provisioned_leads_to_the_dashboards_and_their_datasource() -> None:

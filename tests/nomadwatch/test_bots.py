@@ -29,7 +29,7 @@ def test_a_bot_is_told_with_its_rule_and_the_rule_s_source(
 
 def test_a_person_is_told_and_which_rules_were_tried(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["bots", "explain", "@ada"]) == 0
-    assert capfd.readouterr().out == "ada on GitHub is a person: none of the rules fits (suffix, platform, listed).\n"
+    assert capfd.readouterr().out == "ada on GitHub is a person: no rule matches (suffix, platform, listed).\n"
     assert run(["bots", "explain", "k8s-ci-robot", "--platform", "huggingface"]) == 0
     assert "is a person" in capfd.readouterr().out
 
@@ -44,7 +44,7 @@ def test_a_person_whom_the_optional_rule_would_take_is_told_so(capfd: pytest.Cap
 @pytest.mark.parametrize("login", ["", " ", "@"])
 def test_no_login_is_wrong_usage(login: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["bots", "explain", login]) == 2
-    assert capfd.readouterr().err == "nomadwatch: whose login? name one: nomadwatch bots explain LOGIN\n"
+    assert capfd.readouterr().err == "nomadwatch: the login is empty; give one: nomadwatch bots explain LOGIN\n"
 
 
 @pytest.mark.parametrize("platform", ["github", "huggingface"])

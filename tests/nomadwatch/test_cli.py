@@ -8,9 +8,12 @@ import sys
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
 
+from nomadwatch import commands
 from nomadwatch.cli import nomadwatch, run
+from nomadwatch.commands import SECTIONS
 from tests.streams.made import pushes, write
 
 ROLES = ["streams", "count", "measure", "sinks", "broker"]
@@ -53,9 +56,19 @@ def test_every_command_explains_itself(command: str, capfd: pytest.CaptureFixtur
     assert len(text.splitlines()) > 5
 
 
-def test_help_lists_every_command_with_a_line() -> None:
-    assert sorted(nomadwatch.commands) == sorted(COMMANDS)
-    assert all(command.get_short_help_str(100) for command in nomadwatch.commands.values())
+def test_every_command_is_listed_with_the_first_sentence_of_its_help() -> None:
+    summaries = {name: line for section in SECTIONS.values() for name, line in section.items()}
+    assert sorted(summaries) == sorted(COMMANDS)
+    for name, summary in summaries.items():
+        command = nomadwatch.get_command(click.Context(nomadwatch), name)
+        assert command is not None
+        assert command.name == name
+        assert command.get_short_help_str(1_000).rstrip(".") == summary.rstrip(".")
+
+
+def test_every_file_of_a_command_is_listed() -> None:
+    folder = Path(str(commands.__file__)).parent
+    assert {path.stem for path in folder.glob("*.py")} - {"__init__", "listing", "options"} == set(COMMANDS)
 
 
 def test_help_loads_none_of_the_heavy_modules() -> None:
@@ -84,9 +97,9 @@ def test_help_loads_none_of_the_heavy_modules() -> None:
             "Invalid value for '--port': 'x' is not a valid integer range; see nomadwatch broker --help",
         ),
         (["count"], "count works on a broker; name it with --broker HOST:PORT"),
-        (["count", "--broker", "nowhere"], "the broker 'nowhere' is no address; write it as HOST:PORT"),
+        (["count", "--broker", "nowhere"], "'nowhere' is not the address of a broker; write HOST:PORT"),
         (["broker"], "the broker keeps its log in a folder; name it with --data-dir"),
-        (["topics", "check"], "which broker? name it with --broker HOST:PORT"),
+        (["topics", "check"], "no broker is named; name it with --broker HOST:PORT"),
         (
             ["replay", "absent.json.gz"],
             "there is no file or folder absent.json.gz; name files, folders or globs that exist",
@@ -96,7 +109,7 @@ def test_help_loads_none_of_the_heavy_modules() -> None:
             ["replay", ".", "--partitions", "0"],
             "--partitions: '0' will not do for partitions; give a whole number, at least 1",
         ),
-        (["replay", ".", "--broker", "nowhere"], "the broker 'nowhere' is no address; write it as HOST:PORT"),
+        (["replay", ".", "--broker", "nowhere"], "'nowhere' is not the address of a broker; write HOST:PORT"),
         (["report", "--data-dir", "absent"], "absent holds no state; name the --data-dir of a station or a replay"),
     ],
 )
@@ -149,6 +162,17 @@ def test_a_broker_that_does_not_answer_is_exit_code_1_after_a_bounded_wait(
     assert complaint.startswith(f"nomadwatch: no Kafka broker answers at {address} (waited 0.3 s: ")
 
 
+def test_a_wait_for_a_broker_is_announced_before_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NOMADWATCH_BROKER_WAIT", "2")
+    for role in ("measure", "streams", "sinks"):
+        assert run([role, "--broker", "127.0.0.1:1", *(["--data-dir", str(tmp_path)] if role != "sinks" else [])]) == 1
+        waiting, failed = capfd.readouterr().err.splitlines()
+        assert waiting == "nomadwatch: waiting up to 2 s for a Kafka broker at 127.0.0.1:1 …"
+        assert failed.startswith("nomadwatch: no Kafka broker answers at 127.0.0.1:1 (waited 2 s: ")
+
+
 def test_a_misspelt_command_is_told_with_the_one_that_was_meant(capfd: pytest.CaptureFixture[str]) -> None:
     meanings = {"feed": "feeds", "Replay": "replay", "watch chek": "check", "topics create-all": "create"}
     for arguments, meant in ((words.split(), meant) for words, meant in meanings.items()):
@@ -175,10 +199,10 @@ def test_help_lists_every_command_in_a_section_with_its_whole_line(capfd: pytest
         for line in shown.partition("Watch:")[2].splitlines()
         if line.startswith("  ") and line[2] != " "
     }
-    assert listed == set(nomadwatch.commands)
+    assert listed == set(COMMANDS)
     flat = " ".join(shown.split())
-    for command in nomadwatch.commands.values():
-        assert command.get_short_help_str(1_000) in flat
+    for section in SECTIONS.values():
+        assert all(summary in flat for summary in section.values())
     assert "Commands:" not in shown
 
 

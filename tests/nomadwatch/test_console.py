@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from nomadwatch.logs import to_stderr
 from nomadwatch.terminal.console import Guarded, cell, console, table
-from nomadwatch.terminal.show import quiet_libraries
 from nomadwatch.terminal.summary import Lines
 from streams.plain import one_line, plain
 from tests.nomadwatch.commands import PROGRAM, command
@@ -111,7 +111,7 @@ def test_data_on_a_terminal_is_clean_and_in_a_pipe_exact(state: Path, arguments:
 def test_a_log_line_stays_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     import logging
 
-    quiet_libraries(verbose=True)
+    to_stderr(verbose=True)
     for name in HOSTILE:
         logging.getLogger("nomadwatch.streams").warning("%s: cannot be looked at", name)
         Lines().notice(name)

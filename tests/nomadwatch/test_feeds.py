@@ -218,7 +218,7 @@ def test_an_address_that_is_none_is_wrong_usage(role: str, arguments: list[str],
 @pytest.mark.parametrize("port", [0, 9107])
 def test_an_address_of_another_machine_is_told(process: Process, port: int) -> None:
     done = command("sinks", *on(process), "--partitions", TOPICS.partitions, "--host", "192.0.2.1", "--port", port)
-    assert done == (1, "", "nomadwatch: 192.0.2.1 is no address of this machine: correct --host\n")
+    assert done == (1, "", "nomadwatch: 192.0.2.1 is not an address of this machine: correct --host\n")
 
 
 def test_the_role_says_its_port_and_ends_in_peace_and_says_of_a_taken_port_what_to_do(process: Process) -> None:

@@ -15,8 +15,8 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from agents.measurements import Measurement
-from nomadwatch.commands.history import check_folder, next_step
 from nomadwatch.errors import Misuse
+from nomadwatch.processes.history import check_folder, next_step
 from nomadwatch.terminal.write import check_target
 from sinks.openmetrics import PARTIAL
 from sinks.parquet import label_columns

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 from kafka import KafkaAdminClient
 
-from nomadwatch.commands.replay import Request, replay
 from nomadwatch.errors import Failure
+from nomadwatch.processes.replay import Request, replay
 from nomadwatch.settings import Settings
 from nomadwatch.state import State
-from nomadwatch.terminal.show import Quiet
+from nomadwatch.terminal.progress import Quiet
 from sinks.board import SIMULATED
 from sinks.compare import differences
 from tests.nomadwatch.commands import PROGRAM, command, generate, started
@@ -276,8 +276,8 @@ def test_a_disk_that_fills_up_ends_the_replay_and_the_folder_goes_on_later(
 ) -> None:
     request, settings = Request(paths=(str(hour.folder),)), Settings(data_dir=str(tmp_path))
     with monkeypatch.context() as patch:
-        patch.setattr("nomadwatch.commands.replay.State", Filling)
-        patch.setattr("nomadwatch.commands.replay.ROOM_EVERY", 0.01)
+        patch.setattr("nomadwatch.processes.replay.State", Filling)
+        patch.setattr("nomadwatch.processes.replay.ROOM_EVERY", 0.01)
         with pytest.raises(
             Failure, match=f"^the disk is full under {tmp_path}; make room, or give a --data-dir with more, and run"
         ):

@@ -11,7 +11,7 @@ import pytest
 
 from nomadwatch import state
 from nomadwatch.errors import Failure, Misuse
-from nomadwatch.state import Kept, Kind, State
+from nomadwatch.state import Kept, Kind, State, read_kept
 
 
 def test_a_temporary_folder_is_removed_with_everything_in_it() -> None:
@@ -170,3 +170,30 @@ def test_a_faster_clock_goes_on_where_it_was_after_a_restart(tmp_path: Path) -> 
     with State(str(tmp_path)) as second:
         assert second.time_origin(60.0) == origin
         assert second.time_origin(30.0) > origin, "another speed is another clock"
+
+
+def test_a_state_of_other_platforms_is_refused_and_one_of_fewer_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stored rows have the numbers of platforms, so none may move."""
+    monkeypatch.setattr(state, "PLATFORMS", ("github", "huggingface", "forge"))
+    with State(str(tmp_path)) as first:
+        first.keep(Kept(kind="replay", partitions=1))
+        first.check_kind("replay")
+    monkeypatch.setattr(state, "PLATFORMS", ("github", "huggingface", "forge", "other"))
+    with State(str(tmp_path)) as more:
+        more.check_kind("replay")
+    for platforms in (("github", "huggingface"), ("github", "huggingface", "other", "forge")):
+        monkeypatch.setattr(state, "PLATFORMS", platforms)
+        with (
+            State(str(tmp_path)) as refused,
+            pytest.raises(Misuse, match="the platforms github, huggingface, forge: NOMADWATCH_PLATFORMS must name"),
+        ):
+            refused.check_kind("replay")
+
+
+def test_a_state_that_was_kept_before_platforms_were_has_the_first_two(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text('{"partitions": 1}')
+    kept = read_kept(tmp_path)
+    assert kept is not None
+    assert kept.platforms == ("github", "huggingface")

@@ -66,7 +66,11 @@ def test_the_demonstration_shows_both_platforms_and_ends_cleanly(
 def invented_in_vain(metrics: str) -> set[str]:
     """The owners and projects of the default watchlist that are among the labels: figures about them would be made up."""
     real = Watchlist.load().projects
-    owners = {place.partition("/")[0].casefold() for each in real for place in (*each.github, *each.huggingface)}
+    owners = {
+        place.partition("/")[0].casefold()
+        for each in real
+        for place in (*each.places["github"], *each.places["huggingface"])
+    }
     shown = {name.partition("/")[0].casefold() for name in re.findall(r'(?:repository|release)="([^"]+)"', metrics)}
     assert {"example-lab", "sampleai"} & shown
     return owners & shown | {each.project for each in real} & set(re.findall(r'project="([^"]+)"', metrics))

@@ -156,7 +156,9 @@ def test_watched_projects_occur_on_their_platforms_and_their_neighbours_are_not_
 
 def test_no_organisation_of_the_simulated_world_is_a_real_one() -> None:
     real = {project.project: project for project in Watchlist.load().projects}
-    places = {place.casefold() for each in real.values() for place in (*each.github, *each.huggingface)}
+    places = {
+        place.casefold() for each in real.values() for place in (*each.places["github"], *each.places["huggingface"])
+    }
     owners = {place.partition("/")[0] for place in places} | {"huggingface"}
     assert not real.keys() & WATCHED.keys()
     for platform in ("github", "huggingface"):

@@ -29,10 +29,10 @@ def health_record(at: int, role: str = "streams", **more: object) -> tuple[bytes
 def polled(at: int) -> tuple[bytes, bytes]:
     """The health of three feeds as pollers make it: a healthy one, one in trouble, one that has only begun."""
     feeds = Feeds()
-    events = feeds.open("github:/events", "github")
+    events = feeds.open("github:/events", "github", scope="all", sampled=True)
     events.state, events.coverage, events.newest, events.remaining = "ok", 0.0412, at - 95_000_000, 4871
     events.polls["new"], events.polls["unchanged"] = 1200, 3
-    models = feeds.open("huggingface:models", "huggingface")
+    models = feeds.open("huggingface:models", "huggingface", scope="all")
     models.state, models.coverage, models.newest, models.remaining = "failing: 502", 0.97, at - 7_300_000_000, 0
     models.polls.update(new=40, limited=2, failed=5)
     models.gaps, models.gap_seconds = {"away": 1, "overflow": 3}, {"away": 930.0, "overflow": 45.5}

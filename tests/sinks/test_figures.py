@@ -4,8 +4,9 @@ import pytest
 
 from agents.measurements import Measurement
 from sinks.board import STALE_AFTER, Board
-from sinks.figures import BUSIEST, SCOPES, WINDOWS, Feed, Figures, figures_of
+from sinks.figures import BUSIEST, SCOPES, Feed, Figures, figures_of
 from streams.activity import PLATFORMS
+from streams.windows import WINDOWS
 from tests.sinks.made import NOON, evaluation_record, measurement, record
 from tests.sinks.publishing import health_record, polled
 from tests.sinks.test_live_board import Clock

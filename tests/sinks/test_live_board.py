@@ -105,7 +105,7 @@ def test_measurements_of_a_measure_that_is_silent_for_a_minute_are_dropped_from_
     assert live.measurements == [COMMITS]
 
 
-def test_a_live_board_believes_a_role_before_the_measurements_and_a_replays_board_does_not() -> None:
+def test_what_a_role_reports_itself_is_shown_in_place_of_what_is_measured() -> None:
     clock = Clock()
     labels = {"scope": "all", "platform": "github", "window": "1h"}
     measured, known = (
@@ -117,7 +117,9 @@ def test_a_live_board_believes_a_role_before_the_measurements_and_a_replays_boar
         board.take([record(COMMITS), record(measured), evaluation_record(), health_record(NOON - 1, rows=[known])])
     assert live.measurements == [COMMITS]
     assert live.health == [*DERIVED, known]
-    assert replayed.measurements == [COMMITS, measured]
+    assert replayed.measurements == [COMMITS]
+    assert replayed.health == [*DERIVED, known]
+    assert live.figures == replayed.figures == [COMMITS, known], "a report has it once"
     clock.now = NOON + STALE_AFTER
     assert live.measurements == [COMMITS, measured], "a role that is away is believed no longer"
     assert live.health == DERIVED

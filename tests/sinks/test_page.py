@@ -14,9 +14,11 @@ import aiohttp
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 
-from sinks.figures import WINDOWS
-from sinks.page import FILES, HEADERS, STATIC
+from sinks.page import FILES, HEADERS, STATIC, index_html
+from streams import platforms
 from streams.activity import FEATURES, PLATFORMS
+from streams.platform import Platform, PlatformSetting
+from streams.windows import WINDOWS
 from tests.sinks.made import NOON, evaluation_record, measurement, record
 from tests.sinks.publishing import publish
 from tests.sinks.test_live_board import Clock
@@ -53,7 +55,7 @@ def test_every_file_is_served_with_its_type_and_hardening_headers_and_not_sent_t
             for path, (name, kind) in FILES.items():
                 async with session.get(page.address + path) as answer:
                     assert (answer.status, answer.content_type, answer.charset) == (200, kind, "utf-8"), path
-                    assert await answer.read() == (STATIC / name).read_bytes()
+                    assert await answer.read() == (index_html() if path == "/" else (STATIC / name).read_bytes())
                     assert HEADERS.items() <= dict(answer.headers).items()
                     tag = answer.headers["ETag"]
                 async with session.get(page.address + path, headers={"If-None-Match": tag}) as answer:
@@ -71,7 +73,7 @@ def test_the_policy_allows_nothing_inline_and_nothing_from_elsewhere() -> None:
     assert policy["default-src"] == policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
     assert policy["frame-ancestors"] == policy["base-uri"] == policy["form-action"] == policy["object-src"] == "'none'"
     assert "unsafe" not in HEADERS["Content-Security-Policy"]
-    text = (STATIC / "index.html").read_text()
+    text = index_html().decode()
     for tag, attributes in Elements(text).found:
         assert "style" not in attributes, tag
         assert not [name for name in attributes if name.startswith("on")], tag
@@ -83,15 +85,16 @@ def test_the_policy_allows_nothing_inline_and_nothing_from_elsewhere() -> None:
 
 def test_the_own_files_name_no_other_address() -> None:
     for name in ("index.html", "page.css", "page.js", "choices.js"):
-        named = re.findall(r"(?:https?:)?//[a-z0-9]+\.[a-z./]*", (STATIC / name).read_text())
-        # Names of repositories link there; nothing is fetched.
-        assert named == (["https://github.com/", "https://huggingface.co/"] if name == "page.js" else [])
+        assert not re.findall(r"(?:https?:)?//[a-z0-9]+\.[a-z./]*", (STATIC / name).read_text())
+    # Names of repositories link to their platform's site; nothing is fetched from there.
+    named = re.findall(r"https?://[a-z0-9.]+[a-z./]*", index_html().decode())
+    assert named == ["https://github.com/", "https://huggingface.co/"]
 
 
 def test_every_file_that_the_page_names_is_served() -> None:
     named = {
         attributes.get("src") or attributes.get("href")
-        for tag, attributes in Elements((STATIC / "index.html").read_text()).found
+        for tag, attributes in Elements(index_html().decode()).found
         if tag in ("link", "script")
     }
     for script in ("page.js", "choices.js"):
@@ -100,10 +103,35 @@ def test_every_file_that_the_page_names_is_served() -> None:
 
 
 def test_the_page_offers_every_window_feature_and_platform() -> None:
-    elements = Elements((STATIC / "index.html").read_text()).found
+    elements = Elements(index_html().decode()).found
     assert [a["value"] for tag, a in elements if tag == "input" and a["name"] == "window"] == list(WINDOWS)
     assert [a["value"] for tag, a in elements if tag == "option"] == list(FEATURES)
     assert [a["data-platform"] for tag, a in elements if tag == "section" and "data-platform" in a] == list(PLATFORMS)
+
+
+def test_a_further_platform_gets_its_own_parts_of_the_page_as_text() -> None:
+    forge = Platform(
+        id="forge",
+        title="The <Forge>",
+        name="the Forge",
+        holds="tools",
+        endpoint=PlatformSetting("forge_api", "FORGE_API"),
+        poller="forge:Poller",
+        site="https://forge.example/",
+    )
+    text = index_html((*platforms.BUILT_IN, forge)).decode()
+    elements = Elements(text).found
+    ids = [*(platform.id for platform in platforms.BUILT_IN), "forge"]
+    assert [a["data-platform"] for tag, a in elements if tag == "section" and "data-platform" in a] == ids
+    assert [a["data-chart"] for tag, a in elements if tag == "figure"] == [*ids, "intensity"]
+    assert [a["data-platform"] for tag, a in elements if tag == "table" and "data-platform" in a] == ids * 2
+    assert [a["data-site"] for _, a in elements if a.get("data-platform") == "forge" and "data-site" in a] == [
+        "https://forge.example/"
+    ]
+    assert "GitHub, the Hugging Face Hub and the Forge, while" in text
+    assert "The &lt;Forge&gt; activity" in text
+    assert "<Forge>" not in text
+    assert "{" not in text.replace('data-folders="{', "")
 
 
 def test_the_vendored_library_is_what_was_released() -> None:

@@ -93,7 +93,7 @@ def test_a_window_that_is_not_covered_by_half_shows_since_when_it_is_and_no_figu
 
 def test_who_asks_for_a_window_that_is_covered_too_little_is_told() -> None:
     text = shown(FIRST_HOUR, "24h")
-    assert "No figures of 24h, which is covered by less than half: GitHub since 10:59 (4.167 %)" in text
+    assert "No figures for 24h: less than half of it is covered: GitHub since 10:59 (4.167 %)" in text
     assert "a/in-24h" not in text
     assert "No figures" not in shown(FIRST_HOUR, None)
 

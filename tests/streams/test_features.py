@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from streams.activity import FEATURES, feature_of
-from streams.features import GITHUB, HUB, Meaning, meanings
+from streams.features import Meaning, meanings
 from streams.github_events import GithubEvents
 from streams.github_payloads import SHAPES
 from streams.identities import Identities
+from streams.live.github.meanings import GITHUB
 from streams.live.hub import activities as hub_activities
+from streams.live.hub.meanings import HUB
 from tests.streams.made import KEY, NOW, WATCHLIST, event
 
 TABLE = list(meanings())

@@ -16,7 +16,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import CorruptRecordException
 
-from broker.records import varint
+from broker.varint import varint
 from streams.kafka import unpack
 from streams.kafka.consume import read_to_end, stop
 from tests.broker.raw import CODECS, HEAD_BYTES, Raw, altered, batch

@@ -104,4 +104,7 @@ def test_the_built_in_list_names_the_places_of_its_source() -> None:
     theirs = [
         (row["project"], tuple(row["github"]), tuple(row["huggingface"])) for row in yaml.safe_load(source.read_text())
     ]
-    assert [(project.project, project.github, project.huggingface) for project in Watchlist.load().projects] == theirs
+    assert [
+        (project.project, project.places["github"], project.places["huggingface"])
+        for project in Watchlist.load().projects
+    ] == theirs

@@ -11,20 +11,13 @@ from typing import Final, Self
 
 import msgspec
 
-from streams.activity import DAY, HOUR, MINUTE
+from streams.activity import DAY, HOUR, MINUTE, PLATFORMS
 from streams.kafka.cursors import decoded
-from streams.live.common.health import Row
+from streams.live.common.health import Feeds, Row
+from streams.windows import WINDOWS
 
 # Step → how long it is kept.
 _KEPT: Final = {MINUTE: 2 * HOUR, HOUR: 8 * DAY, DAY: 35 * DAY}
-_WINDOWS: Final = {"1h": (MINUTE, 60), "24h": (HOUR, 24), "7d": (HOUR, 168), "30d": (DAY, 30)}
-# These show a platform as a whole; every other feed is of the watchlist.
-_OF_ALL: Final = frozenset(
-    {"github:/events", "huggingface:models", "huggingface:datasets", "huggingface:spaces", "huggingface:changes"}
-)
-
-# Of what a user does anywhere there is no whole that it would be a share of.
-_OF_USERS: Final = "github:/users/"
 # A feed has a cursor of its own: together they would outgrow the largest record.
 COVERAGE_CURSOR: Final = "coverage:"
 
@@ -48,24 +41,26 @@ def _decode(data: bytes) -> _Steps:
 
 
 class Coverage:
-    """The covered time of all feeds of a station; what is younger than `settling` (µs) is not asked for yet. Without
-    any, all is.
+    """The covered time of a station's `feeds`. The window of an hour leaves out what is younger than `settling` (µs).
 
-    >>> coverage = Coverage()
-    >>> coverage.add("github:/orgs/a/events", 0, 30 * MINUTE)
-    >>> coverage.add("github:/events", 0, HOUR, share=0.04)
+    >>> feeds = Feeds()
+    >>> watched, everything = feeds.open("github:/orgs/a/events", "github"), feeds.open("github:/events", "github", scope="all")
+    >>> coverage = Coverage(feeds)
+    >>> coverage.add(watched.feed, 0, 30 * MINUTE)
+    >>> coverage.add(everything.feed, 0, HOUR, share=0.04)
     >>> [round(coverage.share("github", scope, "1h", HOUR - 1), 3) for scope in ("watched", "all")]
     [0.5, 0.04]
     """
 
-    def __init__(self, settling: int = 0) -> None:
+    def __init__(self, feeds: Feeds, settling: int = 0) -> None:
+        self._declared = feeds.by_name
         self._settling = settling
         self._feeds: dict[str, _Steps] = {}
         self._unsaved: set[str] = set()
 
     def expect(self, feed: str) -> None:
-        """Know of a feed that it should see everything, whether it ever has or not; a user's is left out."""
-        if feed not in self._feeds and not feed.startswith(_OF_USERS):
+        """Count a feed, whether it has ever seen anything or not. One without a total is left out."""
+        if feed not in self._feeds and self._has_total(feed):
             self._feeds[feed] = {step: {} for step in _KEPT}
             self._unsaved.add(feed)
 
@@ -84,8 +79,8 @@ class Coverage:
             _extend(steps.setdefault(_STRETCH, {}), start, end)
 
     def miss(self, feed: str, start: int, end: int) -> None:
-        """From start to end (µs) a feed has said that it saw nothing, as far as is known: a later `add` heals it. A
-        user's is left out.
+        """A feed is known to have seen nothing from start to end (µs); a later `add` heals it. A feed without a total
+        is left out.
         """
         self.expect(feed)
         if feed in self._feeds:
@@ -99,7 +94,7 @@ class Coverage:
 
         `late_after` (µs) is after how long the silence of single feeds counts, where `settling` is not enough.
         """
-        step, count = _WINDOWS[window]
+        step, count = WINDOWS[window]
         begin = now // step + 1 - count
         shares = []
         for feed, steps in self._of(platform, scope):
@@ -110,10 +105,15 @@ class Coverage:
         return sum(shares) / len(shares) if shares else None
 
     def _of(self, platform: str, scope: str) -> Iterator[tuple[str, _Steps]]:
-        """The feeds of a scope."""
+        """The feeds of a scope, of those that are open."""
         for feed, steps in self._feeds.items():
-            if feed.startswith(platform + ":") and (feed in _OF_ALL) is (scope == "all"):
+            health = self._declared.get(feed)
+            if health is not None and (health.platform, health.scope) == (platform, scope):
                 yield feed, steps
+
+    def _has_total(self, feed: str) -> bool:
+        health = self._declared.get(feed)
+        return health is None or health.has_total
 
     def _settled(self, steps: _Steps, now: int, late_after: int) -> int:
         """Up to when a feed has said what it saw or missed, or is late to; a whole minute (µs)."""
@@ -127,8 +127,9 @@ class Coverage:
 
         A break is longer than half an hour. None where no feed has seen anything.
 
-        >>> coverage = Coverage()
-        >>> coverage.add("github:/orgs/a/events", 0, MINUTE)
+        >>> feeds = Feeds()
+        >>> coverage = Coverage(feeds)
+        >>> coverage.add(feeds.open("github:/orgs/a/events", "github").feed, 0, MINUTE)
         >>> coverage.add("github:/orgs/a/events", HOUR, HOUR + MINUTE)
         >>> coverage.since("github", "watched") == HOUR
         True
@@ -140,7 +141,7 @@ class Coverage:
         """`window_coverage_ratio` and `covered_since_timestamp_seconds` of every platform, scope and window that is
         known.
         """
-        for platform in ("github", "huggingface"):
+        for platform in PLATFORMS:
             for scope in ("all", "watched"):
                 if (since := self.since(platform, scope)) is not None:
                     yield (
@@ -148,7 +149,7 @@ class Coverage:
                         {"scope": scope, "platform": platform},
                         since / 1e6,
                     )
-                for window in _WINDOWS:
+                for window in WINDOWS:
                     share = self.share(platform, scope, window, now, late_after)
                     if share is not None:
                         labels = {"scope": scope, "platform": platform, "window": window}
@@ -172,9 +173,9 @@ class Coverage:
         self._unsaved.clear()
 
     @classmethod
-    def restore(cls, cursors: Mapping[str, bytes], settling: int = 0) -> Self:
+    def restore(cls, cursors: Mapping[str, bytes], feeds: Feeds, settling: int = 0) -> Self:
         """The coverage that cursors hold, whatever else is among them. Raises `StreamsError` for one that is none."""
-        coverage = cls(settling)
+        coverage = cls(feeds, settling)
         for key, value in cursors.items():
             if key.startswith(COVERAGE_CURSOR):
                 coverage._feeds[key.removeprefix(COVERAGE_CURSOR)] = decoded(key, _decode, value)

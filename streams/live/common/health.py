@@ -6,12 +6,19 @@ from typing import Final, Literal
 
 Outcome = Literal["new", "unchanged", "limited", "failed"]
 OUTCOMES: Final[tuple[Outcome, ...]] = ("new", "unchanged", "limited", "failed")
+Scope = Literal["watched", "all"]
 Row = tuple[str, dict[str, str], float]
 
 
 @dataclass(slots=True)
 class Health:
-    """The health of one feed. `state` is a few words for a person: `ok`, `limited until 12:03:20`, `failing: 502`.
+    """A feed, and its health.
+
+    What the feed declares: `scope` is `all` for a feed that shows the platform as a whole, `watched` for one of the
+    watchlist. `sampled`: it shows only a share of what happens, and `coverage` estimates the share. `has_total` is
+    False where there is no whole that it could show a share of: such a feed has no coverage.
+
+    `state` is a few words for a person: `ok`, `limited until 12:03:20`, `failing: 502`.
     It begins with `ok` only where all is well: `ok, moved to new-org/tool`. `well` is the state while its requests
     succeed: `ok`, with what there is to know, or what cannot be seen all the same.
 
@@ -24,6 +31,9 @@ class Health:
 
     feed: str
     platform: str
+    scope: Scope = "watched"
+    sampled: bool = False
+    has_total: bool = True
     state: str = "starting"
     well: str = "ok"
     polls: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
@@ -57,9 +67,18 @@ class Feeds:
     def __init__(self) -> None:
         self.by_name: dict[str, Health] = {}
 
-    def open(self, feed: str, platform: str) -> Health:
-        """The health of a feed, new if there is none yet."""
-        return self.by_name.setdefault(feed, Health(feed, platform))
+    def open(
+        self,
+        feed: str,
+        platform: str,
+        *,
+        scope: Scope = "watched",
+        sampled: bool = False,
+        has_total: bool = True,
+    ) -> Health:
+        """The health of a feed: the one that is known, or a new one with what the feed declares."""
+        new = Health(feed, platform, scope=scope, sampled=sampled, has_total=has_total)
+        return self.by_name.setdefault(feed, new)
 
     def rows(self, now: int) -> Iterator[Row]:
         """Those of all feeds."""

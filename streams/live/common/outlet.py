@@ -27,7 +27,6 @@ LARGEST: Final = 4 << 20
 _MARK_EVERY: Final = 5.0
 _REPORT_EVERY: Final = 1.0
 _LEAST: Final = 0.5
-_SAMPLED: Final = "github:/events"
 
 # Makes the record of the topic `measurements` (key, value) that shows rows and states.
 Report = Callable[[int, list[Row], dict[str, str]], tuple[bytes, bytes]]
@@ -62,7 +61,7 @@ class KafkaOutlet:
         self._work = asyncio.Event()
         self._marks: dict[str, dict[str, int]] = {}
         self._told: dict[str, int] = {}
-        self.coverage = Coverage.restore(cursors, round(settling * SECOND))
+        self.coverage = Coverage.restore(cursors, feeds, round(settling * SECOND))
         self.published = 0
         self._letters: Counter[str] = Counter()
         self.more_rows: Callable[[], list[Row]] = list
@@ -144,7 +143,7 @@ class KafkaOutlet:
                 self.coverage.miss(find.feed, gap.start, gap.end)
             marks = self._marks.setdefault(find.platform, {})
             before = marks.get(find.feed, find.complete_to)
-            if find.feed == _SAMPLED and health.coverage is not None:
+            if health.sampled and health.coverage is not None:
                 for start, end in _outside(find.gaps, before, find.complete_to):
                     self.coverage.add(find.feed, start, end, health.coverage)
             marks[find.feed] = max(find.complete_to, before)

@@ -26,7 +26,6 @@ from streams.live.github.page_overlap import Look
 from streams.live.github.refusal import FeedRefused
 
 _LOG: Final = logging.getLogger("nomadwatch.streams")
-PLATFORM: Final = "github"
 # An old page that is shown for so long is believed: the newest events may have been removed.
 _STALE_FOR: Final = 6 * HOUR
 # What a person can do about a feed that is not there.

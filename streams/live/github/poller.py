@@ -21,16 +21,18 @@ from streams.assignment import Assignment
 from streams.github_events import GithubEvents
 from streams.identities import Identities
 from streams.live.common.context import Context
-from streams.live.common.health import Feeds, Health
+from streams.live.common.health import Feeds, Health, Scope
 from streams.live.common.ledger import PATIENCE
 from streams.live.common.poll_result import Find, Outlet
+from streams.live.common.poller import Poller
 from streams.live.common.popularity import Popularity
 from streams.live.github.cursor import GithubCursor, decode_github
-from streams.live.github.feed import MISSING, PLATFORM, GithubFeed
+from streams.live.github.feed import MISSING, GithubFeed
 from streams.live.github.limits import LIMITS_FEED, GithubLimits
 from streams.live.github.named import NamedRepository
 from streams.live.github.pace import Pace
 from streams.live.github.page import GithubPages
+from streams.live.github.platform import PLATFORM
 from streams.live.github.popularity import GithubPopularity
 from streams.watchlist import Watchlist
 
@@ -38,7 +40,7 @@ EVERYTHING: Final = "/events"
 _LOOK: Final = 15.0
 
 
-class GithubPoller:
+class GithubPoller(Poller):
     """All feeds of GitHub; `token` may be empty."""
 
     def __init__(self, api: str, token: str, session: aiohttp.ClientSession, context: Context) -> None:
@@ -85,7 +87,10 @@ class GithubPoller:
 
     def _open(self, path: str, *, missing: str, sampled: bool = False, of_user: bool = False) -> GithubFeed:
         name = f"{PLATFORM}:{path}"
-        cursor, health = self._cursor(path), self._health.open(name, PLATFORM)
+        cursor = self._cursor(path)
+        # What a user does anywhere is a share of no whole.
+        scope: Scope = "all" if path == EVERYTHING else "watched"
+        health = self._health.open(name, PLATFORM, scope=scope, sampled=sampled, has_total=not of_user)
         place = _named_by(path)
         named = self._named(place, quote(path)) if place is not None else None
         self._feeds.append(
@@ -167,7 +172,7 @@ class _Noting:
 def _named(watchlist: Watchlist) -> Iterator[tuple[str, str]]:
     """(name, project) of the repositories that the watchlist names."""
     for project in watchlist.projects:
-        for place in project.github:
+        for place in project.places[PLATFORM]:
             if "/" in place and not _is_glob(place):
                 yield place, project.project
 
@@ -182,7 +187,7 @@ def paths(watchlist: Watchlist) -> list[str]:
     ['/events', '/orgs/allenai/events', '/repos/ggml-org/llama.cpp/events']
     """
     found = {EVERYTHING: EVERYTHING}
-    for place in (place for project in watchlist.projects for place in project.github):
+    for place in (place for project in watchlist.projects for place in project.places[PLATFORM]):
         owner, _, name = place.partition("/")
         if _is_glob(owner):
             continue

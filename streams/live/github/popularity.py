@@ -24,6 +24,7 @@ from streams.live.common.http import Gone, Unreachable
 from streams.live.common.poll_result import Find, Outlet
 from streams.live.common.popularity import Level, Popularity, Repository, total
 from streams.live.github.page import GithubPages, Limited
+from streams.live.github.platform import PLATFORM
 from streams.live.github.refusal import FeedRefused
 from streams.watchlist import Watchlist
 
@@ -113,7 +114,7 @@ class GithubPopularity:
         self._known = dict(self._still_watched(cursors))
         self._shown = {each.project for each in self._known.values()}
         # Not among the feeds: it has no events and no mark that others would wait for.
-        self.health = Health("github:repositories", "github")
+        self.health = Health(f"{PLATFORM}:repositories", PLATFORM)
 
     def see(self, repositories: Iterable[tuple[str, str]]) -> None:
         """Take up (name, project) of watched repositories."""
@@ -196,7 +197,7 @@ class GithubPopularity:
 
     async def _save(self, name: str, known: Known) -> None:
         await self._outlet.put(
-            Find(feed=POPULARITY_CURSOR + name, platform="github", cursor=msgspec.json.encode(known))
+            Find(feed=POPULARITY_CURSOR + name, platform=PLATFORM, cursor=msgspec.json.encode(known))
         )
 
     def _still_watched(self, cursors: Mapping[str, bytes]) -> Iterator[tuple[str, _Watched]]:

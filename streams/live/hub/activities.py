@@ -12,7 +12,7 @@ from typing import Final
 from streams.activity import DAY, Activity, hash_name
 from streams.errors import DeadLetter
 from streams.identities import Account, Identities, Repository
-from streams.live.hub.client import PLATFORM
+from streams.live.hub.platform import PLATFORM
 from streams.live.hub.shapes import (
     FOLDERS,
     Base,

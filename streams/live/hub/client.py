@@ -31,9 +31,9 @@ from streams.live.common.http import (
 )
 from streams.live.common.poll_result import Find, Outlet
 from streams.live.hub.limits import LIMITS_FEED, HubLimits
+from streams.live.hub.platform import PLATFORM
 from streams.live.hub.refusals import Refused, TokenRefused, refusal
 
-PLATFORM: Final = "huggingface"
 # Who cannot be reached is asked again after 1 s of the station's, then 2 s, …, each shortened by up to a half at
 # random.
 _TRIES: Final = 5

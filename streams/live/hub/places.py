@@ -12,7 +12,8 @@ from streams.live.common.clock import Clock
 from streams.live.common.health import Health
 from streams.live.common.http import Gone, Unreachable
 from streams.live.hub.activities import HubActivities, Place
-from streams.live.hub.client import PLATFORM, HubClient
+from streams.live.hub.client import HubClient
+from streams.live.hub.platform import PLATFORM
 from streams.live.hub.refusals import Refused
 from streams.live.hub.shapes import FOLDERS, Listed, decode_listed, is_name
 from streams.live.hub.walk import expand

@@ -7,7 +7,7 @@ huggingface:changes the others that have changed, as far as the quota lets: comm
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -20,18 +20,21 @@ from streams.identities import Identities
 from streams.kafka.cursors import decoded
 from streams.live.common.bans import is_waiting
 from streams.live.common.context import Context
+from streams.live.common.health import Scope
 from streams.live.common.http import Unreachable
 from streams.live.common.ledger import MARGIN, PATIENCE, Ledger
 from streams.live.common.poll_result import Find, Gap
+from streams.live.common.poller import Poller
 from streams.live.common.popularity import Popularity
 from streams.live.hub.activities import HubActivities
 from streams.live.hub.changes import Change, HubChanges
-from streams.live.hub.client import PLATFORM, HubClient
+from streams.live.hub.client import HubClient
 from streams.live.hub.dead_letters import HubLetters
 from streams.live.hub.limits import LIMITS_FEED, HubLimits
 from streams.live.hub.listing import HubListing
 from streams.live.hub.looking import LOOKERS, REPOSITORY, HubLooking, Lookout
 from streams.live.hub.places import HubPlaces
+from streams.live.hub.platform import PLATFORM
 from streams.live.hub.popularity import HubPopularity
 from streams.live.hub.repository import HubRepository
 from streams.live.hub.shapes import FOLDERS
@@ -55,7 +58,7 @@ class _Cursor(msgspec.Struct, array_like=True):
 _decode: Final = msgspec.msgpack.Decoder(_Cursor).decode
 
 
-class HubPoller:
+class HubPoller(Poller):
     """All feeds of the Hub; `token` may be empty."""
 
     def __init__(self, endpoint: str, token: str, session: aiohttp.ClientSession, context: Context) -> None:
@@ -86,23 +89,24 @@ class HubPoller:
         for artefact, folder in FOLDERS.items():
             feed = f"{PLATFORM}:{folder}"
             cursor = decode_walk(feed, cursors.get(feed))
-            health = context.feeds.open(feed, PLATFORM)
+            health = context.feeds.open(feed, PLATFORM, scope="all")
             walks = HubWalks(artefact, self._client, self._activities, self._letters, health, clock, names, cursor)
             self._walks.append((walks, Ledger(health, cursor.mark, self._began, walks.encode)))
         self._changes = HubChanges(self._began)
+        feeds: tuple[tuple[str, Scope, Callable[[int], float | None] | None, Callable[[], float] | None], ...] = (
+            (REPOSITORIES, "watched", None, self._watched.reached),
+            (CHANGES, "all", self._changes.share, None),
+        )
         self._ledgers = {
             feed: Ledger(
-                context.feeds.open(feed, PLATFORM),
+                context.feeds.open(feed, PLATFORM, scope=scope),
                 _mark(cursors, feed),
                 self._began,
                 _encode,
                 share=share,
                 reached=reached,
             )
-            for feed, share, reached in (
-                (REPOSITORIES, None, self._watched.reached),
-                (CHANGES, self._changes.share, None),
-            )
+            for feed, scope, share, reached in feeds
         }
         watched, others = (
             Lookout(HubRepository(self._client, self._activities, self._letters, ledger.health), ledger)

@@ -13,6 +13,7 @@ from streams.errors import DeadLetter
 from streams.kafka.cursors import decoded
 from streams.live.common.popularity import Level, Popularity, Repository, total
 from streams.live.hub.activities import HubActivities, Place
+from streams.live.hub.platform import PLATFORM
 from streams.live.hub.shapes import FOLDERS, Base, Listed
 from streams.watchlist import Project, Watchlist
 
@@ -149,5 +150,5 @@ class HubPopularity:
 
 def _owners(project: Project) -> set[str]:
     """The owners that can be listed; a glob of owners cannot."""
-    owners = {place.partition("/")[0].casefold() for place in project.huggingface}
+    owners = {place.partition("/")[0].casefold() for place in project.places[PLATFORM]}
     return {owner for owner in owners if "*" not in owner and "?" not in owner}

@@ -8,6 +8,7 @@ from typing import Final
 
 from streams.activity import DAY, HOUR, MINUTE, SECOND
 from streams.live.hub.activities import Place
+from streams.live.hub.platform import PLATFORM
 from streams.live.hub.repository import PARTS
 from streams.live.hub.shapes import FOLDERS, Listed
 from streams.watchlist import Watchlist
@@ -107,7 +108,7 @@ class HubWatched:
         self._took = 0.0
         self._listings: dict[tuple[str, str], set[str]] = {}
         self._times: dict[tuple[str, str], int] = {}
-        places = [place for project in watchlist.projects for place in project.huggingface]
+        places = [place for project in watchlist.projects for place in project.places[PLATFORM]]
         owners = {owner.casefold(): owner for owner in (place.partition("/")[0] for place in places)}
         # A glob of owners cannot be listed: what fits it is met in the walks.
         self.owners = [owner for owner in owners.values() if "*" not in owner and "?" not in owner]

@@ -4,10 +4,16 @@ import pytest
 
 from streams.activity import DAY, HOUR, MINUTE, SECOND
 from streams.live.common.coverage import COVERAGE_CURSOR, Coverage
+from streams.live.common.health import Feeds
 
 FEED = "github:/orgs/allenai/events"
 NOW = 1_000 * HOUR + 30 * MINUTE + 20_000_000
 SETTLING = 7 * MINUTE
+FEEDS = Feeds()
+for name in (FEED, *(f"github:/orgs/{name}/events" for name in ("other", "never", *range(200)))):
+    FEEDS.open(name, "github")
+FEEDS.open("github:/users/somebody/events/public", "github", has_total=False)
+FEEDS.open("github:/events", "github", scope="all", sampled=True)
 
 
 def share(coverage: Coverage, window: str = "1h", now: int = NOW) -> float | None:
@@ -15,7 +21,7 @@ def share(coverage: Coverage, window: str = "1h", now: int = NOW) -> float | Non
 
 
 def test_a_feed_that_is_well_covers_the_hour_although_its_mark_lags() -> None:
-    strict, settled = Coverage(), Coverage(SETTLING)
+    strict, settled = Coverage(FEEDS), Coverage(FEEDS, SETTLING)
     for coverage in strict, settled:
         coverage.add(FEED, NOW - 2 * HOUR, NOW - 6 * MINUTE)
     assert share(settled) == 1.0
@@ -23,32 +29,32 @@ def test_a_feed_that_is_well_covers_the_hour_although_its_mark_lags() -> None:
 
 
 def test_a_gap_is_never_hidden_by_what_has_not_settled() -> None:
-    coverage = Coverage(SETTLING)
+    coverage = Coverage(FEEDS, SETTLING)
     coverage.add(FEED, NOW - 2 * HOUR, NOW - 40 * MINUTE)
     coverage.add(FEED, NOW - 37 * MINUTE, NOW)
     # From 29:00 before the hour's end up to 7 minutes before now: 52 whole minutes, three of them missed.
     assert share(coverage) == pytest.approx(49 / 52)
-    late = Coverage(SETTLING)
+    late = Coverage(FEEDS, SETTLING)
     late.add(FEED, NOW - 2 * HOUR, NOW - 10 * MINUTE)
     assert share(late) == pytest.approx(1 - (3 - 20 / 60) / 52)
 
 
 def test_longer_windows_go_up_to_now() -> None:
-    coverage = Coverage(SETTLING)
+    coverage = Coverage(FEEDS, SETTLING)
     coverage.add(FEED, NOW - 30 * HOUR, NOW - 6 * MINUTE)
     length = 23 * 60 + 30 + 20 / 60
     assert share(coverage, "24h") == pytest.approx(1 - 6 / length)
 
 
 def test_a_snapshot_keeps_what_was_covered() -> None:
-    coverage = Coverage(SETTLING)
+    coverage = Coverage(FEEDS, SETTLING)
     coverage.add(FEED, NOW - 2 * HOUR, NOW - 20 * MINUTE)
-    again = Coverage.restore({key: value for key, value in coverage.changes().items() if value}, SETTLING)
+    again = Coverage.restore({key: value for key, value in coverage.changes().items() if value}, FEEDS, SETTLING)
     assert share(again) == share(coverage) != 1.0
 
 
 def test_a_feed_that_never_worked_counts_and_a_user_does_not() -> None:
-    coverage = Coverage()
+    coverage = Coverage(FEEDS)
     coverage.add(FEED, NOW - 2 * HOUR, NOW)
     coverage.expect(FEED)
     assert share(coverage) == 1.0
@@ -61,7 +67,7 @@ def test_a_feed_that_never_worked_counts_and_a_user_does_not() -> None:
 
 def test_only_what_has_changed_is_to_be_saved() -> None:
     feeds = [f"github:/orgs/{number}/events" for number in range(200)]
-    coverage = Coverage()
+    coverage = Coverage(FEEDS)
     for feed in feeds:
         coverage.add(feed, NOW - 30 * DAY, NOW)
     changes = coverage.changes()
@@ -71,7 +77,8 @@ def test_only_what_has_changed_is_to_be_saved() -> None:
     coverage.saved()
     assert coverage.changes() == {}
     again = Coverage.restore(
-        {**{key: value for key, value in changes.items() if value}, "github:/orgs/1/events": b"of another kind"}
+        {**{key: value for key, value in changes.items() if value}, "github:/orgs/1/events": b"of another kind"},
+        FEEDS,
     )
     assert again.changes() == {}
     again.add(feeds[7], NOW, NOW + MINUTE)
@@ -82,14 +89,14 @@ def test_only_what_has_changed_is_to_be_saved() -> None:
 
 
 def test_what_was_never_covered_is_unknown() -> None:
-    assert share(Coverage(SETTLING)) is None
+    assert share(Coverage(FEEDS, SETTLING)) is None
 
 
 def asked_every(seconds: int, until: int) -> Coverage:
     """The coverage of a feed that is well and saw everything up to its last look, which was at most so many seconds
     ago.
     """
-    coverage = Coverage(SETTLING)
+    coverage = Coverage(FEEDS, SETTLING)
     last = until // (seconds * SECOND) * seconds * SECOND
     coverage.add(FEED, last - 3 * HOUR, last)
     return coverage
@@ -109,7 +116,7 @@ def test_a_feed_that_is_asked_rarely_and_is_well_covers_the_hour_at_every_moment
 def test_a_feed_that_is_late_is_not_covered_from_then_on() -> None:
     """It is asked every 1,900 s, so after 2,850 s it is late."""
     late_after = {FEED: 2_850 * SECOND}
-    coverage = Coverage(SETTLING)
+    coverage = Coverage(FEEDS, SETTLING)
     coverage.add(FEED, NOW - 5 * HOUR, NOW)
     shares = [
         coverage.share("github", "watched", "1h", NOW + minute * MINUTE, late_after) or 0.0 for minute in range(120)
@@ -123,7 +130,7 @@ def test_a_feed_that_is_late_is_not_covered_from_then_on() -> None:
 
 def test_of_a_feed_that_may_be_silent_for_longer_than_an_hour_nothing_is_known() -> None:
     late_after = {FEED: 2 * HOUR}
-    coverage = Coverage(SETTLING)
+    coverage = Coverage(FEEDS, SETTLING)
     coverage.add(FEED, NOW - 5 * HOUR, NOW - 70 * MINUTE)
     assert coverage.share("github", "watched", "1h", NOW, late_after) is None
     assert coverage.share("github", "watched", "24h", NOW, late_after) is not None
@@ -134,35 +141,35 @@ def test_of_a_feed_that_may_be_silent_for_longer_than_an_hour_nothing_is_known()
 
 def test_a_blind_feed_that_says_so_counts_as_nothing_until_a_look_heals_it() -> None:
     late_after = {FEED: 2 * HOUR}
-    coverage = Coverage(SETTLING)
+    coverage = Coverage(FEEDS, SETTLING)
     coverage.add(FEED, NOW - 5 * HOUR, NOW - 2 * HOUR)
     assert coverage.share("github", "watched", "1h", NOW, late_after) is None
     coverage.miss(FEED, NOW - 2 * HOUR, NOW - MINUTE)
     assert coverage.share("github", "watched", "1h", NOW, late_after) == 0.0
     coverage.add("github:/orgs/other/events", NOW - 2 * HOUR, NOW)
     assert coverage.share("github", "watched", "1h", NOW, late_after) == 0.5
-    again = Coverage.restore({key: value for key, value in coverage.changes().items() if value}, SETTLING)
+    again = Coverage.restore({key: value for key, value in coverage.changes().items() if value}, FEEDS, SETTLING)
     assert again.share("github", "watched", "1h", NOW, late_after) == 0.5
     again.add(FEED, NOW - 2 * HOUR, NOW)
     assert again.share("github", "watched", "1h", NOW, late_after) == 1.0
 
 
 def test_what_a_user_missed_is_no_share_of_anything() -> None:
-    coverage = Coverage()
+    coverage = Coverage(FEEDS)
     coverage.miss("github:/users/somebody/events/public", NOW - HOUR, NOW)
     assert share(coverage) is None
     assert coverage.changes() == {}
 
 
 def test_a_gap_counts_although_the_feed_may_be_silent_for_long() -> None:
-    coverage = Coverage(SETTLING)
+    coverage = Coverage(FEEDS, SETTLING)
     coverage.add(FEED, NOW - 2 * HOUR, NOW - 40 * MINUTE)
     coverage.add(FEED, NOW - 37 * MINUTE, NOW)
     assert coverage.share("github", "watched", "1h", NOW, {FEED: 2_850 * SECOND}) == pytest.approx(49 / 52)
 
 
 def test_a_feed_is_seen_since_the_latest_stretch_without_a_break_began() -> None:
-    coverage = Coverage()
+    coverage = Coverage(FEEDS)
     assert coverage.since("github", "watched") is None
     coverage.miss(FEED, NOW - 3 * HOUR, NOW - 2 * HOUR)
     assert coverage.since("github", "watched") is None, "what was missed is not seen"
@@ -180,12 +187,12 @@ def test_a_feed_is_seen_since_the_latest_stretch_without_a_break_began() -> None
 
 
 def test_a_scope_is_seen_since_the_median_of_its_feeds_and_that_is_kept() -> None:
-    coverage = Coverage()
+    coverage = Coverage(FEEDS)
     for number, minutes in enumerate((50, 40, 2)):
         coverage.add(f"github:/orgs/{number}/events", NOW - minutes * MINUTE, NOW)
     coverage.add("github:/events", NOW - 30 * MINUTE, NOW, share=0.04)
     kept = {key: value for key, value in coverage.changes().items() if value is not None}
-    restored = Coverage.restore(kept)
+    restored = Coverage.restore(kept, FEEDS)
     for each in (coverage, restored):
         assert each.since("github", "watched") == NOW - 40 * MINUTE
         assert each.since("github", "all") == NOW - 30 * MINUTE
@@ -203,7 +210,7 @@ def test_coverage_that_was_kept_before_stretches_were_goes_on() -> None:
         COVERAGE_CURSOR
         + FEED: b'{"60000000":{"59970":60000000.0},"3600000000":{"999":60000000.0},"86400000000":{"41":60000000.0}}'
     }
-    coverage = Coverage.restore(kept)
+    coverage = Coverage.restore(kept, FEEDS)
     assert coverage.since("github", "watched") is None
     coverage.add(FEED, NOW - MINUTE, NOW)
     assert coverage.since("github", "watched") == NOW - MINUTE

@@ -50,7 +50,7 @@ def started(cursors: dict[str, bytes]) -> tuple[GithubPoller, HubPoller]:
     """Both pollers, and the coverage, with what was saved."""
 
     async def start() -> tuple[GithubPoller, HubPoller]:
-        Coverage.restore(cursors)
+        Coverage.restore(cursors, Feeds())
         context = Context(
             watchlist=WATCHLIST, actor_key=KEY, outlet=Kept(), cursors=cursors, feeds=Feeds(), clock=Clock()
         )

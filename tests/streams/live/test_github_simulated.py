@@ -36,7 +36,9 @@ def watched() -> Watchlist:
     """What of the watchlist that comes with the project the simulated world has."""
     owners = {path.split("/")[2].casefold() for path in WATCHED}
     projects = Watchlist.load(WATCHLIST).projects
-    return Watchlist([each for each in projects if owners & {place.split("/")[0].casefold() for place in each.github}])
+    return Watchlist(
+        [each for each in projects if owners & {place.split("/")[0].casefold() for place in each.places["github"]}]
+    )
 
 
 @asynccontextmanager

@@ -224,7 +224,7 @@ def test_a_feed_that_has_only_ever_had_gaps_counts(broker: Embedded) -> None:
     )
     feeds = Feeds()
     for feed in (*well, failing, user):
-        feeds.open(feed, "github")
+        feeds.open(feed, "github", has_total=feed != user)
 
     async def put() -> float | None:
         async with outlet(broker, feeds) as out:
@@ -308,7 +308,7 @@ def test_a_feed_that_is_not_late_yet_is_not_shown_as_blind(broker: Embedded) -> 
 def test_the_outage_of_a_sampled_feed_is_not_covered(broker: Embedded) -> None:
     """It sees a tenth; for half of the hour it sees nothing."""
     feed, feeds = "github:/events", Feeds()
-    feeds.open(feed, "github").coverage = 0.1
+    feeds.open(feed, "github", scope="all", sampled=True).coverage = 0.1
     gap = Gap(feed=feed, start=NOW - 45 * MINUTE, end=NOW - 15 * MINUTE, reason="failed")
 
     async def put() -> float | None:

@@ -8,20 +8,21 @@ from typing import Any, Final
 
 import msgspec
 
-from nomadwatch.commands.replay import worker_config
-from nomadwatch.connect import address, await_broker
-from nomadwatch.errors import Failure, Misuse
+from nomadwatch.connect import await_broker, parse_address
+from nomadwatch.errors import Misuse
 from nomadwatch.processes import roles
 from nomadwatch.processes.polling import polling_of
 from nomadwatch.processes.signals import heeded
 from nomadwatch.processes.sinks_role import Address, run_sinks
 from nomadwatch.processes.supervisor import Role, Supervisor, prepare
 from nomadwatch.processes.tasks import until_first
-from nomadwatch.settings import Settings
+from nomadwatch.processes.workers import worker_config
+from nomadwatch.settings import Known, Settings
 from nomadwatch.state import Kept, Kind, State, default_folder
 from nomadwatch.terminal.summary import Summary
 from sinks.board import Board
 from sinks.topic import TopicReader
+from streams import platforms
 
 GRACE: Final = 4.0
 ROOM_EVERY: Final = 5.0
@@ -50,18 +51,18 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
         return now if self.speed == 1 else now + (now - BEGINNING) / (self.speed - 1)
 
 
-def run_station(settings: Settings, summary: Summary, world: World | None = None, *, verbose: bool = False) -> None:
+def run_station(known: Known, summary: Summary, world: World | None = None, *, verbose: bool = False) -> None:
     """Run until SIGINT or SIGTERM, or the end of the demonstration. Raises Failure; leaves no process behind."""
     from streams.watchlist import Watchlist
 
+    settings, address = known.settings, Address.of(known)
     if world is not None:
         from simulator.population import WATCHLIST
 
         # Made-up figures go to nobody else's broker and stand under made-up names, whatever the environment sets.
         settings = msgspec.structs.replace(settings, broker="", prefix="", watchlist=str(WATCHLIST))
     if settings.broker:
-        address(settings.broker)
-    Address.of(settings)
+        parse_address(settings.broker)
     # What the person has to mend is told before anything is started.
     Watchlist.load(settings.watchlist or None)
     folder = settings.data_dir or ("" if world is not None else str(default_folder()))
@@ -75,7 +76,7 @@ def run_station(settings: Settings, summary: Summary, world: World | None = None
         state.check_room()
         state.keep(_kept(settings, state.kept, kind))
         prepare()
-        asyncio.run(_Station(settings, state, summary, world, verbose).run())
+        asyncio.run(_Station(settings, address, state, summary, world, verbose).run())
 
 
 def _kept(settings: Settings, before: Kept | None, kind: Kind) -> Kept:
@@ -92,9 +93,18 @@ def _kept(settings: Settings, before: Kept | None, kind: Kind) -> Kept:
 
 
 class _Station:
-    def __init__(self, settings: Settings, state: State, summary: Summary, world: World | None, verbose: bool) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        address: Address,
+        state: State,
+        summary: Summary,
+        world: World | None,
+        verbose: bool,
+    ) -> None:
         assert state.kept is not None
-        self.settings, self.state, self.kept, self.summary, self.world = settings, state, state.kept, summary, world
+        self.settings, self.address, self.state, self.kept = settings, address, state, state.kept
+        self.summary, self.world = summary, world
         self.bootstrap = self.kept.broker
         self.said: dict[str, asyncio.Future[Any]] = {}
         self.supervisor = Supervisor(self._hear, summary.notice, verbose, patience=None)
@@ -118,7 +128,7 @@ class _Station:
         if self.world is not None:
             settings = await self._simulated(self.world)
         if kept.broker:
-            await await_broker(kept.broker, settings.broker_wait)
+            await await_broker(kept.broker, settings.broker_wait, self.summary.notice)
         else:
             await self._start(
                 Role("broker", roles.run_broker, lambda: (str(self.state.path), kept.port), last=True), "ready"
@@ -133,7 +143,7 @@ class _Station:
         self.supervisor.start(Role("count", roles.run_count, lambda: (config,)))
         self.supervisor.start(Role("measure", roles.run_measure, lambda: (config,)))
         # Whoever has to be started again listens where people have found it: a free port is held for it.
-        address = self._address(settings)
+        address = self._address()
         await self._start(
             Role("sinks", run_sinks, lambda: (self.bootstrap, kept.prefix, kept.partitions, address, simulated)),
             "ready",
@@ -145,15 +155,15 @@ class _Station:
         self.summary.serving(address.url(address.port))
         await self._follow()
 
-    def _address(self, settings: Settings) -> Address:
-        """Where the page is served, with a port that is held if any will do."""
-        address = Address.of(settings)
+    def _address(self) -> Address:
+        """Where the page is served; for port 0, with a free port that stays reserved."""
+        address = self.address
         if address.port:
             return address
         try:
             return msgspec.structs.replace(address, port=self.state.hold_port(host=address.host.strip("[]")))
         except OSError:
-            raise Failure(f"{address.host} is no address of this machine: correct --host") from None
+            raise address.failure("host", f"{address.host} is not an address of this machine") from None
 
     async def _simulated(self, world: World) -> Settings:
         """Start the world; the settings with which the station looks at it."""
@@ -166,10 +176,12 @@ class _Station:
 
         ports = await self._start(Role("simulator", roles.run_simulator, simulated, last=True), "ready")
         github, hub = (f"http://127.0.0.1:{port}" for port in ports)
+        # A platform of which there is no simulated world is not polled.
+        nowhere = dict.fromkeys((platform.endpoint.name for platform in platforms.ALL), "")
+        simulated_world = {**nowhere, "github_api": github, "hf_endpoint": hub}
         return msgspec.structs.replace(
             self.settings,
-            github_api=github,
-            hf_endpoint=hub,
+            **simulated_world,
             github_token="simulated",
             hf_token="simulated",
             time_scale=world.speed,

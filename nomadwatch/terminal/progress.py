@@ -1,20 +1,24 @@
-"""What a person sees of a replay while it runs: lines on stderr, and on a terminal a bar with share, rate and remaining
-time.
-"""
+"""What a replay shows while it runs: warnings on stderr, and on a terminal a progress bar with rate and remaining time."""
 
-import logging
 import sys
 import time
 from typing import Any, Protocol, Self
 
-from nomadwatch.processes.process import OWN_LOGGERS
-from nomadwatch.processes.roles import Advance
+import msgspec
+
 from nomadwatch.terminal.console import console, tell
 from streams.plain import one_line
 
 
-class Show(Protocol):
-    """Gets told how far things are."""
+class Advance(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the reader is: the share of the bytes it has read (0 to 1), and the activities so far."""
+
+    share: float
+    activities: int
+
+
+class ProgressView(Protocol):
+    """Shows how far a replay is."""
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *exception: object) -> None: ...
@@ -25,7 +29,7 @@ class Show(Protocol):
 
 
 class Quiet:
-    """For pipes and files: warnings only."""
+    """For pipes and files: prints warnings only."""
 
     def __enter__(self) -> Self:
         return self
@@ -38,17 +42,17 @@ class Quiet:
         tell(line)
 
     def advance(self, advance: Advance) -> None:
-        """Nothing: nobody watches."""
+        """Shows nothing."""
 
     def measuring(self) -> None:
-        """Nothing: nobody watches."""
+        """Shows nothing."""
 
     def writing(self, share: float) -> None:
-        """Nothing: nobody watches."""
+        """Shows nothing."""
 
 
 class Bar:
-    """For terminals; it goes away at the end."""
+    """For terminals: a progress bar, which is removed at the end."""
 
     def __init__(self) -> None:
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -77,7 +81,7 @@ class Bar:
         self._progress.console.print(f"nomadwatch: {one_line(line)}", markup=False, highlight=False)
 
     def advance(self, advance: Advance) -> None:
-        """The rate is of this run: what an earlier one had read does not count."""
+        """Show the share and the rate of this run; what an earlier run read does not count for the rate."""
         now = time.monotonic()
         if self._first is None:
             self._first = (now, advance.activities)
@@ -87,28 +91,14 @@ class Bar:
         self._progress.update(self._task, description="reading", total=1.0, completed=advance.share, **fields)
 
     def measuring(self) -> None:
-        """Everything is read; the workers catch up."""
+        """Everything is read, and the workers catch up."""
         self._progress.update(self._task, description="measuring", completed=1.0)
 
     def writing(self, share: float) -> None:
-        """Everything is measured; its history is made."""
+        """Everything is measured, and the history is being written."""
         self._progress.update(self._task, description="writing the history", total=1.0, completed=share)
 
 
-class _Lines(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        tell(record.getMessage())
-
-
-def quiet_libraries(verbose: bool) -> None:
-    """Show our own warnings, and what the libraries log only if asked for."""
-    root = logging.getLogger()
-    root.handlers[:] = [_Lines()]
-    root.setLevel(logging.WARNING if verbose else logging.CRITICAL + 1)
-    for package in OWN_LOGGERS:
-        logging.getLogger(package).setLevel(logging.INFO if verbose else logging.WARNING)
-
-
-def choose() -> Show:
-    """A bar if a person watches stderr, else silence."""
+def choose_progress() -> ProgressView:
+    """A bar if stderr is a terminal, else warnings only."""
     return Bar() if sys.stderr.isatty() else Quiet()
