@@ -11,6 +11,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple, Self
@@ -40,6 +41,18 @@ RETRY: Final = 10.0
 SET_ASIDE: Final = ".damaged"
 # A name goes out again while its repository is active, at least this often (agents.count.names).
 _NAME_AGAIN: Final = 8 * DAY
+# Seconds to wait for a lock of somebody who reads or copies the file.
+LOCKED: Final = 30.0
+# Errors of SQLite that say nothing of what the file holds.
+_NO_DAMAGE: Final = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_NOMEM,
+}
 # Names that are remembered once they were asked for.
 _NAMES: Final = 50_000
 _SCHEMA: Final = """
@@ -98,15 +111,24 @@ class Store:
         self._retry_at: float | None = None
         if existing and not os.path.exists(path):
             raise DamagedStore(f"{path} does not exist")
-        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db = sqlite3.connect(path, timeout=LOCKED, isolation_level=None)
         try:
-            self._open()
-        except sqlite3.DatabaseError as error:
-            self._db.close()
-            raise DamagedStore(f"{path}: {error}") from None
-        except DamagedStore:
+            with self._damage():
+                self._open()
+        except BaseException:
             self._db.close()
             raise
+
+    @contextmanager
+    def _damage(self) -> Iterator[None]:
+        """Raises `DamagedStore` where SQLite finds the file damaged."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            # The low byte is the error, the rest its details.
+            if (error.sqlite_errorcode or 0) & 0xFF in _NO_DAMAGE:
+                raise
+            raise DamagedStore(f"{self._path}: {error}") from None
 
     def _open(self) -> None:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
@@ -138,12 +160,10 @@ class Store:
 
     def check(self) -> None:
         """Compare every blob with its checksum. Raises `DamagedStore`."""
-        try:
+        with self._damage():
             for hour, seq, checksum, data in self._db.execute("SELECT hour, seq, checksum, data FROM rows"):
                 if checksum_of(data) != checksum:
                     raise DamagedStore(f"{self._path}: rows {seq} of hour {hour} are not what was written")
-        except sqlite3.DatabaseError as error:
-            raise DamagedStore(f"{self._path}: {error}") from None
 
     @property
     def places(self) -> Mapping[int, Place]:
@@ -260,10 +280,8 @@ class Store:
         return np.concatenate(parts) if len(parts) > 1 else parts[0] if parts else NO_ROWS
 
     def _select(self, query: str, *values: int) -> Iterator[tuple[int, int, bytes]]:
-        try:
+        with self._damage():
             yield from self._db.execute(query, values)
-        except sqlite3.DatabaseError as error:
-            raise DamagedStore(f"{self._path}: {error}") from None
 
     def _rows(self, n: int, checksum: int, data: bytes) -> Rows:
         if checksum_of(data) != checksum:

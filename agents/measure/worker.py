@@ -4,10 +4,13 @@ It reads committed records without a group, from the place that its store holds:
 nothing is published before it has reached what was the end at its start, so that no figure falls back after a restart.
 """
 
+import fcntl
 import logging
+import os
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -64,6 +67,7 @@ class Measure:
         # When (ms) the checkpoints were made that no evaluation shows yet.
         self.folded: list[int] = []
         self.written_at = 0.0
+        self.lock = -1
         self.app = task_app(config, "measure", self._follow)
 
     async def _follow(self) -> None:
@@ -85,6 +89,8 @@ class Measure:
         finally:
             await stop(consumer)
             await self.output.close()
+            if self.lock >= 0:
+                os.close(self.lock)
 
     # The store and the topic.
 
@@ -96,6 +102,7 @@ class Measure:
         reaches_back = not any(firsts.values())
         path = store_path(self.config.data_dir)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.lock = _locked(path.with_suffix(".lock"))
         store = open_store(path, keep=not reaches_back)
         why = await self._is_of_another_topic(store, consumer, firsts, ends)
         if why:
@@ -158,6 +165,7 @@ class Measure:
                 rows += self.windows.waiting
                 self.windows.keep()
                 self.windows.store.write()
+        rows += self.windows.waiting
         self.windows.keep()
         self.windows.store.write()
         read = time.monotonic()
@@ -317,6 +325,17 @@ class Measure:
             # A window that says nothing here stands at the front.
             behind={window: front for window, front in self.fronts.items() if front != self.windows.front},
         )
+
+
+def _locked(path: Path) -> int:
+    """A lock that lives as long as this process: two of them would write every row twice."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(file)
+        raise RuntimeError(f"another process measures in {path.parent}; end it, or name another data folder") from None
+    return file
 
 
 def _read_sound(partition: int, key: bytes | None, value: bytes | None) -> Facts:

@@ -7,14 +7,16 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from agents.operators.evaluate import evaluate, totals
 from scipy import stats
 
 from agents.catalogue import CATALOGUE, by_name
+from agents.facts import BOT, ROW, STATED, Rows
+from agents.measure.sums import RunningSum, Sum
 from agents.measurements import Measurement
-from agents.operators.keys import NO_KEYS
-from agents.operators.tally import NO_VALUES, Tally
+from agents.metrics import FAMILIES
+from agents.operators.progress import Progress
 from agents.operators.top import Top
+from streams.codes import HASH_MASK, code_of
 
 PLATFORMS = ["github", "huggingface"]
 FEATURES = ["contribution", "accepted", "exchange", "preference", "review", "adaptation", "publication", "upkeep"]
@@ -50,44 +52,58 @@ def deeds(seed: int, n: int, platforms: list[str], features: list[str]) -> list[
     ]
 
 
-def hashed(number: int) -> int:
-    return (number + 1) * 0x9E3779B97F4A7C15 % (1 << 64) & ~15
+def hashed(number: int, platform: str = "") -> int:
+    """A platform's repositories have hashes of their own."""
+    return (number + 1 + 1000 * len(platform)) * 0x9E3779B97F4A7C15 % (1 << 64) & HASH_MASK
 
 
 def name(platform: str, repository: int) -> str:
     return f"{platform[0]}{repository * 7 % 97:02}/r"
 
 
-def sums(done: list[Deed], parts: int = 1, seed: int = 0) -> tuple[dict[str, int], Tally, Tally]:
-    """Counts, repositories and people as the panes make them, merged from parts in any order."""
-    counts: Counter[str] = Counter()
-    tallies = [(Tally(), Tally()) for _ in range(parts)]
-    rng = random.Random(seed)
-    for d in done:
-        counts[f"{d.platform}/{d.feature}/{'bot' if d.bot else 'human'}"] += 1
-        if d.bot:
-            continue
-        code = PLATFORMS.index(d.platform) << 3 | FEATURES.index(d.feature)
-        repositories, people = rng.choice(tallies)
-        repositories.update([hashed(d.repository) | code])
-        people.update([hashed(d.actor) | code])
-        if d.commits is not None:
-            counts[f"{d.platform}/commits"] += d.commits
-            counts[f"{d.platform}/commits_stated"] += 1
-        if d.project:
-            counts[f"project/{d.project}/{d.platform}/software/{d.feature}"] += 1
-    rng.shuffle(tallies)
-    repositories, people = Tally(), Tally()
-    for more_repositories, more_people in tallies:
-        repositories.merge(more_repositories)
-        people.merge(more_people)
-    return dict(counts), repositories, people
+PROJECTS = ["one", "two/parts"]
+
+
+def rows_of(done: list[Deed]) -> Rows:
+    rows = np.zeros(len(done), ROW)
+    for row, d in zip(rows, done, strict=True):
+        row["code"], row["n"] = code_of(d.platform, d.feature), 1
+        row["repository"], row["actor"] = hashed(d.repository, d.platform), hashed(d.actor)
+        row["flags"] = BOT * d.bot | STATED * (d.commits is not None)
+        row["commits"] = d.commits or 0
+        row["project"] = PROJECTS.index(d.project) + 1 if d.project else 0
+    return rows
+
+
+def evaluated(total: RunningSum, names: dict[int, str], scope: str, top: Top) -> list[Measurement]:
+    own = total.sums(scope, "1h", PROJECTS, lambda keys: {key: names[key & HASH_MASK] for key in keys}, top)
+    return [m for family in FAMILIES for m in family.of_window(own)]
 
 
 def measured(done: list[Deed], scope: str = "watched", parts: int = 1, seed: int = 0, k: int = 5) -> list[Measurement]:
-    names = {hashed(d.repository) | PLATFORMS.index(d.platform) << 3: name(d.platform, d.repository) for d in done}
-    counts, repositories, people = sums(done, parts, seed)
-    return evaluate(scope, "1h", counts, repositories.pack(), people.pack(), lambda keys: names, Top(k=k))
+    """What a window measures to which the deeds came in parts, each of which other deeds came with and left."""
+    names = {hashed(d.repository, d.platform): name(d.platform, d.repository) for d in done}
+    rng, total = random.Random(seed), RunningSum()
+    groups: list[list[Deed]] = [[] for _ in range(parts)]
+    for d in done:
+        rng.choice(groups).append(d)
+    for group in groups:
+        passing = Sum.of(rows_of(rng.sample(done, len(done) // 3)))
+        total.add(passing)
+        total.add(Sum.of(rows_of(group)))
+        total.remove(passing)
+    return evaluated(total, names, scope, Top(k=k))
+
+
+def totals(scope: str, counts: dict[str, int]) -> list[Measurement]:
+    """What is said of counts since the beginning."""
+    progress = [None, Progress(totals={"all": {}, "watched": {}, scope: counts})]
+    return [m for family in FAMILIES for m in family.of_totals(progress)]
+
+
+def counted(done: list[Deed]) -> dict[str, int]:
+    actors = ["human", "bot"]
+    return dict(Counter(f"{d.platform}/{d.feature}/{actors[d.bot]}" for d in done))
 
 
 def by_series(measurements: list[Measurement]) -> dict[Series, float]:
@@ -210,7 +226,7 @@ def test_the_same_activities_give_the_same_bits_however_they_were_merged() -> No
 
 def test_every_measurement_is_a_row_of_the_catalogue_with_its_labels() -> None:
     done = deeds(2, 400, PLATFORMS, FEATURES)
-    found = measured(done) + totals("all", sums(done)[0])
+    found = measured(done) + totals("all", counted(done))
     said = (
         "covered_since_timestamp_seconds",
         "repository_popularity",
@@ -225,7 +241,7 @@ def test_every_measurement_is_a_row_of_the_catalogue_with_its_labels() -> None:
 
 
 def test_an_empty_window_measures_nothing() -> None:
-    assert evaluate("all", "1h", {}, (NO_KEYS, NO_VALUES), (NO_KEYS, NO_VALUES), lambda keys: {}, Top()) == []
+    assert evaluated(RunningSum(), {}, "all", Top()) == []
     assert totals("all", {}) == []
 
 
@@ -249,9 +265,10 @@ def test_with_hold_each_platform_and_feature_remembers_its_own_busiest() -> None
             for repository, n in ((1, first), (2, second))
             for _ in range(n)
         ]
-        names = {hashed(d.repository) | PLATFORMS.index(d.platform) << 3: f"r/{d.repository}" for d in done}
-        counts, repositories, people = sums(done)
-        found = evaluate("all", "1h", counts, repositories.pack(), people.pack(), lambda keys: names, top)
+        names = {hashed(d.repository, d.platform): f"r/{d.repository}" for d in done}
+        total = RunningSum()
+        total.add(Sum.of(rows_of(done)))
+        found = evaluated(total, names, "all", top)
         shown = [
             m.labels
             for m in found
@@ -269,12 +286,17 @@ def test_bots_are_counted_beside_humans_and_nowhere_else() -> None:
     only_bots = [Deed("github", "contribution", 1, 1, bot=True)] * 3
     assert measured(only_bots) == []
     labels = {"scope": "all", "platform": "github", "feature": "contribution", "actor": "bot"}
-    assert totals("all", sums(only_bots)[0]) == [Measurement("nomadwatch_activities_total", labels, 3.0)]
+    assert totals("all", counted(only_bots)) == [Measurement("nomadwatch_activities_total", labels, 3.0)]
 
 
-def test_totals_pass_over_commits_and_projects() -> None:
-    done = [Deed("github", "contribution", 1, 1, commits=5, project="one"), Deed("huggingface", "preference", 1, 1)]
-    assert [(m.labels["platform"], m.labels["actor"], m.value) for m in totals("all", sums(done)[0])] == [
-        ("github", "human", 1.0),
-        ("huggingface", "human", 1.0),
+def test_totals_add_up_partitions_and_leave_out_what_is_not_there() -> None:
+    progress = [
+        Progress(totals={"all": {"github/review/human": 2, "github/review/bot": 1}, "watched": {}}),
+        None,
+        Progress(totals={"all": {"github/review/human": 3, "huggingface/accepted/human": 0}, "watched": {}}),
+    ]
+    found = [m for family in FAMILIES for m in family.of_totals(progress)]
+    assert [(m.labels["platform"], m.labels["actor"], m.value) for m in found] == [
+        ("github", "bot", 1.0),
+        ("github", "human", 5.0),
     ]
