@@ -114,7 +114,7 @@ def by_feature(keys: Keys, values: Counts) -> Iterator[tuple[str, Keys, Counts]]
 def distinct(keys: Keys) -> Iterator[tuple[str, str, int]]:
     """(platform, feature, number of different keys) where there are any.
 
-    >>> list(distinct(np.array([1 << CODE_BITS, 2 << CODE_BITS, 2 << CODE_BITS | 18], np.uint64)))
+    >>> list(distinct(np.array([0x100, 0x200, 0x212], np.uint64)))
     [('github', 'contribution', 2), ('huggingface', 'exchange', 1)]
     """
     numbers = np.bincount((keys & _LOW).astype(np.intp), minlength=1)

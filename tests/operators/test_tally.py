@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agents.operators.keys import HEADER_BYTES, NO_KEYS, as_keys
@@ -33,24 +33,35 @@ def test_a_sum_with_signs_is_that_of_plain_counters(parts: list[dict[int, int]])
     assert (keys.dtype.str, values.dtype.str) == ("<u8", "<i8")
 
 
-@settings(deadline=None, database=None, derandomize=True)
-@given(st.lists(st.dictionaries(KEYS, st.integers(-3, 4), max_size=6), max_size=12))
-def test_a_running_tally_equals_a_dict_after_every_change_and_refuses_what_would_be_negative(
-    changes: list[dict[int, int]],
+@pytest.mark.parametrize("fresh", [0, 4096])
+@settings(deadline=None, database=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=st.lists(st.tuples(st.dictionaries(KEYS, st.integers(-3, 4), max_size=6), st.booleans()), max_size=12))
+def test_a_running_tally_gives_what_a_dict_has_above_0_after_every_change(
+    monkeypatch: pytest.MonkeyPatch, fresh: int, changes: list[tuple[dict[int, int], bool]]
 ) -> None:
-    running, plain = RunningTally(), dict[int, int]()
-    for change in changes:
-        after = {key: plain.get(key, 0) + change.get(key, 0) for key in plain.keys() | change.keys()}
-        if min(after.values(), default=0) < 0:
-            with pytest.raises(ValueError, match="cannot lose more"):
-                running.add(*arrays(change))
-        else:
-            running.add(*arrays(change))
-            plain = {key: n for key, n in after.items() if n}
-        keys, values = running.get()
-        assert dict(zip(keys.tolist(), values.tolist(), strict=True)) == plain
-        assert keys.tolist() == sorted(plain)
-        assert len(running) == len(plain)
+    monkeypatch.setattr("agents.operators.tally._FRESH", fresh)
+    running, plain = RunningTally(), Counter[int]()
+    for change, asked in changes:
+        running.add(*arrays(change))
+        for key, n in change.items():
+            plain[key] += n
+        if asked:
+            keys, values = running.get()
+            assert dict(zip(keys.tolist(), values.tolist(), strict=True)) == {k: n for k, n in plain.items() if n > 0}
+            assert keys.tolist() == sorted(keys.tolist())
+            assert running.below_zero == sum(n < 0 for n in plain.values())
+
+
+def test_a_change_of_a_large_tally_copies_what_changes_only() -> None:
+    running = RunningTally()
+    keys = np.arange(0, 1_000_000, 2, dtype=np.uint64)
+    running.add(keys, np.ones(len(keys), np.int64))
+    running.get()
+    large = running._keys
+    running.add(as_keys([1, 2, 3]), np.array([1, -1, 1]))
+    assert running._keys is large
+    found, values = running.get()
+    assert (len(found), int(values.sum())) == (500_001, 500_001)
 
 
 def test_a_running_tally_never_writes_into_the_arrays_that_it_was_given() -> None:
@@ -65,7 +76,7 @@ def test_a_running_tally_never_writes_into_the_arrays_that_it_was_given() -> Non
 def test_adding_nothing_changes_nothing() -> None:
     running = RunningTally()
     running.add(NO_KEYS, NO_VALUES)
-    assert len(running) == 0
+    assert len(running.get()[0]) == 0
     running.add(*arrays({3: 1}))
     running.add(NO_KEYS, NO_VALUES)
     assert running.get()[0].tolist() == [3]
