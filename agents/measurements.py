@@ -76,7 +76,9 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     `front` is None until something has arrived. `missing` records were gone before they could be aggregated. `closed`:
     the feeds of every partition have ended. `latencies`: by stage, how long what has arrived took, as far as the
     evaluating process saw it. `simulated`: some of the activities come from a simulated world. `behind`: windows that
-    were last evaluated at an earlier front than `front`, with that front (µs); they follow within seconds.
+    were last evaluated at an earlier front than `front`, with that front (µs); they follow within seconds. `held`:
+    windows that were last evaluated before something of `offsets` came, with the offsets that they hold (none: not
+    since `measure` was started).
     """
 
     evaluated_at: int
@@ -92,6 +94,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     latencies: dict[str, Histogram] = {}
     simulated: bool = False
     behind: dict[str, int] = {}
+    held: dict[str, dict[int, int]] = {}
 
 
 class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,6 +211,7 @@ def _is_sound_evaluation(seen: Evaluation) -> bool:
         seen.late,
         seen.missing,
         *seen.offsets.values(),
+        *(offset for offsets in seen.held.values() for offset in offsets.values()),
         *seen.dead_letters.values(),
     )
     times = (seen.evaluated_at, seen.front, seen.watermark)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 # A spreadsheet takes a cell that begins so for a formula.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 Cell = str | float | None
 
@@ -20,7 +20,7 @@ def safe(text: str) -> str:
     >>> safe("allenai/OLMo"), safe('=HYPERLINK("http://evil.example")')
     ('allenai/OLMo', '\\'=HYPERLINK("http://evil.example")')
     """
-    text = "'" + text if text.startswith(_FORMULA) else text
+    text = "'" + text if text.startswith(FORMULA) else text
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

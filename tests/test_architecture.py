@@ -24,15 +24,16 @@ OPERATORS_MAY_USE = {"msgspec", "numpy", "numba", "river", "pyroaring", "network
 ROOMS_MAY_IMPORT = {
     "nomadwatch.terminal": {"errors", "failures", "times"},
     "nomadwatch.processes": {
-        *("connect", "errors", "failures", "logs", "private", "settings", "state", "terminal", "topics", "unread"),
+        *("connect", "errors", "failures", "lake", "logs", "private", "settings", "state", "terminal", "topics"),
+        "unread",
     },
     "nomadwatch.commands": {
-        *("connect", "errors", "logs", "online", "private", "processes", "settings", "state", "terminal", "times"),
-        *("topics", "unread"),
+        *("connect", "errors", "lake", "logs", "online", "private", "processes", "settings", "state", "terminal"),
+        *("times", "topics", "unread"),
     },
 }
-# Of `agents` the sinks know what is published, not how it is made.
-SINKS_MAY_USE = {"agents.catalogue", "agents.measurements", "agents.metric"}
+# Of `agents` the sinks know what is published and the rows it is made from, not how.
+SINKS_MAY_USE = {"agents.catalogue", "agents.facts", "agents.measurements", "agents.metric"}
 
 
 def imports(path: Path) -> set[str]:

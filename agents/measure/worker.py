@@ -58,6 +58,8 @@ class Measure:
         self.published: dict[bytes, bytes] = {}
         self.values: dict[str, dict[bytes, bytes]] = {}
         self.fronts: dict[str, int] = {}
+        # The offsets of `activity` that each window held when it was last evaluated.
+        self.held: dict[str, dict[int, int]] = {}
         self.pace = Pace(list(WINDOWS), config.refresh_interval)
         self.keep = Keep(config.keep_everything)
         self.trim = Trimmer()
@@ -270,6 +272,7 @@ class Measure:
             records.update(self._changes(window, self.windows.measure(window, final=complete)))
             if self.windows.front is not None:
                 self.fronts[window] = self.windows.front
+            self.held[window] = self._offsets()
             now = time.monotonic()
             self.pace.evaluated(window, now, now - before)
         records.update(self._changes("", self.windows.totals()))
@@ -305,6 +308,7 @@ class Measure:
             dead_letters.update(progress.dead_letters)
         if self.foreign.passed:
             dead_letters["facts"] += self.foreign.passed
+        offsets = self._offsets()
         now = time.time_ns() // 1000
         for at in self.folded:
             self.latencies["measured"].observe((now - 1000 * at) / 1e6)
@@ -313,7 +317,7 @@ class Measure:
             evaluated_at=now,
             front=self.windows.front,
             watermark=self.windows.watermark,
-            offsets={number: progress.offset + 1 for number, progress in known.items()},
+            offsets=offsets,
             activities=sum(progress.activities for progress in known.values()),
             duplicates=sum(progress.duplicates for progress in known.values()),
             missing=sum(progress.missing for progress in known.values()),
@@ -324,7 +328,14 @@ class Measure:
             simulated=any(progress.simulated for progress in known.values()),
             # A window that says nothing here stands at the front.
             behind={window: front for window, front in self.fronts.items() if front != self.windows.front},
+            held={window: held for window in WINDOWS if (held := self.held.get(window, {})) != offsets},
         )
+
+    def _offsets(self) -> dict[int, int]:
+        """The next offset of each partition of `activity`."""
+        return {
+            number: progress.offset + 1 for number, progress in enumerate(self.windows.progress) if progress is not None
+        }
 
 
 def _locked(path: Path) -> int:

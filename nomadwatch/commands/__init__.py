@@ -22,6 +22,11 @@ SECTIONS: Final = {
         "feeds": "Show how each feed is doing.",
         "doctor": "Check the installation and its settings, and show where each setting comes from.",
     },
+    "Ask": {
+        "query": "Answer a question in SQL from everything that a station or a replay has counted.",
+        "export": "Write a table of the lake for a range of dates, as CSV, JSON or Parquet.",
+        "verify": "Count the figures of the board again, by SQL from the rows of the lake.",
+    },
     "Run one role": {
         "streams": "Run the pollers of GitHub and the Hub, until SIGTERM or Ctrl-C.",
         "count": "Run a worker that counts each activity once, until SIGTERM or Ctrl-C.",

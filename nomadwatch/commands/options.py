@@ -23,6 +23,7 @@ broker = option(
     help="Address of a Kafka broker.  [default: the embedded broker; NOMADWATCH_BROKER]",
 )
 data_dir = option("--data-dir", metavar="DIR", help="The folder that keeps the state.  [NOMADWATCH_DATA_DIR]")
+lake = option("--lake", metavar="DIR", help="A lake's folder, read as it is.  [default: that of the data folder]")
 prefix = option("--prefix", metavar="TEXT", help="Prefix of the topics' names.  [NOMADWATCH_PREFIX]")
 partitions = option(
     "--partitions",

@@ -41,6 +41,9 @@ def run_worker(name: str, settings: Settings, verbose: bool) -> None:
         from agents.count.worker import run
     else:
         from agents.measure.worker import run
+        from nomadwatch.processes.lake_writer import keep_lake
+
+        keep_lake(config, settings.time_scale)
     run(config)
 
 

@@ -16,6 +16,7 @@ from nomadwatch.connect import await_broker, parse_address
 from nomadwatch.errors import Failure, Interrupted, Misuse
 from nomadwatch.processes import roles
 from nomadwatch.processes.history import Asked, run_history
+from nomadwatch.processes.lake_writer import run_lake
 from nomadwatch.processes.latch import Latch
 from nomadwatch.processes.roles import Outcome, Reading
 from nomadwatch.processes.signals import heeded
@@ -110,6 +111,7 @@ class _Replay:
         self.bootstrap = self.kept.broker
         self.outcome: Outcome | None = None
         self.ready, self.topics_made, self.written = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.lake_written = asyncio.Event()
         # For the reader, which is another process.
         self.topics_exist = Latch()
         self.supervisor = Supervisor(self._hear, show.notice, request.verbose)
@@ -196,6 +198,9 @@ class _Replay:
             after_as_of=outcome.after_as_of if self.request.as_of is not None else None,
             doubtful=outcome.doubtful,
         )
+        if not self.state.temporary:
+            self.supervisor.start(Role("lake", run_lake, lambda: (str(self.state.path), report), once=True))
+            await self.lake_written.wait()
         return Replayed(report, outcome)
 
     async def _write_history(self, folder: str, config: Config, outcome: Outcome, board: Board) -> None:
@@ -253,6 +258,10 @@ class _Replay:
                 self.show.writing(body)
             case "written":
                 self.written.set()
+            case "told":
+                self.show.notice(body)
+            case "lake":
+                self.lake_written.set()
 
     async def _watch_room(self) -> None:
         while True:

@@ -10,6 +10,7 @@ import msgspec
 
 from agents.config import Config
 from nomadwatch.private import keep_private
+from nomadwatch.processes.lake_writer import keep_lake
 from nomadwatch.processes.process import Say
 from nomadwatch.state import log_of
 from nomadwatch.terminal.progress import Advance
@@ -219,9 +220,11 @@ def run_count(say: Say, config: Config) -> None:
     run(config)
 
 
-def run_measure(say: Say, config: Config) -> None:
-    """The worker that makes measurements."""
+def run_measure(say: Say, config: Config, time_scale: float | None = None) -> None:
+    """The worker that makes measurements. With a time scale (of a station's clock) it keeps a lake, too."""
     from agents.measure.worker import run
 
     keep_private()
+    if time_scale is not None:
+        keep_lake(config, time_scale)
     run(config)

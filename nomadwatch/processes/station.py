@@ -141,7 +141,9 @@ class _Station:
         config = worker_config(settings, kept, self.bootstrap, self.state.path)
         self.supervisor.start(Role("streams", roles.run_polling, lambda: (polling,)))
         self.supervisor.start(Role("count", roles.run_count, lambda: (config,)))
-        self.supervisor.start(Role("measure", roles.run_measure, lambda: (config,)))
+        # What is thrown away at the end needs no lake.
+        scale = None if self.state.temporary else settings.time_scale
+        self.supervisor.start(Role("measure", roles.run_measure, lambda: (config, scale)))
         # Whoever has to be started again listens where people have found it: a free port is held for it.
         address = self._address()
         await self._start(

@@ -29,6 +29,9 @@ COMMANDS = [
     "watch",
     "bots",
     "doctor",
+    "query",
+    "export",
+    "verify",
     "health",
 ]
 
@@ -187,12 +190,8 @@ def test_a_misspelt_command_is_told_with_the_one_that_was_meant(capfd: pytest.Ca
 def test_help_lists_every_command_in_a_section_with_its_whole_line(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
     shown = capfd.readouterr().out
-    assert [line for line in shown.splitlines() if line in ("Watch:", "Replay:", "Look:", "Run one role:")] == [
-        "Watch:",
-        "Replay:",
-        "Look:",
-        "Run one role:",
-    ]
+    titles = ["Watch:", "Replay:", "Look:", "Ask:", "Run one role:"]
+    assert [line for line in shown.splitlines() if line in titles] == titles
     assert "..." not in shown.partition("Watch:")[2]
     listed = {
         line.split()[0]
