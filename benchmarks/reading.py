@@ -10,8 +10,8 @@ holds the one before:
     lines      and cut into lines
     floor      and decoded into the typed event, which is thrown away
     plain      the same as anybody would write it: for line in igzip.open(FILE): decode(line)
-    activities the events made into activities
-    batches    the activities sorted into partitions and encoded: all that the reader does before it sends
+    rows       the events made into rows
+    batches    the rows sorted into partitions and packed as columns: all that the reader does before it sends
 """
 
 import argparse
@@ -21,6 +21,7 @@ from pathlib import Path
 
 from isal import igzip, isal_zlib
 
+from nomadwatch.processes.process import collect_rarely
 from streams.archive.content import Content
 from streams.archive.plan import Plan, plan
 from streams.archive.sections import Options, Sections, Send
@@ -59,11 +60,11 @@ def plain(path: str) -> None:
             decode_event(line)
 
 
-def activities(path: str) -> None:
-    events = GithubEvents(Identities(KEY, Watchlist.load()), NOW)
+def rows(path: str) -> None:
+    events = GithubEvents(Identities(KEY, Watchlist.load(), unassigned=True), NOW)
     for chunk in Content(path):
         for line in chunk:
-            events.read(line)
+            events.rows(line)
 
 
 def batches(planned: Plan) -> tuple[int, int]:
@@ -80,9 +81,10 @@ def main() -> None:
     parser.add_argument("file", help="an archive hour with full payloads and without garbage, packed with gzip")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
+    collect_rarely()
     planned = plan([options.file])
     stages: dict[str, Callable[[], object]] = {
-        stage.__name__: lambda stage=stage: stage(options.file) for stage in (unpack, lines, floor, plain, activities)
+        stage.__name__: lambda stage=stage: stage(options.file) for stage in (unpack, lines, floor, plain, rows)
     }
     stages["batches"] = lambda: batches(planned)
     best = dict.fromkeys(stages, float("inf"))

@@ -23,6 +23,7 @@ from streams.columns import (
     Details,
     Packed,
     Place,
+    Repository,
     Row,
     pack,
 )
@@ -153,6 +154,9 @@ class Batch(msgspec.Struct, omit_defaults=True, kw_only=True):
         return made.columns if isinstance(made, Activities) else Columns(pack([row_of(each) for each in made])[0])
 
 
+_NO_DETAILS: Final = Details()
+
+
 class Activities(Sequence[Activity]):
     """The activities of `columns`; made when the first of them is asked for."""
 
@@ -178,57 +182,42 @@ class Activities(Sequence[Activity]):
 
     def _get(self) -> list[Activity]:
         if self._made is None:
-            self._made = list(_made_of(self.columns))
+            self._made = [activity_of(row) for row in self.columns.rows()]
         return self._made
 
 
-def _made_of(columns: Columns) -> Iterator[Activity]:
-    details = {each.row: each for each in columns.details}
-    none = Details()
-    ids = columns.repository_ids.tolist()
-    owners = [columns.owner(place) for place in range(len(ids))]
-    projects = [columns.projects.get(place) for place in range(len(ids))]
-    numbers = (
-        columns.occurred_at,
-        columns.ingested_at,
-        columns.actor,
-        columns.flags,
-        columns.deed,
-        columns.repository,
-        columns.commits,
-        columns.thread,
+def activity_of(row: Row) -> Activity:
+    """The activity of a row."""
+    identifier, occurred_at, ingested_at, actor, flags, deed, repository, commits, thread, details = row
+    details = details or _NO_DETAILS
+    platform, kind, action, artefact = deed
+    return Activity(
+        id=identifier,
+        platform=platform,
+        kind=kind,
+        occurred_at=occurred_at,
+        ingested_at=ingested_at,
+        repo_id=repository.hash,
+        repo=repository.name,
+        owner=repository.owner,
+        actor=actor,
+        action=action,
+        artefact=artefact,
+        bot=flags & BOT > 0,
+        thread=thread if thread != NONE else None,
+        affiliation=details.affiliation,
+        project=repository.project,
+        commits=commits if commits != NONE else None,
+        family=details.family,
+        relation=details.relation,
+        labels=details.labels,
+        text=details.text,
+        simulated=flags & SIMULATED > 0,
     )
-    rows = zip(columns.ids, *(column.tolist() for column in numbers), strict=True)
-    for row, (identifier, occurred_at, ingested_at, actor, flags, deed, repository, commits, thread) in enumerate(rows):
-        platform, kind, action, artefact = columns.deeds[deed]
-        detail = details.get(row, none)
-        yield Activity(
-            id=identifier,
-            platform=platform,
-            kind=kind,
-            occurred_at=occurred_at,
-            ingested_at=ingested_at,
-            repo_id=ids[repository],
-            repo=columns.names[repository],
-            owner=owners[repository],
-            actor=actor,
-            action=action,
-            artefact=artefact,
-            bot=flags & BOT > 0,
-            thread=thread if thread != NONE else None,
-            affiliation=detail.affiliation,
-            project=projects[repository],
-            commits=commits if commits != NONE else None,
-            family=detail.family,
-            relation=detail.relation,
-            labels=detail.labels,
-            text=detail.text,
-            simulated=flags & SIMULATED > 0,
-        )
 
 
-def row_of(activity: Activity) -> Row:
-    """An activity as `columns.pack` takes it."""
+def row_of(activity: Activity, repository: Repository | None = None) -> Row:
+    """An activity as `columns.pack` takes it; the repository, if given, stands for what the activity says of it."""
     described = (activity.text, activity.labels, activity.affiliation, activity.family, activity.relation)
     return (
         activity.id,
@@ -237,7 +226,7 @@ def row_of(activity: Activity) -> Row:
         activity.actor,
         BOT * activity.bot | SIMULATED * activity.simulated,
         Deed(activity.platform, activity.kind, activity.action, activity.artefact),
-        Place(activity.repo_id, activity.repo, activity.owner, activity.project),
+        repository or Place(activity.repo_id, activity.repo, activity.owner, activity.project),
         NONE if activity.commits is None else activity.commits,
         NONE if activity.thread is None else activity.thread,
         None if described == (None,) * 5 else Details(0, *described),

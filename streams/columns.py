@@ -19,7 +19,7 @@ activity.
 
 import sys
 from array import array
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
@@ -109,7 +109,7 @@ class Packed(msgspec.Struct, array_like=True):
     details: list[Details]
 
 
-_encode_ids: Final = msgspec.msgpack.Encoder().encode
+_encode: Final = msgspec.msgpack.Encoder().encode
 _decode_ids: Final = msgspec.msgpack.Decoder(list[str]).decode
 
 
@@ -127,7 +127,7 @@ def pack(rows: Sequence[Row]) -> tuple[Packed, list[Any]]:
     columns = (occurred_at, ingested_at, actors, flags, places, deed_places, commits, threads)
     packed = Packed(
         count=len(rows),
-        ids=msgspec.Raw(_encode_ids(ids)),
+        ids=msgspec.Raw(_encode(ids)),
         deeds=deed_table,
         hashes=_raw("Q", [each.hash for each in table]),
         names=[each.name for each in table],
@@ -137,6 +137,11 @@ def pack(rows: Sequence[Row]) -> tuple[Packed, list[Any]]:
         details=[msgspec.structs.replace(each, row=place) for place, each in enumerate(details) if each is not None],
     )
     return packed, table
+
+
+def size_of(packed: Packed) -> int:
+    """How many bytes columns take in a record."""
+    return len(_encode(packed))
 
 
 def first_part(name: str) -> str:
@@ -198,7 +203,12 @@ class Columns:
         self.deed: NDArray[np.uint16] = columns["deed"]
         self.commits: NDArray[np.int64] = columns["commits"]
         self.thread: NDArray[np.int64] = columns["thread"]
-        self.deeds = packed.deeds
+        # One text of each: an activity that is written as JSON leaves out what is the default, the same object.
+        intern = sys.intern
+        self.deeds = [
+            Deed(intern(platform), intern(kind), action and intern(action), intern(artefact))
+            for platform, kind, action, artefact in packed.deeds
+        ]
         self.repository_ids: NDArray[np.uint64] = np.frombuffer(packed.hashes, "<u8")
         self.names = packed.names
         self.owners = packed.owners
@@ -229,6 +239,39 @@ class Columns:
         """The owner of a repository of the table."""
         owner = self.owners.get(place)
         return first_part(self.names[place]) if owner is None else owner
+
+    def rows(self) -> Iterator[Row]:
+        """The activities one by one."""
+        details = {each.row: each for each in self.details}
+        hashes = self.repository_ids.tolist()
+        places = [
+            Place(hashes[place], name, self.owner(place), self.projects.get(place))
+            for place, name in enumerate(self.names)
+        ]
+        numbers = (
+            self.occurred_at,
+            self.ingested_at,
+            self.actor,
+            self.flags,
+            self.deed,
+            self.repository,
+            self.commits,
+            self.thread,
+        )
+        rows = zip(self.ids, *(column.tolist() for column in numbers), strict=True)
+        for row, (identifier, at, received, actor, flags, deed, repository, commits, thread) in enumerate(rows):
+            yield (
+                identifier,
+                at,
+                received,
+                actor,
+                flags,
+                self.deeds[deed],
+                places[repository],
+                commits,
+                thread,
+                details.get(row),
+            )
 
     def hash_ids(self) -> "NDArray[np.uint64]":
         """64-bit hashes (XXH3) of the ids."""

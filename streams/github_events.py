@@ -4,10 +4,11 @@ A merge stands for two: what the one who merged did (upkeep), and the accepted c
 pull request.
 """
 
-import msgspec
+from typing import Final
 
-from streams.activity import DAY, Activity
+from streams.activity import DAY, Activity, activity_of
 from streams.archive.timeline import read_by_hand
+from streams.columns import BOT, NONE, SIMULATED, Deed, Details, Row
 from streams.errors import DeadLetter
 from streams.github_payloads import (
     LONGEST_ID,
@@ -27,6 +28,24 @@ from streams.times import Times
 from streams.values import clean
 
 
+class Deeds(dict[tuple[str, str | None], Deed]):
+    """What is done on GitHub, by kind and action; made as they are met."""
+
+    LIMIT: Final = 10_000
+
+    def __missing__(self, key: tuple[str, str | None]) -> Deed:
+        if len(self) >= self.LIMIT:
+            self.clear()
+        deed = self[key] = Deed("github", *key, "software")
+        return deed
+
+
+_PUSH: Final = Deed("github", "push", None, "software")
+_ACCEPTED: Final = Deed("github", "pull_request", "accepted", "software")
+# Kind and action of what is opened with a text.
+_WITH_TEXT: Final = (("issue", "opened"), ("discussion", "created"))
+
+
 class GithubEvents:
     """Reads events with a memory of repositories, accounts and seconds met before. One for each reading.
 
@@ -38,35 +57,44 @@ class GithubEvents:
         self._repositories = identities.repositories
         self._accounts = identities.accounts
         self._times = Times()
+        self._deeds = Deeds()
         self._now = now
-        self.platforms = {"github"}
 
     def read(self, line: Line, received: int | None = None) -> list[Activity]:
         """The one or two activities of an event; `received` in µs is when it was ingested (None: at its own time).
 
         Raises `DeadLetter` with the reason why the line cannot be measured.
         """
+        return [activity_of(row) for row in self.rows(line, received)]
+
+    def rows(self, line: Line, received: int | None = None) -> tuple[Row, ...]:
+        """The same as rows."""
         try:
-            return self._activities(decode_event(line), line, received)
+            return self._rows(decode_event(line), line, received)
         except UNDECODABLE:
             pass
         except DeadLetter as letter:
             if letter.reason != "missing-field":
                 raise
         text = clean(line)
-        return self._activities(read_by_hand(text), text, received)
+        return self._rows(read_by_hand(text), text, received)
 
-    def _activities(self, event: Event, line: Line, received: int | None) -> list[Activity]:
+    def _rows(self, event: Event, line: Line, received: int | None) -> tuple[Row, ...]:
         name = event.type
         payload = event.payload or NOTHING
+        action, details = None, None
         if name == "PushEvent":
-            kind, action, thread, commits = "push", None, None, payload.size
+            deed, thread = _PUSH, NONE
+            commits = NONE if payload.size is None else payload.size
         else:
             shape = SHAPES.get(name)
             if shape is None:
                 raise DeadLetter("unknown-type")
-            kind, action, thread = shape(payload)
-            commits = None
+            kind, action, number = shape(payload)
+            deed, commits = self._deeds[kind, action], NONE
+            thread = NONE if number is None else number
+            if (kind, action) in _WITH_TEXT and (text := _text(line)) is not None:
+                details = Details(text=text)
         identifier = f"github:{name}:{event.id}"
         if len(identifier) > LONGEST_ID or not event.id:
             raise DeadLetter("not-an-event")
@@ -88,30 +116,24 @@ class GithubEvents:
         repository = self._repositories.get(repo.name)
         if repository is None or repository.native != repo.id:
             repository = self._identities.repository(repo.id, repo.name, occurred_at)
-        activity = Activity(
-            id=identifier,
-            platform="github",
-            kind=kind,
-            occurred_at=occurred_at,
-            ingested_at=ingested_at,
-            repo_id=repository.hash,
-            repo=repository.name,
-            owner=repository.owner,
-            actor=account.hash,
-            action=action,
-            bot=account.bot,
-            thread=thread,
-            project=repository.project,
-            commits=commits,
-            simulated=event.simulated is True,
+        flags = BOT if account.bot else 0
+        if event.simulated is True:
+            flags |= SIMULATED
+        row = (
+            identifier,
+            occurred_at,
+            ingested_at,
+            account.hash,
+            flags,
+            deed,
+            repository,
+            commits,
+            thread,
+            details,
         )
-        if (kind == "issue" and action == "opened") or (kind == "discussion" and action == "created"):
-            activity.text = _text(line)
-        elif action == "merged":
-            opener = self._opener(line, actor)
-            if opener is not None:
-                return [activity, _accepted(activity, opener)]
-        return [activity]
+        if action == "merged" and (opener := self._opener(line, actor)) is not None:
+            return row, _accepted(row, opener)
+        return (row,)
 
     def _opener(self, line: Line, actor: EventAccount | None) -> Account | None:
         """Who opened the pull request that an event merges, as far as the event says so.
@@ -154,7 +176,7 @@ def _text(line: Line) -> str | None:
     return public_text(opened.title, opened.body) if opened else None
 
 
-def _accepted(merge: Activity, opener: Account) -> Activity:
-    return msgspec.structs.replace(
-        merge, id=merge.id + ":accepted", action="accepted", actor=opener.hash, bot=opener.bot
-    )
+def _accepted(merge: Row, opener: Account) -> Row:
+    identifier, occurred_at, ingested_at, _, flags, _, *rest = merge
+    flags = flags & ~BOT | BOT * opener.bot
+    return (f"{identifier}:accepted", occurred_at, ingested_at, opener.hash, flags, _ACCEPTED, *rest)

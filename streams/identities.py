@@ -18,14 +18,22 @@ Name: TypeAlias = Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)]
 DELETED: Final = "deleted"
 
 
-class Repository(msgspec.Struct, gc=False):
-    """A repository as activities name it; `native` is what the platform calls it by."""
+class Repository(msgspec.Struct, gc=False, eq=False):
+    """A repository as activities name it; `native` is what the platform calls it by. Each is equal to itself only.
+
+    `stated`: its project stands, whatever the watchlist says. `teaches`: a reader of archives may learn from its name
+    whose it is.
+    """
 
     native: int | str
     name: str
     hash: int
     owner: str
     project: str | None
+    platform: str = "github"
+    artefact: str = SOFTWARE
+    stated: bool = False
+    teaches: bool = True
 
 
 class Account(msgspec.Struct, gc=False):
@@ -54,15 +62,13 @@ class Identities:
         include_bots: bool = False,
         platform: str = "github",
         assignment: Assignment | None = None,
-        complete: bool = False,
+        unassigned: bool = False,
     ) -> None:
-        """With a `complete` assignment nothing is learnt from what is met, so that the same input gives the same
-        projects.
-        """
+        """`unassigned`: repositories get no projects here, and nothing is learnt from what is met."""
         self.repositories: dict[str, Repository] = {}
         self.accounts: dict[int | str, Account] = {}
         self.assignment = assignment if assignment is not None else Assignment(watchlist, platform)
-        self._complete = complete
+        self._unassigned = unassigned
         self._platform = platform
         self._include_bots = include_bots
         # A copy of a hash that has taken in the key and the prefix costs half of a new one; the result is that of
@@ -78,14 +84,15 @@ class Identities:
         if len(self.repositories) >= self.LIMIT:
             self.repositories.clear()
         digest = self.hash_of(native)
-        if self._complete:
-            project = self.assignment.project_of(digest, name, artefact)
-        else:
-            known = self.assignment.knows(digest)
-            project = self.assignment.meet(digest, native, name, at, artefact)
-            if not known and project is not None:
-                self.repositories.clear()  # it may stand there under another name, as nobody's
+        project = None if self._unassigned else self._meet(digest, native, name, at, artefact)
         return self._remember(native, name, digest, project)
+
+    def _meet(self, digest: int, native: int | str, name: str, at: int, artefact: str) -> str | None:
+        known = self.assignment.knows(digest)
+        project = self.assignment.meet(digest, native, name, at, artefact)
+        if not known and project is not None:
+            self.repositories.clear()  # it may stand there under another name, as nobody's
+        return project
 
     def named(self, native: str, name: str) -> Repository:
         """A repository whose id is not known, by its name alone; `native` is what stands for the id."""

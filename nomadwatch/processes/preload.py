@@ -7,6 +7,8 @@ from importlib import import_module
 from nomadwatch.processes.process import MAIN_PROCESS
 
 if os.environ.get(MAIN_PROCESS) == str(os.getppid()):
+    # What is imported stays: there is nothing to collect.
+    gc.disable()
     for module in (
         "broker.server",
         "streams.archive.plan",
@@ -18,3 +20,4 @@ if os.environ.get(MAIN_PROCESS) == str(os.getppid()):
         import_module(module)
     # The roles share these pages as long as no collection touches them.
     gc.freeze()
+    gc.enable()

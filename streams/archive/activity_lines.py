@@ -5,11 +5,12 @@ from typing import Final
 
 import msgspec
 
-from streams.activity import AFFILIATIONS, ARTEFACTS, DAY, LATEST, PLATFORMS, Activity, hash_name
+from streams.activity import AFFILIATIONS, ARTEFACTS, DAY, LATEST, PLATFORMS, Activity, hash_name, row_of
 from streams.assignment import Assignment
+from streams.columns import Row
 from streams.errors import DeadLetter
 from streams.github_payloads import UNDECODABLE, Line
-from streams.identities import DELETED
+from streams.identities import DELETED, Identities, Repository
 from streams.values import clean
 from streams.watchlist import Watchlist
 
@@ -30,8 +31,7 @@ class ActivityLines:
     """Reads lines of activities files; `now` is the moment of reading in µs: nothing was received later.
 
     The project is worked out anew, by the `assignments` of each platform, unless the line names one of the watchlist.
-    Under the default watchlist a simulated activity keeps its project: that list names real projects only. `platforms`
-    are those met so far.
+    Under the default watchlist a simulated activity keeps its project: that list names real projects only.
     """
 
     def __init__(
@@ -47,10 +47,22 @@ class ActivityLines:
         self._projects = {project.project for project in watchlist.projects}
         self._now = now
         self._include_bots = include_bots
-        self.platforms: set[str] = set()
+        self._repositories: dict[tuple[str, str, int, str, str, str | None], Repository] = {}
 
     def read(self, line: Line, received: int | None = None) -> list[Activity]:
         """The activity of a line, received when it says, else at `received`, else at its own time. Raises `DeadLetter`."""
+        activity = self._read(line, received)
+        if not self._is_stated(activity):
+            assignment = self._assignments[activity.platform]
+            activity.project = assignment.project_of(activity.repo_id, activity.repo, activity.artefact)
+        return [activity]
+
+    def rows(self, line: Line, received: int | None = None) -> tuple[Row, ...]:
+        """The same as a row, whose repository has its project only if that is stated."""
+        activity = self._read(line, received)
+        return (row_of(activity, self._repository(activity)),)
+
+    def _read(self, line: Line, received: int | None) -> Activity:
         try:
             activity = _decode(line)
         except UNDECODABLE:
@@ -60,15 +72,33 @@ class ActivityLines:
         activity.ingested_at = min(activity.ingested_at, self._now)
         if activity.occurred_at > activity.ingested_at + DAY:
             raise DeadLetter("future")
-        if activity.project not in self._projects and not (
-            activity.simulated and activity.project and self._watchlist.is_default
-        ):
-            assignment = self._assignments[activity.platform]
-            activity.project = assignment.project_of(activity.repo_id, activity.repo, activity.artefact)
         if self._include_bots:
             activity.bot = False
-        self.platforms.add(activity.platform)
-        return [activity]
+        return activity
+
+    def _is_stated(self, activity: Activity) -> bool:
+        return activity.project in self._projects or (
+            activity.simulated and bool(activity.project) and self._watchlist.is_default
+        )
+
+    def _repository(self, activity: Activity) -> Repository:
+        project = activity.project if self._is_stated(activity) else None
+        key = activity.platform, activity.artefact, activity.repo_id, activity.repo, activity.owner, project
+        known = self._repositories.get(key)
+        if known is None:
+            if len(self._repositories) >= Identities.LIMIT:
+                self._repositories.clear()
+            known = self._repositories[key] = Repository(
+                native="",
+                name=activity.repo,
+                hash=activity.repo_id,
+                owner=activity.owner,
+                project=project,
+                platform=activity.platform,
+                artefact=activity.artefact,
+                stated=project is not None,
+            )
+        return known
 
 
 def _by_hand(text: bytes, received: int | None) -> Activity:

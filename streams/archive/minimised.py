@@ -9,8 +9,10 @@ from typing import Final
 
 import msgspec
 
-from streams.activity import DAY, Activity
+from streams.activity import DAY, Activity, activity_of
+from streams.columns import BOT, NONE, Row
 from streams.errors import DeadLetter
+from streams.github_events import Deeds
 from streams.github_payloads import LONGEST_ACTION, LONGEST_ID, UNDECODABLE, Count, Line, is_event
 from streams.identities import Identities
 from streams.times import Times
@@ -57,13 +59,17 @@ class MinimisedEvents:
     def __init__(self, identities: Identities, now: int) -> None:
         self._identities = identities
         self._times = Times()
+        self._deeds = Deeds()
         self._now = now
-        self.platforms = {"github"}
 
     def read(self, line: Line, received: int | None = None) -> list[Activity]:
         """The activity of a line; `received` in µs is when it was ingested (None: at its own time). Raises
         `DeadLetter`.
         """
+        return [activity_of(row) for row in self.rows(line, received)]
+
+    def rows(self, line: Line, received: int | None = None) -> tuple[Row, ...]:
+        """The same as a row."""
         try:
             deed = decode_deed(line)
         except UNDECODABLE:
@@ -90,23 +96,19 @@ class MinimisedEvents:
         else:
             login = deed.actor.casefold()
             account = self._identities.accounts.get(login) or self._identities.account(login, login)
-        return [
-            Activity(
-                id=identifier,
-                platform="github",
-                kind=kind,
-                occurred_at=occurred_at,
-                ingested_at=ingested_at,
-                repo_id=repository.hash,
-                repo=name,
-                owner=repository.owner,
-                actor=account.hash,
-                action=action,
-                bot=account.bot,
-                project=repository.project,
-                commits=deed.commits if kind == "push" else None,
-            )
-        ]
+        row = (
+            identifier,
+            occurred_at,
+            ingested_at,
+            account.hash,
+            BOT * account.bot,
+            self._deeds[kind, action],
+            repository,
+            deed.commits if kind == "push" and deed.commits is not None else NONE,
+            NONE,
+            None,
+        )
+        return (row,)
 
 
 def read_by_hand(text: bytes) -> Deed:

@@ -13,7 +13,6 @@ from typing import Final
 
 from streams.archive.plan import Plan
 from streams.archive.sections import Breath, Doubtful, Letter, Options, Sections, Send, Step
-from streams.archive.survey import Survey
 from streams.errors import OtherReplay
 from streams.kafka.cursors import ARCHIVE, Counts, Cursor, begin, decode_cursor, decoded, encode_cursor, sound_archive
 from streams.kafka.deliver import Delivery, Sent, read_table
@@ -67,8 +66,7 @@ async def publish(
     """
     reading = options.reading(plan, topics.partitions, actor_key)
     first = begin(ARCHIVE, reading, now(), topics.partitions)
-    survey = Survey(plan, options.watchlist, options.as_of)
-    ahead = _Ahead(Sections(plan, first, actor_key, options, survey))
+    ahead = _Ahead(Sections(plan, first, actor_key, options))
     stop = stop or asyncio.Event()
     if ready is not None and not await ahead.read_until(ready, stop):
         return _summary(first)
@@ -85,7 +83,7 @@ async def publish(
             cursor = first
             await _Sender(delivery, topics, cursor).write(cursor)
         else:
-            ahead = _Ahead(Sections(plan, cursor, actor_key, options, survey))
+            ahead = _Ahead(Sections(plan, cursor, actor_key, options))
         return _summary(await _Sender(delivery, topics, cursor).run(ahead, plan.size, progress, stop))
 
 

@@ -1,145 +1,102 @@
-"""A look through all the files of a plan before they are read: which repositories are a project's, by their native ids.
+"""The first reading of all files of a plan: which repositories are a project's, by their native ids.
 
 What happened to a repository under a name that nobody watches may stand before the first line with its watched name. To
-give both to the project in one reading, the ids have to be known first. This unpacks every file once more, and reads of
-each line only the repository.
+give both to the project in one reading, the ids have to be known before anything is sent. What this reading finds is
+kept as far as memory allows, so that files are unpacked and decoded once.
 """
 
-import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections import deque
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-import msgspec
-
-from streams.activity import LATEST, PLATFORMS, hash_name
-from streams.archive.content import Content
+from streams.activity import PLATFORMS
 from streams.archive.plan import File, Plan
-from streams.archive.timeline import read_by_hand
+from streams.archive.reading import Options, Part, Reading
 from streams.assignment import Assignment
-from streams.errors import DeadLetter
-from streams.github_payloads import UNDECODABLE, Event, EventRepository, Line
-from streams.times import Times
-from streams.values import values
-from streams.watchlist import Watchlist
+from streams.identities import Repository
 
-_MOST_NAMES: Final = 1_000_000
-# An event as GH Archive writes it, up to its repository's id and name. A line that begins otherwise is decoded as a
-# whole.
-_BEGINS: Final = re.compile(rb'\{"id":"\d+","type":"\w+","actor":\{[^}]*\},"repo":\{"id":(\d+,"name":"[^"\\]*)"')
-
-
-class _Event(msgspec.Struct, gc=False):
-    repo: EventRepository
-    created_at: str
-
-
-class _Activity(msgspec.Struct, gc=False):
-    platform: str
-    repo_id: int
-    repo: str
-    occurred_at: int
-    artefact: str = "software"
-    project: str | None = None
-
-
-_decode_event: Final = msgspec.json.Decoder(_Event).decode
-_decode_activity: Final = msgspec.json.Decoder(_Activity).decode
+# An activity takes some 100 bytes: three archive hours of these years.
+KEPT_BYTES: Final = 64 << 20
 
 
 class Survey:
-    """Iterate to its end once; then `assignments` (by platform) know the repositories of the watchlist. Each step is a
-    chunk of lines.
+    """Iterate to its end once; then `projects` knows whose the repositories are. Each step is how many bytes of the
+    plan were taken in.
 
-    What happened after `as_of` (µs) teaches nothing, as it is not measured. Lines that cannot be read are passed over:
-    the reading that follows tells of them.
+    What cannot be measured, or happened after the moment that was asked for, teaches nothing.
     """
 
-    def __init__(self, plan: Plan, watchlist: Watchlist, as_of: int | None = None) -> None:
-        self.assignments = {platform: Assignment(watchlist, platform) for platform in PLATFORMS}
+    def __init__(self, plan: Plan, reading: Reading, options: Options) -> None:
+        watchlist = self._watchlist = options.watchlist
+        self._reading = reading
+        self._assignments = {platform: Assignment(watchlist, platform) for platform in PLATFORMS}
         self._projects = {project.project for project in watchlist.projects}
-        self._until = LATEST if as_of is None else as_of
-        self._times = Times()
-        # Native ids with names that taught nothing when they were met, as they stand in the lines.
-        self._nobodys: set[bytes] = set()
-        self._steps = self._look(plan, any(project.places["github"] for project in watchlist.projects))
+        self._github = any(project.places["github"] for project in watchlist.projects)
+        self.is_needed = any(map(self._teaches, plan.files))
+        # By file: its first parts, in their order, as far as they are kept.
+        self._kept: dict[int, deque[Part]] = {}
+        self._steps = self._look(plan)
 
-    def __iter__(self) -> Iterator[None]:
+    def __iter__(self) -> Iterator[int]:
         return self._steps
 
-    def finish(self) -> "Survey":
-        """This, at its end."""
-        for _ in self:
-            pass
-        return self
-
-    def _look(self, plan: Plan, github: bool) -> Iterator[None]:
-        for file in plan.files:
-            look = self._looker(file, github)
-            if look is not None:
-                for chunk in Content(file.path):
-                    look(chunk)
-                    yield
-
-    def _looker(self, file: File, github: bool) -> Callable[[Iterable[Line]], None] | None:
+    def _teaches(self, file: File) -> bool:
         """A minimised archive has no ids to learn."""
-        if file.dialect == "activities":
-            return self._activities if self._projects else None
-        return self._events if file.dialect == "full" and github else None
+        return bool(self._projects) if file.dialect == "activities" else file.dialect == "full" and self._github
 
-    def _events(self, lines: Iterable[Line]) -> None:
-        nobodys, begins = self._nobodys, _BEGINS.match
-        for line in lines:
-            begin = begins(line)
-            if begin is not None and begin[1] in nobodys:
-                continue
-            try:
-                event = _decode_event(line)
-            except UNDECODABLE:
-                self._by_hand(line)
-                continue
-            if self._is_nobodys(event) and begin is not None:
-                if len(nobodys) >= _MOST_NAMES:
-                    nobodys.clear()
-                nobodys.add(begin[1])
-
-    def _by_hand(self, line: Line) -> None:
-        """What the reading will find in a line that is no event as they usually are, or several."""
-        for value in values(line):
-            try:
-                self._is_nobodys(_decode_event(value))
-            except UNDECODABLE:
-                with suppress(DeadLetter):
-                    self._is_nobodys(read_by_hand(value))
-
-    def _is_nobodys(self, event: _Event | Event) -> bool:
-        """Learn from an event; whether its repository under its name is no project's."""
-        try:
-            at = self._times[event.created_at]
-        except DeadLetter:
-            return False
-        native, name = event.repo.id, event.repo.name
-        return (
-            at <= self._until
-            and self.assignments["github"].meet(hash_name(f"github:{native}"), native, name, at) is None
-        )
-
-    def _activities(self, lines: Iterable[Line]) -> None:
-        for line in lines:
-            try:
-                self._activity(_decode_activity(line))
-            except UNDECODABLE:
-                for value in values(line):
-                    with suppress(*UNDECODABLE):
-                        self._activity(_decode_activity(value))
-
-    def _activity(self, activity: _Activity) -> None:
-        assignment = self.assignments.get(activity.platform)
-        if assignment is None or activity.occurred_at > self._until:
+    def _look(self, plan: Plan) -> Iterator[int]:
+        if not self.is_needed:
             return
-        if activity.project in self._projects:
-            assignment.accept(
-                activity.repo_id, activity.repo, activity.occurred_at, activity.project, activity.artefact
-            )
+        before, room = 0, KEPT_BYTES
+        for index, file in enumerate(plan.files):
+            if self._teaches(file):
+                kept = self._kept[index] = deque()
+                for found in self._reading.parts(index, learn=self._learn):
+                    if isinstance(found, int):
+                        yield before + found
+                        continue
+                    room -= found.size
+                    if room >= 0:
+                        kept.append(found)
+            before += file.size
+
+    def _learn(self, repository: Repository, at: int) -> None:
+        """Learn from a name that a repository had at `at` (µs)."""
+        platform, name, own = repository.platform, repository.name, repository.hash
+        assignment = self._assignments[platform]
+        if repository.project in self._projects:
+            assignment.accept(own, name, at, repository.project, repository.artefact)
+        elif self._watchlist.find(platform, name) is None and not assignment.knows(own):
+            repository.teaches = False
         else:
-            assignment.meet(activity.repo_id, "", activity.repo, activity.occurred_at, activity.artefact)
+            assignment.meet(own, repository.native, name, at, repository.artefact)
+
+    def projects(self, repositories: Sequence[Repository]) -> dict[int, str]:
+        """The projects of repositories, by their place, of those that have one."""
+        found: dict[int, str] = {}
+        for place, repository in enumerate(repositories):
+            if not repository.stated:
+                self._assign(repository)
+            if repository.project is not None:
+                found[place] = repository.project
+        return found
+
+    def _assign(self, repository: Repository) -> None:
+        repository.stated = True
+        assignment = self._assignments[repository.platform]
+        # What taught nothing has a name that nobody watches.
+        if repository.teaches or assignment.knows(repository.hash):
+            repository.project = assignment.project_of(repository.hash, repository.name, repository.artefact)
+
+    def parts(self, index: int, line: int) -> Iterator[Part | int]:
+        """The parts of a file from a line on, at which a part begins: those that are kept, then read again."""
+        kept = self._kept.pop(index, deque())
+        while kept:
+            part = kept.popleft()
+            if part.first < line:
+                continue
+            yield part
+            if part.is_last:
+                return
+            line = part.first + part.lines
+        yield from self._reading.parts(index, line)

@@ -1,4 +1,4 @@
-"""The two brokers that chaos runs on: the embedded one, which is killed too, and Apache Kafka."""
+"""The two brokers of the chaos tests: the embedded one, which is killed too, and Apache Kafka."""
 
 import os
 import subprocess
@@ -16,12 +16,12 @@ from tests.chaos.fleet import ROOT, Fleet
 
 
 class Embedded:
-    """The embedded broker, in the hands of the fleet once the chaos begins."""
+    """The embedded broker. Once the chaos begins, the fleet runs and kills it."""
 
     def __init__(self, folder: Path) -> None:
         held = reserve()
         self._file, self.port = folder / "log.db", int(held.getsockname()[1])
-        # Nobody else is given it by chance while the broker is dead.
+        # Keep the port reserved while the broker is dead.
         weakref.finalize(self, os.close, held.detach())
         self.bootstrap = f"127.0.0.1:{self.port}"
         self._start()
@@ -30,7 +30,7 @@ class Embedded:
         command = [sys.executable, "-m", "broker", str(self._file), "--port", str(self.port), "--housekeeping", "0.3"]
         self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
         assert self._process.stdout is not None
-        assert self._process.stdout.readline(), "the broker says when it is ready"
+        assert self._process.stdout.readline(), "the broker prints a line when it is ready"
 
     @property
     def size(self) -> int:
@@ -55,7 +55,7 @@ class Embedded:
 
 
 class Apache:
-    """Apache Kafka; it stays alive, everybody else dies."""
+    """Apache Kafka. It stays alive; all others are killed."""
 
     def __init__(self, kafka: Any) -> None:
         self._kafka, self.bootstrap = kafka, kafka.address

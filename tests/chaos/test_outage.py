@@ -1,4 +1,4 @@
-"""A broker that is gone for half a minute in the middle of a replay: everybody waits, nothing is lost."""
+"""A broker is gone for half a minute in the middle of a replay: all roles wait, and nothing is lost."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ from tests.chaos.fleet import ROOT
 AWAY = 30.0
 
 
-def test_a_replay_outlives_a_broker_that_is_away_for_half_a_minute(tmp_path: Path) -> None:
+def test_a_replay_survives_a_broker_that_is_away_for_half_a_minute(tmp_path: Path) -> None:
     hours = tmp_path / "hours"
     hours.mkdir()
     _, truth = write(hours, Plan(start=START, hours=6, events=20_000, hub_events=1_000, seed=3))
@@ -36,7 +36,7 @@ def test_a_replay_outlives_a_broker_that_is_away_for_half_a_minute(tmp_path: Pat
     try:
         grown = broker.size
         while broker.size < grown + (4 << 20):
-            assert replay.poll() is None, "the replay has ended before its broker did"
+            assert replay.poll() is None, "the replay ended before its broker was stopped"
             time.sleep(0.02)
         broker.stop()
         time.sleep(AWAY)

@@ -24,7 +24,7 @@ from agents.operators.threads import Threads, Turn
 Update = Any
 Summary = Any
 
-# Few enough to meet again, and with the ends of the range among them.
+# Few keys, so that they repeat, with the ends of the range among them.
 KEYS = st.one_of(
     st.integers(0, 6),
     st.sampled_from([0x100, 0x1FF, 0x2A0, 0x3B7, 1 << 63, (1 << 64) - 1]),
@@ -44,7 +44,7 @@ class Feed(NamedTuple):
 
 
 def _moments(updates: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Unit by unit, so without any merging of intervals."""
+    """Unit by unit, without merging intervals."""
     covered = sorted({moment for start, end in updates for moment in range(start, end)})
     starts = [m for m in covered if m - 1 not in covered]
     ends = [m + 1 for m in covered if m + 1 not in covered]
@@ -108,7 +108,7 @@ FEEDS: dict[type, Feed] = {
 
 
 def summaries() -> Iterator[type]:
-    """Every class of the operators that merges and is snapshot."""
+    """Every class of the operators with `merge` and `snapshot`."""
     for module in pkgutil.iter_modules(agents.operators.__path__, "agents.operators."):
         for _, kind in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
             if getattr(kind, "_is_protocol", False):

@@ -1,4 +1,4 @@
-"""Every summary is put through the same laws; a summary that breaks one is caught by them."""
+"""Every summary obeys the same laws, and a summary that breaks one is caught."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -20,7 +20,7 @@ from tests.operators.laws import FEEDS, LAWS, Case, summaries
 
 
 def put_through(kind: type, law: Callable[[Case], None], phases: Sequence[Phase] = tuple(Phase)) -> None:
-    """Look for a counterexample to the law."""
+    """Search for a counterexample to the law."""
     feed = FEEDS[kind]
     updates = st.lists(feed.updates, max_size=6)
 

@@ -1,4 +1,4 @@
-"""What summaries are asked while they grow: known ids, names of keys, covered time, negative counts."""
+"""Lookups in summaries while they grow: known ids, names of keys, covered time, negative counts."""
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +16,7 @@ quick = settings(deadline=None, database=None, derandomize=True)
 
 @quick
 @given(st.lists(st.tuples(st.lists(KEYS, max_size=5), st.booleans()), max_size=8))
-def test_ids_know_what_they_met_whether_packed_or_not(batches: list[tuple[list[int], bool]]) -> None:
+def test_ids_know_what_was_added_whether_packed_or_not(batches: list[tuple[list[int], bool]]) -> None:
     ids, plain = Ids(), set[int]()
     for batch, pack in batches:
         assert ids.known(batch) == plain & set(batch)
@@ -99,7 +99,7 @@ def test_counters_do_not_run_backwards() -> None:
     assert (counts.get(), len(counts)) == ({}, 0)
 
 
-def test_what_counts_hand_out_is_a_copy() -> None:
+def test_counts_return_a_copy() -> None:
     counts = Counts()
     counts.add("github/commits", 3)
     counts.get()["github/commits"] = 9

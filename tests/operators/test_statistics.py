@@ -1,4 +1,4 @@
-"""Statistics against numpy and scipy on every prefix of random streams, heavy ties and degenerate cases among them."""
+"""Statistics against numpy and scipy on every prefix of random streams, with heavy ties and degenerate cases."""
 
 import math
 from collections.abc import Iterator
@@ -61,7 +61,7 @@ def test_gini_is_half_the_relative_mean_absolute_difference_of_all_pairs(name: s
         assert Histogram.of(items).gini == expected
 
 
-def test_nothing_has_no_figures() -> None:
+def test_an_empty_histogram_has_no_figures() -> None:
     nothing = Histogram.of([])
     assert (nothing.mean, nothing.maximum, nothing.percentile(50), nothing.gini) == (None, None, None, None)
     assert intensity(nothing) == {}
@@ -175,7 +175,7 @@ def test_blocks_and_great_values_are_summed_exactly(monkeypatch: pytest.MonkeyPa
         assert correlations(*keyed(table)) == expected
 
 
-def test_what_is_always_the_same_multiple_correlates_fully() -> None:
+def test_a_constant_multiple_correlates_fully() -> None:
     assert pearson(3, 6, 12, 14, 56, 28) == 1.0
     assert pearson(3, 6, -12, 14, 56, -28) == -1.0
 

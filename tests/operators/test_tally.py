@@ -1,4 +1,4 @@
-"""Tallies beyond the laws: sums with signs, running sums, what is shared and what is refused."""
+"""Tallies beyond the laws: signed sums, running sums, shared arrays, refused values."""
 
 from collections import Counter
 
@@ -23,7 +23,7 @@ def arrays(counts: dict[int, int]) -> tuple[Keys, Values]:
 
 @settings(deadline=None, database=None, derandomize=True)
 @given(st.lists(st.dictionaries(KEYS, st.integers(-5, 5), max_size=6), max_size=6))
-def test_a_sum_with_signs_is_that_of_plain_counters(parts: list[dict[int, int]]) -> None:
+def test_a_signed_sum_equals_that_of_plain_counters(parts: list[dict[int, int]]) -> None:
     expected: Counter[int] = Counter()
     for part in parts:
         expected.update(part)

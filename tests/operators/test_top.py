@@ -1,4 +1,4 @@
-"""The busiest few: exact at the border, steady with hold, honest about what has no name."""
+"""The busiest few: exact at the border, steady with hold, and keys without a name."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ def test_without_hold_the_choice_is_that_of_a_full_sort(seed: int) -> None:
     assert ranking.other == sum(counts[key] for key in order[k:])
 
 
-def test_only_what_may_be_among_the_first_is_asked_for_its_name() -> None:
+def test_names_are_asked_for_only_where_they_can_matter() -> None:
     asked: list[Sequence[int]] = []
 
     def names_of(keys: Sequence[int]) -> Mapping[int, str]:
@@ -51,14 +51,14 @@ def test_only_what_may_be_among_the_first_is_asked_for_its_name() -> None:
 def test_with_hold_a_member_stays_until_it_is_far_behind() -> None:
     top, names = Top(k=2, hold=2), NUMBERED
     assert [name for name, _ in top.choose("slot", *arrays({1: 9, 2: 8, 3: 7, 4: 6, 5: 5}), names).chosen] == ["1", "2"]
-    # 2 falls to rank 4 and stays; what the others have grows all the same.
+    # 2 falls to rank 4 and stays; the sum of the others grows.
     ranking = top.choose("slot", *arrays({1: 9, 2: 8, 3: 11, 4: 10, 5: 5}), names)
     assert ranking == ([("1", 9), ("2", 8)], 26)
-    # At rank 5 it goes, and the best that is no member comes.
+    # At rank 5 it leaves, and the best other key joins.
     assert top.choose("slot", *arrays({1: 12, 2: 8, 3: 11, 4: 10, 5: 9}), names).chosen == [("1", 12), ("3", 11)]
 
 
-def test_a_member_that_is_gone_makes_room() -> None:
+def test_a_key_that_disappears_makes_room() -> None:
     top, names = Top(k=2, hold=5), NUMBERED
     top.choose("slot", *arrays({1: 9, 2: 8, 3: 7}), names)
     assert top.choose("slot", *arrays({2: 8, 3: 7}), names) == ([("2", 8), ("3", 7)], 0)
@@ -71,7 +71,7 @@ def test_slots_have_members_of_their_own() -> None:
     assert top.choose("one", *arrays({1: 1, 2: 2}), names).chosen == [("a", 1)]
 
 
-def test_what_has_no_name_keeps_its_rank_and_counts_among_the_others() -> None:
+def test_a_key_without_a_name_keeps_its_rank_and_counts_among_the_others() -> None:
     assert Top(k=2).choose("slot", *arrays({1: 9, 2: 8, 3: 7}), named({2: "b", 3: "c"})) == ([("b", 8)], 16)
 
 

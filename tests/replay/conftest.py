@@ -1,4 +1,4 @@
-"""What several tests look at: the recorded hours and a generated world, replayed once."""
+"""Replays that several tests use: the recorded hours and a generated world."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Replays through the real command line, and what they leave in their state."""
+"""Run replays through the real command line, and read what they leave in their state."""
 
 import asyncio
 import base64
@@ -16,7 +16,7 @@ from streams.bots import known
 from tests.nomadwatch.commands import PROGRAM, command
 from tests.nomadwatch.waiting import gone, until
 
-# Data, not code: which logins are bots is no matter of counting.
+# Data, not code, so the oracle may share it.
 BOTS = known("github")
 SECONDS_TO_END = 10.0
 
@@ -50,7 +50,7 @@ class Misread(NamedTuple):
 
 
 def replayed(*arguments: object) -> Replayed:
-    """A replay that must succeed without a word but for the line on what could not be measured."""
+    """A replay that must succeed, and print nothing but the line on what could not be measured."""
     done = command("replay", *arguments, "--report", "-")
     assert done.code == 0, f"exit code {done.code}: {done.complaint}"
     found = read(done.output)
@@ -59,7 +59,7 @@ def replayed(*arguments: object) -> Replayed:
 
 
 def unread(stated: Mapping[str, Any]) -> str:
-    """The lines on doubtful hours and on dead letters that go with an input."""
+    """The lines on doubtful hours and dead letters that belong to an input."""
     letters = stated["dead_letters"]
     doubts = [
         f"{each['hour']} ({each['events']:,} instead of {each['usual']:,})" for each in stated.get("hour_doubtful", [])
@@ -85,7 +85,7 @@ def values(replay: Replayed, name: str, **labels: str) -> list[float]:
 
 
 def counted(stated: Mapping[str, Any]) -> dict[str, Any]:
-    """An input as oracles know it: they leave nothing out for being late."""
+    """A report's input without `late`, which the oracles do not know."""
     return {name: stated[name] for name in ("files", "activities", "duplicates", "dead_letters")}
 
 
@@ -124,7 +124,7 @@ def running(*arguments: object) -> Iterator["subprocess.Popen[str]"]:
 
 
 def written(session: int) -> int:
-    """How many bytes its living processes have written to files: the embedded broker's log, as good as alone."""
+    """Bytes that its living processes have written to files, nearly all of them to the embedded broker's log."""
     total = 0
     for pid in members(session):
         with suppress(FileNotFoundError, ProcessLookupError):
@@ -147,7 +147,7 @@ def members(session: int) -> list[int]:
 
 
 def called(name: str, session: int) -> int:
-    """The living process of a session that `ps` calls so, once there is one."""
+    """Wait for a process of the session with this name (as `ps` shows it)."""
     found: list[int] = []
 
     def look() -> bool:
@@ -162,7 +162,7 @@ def called(name: str, session: int) -> int:
 
 
 def idle(pid: int, looks: int = 30) -> None:
-    """Wait until a process has used no processor time over so many looks: it waits for something."""
+    """Wait until a process has used no processor time over `looks` looks: it is waiting."""
     seen: list[str] = []
 
     def waits() -> bool:

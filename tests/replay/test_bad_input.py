@@ -55,7 +55,7 @@ def activity(**changes: Any) -> dict[str, Any]:
 
 
 PUSH = {"type": "PushEvent", "payload": {"size": 2}}
-# A line and why it is not measured; None: it is.
+# A line and the reason why it is not measured (None: it is measured).
 LINES: list[tuple[bytes, str | None]] = [
     (line(event(1)), None),
     (b'{"id":"2","type":"WatchEvent","actor":{"id":1,"lo', "json"),
@@ -88,7 +88,7 @@ LINES: list[tuple[bytes, str | None]] = [
     (line({"id": "24", "type": "watch", "dt": "2024-05-01T10:00:00Z", "repo": "a/b", "actor": "c"}), "mixed-identity"),
     (line(event(25)), None),
 ]
-# Older than anything could be told apart by: neither measured nor wrong.
+# Too old to recognise duplicates: neither measured nor wrong.
 ANCIENT = [line(event(30, created_at="2011-02-12T00:00:00Z")), line(event(31, created_at="1970-01-01T00:00:00Z"))]
 ACTIVITIES: list[tuple[bytes, str | None]] = [
     (line(activity()), None),
@@ -119,7 +119,7 @@ class BadFolder:
         one = b"".join(line(event(number)) + b"\n" for number in range(4000, 4010))
         self._write("2024-05-01-12.json.gz", gzip.compress(one) + b"then something else", one)
         self.letters.append(Misread("2024-05-01-12.json.gz", 11, "truncated", b""))
-        # The other part of that hour is sound; the hour is not seen whole all the same.
+        # The other part of that hour is fine, but the hour as a whole was not seen.
         rest = b"".join(line(event(number)) + b"\n" for number in range(5000, 5010))
         self._write("2024-05-01-12.part2.json.gz", gzip.compress(rest), rest)
         for hour, content in (("13", b"this was never packed\n"), ("14", b"")):
@@ -181,7 +181,7 @@ def test_what_cannot_be_read_is_counted_by_reason(folder: BadFolder) -> None:
     assert folder.replay.input["duplicates"] == 0
 
 
-def test_what_cannot_be_read_stands_in_dead_letters_with_its_bytes_reason_and_place(folder: BadFolder) -> None:
+def test_what_cannot_be_read_is_in_dead_letters_with_its_bytes_reason_and_place(folder: BadFolder) -> None:
     assert Counter(dead_letters(folder.state)) == Counter(folder.letters)
 
 
@@ -212,7 +212,7 @@ NOTHING: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", NOTHING)
-def test_of_an_input_in_which_nothing_can_be_read_one_line_says_what_it_is(name: str, tmp_path: Path) -> None:
+def test_one_line_says_what_an_input_is_of_which_nothing_can_be_read(name: str, tmp_path: Path) -> None:
     content, words = NOTHING[name]
     (tmp_path / name).write_bytes(content)
     done = command("replay", tmp_path / name, "--report", tmp_path / "report.json", "--history", tmp_path / "past")
@@ -246,7 +246,7 @@ def test_with_strict_an_input_that_is_read_in_part_is_exit_code_1(
     assert json.loads((tmp_path / "report.json").read_text())["input"]["activities"] == 1
 
 
-def test_what_lies_behind_the_asked_end_was_read(tmp_path: Path) -> None:
+def test_what_happened_after_as_of_counts_as_read(tmp_path: Path) -> None:
     (tmp_path / "some.json").write_bytes(line(event(1)))
     done = command("replay", tmp_path / "some.json", "--as-of", "2024-04-01T00:00:00Z", "--report", "-", "--strict")
     assert (done.code, done.complaint) == (0, "")
@@ -260,7 +260,7 @@ def test_what_lies_behind_the_asked_end_was_read(tmp_path: Path) -> None:
         ("empty", "no archive files in this folder"),
     ],
 )
-def test_what_is_not_there_is_exit_code_2_and_one_line(named: str, complaint: str, tmp_path: Path) -> None:
+def test_a_missing_file_is_exit_code_2_and_one_line(named: str, complaint: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "notes.txt").touch()
     done = command("replay", tmp_path / named, "--report", tmp_path / "report.json")

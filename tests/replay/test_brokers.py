@@ -1,4 +1,4 @@
-"""Brokers of others: one that is not there, and a real Apache Kafka."""
+"""Replays on another broker: one that does not answer, and Apache Kafka."""
 
 import asyncio
 import socket
@@ -19,7 +19,7 @@ def test_a_broker_that_does_not_answer_is_waited_for_and_then_named(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NOMADWATCH_BROKER_WAIT", "0.5")
-    with socket.socket() as bound:  # bound and not listening: nobody else takes the port meanwhile
+    with socket.socket() as bound:  # bound but not listening: no other process gets the port
         bound.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{bound.getsockname()[1]}"
         done = command("replay", world.folder, "--broker", address, "--report", "-", timeout=20)
@@ -54,5 +54,5 @@ def test_apache_kafka_is_killed_and_comes_back_and_the_report_is_identical(
 
 
 def _size(folder: Path, topic: str) -> int:
-    """Bytes that a broker keeps of a topic, whatever its prefix."""
+    """Bytes that a broker holds of a topic, with any prefix."""
     return sum(log.stat().st_size for log in folder.glob(f"data/*{topic}-[0-9]*/*.log"))

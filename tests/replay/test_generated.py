@@ -1,4 +1,4 @@
-"""A generated world of both platforms, with everything that can be wrong in an archive, against its own truth."""
+"""A generated world of both platforms, with duplicates, disorder, late lines and garbage, against its truth."""
 
 import json
 from collections import Counter
@@ -30,7 +30,7 @@ def test_the_report_of_a_messy_world_equals_its_truth(world: World) -> None:
     assert counted(world.undisturbed.input) == told["input"]
     assert world.undisturbed.input["late"] == 0
     assert world.undisturbed.report["as_of"] == rfc3339(world.truth.front)
-    # Nothing agrees by being empty.
+    # Empty results would agree too.
     assert len({row["name"] for row in world.undisturbed.measurements}) == 16
     assert world.truth.duplicates > 500
     assert set(world.truth.dead_letters) == {
@@ -55,7 +55,7 @@ def test_as_of_an_earlier_front_it_equals_the_truth_of_what_had_happened(world: 
 
 
 def truth_up_to(whole: Truth, time: int) -> Truth:
-    """What would be true if nothing after a moment had arrived."""
+    """The truth without anything after a time."""
     truth = Truth()
     for deed in whole.deeds.values():
         if deed.occurred_at <= time:
@@ -145,16 +145,16 @@ def test_merges_of_todays_payloads_are_credited_by_their_openings(tmp_path: Path
     assert differences(replay, truth) == []
     assert compare(replay.measurements, recount(paths, watchlist=WATCHLIST, bots=BOTS)) == []
     assert counted(replay.input) == truth.report()["input"]
-    # What the lines of the merges say by themselves is less.
+    # The lines of the merges alone say less.
     named = sum(deed.feature == "accepted" for deed in truth.deeds.values())
     assert sum(values(replay, "activities_total", scope="all", feature="accepted")) > 1.3 * named > 20
 
 
 def test_hours_too_far_apart_to_be_read_in_any_order_are_read_in_theirs(tmp_path: Path) -> None:
     early = Plan(start=MESSY.start, events=300, hub_events=0, era="2024", future=0, late=0)
-    late = replace(early, start=MESSY.start + 60 * DAY, era="2026")  # whose ids are others
+    late = replace(early, start=MESSY.start + 60 * DAY, era="2026")  # its ids have another form
     paths = [*write(tmp_path, early)[0], *write(tmp_path, late)[0]]
-    # Read the other way round, the earlier hour would be older than anything that can be told from what is known.
+    # In the other order the earlier hour would be too old to recognise duplicates.
     replay = replayed(*reversed(paths))
     assert compare(replay.measurements, recount(paths, watchlist=WATCHLIST, bots=BOTS)) == []
     assert replay.input["late"] == 0

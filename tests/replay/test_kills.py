@@ -1,4 +1,4 @@
-"""Whoever ends a replay, and however: no process stays behind, and the same command goes on to the same report."""
+"""However a replay is ended: no process is left, and the same command goes on to the same report."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ def test_killed_again_and_again_it_ends_with_the_report_of_an_undisturbed_one(
     kills = rounds = 0
     state, report = tmp_path / "0", tmp_path / "report.json"
     while kills < KILLS:
-        # Where in the work it dies is drawn, not when: most of the time is spent starting.
+        # The place in the work is drawn, not the time: most of the time is spent starting.
         enough = random.uniform(0, MOST_WRITTEN)
         with running(world.folder, "--data-dir", state, "--report", report) as main:
             asyncio.run(
@@ -35,13 +35,13 @@ def test_killed_again_and_again_it_ends_with_the_report_of_an_undisturbed_one(
             )  # type: ignore[misc]
             if main.poll() is None:
                 kills += 1
-                # All at once, or the main process alone: then the others must notice.
+                # All processes at once, or only the main one: then the others must notice.
                 if kills % 2:
                     os.killpg(main.pid, signal.SIGKILL)
                 else:
                     main.kill()
                 continue
-        # It came to its end sooner: that report counts, and the killing goes on with a new one.
+        # It finished first: its report is compared, and the killing goes on with a new replay.
         assert main.returncode == 0
         assert report.read_text() == world.undisturbed.text
         rounds += 1
@@ -72,7 +72,7 @@ def test_a_reader_that_is_ended_while_it_waits_for_the_topics_is_started_again(
 ) -> None:
     with running(world.folder, "--data-dir", tmp_path / "state", "--report", tmp_path / "report.json") as main:
         broker = called("nw-broker", main.pid)
-        os.kill(broker, signal.SIGSTOP)  # as a disk that is busy: no topic is made meanwhile
+        os.kill(broker, signal.SIGSTOP)  # like a busy disk: no topic is created meanwhile
         for _ in range(2):
             reader = called("nw-streams", main.pid)
             idle(reader)

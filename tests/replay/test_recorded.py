@@ -21,7 +21,7 @@ def test_every_measurement_of_two_recorded_hours_equals_the_recount(hours: list[
     assert plain.input["late"] == 0
     assert plain.report["as_of"] == "2015-02-22T23:59:59.999999Z"
     assert plain.report["watermark"] == "2015-02-23T00:00:00Z"
-    # Nothing agrees by being empty.
+    # Empty results would agree too.
     assert len(plain.measurements) > 1500
     assert sum(values(plain, "activities_total", scope="all", actor="bot")) > 100
 
@@ -66,7 +66,7 @@ def test_as_of_the_end_that_a_report_states_it_is_the_same_report(hours: list[Pa
 
 
 @pytest.mark.parametrize("moment", ["2015-02-22T22:59:59Z", "2015-02-22T23:29:30Z"])
-def test_as_of_a_moment_between_it_equals_the_recount_of_what_had_happened(
+def test_as_of_an_earlier_moment_it_equals_the_recount_of_what_had_happened(
     moment: str, hours: list[Path], tmp_path: Path
 ) -> None:
     happened, later = [], 0
@@ -84,8 +84,7 @@ def test_as_of_a_moment_between_it_equals_the_recount_of_what_had_happened(
     assert earlier.report["as_of"] == moment
     assert earlier.input["activities"] == len(happened)
     assert earlier.input["after_as_of"] == later
-    # Seen: from 22:00 to just behind the moment; the last day's window is the 24 hours up to the end of the moment's
-    # hour.
+    # Covered: from 22:00 to just after the moment. The 24-hour window ends with the moment's hour.
     minutes, seconds = int(moment[14:16]), int(moment[17:19])
     seen = (3600 * (int(moment[11:13]) - 22) + 60 * minutes + seconds) * 10**6 + 1
     assert values(earlier, "window_coverage_ratio", window="24h") == pytest.approx([seen / 86_400e6] * 2, rel=1e-12)
@@ -122,12 +121,12 @@ def test_recorded_pages_of_the_api_equal_the_recount_of_their_events(
     assert compare(whole.measurements, recount([lines], bots=BOTS)) == []
     expected = recount_input([lines])
     assert expected["activities"] >= 30
-    # The folder of one of them holds a page of issues too, which are no events.
+    # One folder also holds a page of issues, which are not events.
     dead = {"not-an-event": no_events} if no_events else {}
     assert counted(whole.input) == {**expected, "files": 2 if no_events else 1, "dead_letters": dead}
 
 
-def test_what_is_packed_otherwise_but_holds_the_same_is_the_same_report(tmp_path: Path) -> None:
+def test_the_same_content_in_another_packing_is_the_same_report(tmp_path: Path) -> None:
     path = recorded("gharchive-2018-tiny/2018-01-01-0.json")
     (tmp_path / "2018-01-01-00.json.gz").write_bytes(gzip.compress(path.read_bytes()))
     shutil.copy(path, tmp_path / "2018-01-01-0.json")

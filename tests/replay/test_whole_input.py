@@ -32,7 +32,7 @@ def pushes(count: int, hour: str, first: int = 0) -> list[bytes]:
 
 
 def timeline(number: int, kind: str, payload: Any) -> bytes:
-    """An event as the timeline of 2013 had it."""
+    """An event in the form of the timeline of 2013."""
     return json.dumps(
         {
             "type": kind,

@@ -4,7 +4,7 @@ import asyncio
 import sys
 from typing import Final
 
-from streams.archive import sections
+from streams.archive import reading
 from streams.archive.plan import plan
 from streams.archive.publish import Progress, publish
 from tests.streams.brokers import TOPICS
@@ -15,7 +15,7 @@ SECTION: Final = 200
 
 def main(bootstrap: str, folder: str) -> None:
     """Read a folder to its end, with small sections, and tell of each chunk."""
-    sections.SECTION, sections.BATCH = SECTION, 20  # type: ignore[misc]
+    reading.SECTION, reading.BATCH = SECTION, 20  # type: ignore[misc]
 
     def progress(now: Progress) -> None:
         print(now.counts.lines, flush=True)

@@ -84,13 +84,6 @@ def test_bots_become_people_when_asked() -> None:
     assert read(line(), include_bots=True).bot is False
 
 
-def test_platforms_that_occurred_are_remembered() -> None:
-    lines = ActivityLines(WATCHLIST, NOW)
-    assert lines.platforms == set()
-    lines.read(line())
-    assert lines.platforms == {"huggingface"}
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -80,6 +80,7 @@ def test_a_batch_comes_out_as_it_went_in(seed: int) -> None:
     value = encode_batch(batch)
     assert decode_batch(value) == batch
     assert encode_batch(decode_batch(value)) == value, "the same batch gives the same bytes"
+    assert msgspec.json.encode(list(decode_batch(value).activities)) == msgspec.json.encode(made)
     assert decode_batch(msgspec.json.encode(batch)) == batch, "as earlier versions wrote it"
 
 

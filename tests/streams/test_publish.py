@@ -17,9 +17,10 @@ from aiokafka.structs import RecordMetadata
 
 from streams.activity import Batch
 from streams.archive import publish as publishing
-from streams.archive import sections
+from streams.archive import reading
 from streams.archive.plan import plan
 from streams.archive.publish import Progress, Summary, publish, read_cursor
+from streams.archive.reading import Options
 from streams.errors import BrokerAway, OtherReplay, TopicMismatch
 from streams.kafka import admin, deliver
 from streams.kafka.cursors import Cursor, decode_cursor
@@ -31,8 +32,8 @@ from tests.streams.reader import SECTION
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sections, "SECTION", SECTION)
-    monkeypatch.setattr(sections, "BATCH", 20)
+    monkeypatch.setattr(reading, "SECTION", SECTION)
+    monkeypatch.setattr(reading, "BATCH", 20)
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def run(
     progress: Callable[[Progress], None] = lambda now: None,
     stop: asyncio.Event | None = None,
     now: int = NOW,
-    options: sections.Options = OPTIONS,
+    options: Options = OPTIONS,
 ) -> Summary:
     planned = plan([str(folder)])
     return asyncio.run(

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from streams.activity import HOUR, MINUTE, Cover, partition_of
-from streams.archive import sections
+from streams.archive import reading
 from streams.archive.plan import plan
 from streams.archive.sections import Breath, Doubtful, Letter, Sections, Send, Step
 from streams.errors import REASONS
@@ -52,8 +52,8 @@ LIKE = {
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sections and batches small enough for made-up files to have several."""
-    monkeypatch.setattr(sections, "SECTION", 100)
-    monkeypatch.setattr(sections, "BATCH", 7)
+    monkeypatch.setattr(reading, "SECTION", 100)
+    monkeypatch.setattr(reading, "BATCH", 7)
 
 
 def covered(steps: list[Step]) -> list[Cover]:
@@ -459,7 +459,7 @@ def test_bots_are_people_when_asked(tmp_path: Path) -> None:
 def test_a_batch_larger_than_the_topic_takes_is_cut_in_numbered_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sections, "LARGEST", 3_000)
+    monkeypatch.setattr(reading, "LARGEST", 3_000)
     issue = {"number": 1, "title": "t", "body": "b" * 1_900}
     write(
         tmp_path / "2024-05-01-10.json",

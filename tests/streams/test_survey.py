@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from streams.archive import reading
 from streams.archive.plan import plan
-from streams.archive.sections import Options, Send
-from streams.archive.survey import Survey
+from streams.archive.sections import Breath, Options, Send
 from streams.kafka.cursors import Cursor
 from streams.watchlist import Project, Watchlist
 from tests.streams.made import activities, event, read_all, start, write
@@ -97,7 +97,7 @@ def test_exported_activities_stay_their_projects_under_another_name(tmp_path: Pa
 
 def test_a_reading_that_goes_on_gives_the_same_projects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever it was ended: what it has to know of later lines it looks up again."""
-    monkeypatch.setattr("streams.archive.sections.SECTION", 2)
+    monkeypatch.setattr("streams.archive.reading.SECTION", 2)
     rows = [push(number, 77 if number % 3 else 5, "old-org/tool" if number % 3 else "a/b") for number in range(12)]
     path = write(tmp_path / "2024-05-01-10.json.gz", [*rows, push(20, 77, "new-org/tool")])
     options = Options(Watchlist([Project("tool", github=("new-org/tool",))]))
@@ -109,11 +109,35 @@ def test_a_reading_that_goes_on_gives_the_same_projects(tmp_path: Path, monkeypa
             assert rest == [each for each in whole[cut + 1 :] if isinstance(each, Send)]
 
 
-def test_a_survey_is_gone_through_once(tmp_path: Path) -> None:
-    path = write(tmp_path / "2024-05-01-10.json.gz", MOVED)
-    survey = Survey(plan([str(path)]), Watchlist([Project("tool", github=("new-org/tool",))]))
-    assert len(list(survey)) >= 1
-    assert list(survey) == []
+@pytest.mark.parametrize("room", [0, 1_000, 1 << 30])
+def test_what_is_not_kept_in_memory_is_read_again_and_gives_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    monkeypatch.setattr("streams.archive.reading.SECTION", 5)
+    rows = [push(number, 77 if number % 3 else 5, "old-org/tool" if number % 3 else "a/b") for number in range(32)]
+    paths = [
+        write(tmp_path / "2024-05-01-10.json.gz", [*rows, b"garbage", b""]),
+        write(tmp_path / "2024-05-01-11.json", [push(100 + number, 6, "c/d", "11:00:00") for number in range(15)]),
+        write(tmp_path / "2024-05-01-12.json", [push(200, 77, "new-org/tool", "12:00:00")]),
+    ]
+    options = Options(Watchlist([Project("tool", github=("new-org/tool",))]))
+    kept = [step for step in read_all(paths, options) if not isinstance(step, Breath)]
+    monkeypatch.setattr("streams.archive.survey.KEPT_BYTES", room)
+    opened: list[str] = []
+    content = reading.Content
+    monkeypatch.setattr(reading, "Content", lambda path: opened.append(path) or content(path))
+    assert [step for step in read_all(paths, options) if not isinstance(step, Breath)] == kept
+    assert sum(each.project == "tool" for each in activities(kept)) == 22
+    assert len(opened) == (3 if room == 1 << 30 else 6), "each file is read once where there is room"
+
+
+def test_files_are_read_once_where_nothing_is_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.archive.survey.KEPT_BYTES", 0)
+    opened: list[str] = []
+    content = reading.Content
+    monkeypatch.setattr(reading, "Content", lambda path: opened.append(path) or content(path))
+    read_all([write(tmp_path / "2024-05-01-10.json.gz", MOVED)], Options(Watchlist([])))
+    assert len(opened) == 1
 
 
 def test_a_move_is_found_in_events_without_a_line_break_between_them_and_in_those_of_the_timeline(

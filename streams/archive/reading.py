@@ -1,0 +1,243 @@
+"""Files become parts: what SECTION lines hold, sorted into partitions and packed, all but the projects.
+
+Reading is a pure function: the same lines, options and moment of reading give the same parts. Which project a
+repository belongs to may follow from later lines (`streams.archive.survey`), so that is added afterwards.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol, TypeAlias
+
+from streams.activity import HOUR
+from streams.archive.activity_lines import ActivityLines
+from streams.archive.content import Content, TooLong
+from streams.archive.minimised import MinimisedEvents
+from streams.archive.plan import File, Plan
+from streams.columns import Packed, Row, pack, size_of
+from streams.errors import DeadLetter
+from streams.github_events import GithubEvents
+from streams.github_payloads import Line, is_bulk_action
+from streams.identities import Identities, Repository
+from streams.kafka.cursors import ARCHIVE
+from streams.kafka.dead_letters import Keep, misread
+from streams.values import BETWEEN, clean, values
+from streams.watchlist import Watchlist
+
+# How files are cut into lines and batches; another one makes another reading of the same files.
+_MANNER: Final = 3
+SECTION: Final = 20_000
+BATCH: Final = 4_000
+LARGEST: Final = 4 << 20
+
+# Takes a repository and when it had its name (µs).
+Learn: TypeAlias = Callable[[Repository, int], None]
+
+
+class Reader(Protocol):
+    """One dialect: a line becomes rows or raises `DeadLetter`."""
+
+    def rows(self, line: Line, received: int | None = None) -> tuple[Row, ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A record for the topic `dead-letters`; the key is the file's name."""
+
+    key: bytes
+    value: bytes
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to read: what makes another reading of the same files."""
+
+    watchlist: Watchlist
+    include_bots: bool = False
+    as_of: int | None = None
+    dead_letters: Keep = "raw"
+
+    def reading(self, plan: Plan, partitions: int, actor_key: bytes) -> str:
+        """Digest of plan and options; a cursor fits only the reading that wrote it."""
+        key = hashlib.blake2b(b"nomadwatch", digest_size=8, key=actor_key).hexdigest()
+        parts = (
+            _MANNER,
+            plan.digest,
+            partitions,
+            key,
+            self.watchlist.digest,
+            self.include_bots,
+            self.as_of,
+            SECTION,
+            BATCH,
+            LARGEST,
+        )
+        return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+
+
+@dataclass(slots=True)
+class Part:
+    """What `lines` lines of a file hold, from line `first` (from 0) on.
+
+    `batches` are partition, columns without projects, and the repositories that get them. `newest` and `received` are
+    the newest event time and receipt (µs, 0 = none), `events` how many events there are by their number, measured or
+    not. `position` is in bytes of the file. Of the part that ends a file `is_intact` says whether the file could be
+    read whole. `size` is about how many bytes this takes in memory.
+    """
+
+    first: int
+    lines: int = 0
+    batches: list[tuple[int, Packed, list[Repository]]] = field(default_factory=list)
+    letters: list[Letter] = field(default_factory=list)
+    activities: int = 0
+    after_as_of: int = 0
+    skipped: int = 0
+    events: int = 0
+    dead_letters: dict[str, int] = field(default_factory=dict)
+    newest: int = 0
+    received: int = 0
+    platforms: set[str] = field(default_factory=set)
+    position: int = 0
+    is_last: bool = False
+    is_intact: bool = True
+    size: int = 0
+
+
+class Reading:
+    """Reads the files of a plan into parts."""
+
+    def __init__(self, plan: Plan, options: Options, actor_key: bytes, partitions: int, now: int) -> None:
+        """`now` is the moment of reading in µs: nothing was received later."""
+        self._plan, self._options, self._partitions, self._now = plan, options, partitions, now
+        watchlist, include_bots = options.watchlist, options.include_bots
+        identities = Identities(actor_key, watchlist, include_bots=include_bots, unassigned=True)
+        self._readers: dict[str, Reader] = {
+            "full": GithubEvents(identities, now),
+            "minimised": MinimisedEvents(identities, now),
+            "activities": ActivityLines(watchlist, now, include_bots=include_bots),
+        }
+        self._hours = {index: hour for hour, indices in plan.groups for index in indices}
+
+    def parts(self, index: int, line: int = 0, learn: Learn | None = None) -> Iterator[Part | int]:
+        """The parts of a file from a line on, at which a part begins; between them, after each chunk, how many bytes
+        were taken in. `learn` is told of every repository that may teach something, in the order of the lines.
+        """
+        file, hour = self._plan.files[index], self._hours[index]
+        received = None if hour is None else min(hour + HOUR, self._now)
+        content = Content(file.path)
+        section = _Section(self._readers[file.dialect], file, received, self._options, learn, line)
+        number = 0
+        for chunk in content:
+            start = max(0, line - number)
+            while start < len(chunk):
+                lines = chunk[start : start + SECTION - (number + start) % SECTION]
+                section.take(lines, number + start + 1)
+                start += len(lines)
+                if (number + start) % SECTION == 0:
+                    yield section.part(self._partitions, content.position)
+                    section = _Section(
+                        self._readers[file.dialect], file, received, self._options, learn, number + start
+                    )
+            number += len(chunk)
+            yield content.position
+        if content.damage is not None:
+            section.put_aside(content.damage, content.remains, number + 1)
+        part = section.part(self._partitions, content.position)
+        part.is_last, part.is_intact = True, content.damage is None and number > content.blank
+        yield part
+
+
+class _Section:
+    """Lines of a file on their way to a part."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        file: File,
+        received: int | None,
+        options: Options,
+        learn: Learn | None,
+        first: int,
+    ) -> None:
+        self._read, self._file, self._received = reader.rows, file, received
+        self._options, self._learn = options, learn
+        self._rows: list[Row] = []
+        self._part = Part(first)
+
+    def take(self, lines: Sequence[Line], first: int) -> None:
+        """Read lines, the first of which has a number (from 1). This is where the time goes."""
+        read, received, rows = self._read, self._received, self._rows
+        before = len(rows)
+        for number, line in enumerate(lines, first):
+            try:
+                rows += read(line, received)
+            except DeadLetter as letter:
+                self._apart(letter.reason, line, number)
+        self._part.lines += len(lines)
+        if self._file.dialect != "activities":  # which are no hour of everything, but what somebody has counted
+            self._part.events += len(lines)
+        until = self._options.as_of
+        if until is not None:
+            found = rows[before:]
+            rows[before:] = [row for row in found if row[1] <= until]
+            self._part.after_as_of += len(found) - (len(rows) - before)
+        if self._learn is not None:
+            for row in rows[before:]:
+                if row[6].teaches:
+                    self._learn(row[6], row[1])
+
+    def _apart(self, reason: str, line: Line, number: int) -> None:
+        """What a line holds that is no single event: perhaps several. What cannot be measured of it is put aside."""
+        parts = values(line) if reason == "json" and not isinstance(line, TooLong) else []
+        if len(parts) < 2:
+            self._misread(reason, line, number)
+            return
+        self._part.events += len(parts) - 1
+        for part in parts:
+            try:
+                self._rows += self._read(part, self._received)
+            except DeadLetter as letter:
+                self._misread(letter.reason, part, number)
+
+    def _misread(self, reason: str, line: Line, number: int) -> None:
+        if isinstance(line, TooLong):
+            reason = "too-long"
+        elif not clean(line).strip(BETWEEN) or (reason == "not-an-event" and is_bulk_action(line)):
+            self._part.skipped += 1
+            self._part.events -= 1
+            return
+        self.put_aside(reason, bytes(line), number)
+
+    def put_aside(self, reason: str, raw: bytes, number: int) -> None:
+        """Make a dead letter of something that stands in a line (from 1)."""
+        counts = self._part.dead_letters
+        counts[reason] = counts.get(reason, 0) + 1
+        letter = misread(ARCHIVE, self._file.name, number, reason, raw, self._options.dead_letters)
+        self._part.letters.append(Letter(self._file.name.encode(errors="replace"), letter))
+        self._part.size += len(letter)
+
+    def part(self, partitions: int, position: int) -> Part:
+        """What was taken."""
+        part, rows = self._part, self._rows
+        buffers: list[list[Row]] = [[] for _ in range(partitions)]
+        for row in rows:
+            buffers[(row[6].hash >> 32) % partitions].append(row)  # activity.partition_of, without the call
+        for partition, buffer in enumerate(buffers):
+            for start in range(0, len(buffer), BATCH):
+                self._pack(partition, buffer[start : start + BATCH])
+        part.activities, part.position = len(rows), position
+        if rows:
+            part.newest, part.received = (max(column) for column in list(zip(*rows, strict=True))[1:3])
+        return part
+
+    def _pack(self, partition: int, rows: list[Row]) -> None:
+        """Add a batch, or several where it would be larger than the topic takes."""
+        packed, repositories = pack(rows)
+        size = size_of(packed)
+        if size > LARGEST and len(rows) > 1:
+            self._pack(partition, rows[: len(rows) // 2])
+            self._pack(partition, rows[len(rows) // 2 :])
+            return
+        self._part.batches.append((partition, packed, repositories))
+        self._part.platforms.update(deed.platform for deed in packed.deeds)
+        self._part.size += size
