@@ -1,9 +1,8 @@
-"""Checkpoints on Kafka's transactions: one transactional producer for each source partition, whose id names the
-partition, not the worker.
+"""Checkpoints as Kafka transactions: one transactional producer for each source partition, whose id names the partition
+and not the worker.
 
-Starting a partition's producer ends whatever its previous owner left open and fences that owner for good. After any
-failure nothing here may be used again: the worker ends, and whoever takes the partition over starts from what was
-committed.
+Starting a partition's producer ends the open transaction of its previous owner and fences that owner. After a failure
+nothing here may be used again: the worker ends, and the next owner of the partition starts from what was committed.
 """
 
 import asyncio
@@ -18,7 +17,7 @@ from agents.config import Config
 from streams.kafka import unpack
 from streams.kafka.consume import Guard, Table, read_to_end, stop
 
-# Seconds after which the broker ends a transaction that nobody ends. Whoever takes a partition over ends it at once;
+# Seconds after which the broker ends an open transaction by itself. The next owner of a partition ends it at once, so
 # this only has to be longer than a checkpoint can take on a busy machine.
 TRANSACTION_TIMEOUT: Final = 600.0
 MAX_REQUEST_BYTES: Final = 8 << 20
@@ -39,18 +38,18 @@ class Outgoing(NamedTuple):
 
 
 class Checkpoints:
-    """The transactional producers of a worker's partitions; opened at every assignment, before anything is read back."""
+    """The transactional producers of a worker's partitions. Opened at each assignment, before anything is read back."""
 
     def __init__(self, config: Config, name: str, compression: str | None = None) -> None:
         """`compression`: a codec's name; None where values are small and read by everybody."""
         self._config, self._name, self._compression = config, name, compression
         self._producers: dict[int, AIOKafkaProducer] = {}
-        # Batches that the broker has taken, of all partitions: while this number grows a slow checkpoint is under way.
+        # Batches that the broker has confirmed, over all partitions. While it grows, a slow checkpoint makes progress.
         self.taken = 0
 
     async def open(self, partitions: Iterable[int]) -> None:
-        """Stop the producers of an earlier assignment and start new ones: only then are the previous owners'
-        transactions over.
+        """Stop the producers of an earlier assignment and start new ones. When this returns, the transactions of
+        previous owners have ended.
         """
         await self.close()
         self._producers = {number: self._producer(number) for number in partitions}
@@ -104,7 +103,7 @@ class Checkpoints:
         self.taken += 1
 
     async def close(self) -> None:
-        """Stop the producers; one that was fenced fails to stop, and that is of no interest any more."""
+        """Stop the producers. One that was fenced fails to stop; that failure is ignored."""
         producers, self._producers = self._producers, {}
         await asyncio.gather(*(producer.stop() for producer in producers.values()), return_exceptions=True)
 
@@ -141,7 +140,8 @@ async def read_back(
     One partition after the other, so that only one is held here. What `sound(partition, key, value)` refuses by raising
     Foreign is passed over without a word: `measure` tells and counts it.
     """
-    # What is asked of the broker waits behind a fetch that it holds: at the end of each partition, before the next one.
+    # A request waits behind a fetch that the broker holds open at the end of a partition, so such a fetch must be
+    # short.
     consumer = committed_consumer(config, wait_ms=_READ_BACK_WAIT_MS)
     try:
         await consumer.start()
@@ -167,7 +167,8 @@ async def read_from(
     """(partition, records) of each partition from its offset in `starts` (or the first that is kept) up to its
     committed end, one partition after the other; a partition without records is yielded once with none.
     """
-    # What is asked of the broker waits behind a fetch that it holds: at the end of each partition, before the next one.
+    # A request waits behind a fetch that the broker holds open at the end of a partition, so such a fetch must be
+    # short.
     consumer = committed_consumer(config, wait_ms=_READ_BACK_WAIT_MS)
     try:
         await consumer.start()

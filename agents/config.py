@@ -1,13 +1,13 @@
-"""What a worker needs to know; plain values, so that it can be handed to another process."""
+"""The settings of a worker, as plain values that can be passed to another process."""
 
 import msgspec
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings of the roles `aggregate` and `measure`. Intervals in seconds.
+    """Settings of the roles `count` and `measure`. Intervals in seconds.
 
-    `silence` is for how long `measure` says nothing where nothing is new: less than after what its figures are taken
-    for stale. `keep_everything`: `measure` forgets no rows, however old they are.
+    `silence`: after how long `measure` publishes again although nothing is new. It must be shorter than the time after
+    which figures count as stale. `keep_everything`: `measure` keeps rows of any age.
     """
 
     bootstrap: str

@@ -1,6 +1,4 @@
-"""Gives memory that is free back to the system: glibc keeps what large work has used (Linux; elsewhere nothing is
-done).
-"""
+"""Returns free memory to the system, because glibc keeps it after large work (Linux only; elsewhere nothing happens)."""
 
 import ctypes
 import sys
@@ -12,16 +10,17 @@ _libc: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def one_arena() -> None:
-    """Let all threads of this process allocate from one arena: free room in the arena of one thread serves no other.
+    """Let all threads of this process allocate from one arena: free memory in one thread's arena is of no use to
+    others.
 
-    Threads that already have an arena of their own keep it: to be called before threads start.
+    Threads that have an arena already keep it, so call this before threads start.
     """
     if _libc is not None and hasattr(_libc, "mallopt"):
         _libc.mallopt(_M_ARENA_MAX, 1)
 
 
 def trim() -> None:
-    """Return the free pages of the heap; some milliseconds."""
+    """Return the free pages of the heap to the system. Takes some milliseconds."""
     if _libc is not None and hasattr(_libc, "malloc_trim"):
         _libc.malloc_trim(0)
 
@@ -34,7 +33,7 @@ class Trimmer:
         self._last = float("-inf")
 
     def __call__(self) -> None:
-        """Trim, unless that was done a moment ago."""
+        """Trim, unless that was done less than `every` seconds ago."""
         now = time.monotonic()
         if now - self._last >= self._every:
             self._last = now

@@ -1,8 +1,8 @@
-"""Merges credited to those who opened the pull requests.
+"""Merges, credited to the account that opened the pull request.
 
-Today's payloads do not say who opened what is merged; the opening said so when it happened. So openings, merges and
-what the source itself names as accepted are joined by thread. Whom a merge is credited to follows from the set of these
-turns alone, not from their order.
+Today's payloads of a merge do not say who opened the pull request; the opening did. So openings, merges, and what the
+source itself names as accepted are joined by thread. The credit follows from the set of these turns alone, not from
+their order (docs/decisions/0006-accepted.md).
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -78,12 +78,12 @@ def _turn(activity: Activity, key: int) -> Turn:
 
 
 def credited(turns: Collection[Turn]) -> dict[int, Credit]:
-    """Whom the merges of one thread are credited to: {id of the accepted contribution: credit}, those of unknown
-    openers left out.
+    """The credits for the merges of one thread: {id of the accepted contribution: credit}. Merges whose opener is
+    unknown are absent.
 
-    The opener is who opened the thread within 31 days of the merge, of several the first; else whom the source names.
-    The opening is believed first: where a payload does not state the opener, the source can only guess from whose
-    branch it was.
+    The opener is the account that opened the thread within 31 days of the merge, the first one if there are several;
+    otherwise the one that the source names. The opening comes first, because a source that does not state the opener
+    can only guess from the owner of the branch.
     """
     if all(turn.kind <= _LAST_OPENING for turn in turns):
         return {}
@@ -94,7 +94,7 @@ def credited(turns: Collection[Turn]) -> dict[int, Credit]:
         if turn.kind <= _LAST_OPENING:
             openings.append(turn)
             continue
-        # The merge's own word on when it was goes before that of what it accepted.
+        # The time of the merge itself comes before the time that its accepted contribution states.
         merges.setdefault(turn.id, turn.at)
         if turn.action == ACCEPTED:
             named.setdefault(turn.id, (turn.actor, turn.bot))

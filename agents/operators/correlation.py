@@ -14,10 +14,10 @@ from streams.codes import FEATURE_BITS, FEATURE_MASK
 
 Numbers = NDArray[np.signedinteger[Any]]
 
-# Repositories are taken so many at a time, which bounds the memory.
+# Repositories in a block; this bounds the memory.
 _BLOCK: Final = 1 << 16
-# Up to this value a block's sums of products stay below 2^53 and are exact in float64, which is what matrices are
-# multiplied fast in.
+# Up to this value a block's sums of products stay below 2^53, so they are exact in float64, in which matrix products
+# are fast.
 _EXACT: Final = 1 << 18
 
 
@@ -36,11 +36,11 @@ def pearson(n: int, sum_x: int, sum_y: int, sum_xx: int, sum_yy: int, sum_xy: in
 
 
 def correlations(keys: Keys, values: Numbers) -> dict[tuple[str, str], float]:
-    """Pearson's r of each two features over all repositories; pairs are in the order of FEATURES, those without
-    variance absent.
+    """Pearson's r of each pair of features over all repositories, in the order of FEATURES. Pairs without variance are
+    absent.
 
     `keys` are sorted: the feature's number in the lowest FEATURE_BITS, the repository above them; `values` are its
-    activities. A repository that has none of a feature counts with 0.
+    activities. A repository without a feature counts as 0.
 
     >>> keys = np.array([0x10, 0x12, 0x20, 0x22, 0x32], np.uint64)  # three repositories, the last with exchange alone
     >>> correlations(keys, np.array([3, 1, 6, 2, 3]))
@@ -59,7 +59,7 @@ def correlations(keys: Keys, values: Numbers) -> dict[tuple[str, str], float]:
 
 
 def _moments(keys: Keys, values: Numbers) -> tuple[int, list[int], list[list[int]]]:
-    """Number of repositories, sums of each feature, sums of the products of each two: exact integers."""
+    """Number of repositories, sum of each feature, sum of the products of each pair: exact integers."""
     starts = starts_of_runs(keys >> np.uint64(FEATURE_BITS))
     sums = np.zeros(len(FEATURES), object)
     products = np.zeros((len(FEATURES), len(FEATURES)), object)

@@ -1,4 +1,4 @@
-"""Named counters: what is counted by platform, feature, actor and project."""
+"""Named counters, by platform, feature, actor and project."""
 
 from typing import Final, Self
 
@@ -27,7 +27,7 @@ class Counts:
         self._counts: dict[str, int] = {}
 
     def add(self, key: str, n: int = 1) -> None:
-        """Count n more; ValueError if n is negative."""
+        """Add n. Raises ValueError if n is negative."""
         if n < 0:
             raise ValueError(f"{key} cannot grow by {n}")
         if n:
@@ -40,7 +40,7 @@ class Counts:
             counts[key] = counts.get(key, 0) + n
 
     def subtract(self, other: Self) -> None:
-        """Take another's counters away; ValueError, and nothing is changed, if one of them held less."""
+        """Subtract another's counters. Raises ValueError, and changes nothing, if one would be below 0."""
         counts = self._counts
         for key, n in other._counts.items():
             if counts.get(key, 0) < n:
@@ -65,7 +65,7 @@ class Counts:
 
     @classmethod
     def restore(cls, data: bytes) -> Self:
-        """The counters of a snapshot; ValueError if it is of another version or none."""
+        """The counters of a snapshot. Raises ValueError for another version or other bytes."""
         try:
             version, items = _decode(data)
         except msgspec.MsgspecError as error:

@@ -1,4 +1,4 @@
-"""Which stretches of event time the feeds covered: a number without its coverage misleads."""
+"""Which intervals of event time the feeds covered."""
 
 from bisect import bisect_left, bisect_right
 from typing import Final, Self
@@ -34,10 +34,10 @@ class Coverage:
         self._ends: list[int] = []
 
     def add(self, start: int, end: int) -> None:
-        """Cover [start, end); ValueError if it is empty or ends before it starts."""
+        """Cover [start, end). Raises ValueError if it is empty or ends before it starts."""
         if end <= start:
             raise ValueError(f"an interval cannot end ({end}) where or before it starts ({start})")
-        # The intervals that touch the new one become one with it.
+        # The new interval is joined with those that touch it.
         first, behind = bisect_left(self._ends, start), bisect_right(self._starts, end)
         if first < behind:
             start, end = min(start, self._starts[first]), max(end, self._ends[behind - 1])
@@ -45,12 +45,12 @@ class Coverage:
         self._ends[first:behind] = [end]
 
     def merge(self, other: Self) -> None:
-        """Cover what another covers, too."""
+        """Cover what another covers as well."""
         for start, end in other.get():
             self.add(start, end)
 
     def forget(self, before: int) -> None:
-        """Cover nothing earlier than a moment (µs) any more."""
+        """Drop what is covered before a time (µs)."""
         gone = bisect_right(self._ends, before)
         del self._starts[:gone], self._ends[:gone]
         if self._starts:
@@ -65,7 +65,7 @@ class Coverage:
         return self._covered(start, end) / 1_000_000
 
     def share(self, start: int, end: int) -> float | None:
-        """Which share (0 to 1) of [start, end) is covered; None while nothing at all is known."""
+        """The share (0 to 1) of [start, end) that is covered; None while nothing is known."""
         return self._covered(start, end) / (end - start) if self._starts else None
 
     def _covered(self, start: int, end: int) -> int:
@@ -78,7 +78,7 @@ class Coverage:
 
     @classmethod
     def restore(cls, data: bytes) -> Self:
-        """The coverage of a snapshot; ValueError if it is of another version or none."""
+        """The coverage of a snapshot. Raises ValueError for another version or other bytes."""
         try:
             version, intervals = _decode(data)
         except msgspec.MsgspecError as error:

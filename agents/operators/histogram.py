@@ -6,14 +6,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-# Values below are counted by place, the few others by sorting: most repositories have few activities.
+# Smaller values are counted by index, the few others by sorting: most repositories have few activities.
 _SMALL: Final = 1 << 12
 
 
 class Histogram:
     """Integer values (>= 0), sorted and unique, and the frequency (> 0) of each.
 
-    Sums are exact integers, so every figure is the same whatever the order in which the counts came together.
+    Sums are exact integers, so figures do not depend on the order of the counts.
 
     >>> histogram = Histogram.of([4, 1, 1], zeros=2)
     >>> histogram.values, histogram.frequencies
@@ -31,7 +31,7 @@ class Histogram:
 
     @classmethod
     def of(cls, counts: Iterable[int] | NDArray[np.signedinteger[Any]], zeros: int = 0) -> "Histogram":
-        """The histogram of some counts (>= 0) and of so many zeros beside them."""
+        """The histogram of counts (>= 0), and of `zeros` further counts of 0."""
         array = counts if isinstance(counts, np.ndarray) else np.fromiter(counts, np.int64)
         small = array < _SMALL
         below = np.bincount(array[small], minlength=1)
@@ -42,17 +42,17 @@ class Histogram:
 
     @property
     def mean(self) -> float | None:
-        """Sum of the values ÷ their number; None of nothing."""
+        """Sum of the values ÷ their number; None if there are none."""
         return self.total / self.n if self.n else None
 
     @property
     def maximum(self) -> int | None:
-        """The greatest value; None of nothing."""
+        """The greatest value; None if there are none."""
         return self.values[-1] if self.values else None
 
     def percentile(self, q: float) -> float | None:
-        """The q-th percentile (0 to 100), interpolated linearly between order statistics: numpy's default. None of
-        nothing.
+        """The q-th percentile (0 to 100), interpolated linearly between order statistics (numpy's default).
+        None if there are no values.
 
         >>> Histogram.of([1, 2, 3, 11]).percentile(50), Histogram.of([1, 2, 3, 11]).percentile(75)
         (2.5, 5.0)
@@ -61,7 +61,7 @@ class Histogram:
         """
         if not self.n:
             return None
-        # Step for step what numpy does, so that the result is the same to the last bit.
+        # The same steps as numpy's, so that the result is the same to the last bit.
         place = (self.n - 1) * (q / 100)
         rank = int(place)
         low, high = self._ordered(rank), self._ordered(min(rank + 1, self.n - 1))
@@ -69,7 +69,7 @@ class Histogram:
         return high - (high - low) * (1 - weight) if weight >= 0.5 else low + (high - low) * weight
 
     def _ordered(self, rank: int) -> int:
-        """The value of the rank-th smallest, counted from 0."""
+        """The value at a rank, counted from 0 in increasing order."""
         for value, frequency in zip(self.values, self.frequencies, strict=True):
             if rank < frequency:
                 return value
@@ -78,10 +78,8 @@ class Histogram:
 
     @property
     def gini(self) -> float | None:
-        """The Gini coefficient: mean absolute difference of all pairs ÷ twice the mean; 0 all equal, towards 1 one has
-        all.
-
-        None if the sum is 0.
+        """The Gini coefficient: mean absolute difference of all pairs ÷ twice the mean. 0: all values are equal; near
+        1: one value has nearly everything. None if the sum is 0.
 
         >>> Histogram.of([5, 5, 5]).gini, Histogram.of([7], zeros=3).gini, Histogram.of([1, 3]).gini
         (0.0, 0.75, 0.25)

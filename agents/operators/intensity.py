@@ -1,4 +1,4 @@
-"""How intensely repositories are worked on: the statistics of one feature's activities per repository."""
+"""Statistics of the activities per repository, for one feature."""
 
 from typing import Final
 
@@ -8,8 +8,7 @@ STATS: Final = ("mean", "median", "p90", "p99", "max", "gini")
 
 
 def intensity(histogram: Histogram) -> dict[str, float]:
-    """The statistics of activities per repository by name; those that are not known are absent (Gini of nothing but
-    zeros).
+    """The statistics of activities per repository, by name. Unknown ones are absent (Gini if all values are 0).
 
     >>> intensity(Histogram.of([6, 1, 1], zeros=2))
     {'mean': 1.6, 'median': 1.0, 'p90': 4.0, 'p99': 5.8, 'max': 6.0, 'gini': 0.65}

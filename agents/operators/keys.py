@@ -1,4 +1,4 @@
-"""Sorted arrays of unsigned 64-bit keys: what every keyed summary is packed into."""
+"""Sorted arrays of unsigned 64-bit keys, which all keyed operators are packed into."""
 
 import struct
 from collections.abc import Collection
@@ -12,8 +12,8 @@ Places = NDArray[np.intp]
 
 NO_KEYS: Final[Keys] = np.empty(0, np.uint64)
 
-# What a snapshot starts with: kind, version, width of a value in bytes, number of keys. 16 bytes, so that the arrays
-# behind it are aligned.
+# A snapshot begins with kind, version, width of a value in bytes, and number of keys: 16 bytes, so that the arrays
+# after it are aligned.
 _HEADER: Final = struct.Struct("<4sHHQ")
 HEADER_BYTES: Final = _HEADER.size
 VERSION: Final = 1
@@ -72,8 +72,8 @@ def starts_of_runs(sorted_keys: NDArray[np.uint64]) -> Places:
 
 
 def places_by_chunk(keys: Keys, chunks: int) -> list[Places]:
-    """The places of the keys of each chunk, in their order; a key belongs to chunk `(key >> 8) % chunks` (its low bits
-    carry no hash).
+    """The places of the keys of each chunk, in their order. A key belongs to chunk `(key >> 8) % chunks` (its low bits
+    are not part of the hash).
 
     >>> [places.tolist() for places in places_by_chunk(as_keys([0x100, 0x200, 0x2FF, 0x300]), 2)]
     [[1, 2], [0, 3]]
@@ -84,8 +84,8 @@ def places_by_chunk(keys: Keys, chunks: int) -> list[Places]:
 
 
 def take_texts(ends: NDArray[np.uint32], text: bytes, places: Places) -> tuple[NDArray[np.uint32], bytes]:
-    """Of texts that are joined, each known by where it ends, those at the places: (where they end, joined), in their
-    order.
+    """A selection of joined texts. `ends` says where each text ends; the result has the ends and the joined text of
+    those at the places, in their order.
 
     >>> ends, text = take_texts(np.array([1, 3, 6], np.uint32), b"abbccc", np.array([2, 0]))
     >>> ends.tolist(), text

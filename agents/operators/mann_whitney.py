@@ -9,10 +9,10 @@ from agents.operators.histogram import Histogram
 class MannWhitney(NamedTuple):
     """A two-sided Mann–Whitney U test of a against b.
 
-    `u`: pairs (one of a, one of b) that a wins, ties counted half. `dominance`: u ÷ all pairs, the chance that one of a
-    beats one of b (0.5: equal). `z`: how many standard deviations u is above (+) or below (-) what equal populations
-    give, brought half a step nearer to it; `p`: how often equal populations differ at least so much. z and p are None
-    if all values are the same.
+    `u`: number of pairs (one of a, one of b) in which a is greater; ties count half. `dominance`: u ÷ all pairs, the
+    chance that a random one of a is greater than one of b (0.5: equal). `z`: how many standard deviations u is above
+    (+) or below (-) its mean for equal populations, with continuity correction. `p`: the probability that equal
+    populations differ at least this much. z and p are None if all values are the same.
     """
 
     u: float

@@ -1,4 +1,4 @@
-"""What repositories are called: the newest name of each 64-bit key."""
+"""The newest name of each repository (64-bit key)."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, Self
@@ -43,10 +43,10 @@ _EMPTY: Final = _Packed(NO_KEYS, _NOTHING, _NOTHING, b"")
 
 
 class Names:
-    """Names by key, each with the minute (since the epoch) in which it was met: the newest wins, of one minute the
-    greatest.
+    """Names by key, each with the minute (since the epoch) in which it was seen. The newest name wins; within a minute
+    the last one in alphabetical order.
 
-    There is no `subtract`: the name that a newer one replaced is forgotten.
+    There is no `subtract`: a name that a newer one replaced is forgotten.
 
     >>> names = Names()
     >>> names.put(16, 100, "old/name")
@@ -65,13 +65,13 @@ class Names:
         self._pending: dict[int, tuple[int, str]] = {}
 
     def put(self, key: int, minute: int, name: str) -> None:
-        """Take up that the key was called so in the minute."""
+        """Note that the key had this name in the minute."""
         met = (minute, name)
         if self._pending.setdefault(key, met) < met:
             self._pending[key] = met
 
     def put_many(self, keys: Iterable[int], minute: int, names: Iterable[str]) -> None:
-        """The same for many keys of one minute."""
+        """`put` for many keys of one minute."""
         for key, name in zip(keys, names, strict=True):
             self.put(key, minute, name)
 
@@ -86,7 +86,7 @@ class Names:
         return best
 
     def get_many(self, keys: Sequence[int]) -> dict[int, tuple[int, str]]:
-        """{key: (minute, name)} of those of the keys that have one; much cheaper than asking one by one."""
+        """{key: (minute, name)} of the keys that have a name; much cheaper than `get` for each."""
         packed = self.pack()
         wanted = as_keys(keys)
         places, found = find(packed.keys, wanted)
@@ -104,7 +104,7 @@ class Names:
         return [(key, minute, packed.name(place)) for place, (key, minute) in enumerate(pairs)]
 
     def pack(self) -> _Packed:
-        """Everything as arrays; not to be written to."""
+        """Everything as arrays. Do not change them."""
         if self._pending:
             keys = sorted(self._pending)
             names = [self._pending[key][1].encode() for key in keys]
@@ -115,12 +115,12 @@ class Names:
         return self._packed
 
     def merge(self, other: Self) -> None:
-        """Take up another's names."""
+        """Add another's names."""
         self._packed = _merged(self.pack(), other.pack())
 
     @classmethod
     def merged(cls, parts: Sequence[Self]) -> Self:
-        """The merge of many, in pairs, so that each name is copied a few times only."""
+        """The merge of many, in pairs, so that each name is copied only a few times."""
         packed = [part.pack() for part in parts] or [_EMPTY]
         while len(packed) > 1:
             packed = [
@@ -145,7 +145,7 @@ class Names:
 
     @classmethod
     def restore(cls, data: bytes) -> Self:
-        """The names of a snapshot; a name is decoded when it is asked for. ValueError if the bytes are no names'."""
+        """The names of a snapshot. A name is decoded when it is asked for. Raises ValueError for other bytes."""
         count, _ = read_header(_KIND, data)
         keys = np.frombuffer(data, "<u8", count, HEADER_BYTES)
         minutes = np.frombuffer(data, "<u4", count, HEADER_BYTES + 8 * count)
@@ -157,7 +157,7 @@ class Names:
 
 
 def _merged(a: _Packed, b: _Packed) -> _Packed:
-    """Of each key the entry with the greatest (minute, name)."""
+    """For each key the entry with the greatest (minute, name)."""
     if not len(a.keys) or not len(b.keys):
         return b if len(b.keys) else a
     both = _Packed(

@@ -19,8 +19,8 @@ class Feed(msgspec.Struct, omit_defaults=True):
     """A feed as one partition knows it: its mark (µs), the number of its last batch, and what it covered of each
     platform.
 
-    `covered` are sorted disjoint intervals [start, end) in µs; a platform without one is known to be uncovered, an
-    absent one is unknown.
+    `covered`: sorted disjoint intervals [start, end) in µs. An empty list means that nothing was covered; an absent
+    platform means that it is not known.
     """
 
     mark: int | None = None
@@ -29,7 +29,7 @@ class Feed(msgspec.Struct, omit_defaults=True):
     covered: dict[str, list[tuple[int, int]]] = {}
 
     def coverage(self, platform: str) -> Coverage:
-        """What the feed covered of a platform."""
+        """What the feed has covered of a platform."""
         coverage = Coverage()
         for start, end in self.covered.get(platform, ()):
             coverage.add(start, end)
@@ -57,12 +57,12 @@ class Progress(msgspec.Struct, kw_only=True):
     simulated: bool = False
 
     def is_repeated(self, batch: Batch) -> bool:
-        """Whether the batch was taken in already: its feed restarted and sent it again."""
+        """Whether the batch was taken before: its feed restarted and sent it again."""
         feed = self.feeds.get(batch.feed)
         return feed is not None and batch.sequence is not None and batch.sequence <= feed.sequence
 
     def advance(self, batch: Batch) -> None:
-        """Take up the batch's number, mark, cover and times, not its activities."""
+        """Take the batch's number, mark, coverage and times, but not its activities."""
         feed = self.feeds.setdefault(batch.feed, Feed())
         if batch.sequence is not None:
             feed.sequence = batch.sequence
@@ -93,10 +93,10 @@ class Progress(msgspec.Struct, kw_only=True):
             self.watermark = max(min(marks), self.watermark if self.watermark is not None else min(marks))
 
     def follow(self, before: Self | None) -> Self:
-        """This progress as a reader knows it who knew the one before: with everything that was covered.
+        """This progress with everything that was covered up to the one before.
 
-        A checkpoint says of `covered` only what is new since the last one. Raises Foreign for a progress that goes
-        back: no worker wrote it.
+        A checkpoint holds only what was covered since the last one. Raises Foreign for a progress that goes back: no
+        worker wrote it.
 
         >>> feed = Feed(covered={"github": [(0, 5)]})
         >>> Progress(offset=2, feeds={"f": feed}).follow(
@@ -122,7 +122,7 @@ class Progress(msgspec.Struct, kw_only=True):
 
     @property
     def closed(self) -> bool:
-        """Whether every feed that was met has ended."""
+        """Whether every known feed has ended."""
         return bool(self.feeds) and all(feed.closed for feed in self.feeds.values())
 
 

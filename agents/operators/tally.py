@@ -24,7 +24,7 @@ Counts = NDArray[np.int32]
 
 NO_VALUES: Final[Values] = np.empty(0, np.int64)
 _KIND: Final = b"taly"
-# New keys of a running tally wait until there are this many, or a sixteenth of all.
+# New keys of a running tally wait until there are more than this plus a sixteenth of all.
 _FRESH: Final = 4096
 
 
@@ -53,7 +53,7 @@ def sum_tallies(parts: Sequence[tuple[Keys, Values]]) -> tuple[Keys, Values]:
 
 
 class Tally:
-    """A multiset of unsigned 64-bit keys: sorted packed arrays, and a dict of what came since they were packed.
+    """A multiset of unsigned 64-bit keys: sorted packed arrays, and a dict of keys that were added since.
 
     >>> tally = Tally()
     >>> tally.update([7, 5, 7])
@@ -71,7 +71,7 @@ class Tally:
     __slots__ = ("_keys", "_pending", "_values")
 
     def __init__(self, keys: Keys = NO_KEYS, values: Values = NO_VALUES) -> None:
-        """Of sorted unique keys and their counts (> 0), which are shared, not copied, and never changed."""
+        """From sorted unique keys and their counts (> 0). The arrays are shared, not copied, and never changed."""
         self._keys, self._values = keys, values
         self._pending: Counter[int] = Counter()
 
@@ -80,7 +80,7 @@ class Tally:
         self._pending.update(keys)
 
     def pack(self) -> tuple[Keys, Values]:
-        """(sorted unique keys, their counts); not to be written to."""
+        """(sorted unique keys, their counts). Do not change the arrays."""
         if self._pending:
             fresh = as_keys(self._pending), np.fromiter(self._pending.values(), np.int64, len(self._pending))
             self._keys, self._values = sum_tallies([(self._keys, self._values), fresh])
@@ -93,11 +93,11 @@ class Tally:
 
     @classmethod
     def merged(cls, parts: Sequence[Self]) -> Self:
-        """The merge of many, sorted once."""
+        """The sum of many tallies, sorted once."""
         return cls(*sum_tallies([part.pack() for part in parts]))
 
     def subtract(self, other: Self) -> None:
-        """Take another tally's counts away; ValueError, and nothing is changed, if there were fewer."""
+        """Subtract another tally's counts. Raises ValueError, and changes nothing, if a count would be below 0."""
         keys, values = other.pack()
         left = sum_tallies([self.pack(), (keys, -values)])
         if (left[1] < 0).any():
@@ -132,7 +132,7 @@ class Tally:
 
     @classmethod
     def restore(cls, data: bytes) -> Self:
-        """The tally of a snapshot; its keys are a view of the bytes. ValueError if they are no tally's."""
+        """The tally of a snapshot. Its keys are a view of the bytes. Raises ValueError for other bytes."""
         count, width = read_header(_KIND, data)
         if width not in (4, 8):
             raise ValueError(f"counts of {width} bytes")
@@ -141,10 +141,10 @@ class Tally:
 
 
 class RunningTally:
-    """A large tally that takes signed changes in place: what a window holds while rows enter and leave.
+    """A large tally that is changed in place by signed values: the content of a window while rows enter and leave.
 
-    New keys wait in a small array beside the large one, so that a change costs what it holds, not what the tally holds.
-    A sum below 0 is kept, so that the order of changes does not matter, and is not given.
+    New keys wait in a small array beside the large one. So a change costs as much as it holds, not as much as the tally
+    holds. A sum below 0 is kept, so that the order of changes does not matter, but `get` leaves it out.
 
     >>> running = RunningTally()
     >>> running.add(as_keys([3, 8]), np.array([2, 1]))
@@ -191,12 +191,12 @@ class RunningTally:
             self._values = np.insert(self._values, places, values)
 
     def get(self) -> tuple[Keys, Counts]:
-        """(sorted keys, their counts above 0); valid until the next `add`, not to be written to."""
+        """(sorted keys, their counts above 0). Valid until the next `add`. Do not change the arrays."""
         self._join()
         below = self._values < 0
         self.below_zero = int(np.count_nonzero(below))
         return (self._keys[~below], self._values[~below]) if self.below_zero else (self._keys, self._values)
 
     def clear(self) -> None:
-        """Hold nothing."""
+        """Forget everything."""
         self.__init__()  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""What happened to pull requests, by thread: who opened one, when it was merged, whom the source names as its author.
+"""What happened to pull requests, by thread: who opened it, when it was merged, whom the source names as its author.
 
 From it the merges are credited (see `accepted`), whichever turn arrives first; it is what a pane remembers for that.
 """
@@ -35,8 +35,8 @@ ACCEPTED: Final = 2
 class Turn(NamedTuple):
     """One turn of a thread: `kind` is `action << 1 | bot`.
 
-    `thread` is a 64-bit key, `id` the 64-bit hash of the activity's id, of a merge that of the accepted contribution
-    which it makes; `at` is event time in µs; `place` is what must be known of a merge to count it (opaque here; empty
+    `thread` is a 64-bit key, `id` the 64-bit hash of the activity's id, for a merge that of the accepted contribution
+    it makes. `at` is event time in µs. `place` is what must be known about a merge to count it (opaque here; empty
     where it is not needed).
     """
 
@@ -111,11 +111,11 @@ class Threads:
     def __init__(self, packed: _Packed = _EMPTY) -> None:
         self._packed = packed
         self._pending: dict[int, list[Turn]] = {}
-        # How many turns came since the last packing.
+        # Turns added since the last packing.
         self.waiting = 0
 
     def put(self, turn: Turn) -> None:
-        """Take up a turn; one that is in already changes nothing."""
+        """Add a turn. One that is known already changes nothing."""
         waiting = self._pending.get(turn.thread)
         if waiting is None:
             self._pending[turn.thread] = [turn]
@@ -124,7 +124,9 @@ class Threads:
         self.waiting += 1
 
     def find(self, threads: AbstractSet[int]) -> dict[int, list[Turn]]:
-        """{thread: its turns} of those of the threads that have some; a turn that was put in again stands there again."""
+        """{thread: its turns} of the threads that have some. A turn that was added twice since the last packing is
+        there twice.
+        """
         found: dict[int, list[Turn]] = {}
         packed = self._packed
         if len(packed.threads):
@@ -139,18 +141,18 @@ class Threads:
 
     @property
     def packed(self) -> _Packed:
-        """What was packed up to now; not to be written to."""
+        """What is packed so far. Do not change it."""
         return self._packed
 
     def forget(self, before: int) -> None:
-        """Drop what is older than a moment (µs)."""
+        """Drop turns before a time (µs)."""
         packed = self.pack()
         kept = packed.times >= before
         if not kept.all():
             self._packed = packed.take(np.flatnonzero(kept))
 
     def pack(self) -> _Packed:
-        """Everything as arrays; not to be written to."""
+        """Everything as arrays. Do not change them."""
         if self._pending:
             waiting = chain.from_iterable(self._pending.values())
             threads, ids, kinds, times, actors, places = zip(*waiting, strict=True)
@@ -174,12 +176,12 @@ class Threads:
         return [packed.turn(row) for row in range(len(packed.threads))]
 
     def without_places(self) -> Self:
-        """The same turns, what is known of their places left out."""
+        """The same turns without their places."""
         packed = self.pack()
         return type(self)(packed._replace(ends=np.zeros_like(packed.ends), places=b""))
 
     def merge(self, other: Self) -> None:
-        """Take up another's turns."""
+        """Add another's turns."""
         self._packed = _union([self.pack(), other.pack()])
 
     @classmethod
@@ -213,7 +215,7 @@ class Threads:
 
     @classmethod
     def restore(cls, data: bytes) -> Self:
-        """The turns of a snapshot, as views of the bytes. ValueError if they are none's."""
+        """The turns of a snapshot, as views of the bytes. Raises ValueError for other bytes."""
         count, _ = read_header(_KIND, data)
         threads, ids, times, actors = (
             np.frombuffer(data, kind, count, HEADER_BYTES + 8 * count * number)
@@ -228,14 +230,12 @@ class Threads:
 
 
 def distinct(turns: Iterable[Turn]) -> list[Turn]:
-    """The turns, sorted; of the same thread, id and kind the greatest."""
+    """The turns, sorted; for the same thread, id and kind only the greatest."""
     return list({turn[:3]: turn for turn in sorted(turns)}.values())
 
 
 def _union(parts: Sequence[_Packed]) -> _Packed:
-    """All turns of parts, sorted or not, as sorted ones; of the same thread, id and kind the one with the greatest
-    rest.
-    """
+    """All turns of the parts, sorted; for the same thread, id and kind only the one with the greatest rest."""
     begins = np.cumsum([0, *(len(part.places) for part in parts[:-1])]).astype(np.uint32)
     both = _Packed(
         np.concatenate([part.threads for part in parts]),

@@ -1,4 +1,4 @@
-"""The busiest few by name, and all others as one."""
+"""The busiest repositories by name, and the sum of all others."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,24 +11,23 @@ from agents.operators.keys import Keys
 Slot = Hashable
 Numbers = NDArray[np.signedinteger[Any]]
 
-# Of the keys asked for, those that have a name: they are asked for together because looking many up costs little more
-# than one.
+# The names of keys, without those that have none. All are asked for at once, because that costs little more than one.
 NamesOf = Callable[[Sequence[int]], Mapping[int, str]]
 
 
 class Ranking(NamedTuple):
-    """The chosen by name with their counts, the greatest first, and the sum of all others."""
+    """The chosen names with their counts, greatest first, and the sum of all others."""
 
     chosen: list[tuple[str, int]]
     other: int
 
 
 class Top:
-    """Chooses the k greatest counts, of equal ones the first by name.
+    """Chooses the k greatest counts; equal ones in the order of their names.
 
-    With `hold` a member stays until it has fallen behind rank k + hold, so that what is shown does not change with
-    every small overtaking; then the choice depends on the past. What has no name counts among the others, although it
-    keeps its rank.
+    With `hold` a chosen key stays until it falls behind rank k + hold, so that the list does not change with each small
+    difference. The choice then depends on earlier ones. A key without a name counts among the others but keeps its
+    rank.
 
     >>> top = Top(k=2, hold=1)
     >>> names = lambda keys: {1: "a/a", 2: "b/b", 3: "c/c", 4: "d/d"}
@@ -55,7 +54,7 @@ class Top:
         shown: dict[str, int] = {}
         for entry in chosen:
             if entry.name is not None:
-                # A repository that was made anew under its old name is one line.
+                # Two repositories with the same name (one was made anew) are one line.
                 shown[entry.name] = shown.get(entry.name, 0) + entry.value
         return Ranking(list(shown.items()), int(values.sum()) - sum(shown.values()))
 
@@ -71,7 +70,7 @@ def _order(entry: _Entry) -> tuple[int, bool, str, int]:
 
 
 def _ranked(keys: Keys, values: Numbers, k: int, names_of: NamesOf) -> list[_Entry]:
-    """The first k in the order of count and name; only those that may be among them are asked for their names."""
+    """The first k by count and name. Names are asked for only where they can matter."""
     if len(values) > k:
         least = np.partition(values, len(values) - k)[len(values) - k]
         candidates = values >= least

@@ -1,4 +1,4 @@
-"""What a window holds, for the families of metrics that are computed from its sums."""
+"""The sums of a window, from which families of metrics are computed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -62,12 +62,12 @@ class WindowSums:
 
     @property
     def labels(self) -> dict[str, str]:
-        """Those that say which window it is."""
+        """The labels of this scope and window."""
         return {"scope": self.scope, "window": self.name}
 
     @cached_property
     def platforms(self) -> dict[str, tuple[Keys, Counts]]:
-        """Of each platform with an active repository its part of `repositories`."""
+        """For each platform with an active repository its part of `repositories`."""
         keys, values = self.repositories
         numbers = (keys & _LOW).astype(np.uint8) >> np.uint8(FEATURE_BITS)
         found = {}
@@ -95,15 +95,15 @@ def _histograms(keys: Keys, values: Counts) -> dict[str, Histogram]:
     for number, feature in enumerate(FEATURES):
         own = values[features == number]
         if feature == "accepted" and not len(own):
-            # Minimised archives tell of no merge: that is unknown, not zero. A source that could tell but had none
-            # looks the same.
+            # Minimised archives do not record merges: absent means unknown. A source that recorded none looks the
+            # same.
             continue
         found[feature] = Histogram.of(own, zeros=repositories - len(own))
     return found
 
 
 def by_feature(keys: Keys, values: Counts) -> Iterator[tuple[str, Keys, Counts]]:
-    """Of the keys of one platform each feature that occurs, with its repositories (keys without the feature)."""
+    """Each feature that occurs among one platform's keys, with its repositories (keys without the feature) and counts."""
     repositories, features = keys & ~_FEATURE, keys & _FEATURE
     for number, feature in enumerate(FEATURES):
         own = features == number

@@ -1,10 +1,10 @@
-"""Runs a role that kills or stops itself at the worst moments: `python -m tests.chaos.crashing ROLE SPEC_JSON SEED
+"""A role that kills or stops itself at the worst moments: `python -m tests.chaos.crashing ROLE SPEC_JSON SEED
 POINT=CHANCE…`
 
-Points: `sending` (a transaction has some of its records), `committing` (all records are there, the commit is not asked
-for), `committed` (it was answered, the worker does not know yet), `closing` (the cache is half written), `recovering`
-(facts are half read back), `stopping` (SIGSTOP with an open transaction: a zombie once somebody sends SIGCONT),
-`reading` (the reader, between two chunks).
+Points: `sending` (some records of a transaction are sent), `committing` (all are sent, the commit is not requested),
+`committed` (the commit was answered, the worker does not know yet), `closing` (the cache is half written), `recovering`
+(facts are half read back), `stopping` (SIGSTOP with an open transaction: a zombie after SIGCONT), `reading` (the
+reader, between two chunks).
 """
 
 import asyncio
@@ -34,8 +34,8 @@ ACTOR_KEY = b"chaos"
 
 
 class Reading(msgspec.Struct):
-    """What the reader reads, and how long it rests after each chunk (s), so that there is time to die; longer until
-    `enough` exists.
+    """What the reader reads. `rest`: pause after each chunk (s), so that there is time to die; three times as long
+    until the file `enough` exists.
     """
 
     folder: str
@@ -53,13 +53,13 @@ DICE = random.Random()
 def strike(point: str) -> None:
     if DICE.random() < CHANCES.get(point, 0.0):
         logging.warning("strikes while %s", point)
-        # Who was stopped and goes on is not stopped again.
+        # A process that was stopped and goes on is not stopped again.
         CHANCES[point] = 0.0
         os.kill(os.getpid(), signal.SIGSTOP if point == "stopping" else signal.SIGKILL)
 
 
 def arm() -> None:
-    """Put the points into what the workers are made of."""
+    """Patch the points into the libraries that the workers use."""
     send, commit, read_from = (
         AIOKafkaProducer.send_batch,
         AIOKafkaProducer.commit_transaction,
@@ -95,7 +95,7 @@ def read(reading: Reading) -> None:
 
     def progress(now: Progress) -> None:
         if not now.position:
-            # It looks through the files first: nothing is sent yet, and every life does that once more.
+            # It looks through the files first, after each start: nothing is sent yet.
             return
         time.sleep(reading.rest * (1 if enough.exists() else 3))
         strike("reading")

@@ -1,4 +1,4 @@
-"""Roles as processes that are started again whenever they die, and somebody who kills them."""
+"""Roles as processes that are restarted when they die, and a task that kills them at random."""
 
 import asyncio
 import os
@@ -15,14 +15,13 @@ from agents.config import Config
 from tests.chaos.crashing import Reading
 
 ROOT = Path(__file__).parents[2]
-# Moments at which an aggregate worker must have died, or have become a zombie, in every run: each start is given one
-# that is missing.
+# Points at which a count worker must die, or become a zombie, in each run. Each start is given one that is missing.
 SURE = frozenset({"sending", "committing", "closing", "recovering", "stopping"})
 
 
 class Process:
-    """One role; `python -m MODULE …`, its output in a file of the folder. `strikes` gives each start its seed and
-    chances to die.
+    """One role (`python -m MODULE …`), with its output in a file of the folder. `strikes` gives each start its seed and
+    its chances to die.
     """
 
     def __init__(
@@ -71,9 +70,9 @@ class Process:
 
 
 class Fleet:
-    """All roles of one run. `kills` counts what was done to them, by role and way.
+    """All roles of one run. `kills` counts what was done to them, by role and kind.
 
-    Whoever has a sure moment before it is not killed until that has come.
+    A worker that still has to die at a given point is not killed before.
     """
 
     def __init__(
@@ -83,7 +82,7 @@ class Fleet:
         self.processes: list[Process] = []
         self.kills: dict[str, int] = {}
         self._chances = chances
-        # By worker the moment at which this life of it must end.
+        # By worker: the point at which it must die this time.
         self._sure: dict[str, str] = {}
         self._enough = Path(reading.enough)
         self._calm = False
@@ -94,45 +93,45 @@ class Fleet:
         self._add("reader", reader, self._points, once=True)
 
     def add_worker(self, name: str) -> None:
-        """Let a worker join; what stands before a hyphen of its name is its role."""
-        strikes = self._points_of_aggregate if name.startswith("count") else self._points
+        """Let a worker join. Its role is the part of its name before a hyphen."""
+        strikes = self._points_of_count if name.startswith("count") else self._points
         self._add(name, ["tests.chaos.crashing", name.partition("-")[0], self._config], strikes)
 
     def _points(self, seed: str, sure: str = "") -> list[str]:
-        """What a start is told: nothing any more once the fleet is to come to an end."""
+        """The arguments of a start: seed and chances to die; no chances once the fleet has calmed down."""
         chances = self._chances | ({sure: 1.0} if sure else {})
         return [seed] if self._calm else [seed, *(f"{point}={chance}" for point, chance in chances.items())]
 
-    def _points_of_aggregate(self, seed: str) -> list[str]:
+    def _points_of_count(self, seed: str) -> list[str]:
         name = seed.partition("/")[0]
-        # Those that live at the same time are to die of different causes.
+        # Workers that live at the same time die at different points.
         others = {point for worker, point in self._sure.items() if worker != name}
         missing = self.missing
         self._sure[name] = self.random.choice(sorted(missing - others or missing)) if missing else ""
         return self._points(seed, self._sure[name])
 
     def calm_down(self) -> None:
-        """From now on whoever starts is left alone."""
+        """From now on give new processes no chance to die."""
         self._calm = True
         self._enough.touch()
 
     @property
     def deaths(self) -> int:
-        """How often anybody had to be started again."""
+        """How often a process had to be restarted."""
         return sum(process.starts - 1 for process in self.processes)
 
     @property
     def woken(self) -> int:
-        """How often a worker that had been stopped for longer than its session went on: a zombie."""
+        """How often a worker went on after it had been stopped for longer than its session: a zombie."""
         return sum(count for way, count in self.kills.items() if way.endswith(" woken"))
 
     @property
     def missing(self) -> frozenset[str]:
-        """The sure moments that have not come yet."""
+        """The points of SURE at which no worker has died yet."""
         return SURE - self.struck("count")
 
     def struck(self, role: str = "") -> set[str]:
-        """The points at which processes of a role, or any, have died or stopped of themselves so far."""
+        """The points at which processes of a role (or of any) have killed or stopped themselves so far."""
         texts = [process.text for process in self.processes if process.name.startswith(role)]
         return {point for point in self._chances for text in texts if f"strikes while {point}" in text}
 
@@ -142,11 +141,11 @@ class Fleet:
         self.processes.append(Process(self.folder, name, command, strikes, once=once))
 
     def add_broker(self, file: Path, port: int) -> None:
-        """An embedded broker that is part of the fleet: it dies and comes back like everyone."""
+        """Add an embedded broker to the fleet, which kills and restarts it like the others."""
         self._add("broker", ["broker", str(file), "--port", str(port), "--housekeeping", "0.3"])
 
     async def watch(self) -> None:
-        """Start again what died; wake what was stopped, after its session is surely over."""
+        """Restart what died. Wake what was stopped, after its session has expired."""
         sleeping: dict[str, float] = {}
         loop = asyncio.get_running_loop()
         while True:
@@ -165,7 +164,7 @@ class Fleet:
             await asyncio.sleep(0.1)
 
     async def harass(self, seconds: float, pause: float) -> None:
-        """Kill somebody every now and then; one in four is asked politely instead, as at a deployment."""
+        """Kill a process now and then. One count worker in four gets SIGTERM instead, as at a deployment."""
         until = asyncio.get_running_loop().time() + seconds
         while asyncio.get_running_loop().time() < until:
             await asyncio.sleep(self.random.uniform(0.3, 1.7) * pause)
@@ -173,7 +172,7 @@ class Fleet:
             if not missing:
                 self._enough.touch()
             victim = self.random.choice(self.processes)
-            # Who sleeps is to wake beyond its session: killed before, it would be no zombie.
+            # A stopped worker must wake after its session has expired: killed before, it would not be a zombie.
             if victim.stopped or self._sure.get(victim.name) in missing:
                 continue
             polite = victim.name.startswith("count") and self.random.random() < 0.25

@@ -33,14 +33,14 @@ CHANCES = {
     "reading": 0.02,
 }
 LEAST_KILLS = 20
-# Harassed in turns of so many seconds: until a third worker joins, until everybody may finish; and more, as long as a
-# moment or a death is missing, but more and more rarely, for slow machines.
+# Kills go on in turns of this many seconds: one before a third worker joins, one after it, and more, with longer
+# pauses, as long as a point or a death is missing (slow machines).
 TURN = 15
 MOST_TURNS = 16
 
 
 def write_hours(folder: Path, wire: list[dict[str, Any]]) -> Truth:
-    """The activities as one file an hour of receipt, and what must come out of them."""
+    """Write the activities, one file for each hour of receipt. Returns the truth."""
     truth = Truth()
     hours: dict[int, list[dict[str, Any]]] = {}
     for activity in wire:
@@ -106,7 +106,7 @@ def check_measurements(found: list[Measurement], truth: Truth) -> None:
 
 
 async def chaos(fleet: Fleet, bootstrap: str, topics: Topics) -> Any:
-    """Harass the fleet, then let it finish; returns the last evaluation and its measurements."""
+    """Kill at random, then let the fleet finish. Returns the last evaluation and its measurements."""
     watcher = asyncio.ensure_future(fleet.watch())
     try:
         for turn in range(MOST_TURNS):
@@ -157,7 +157,7 @@ def test_nothing_is_lost_or_doubled_whatever_dies(broker: Any, tmp_path: Path) -
         checkpoint_interval=0.2,
         refresh_interval=0.3,
     )
-    # It must not have read everything before all moments have come.
+    # The reader must not finish before all points have been reached.
     reading = Reading(str(hours), broker.bootstrap, "chaos-", PARTITIONS, rest=0.2, enough=str(tmp_path / "enough"))
     fleet = Fleet(tmp_path, config, reading, CHANCES, Random(4))
     broker.join(fleet)
