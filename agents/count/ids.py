@@ -1,14 +1,13 @@
-"""Ids that were met, by the day of their event time: recent days in memory, older ones in sorted files that are mapped
-when they are asked.
+"""Ids that were met, by the day of their event time: recent days in memory, older ones in sorted files that are mapped.
 
-The files are a cache. A folder that is lost or damaged is filled again from the topic `facts`.
+The files are a cache: what they hold has been committed to the topic `facts`. A file is never changed once it is there.
 """
 
+import mmap
 import os
-import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import xxhash
@@ -17,17 +16,23 @@ from numpy.typing import NDArray
 from agents.operators.keys import NO_KEYS, Keys, Places, find
 from streams.activity import DAY
 
-# A run: magic, number of ids, checksum of the ids; then the ids, sorted, 8 bytes each.
-_RUN: Final = struct.Struct("<4sIQ")
-_MAGIC: Final = b"ids1"
-# Late ids of a day that is in a file wait in memory until there are this many.
-_LATE: Final = 4096
-# A file of more runs is written anew as one.
-_MOST_RUNS: Final = 8
+# Days with fewer ids stay in memory, and late ids of a day that is in a file until there are this many.
+_WORTH: Final = 4096
+# A day of more files is written anew as one.
+_MOST_FILES: Final = 8
 
 
 class DamagedIds(Exception):
     """A file of ids is not what was written: the folder has to be made anew."""
+
+
+class IdFile(NamedTuple):
+    """A file of sorted ids of eight bytes: its day, its name in the folder, how many there are (`size`), their checksum."""
+
+    day: int
+    name: str
+    size: int
+    checksum: int
 
 
 class Growing:
@@ -37,18 +42,19 @@ class Growing:
 
     __slots__ = ("_large", "_small")
 
-    def __init__(self) -> None:
-        self._large, self._small = NO_KEYS, NO_KEYS
+    def __init__(self, ids: Keys = NO_KEYS) -> None:
+        self._large, self._small = ids, NO_KEYS
 
     def known(self, ids: Keys) -> NDArray[np.bool_]:
-        """Which of the ids are here."""
+        """Which of the ids are here; rising ones are found fastest."""
         known = find(self._large, ids)[1]
         return known | find(self._small, ids)[1] if len(self._small) else known
 
     def add(self, ids: Keys) -> None:
         """Take up ids that are not here yet."""
+        # Sorted parts behind each other: that is what a stable sort is fast at.
         self._small = np.sort(np.concatenate((self._small, ids)), kind="stable")
-        if len(self._small) > _LATE + len(self._large) // 8:
+        if len(self._small) > _WORTH + len(self._large) // 8:
             self.get()
 
     def get(self) -> Keys:
@@ -74,9 +80,10 @@ class Ids:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder
+        self.folder = folder
         self._open: dict[int, Growing] = {}
-        self._runs: dict[int, int] = {}
+        self._files: dict[int, list[IdFile]] = {}
+        self._mapped: dict[str, Keys] = {}
 
     def known(self, days: NDArray[np.int64], ids: Keys) -> NDArray[np.bool_]:
         """Which of the ids were met on their day. Raises `DamagedIds`."""
@@ -85,82 +92,101 @@ class Ids:
             own = ids[places]
             if (held := self._open.get(day)) is not None:
                 known[places] |= held.known(own)
-            if day in self._runs:
-                for run in self._read(day):
-                    known[places] |= find(run, own)[1]
+            for file in self._files.get(day, ()):
+                known[places] |= find(self._map(file), own)[1]
         return known
 
     def add(self, days: NDArray[np.int64], ids: Keys) -> None:
-        """Take up ids that were not met before."""
+        """Take up ids that were not met before, rising."""
         for day, places in _by_day(days):
             self._open.setdefault(day, Growing()).add(ids[places])
 
-    def close(self, before: int, oldest: int) -> None:
-        """Write the days before `before` to files where that is worth it; forget those before `oldest`. OSError if the
-        disk is full: then nothing is lost, the ids stay in memory.
+    def forget(self, oldest: int) -> None:
+        """Drop the days before `oldest`. Their files are left to `sweep`."""
+        for day in [day for day in self._open if day < oldest]:
+            del self._open[day]
+        for day in [day for day in self._files if day < oldest]:
+            del self._files[day]
+
+    def close(self, before: int) -> None:
+        """Write the days before `before` to files where that is worth it. Only for ids that have been committed. Raises
+        OSError if the disk is full: then nothing is lost, the ids stay in memory.
         """
-        for day in [day for day in (*self._open, *self._runs) if day < oldest]:
-            self._open.pop(day, None)
-            if self._runs.pop(day, None):
-                self._path(day).unlink(missing_ok=True)
-        if self._folder is None:
-            return
-        for day in [
-            day for day, held in self._open.items() if day < before and (day not in self._runs or len(held) >= _LATE)
-        ]:
+        self._mapped.clear()
+        for day in [day for day, held in self._open.items() if day < before and len(held) >= _WORTH]:
             self._write(day)
+
+    def held(self) -> tuple[dict[int, Keys], list[IdFile]]:
+        """What is in memory by day, and the files: together all ids."""
+        return {day: held.get() for day, held in self._open.items()}, [
+            file for files in self._files.values() for file in files
+        ]
+
+    def restore(self, held: dict[int, Keys], files: Iterable[IdFile]) -> None:
+        """Take up what `held` gave. Raises `DamagedIds` where a file is not what was written."""
+        self._open = {day: Growing(ids) for day, ids in held.items()}
+        for file in files:
+            ids = self._map(file)
+            if xxhash.xxh3_64_intdigest(ids.tobytes()) != file.checksum:
+                raise DamagedIds(f"{self._path(file.name)} is not what was written")
+            self._files.setdefault(file.day, []).append(file)
+        self._mapped.clear()
+
+    def sweep(self) -> None:
+        """Remove the files that are none of ours any more."""
+        assert self.folder is not None
+        kept = {file.name for files in self._files.values() for file in files}
+        for path in self.folder.glob("*.ids*"):
+            if path.name not in kept:
+                path.unlink(missing_ok=True)
 
     def __len__(self) -> int:
         """Ids in memory."""
         return sum(map(len, self._open.values()))
 
-    def _path(self, day: int) -> Path:
-        assert self._folder is not None
-        return self._folder / f"{day}.ids"
+    def _path(self, name: str) -> Path:
+        assert self.folder is not None
+        return self.folder / name
 
     def _write(self, day: int) -> None:
-        ids, runs = self._open[day].get(), self._runs.get(day, 0) + 1
-        if runs > _MOST_RUNS:
-            ids, runs = np.sort(np.concatenate((*self._read(day), ids)), kind="stable"), 1
-        path = self._path(day)
+        ids, files = self._open[day].get(), self._files.get(day, [])
+        if len(files) >= _MOST_FILES:
+            ids, files = np.sort(np.concatenate((*map(self._map, files), ids)), kind="stable"), []
         data = ids.astype("<u8", copy=False).tobytes()
-        header = _RUN.pack(_MAGIC, len(ids), xxhash.xxh3_64_intdigest(data))
-        before = path.read_bytes() if runs > 1 else b""
-        temporary = path.with_suffix(".new")
+        checksum = xxhash.xxh3_64_intdigest(data)
+        path = self._path(f"{day}-{checksum:016x}.ids")
+        temporary = path.with_suffix(".ids.new")
         try:
-            temporary.write_bytes(before + header + data)
+            temporary.write_bytes(data)
             os.replace(temporary, path)
         except OSError:
             temporary.unlink(missing_ok=True)
             raise
-        self._runs[day] = runs
+        self._files[day] = [*files, IdFile(day, path.name, len(ids), checksum)]
         del self._open[day]
 
-    def _read(self, day: int) -> Iterator[Keys]:
-        """The runs of a day's file, mapped."""
-        path = self._path(day)
-        try:
-            data = np.memmap(path, np.uint8, "r")
-        except (OSError, ValueError) as error:
-            raise DamagedIds(f"{path}: {error}") from None
-        at = 0
-        for _ in range(self._runs[day]):
-            if at + _RUN.size > len(data):
-                raise DamagedIds(f"{path} is cut off")
-            magic, count, _ = _RUN.unpack_from(data.data, at)
-            at += _RUN.size
-            if magic != _MAGIC or at + 8 * count > len(data):
-                raise DamagedIds(f"{path} is not what was written")
-            yield data[at : at + 8 * count].view("<u8")
-            at += 8 * count
+    def _map(self, file: IdFile) -> Keys:
+        mapped = self._mapped.get(file.name)
+        if mapped is None:
+            path = self._path(file.name)
+            try:
+                with path.open("rb") as opened:
+                    data = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+            except (OSError, ValueError) as error:
+                raise DamagedIds(f"{path}: {error}") from None
+            if len(data) != 8 * file.size:
+                raise DamagedIds(f"{path} has {len(data)} bytes, not {8 * file.size}")
+            mapped = self._mapped[file.name] = np.frombuffer(data, "<u8")
+        return mapped
 
 
-def _by_day(days: NDArray[np.int64]) -> Iterator[tuple[int, Places]]:
-    """Each day with the places where it stands."""
+def _by_day(days: NDArray[np.int64]) -> Iterator[tuple[int, Places | slice]]:
+    """Each day with the places where it stands, in their order."""
     if not len(days):
         return
-    if (days == days[0]).all():
-        yield int(days[0]), np.arange(len(days))
+    first = int(days[0])
+    if first == int(days.min()) == int(days.max()):
+        yield first, slice(None)
         return
     order = np.argsort(days, kind="stable")
     cuts = np.flatnonzero(np.diff(days[order])) + 1

@@ -1,39 +1,45 @@
 """One source partition: batches of activities become facts, each activity once. Pure: it knows neither Kafka nor a
 clock.
 
-`advance` takes up a batch's offset and mark, `take` its activities; `checkpoint` gives what came since the last one as
-one record. The caller commits it before it asks for the next. The same batches add up to the same facts, wherever
-checkpoints and crashes fall.
+`advance` takes up a batch's offset and mark, `take` its activities; `checkpoint` gives what came since the last one.
+The caller commits it before it asks for the next. The same batches add up to the same facts, wherever checkpoints and
+crashes fall.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, Self
 
 import msgspec
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
-from agents.count.credits import Credits, is_late, turn_of
+from agents.count.credits import Credits, Published, accepted_id, is_named, is_turn, rows_of, turns_of
+from agents.count.gather import Gathered, Projects, gather
 from agents.count.ids import Ids, day_of
 from agents.count.names import PublishedNames
 from agents.count.watched import Watched
-from agents.facts import BOT, CREDITED, MOST_PROJECTS, NO_ROWS, ROW, SIMULATED, STATED, WATCHED, Facts, Rows
+from agents.facts import BOT, CREDITED, WATCHED, Facts, Rows, total_key
 from agents.operators.grains import ACCEPTED, SCOPES
+from agents.operators.keys import Keys
 from agents.operators.names import Names
 from agents.operators.progress import Progress
-from agents.operators.threads import ACCEPTED as NAMED
 from agents.operators.threads import Threads, Turn
-from streams.activity import DAY, HOUR, MINUTE, Activity, Batch, hash_ids, hash_name
-from streams.codes import ACTION, AFFILIATION, ARTEFACT, CODE, CODES, KIND, RELATION, names_of
+from streams.activity import DAY, HOUR, MINUTE, Batch
+from streams.codes import CODES
+from streams.columns import Columns
 
 # Days that end this long before the watermark are rarely met again.
 _RARE: Final = 7 * HOUR
 _TIDY_EVERY: Final = 6 * HOUR
 # Activities that are worked on together; a checkpoint takes what is there.
-_TOGETHER: Final = 5_000
+_TOGETHER: Final = 10_000
 _NAME_KEPT: Final = 35 * 24 * 60
-_COMMITS_MOST: Final = (1 << 32) - 1
+# Longer names are cut off: no platform has them.
+_LONGEST_NAME: Final = 400
+_ACCEPTED_SUFFIX: Final = ":accepted"
+_ALWAYS: Final = -(1 << 62)
 
 
 class Count:
@@ -42,17 +48,22 @@ class Count:
     def __init__(self, number: int, folder: Path | None = None) -> None:
         self.number = number
         self.progress = Progress()
-        self._ids = Ids(folder)
-        self._names = PublishedNames()
-        self._credits = Credits()
-        self._waiting: list[tuple[list[Activity], int | None]] = []
+        self.ids = Ids(folder)
+        self.names = PublishedNames()
+        self.credits = Credits()
+        self.watched = Watched()
+        self._waiting: list[tuple[Columns, int | None]] = []
         self._waiting_activities = 0
-        self._rows: list[Rows] = []
-        self._projects: dict[str, int] = {}
-        self._turns = Threads()
-        self._fresh_names = Names()
-        self._watched = Watched()
         self._tidied: int | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Nothing is there for the next record."""
+        self._rows: list[Rows] = []
+        self._credited: list[Published] = []
+        self._projects = Projects()
+        self._named = Threads()
+        self._fresh_names = Names()
 
     @classmethod
     def restore(cls, number: int, records: Iterable[Facts], folder: Path | None = None) -> Self:
@@ -66,17 +77,19 @@ class Count:
         """Take up the next record of the topic. Raises Foreign for a progress that goes back: nothing is taken up."""
         if record.progress is not None:
             progress = record.progress.follow(self.progress)
-            self._watched.learn(record.rows, record.progress)
             for feed in progress.feeds.values():
                 feed.covered = {}
             self.progress = progress
+        self.watched.learn(record)
         rows = record.rows
         own = rows[rows["flags"] & CREDITED == 0]
-        self._ids.add(day_of(own["time"]), np.ascontiguousarray(own["id"]))
-        self._credits.restore(rows, record.projects, record.threads)
+        ids = np.ascontiguousarray(own["id"])
+        order = np.argsort(ids)
+        self.ids.add(day_of(own["time"])[order], ids[order])
+        self.credits.learn(rows, record.projects, record.threads)
         human = own[own["flags"] & BOT == 0]
-        self._names.restore(np.ascontiguousarray(human["repository"]), human["time"] // MINUTE, record.names.get_all())
-        self._tidy()
+        self.names.learn(np.ascontiguousarray(human["repository"]), human["time"] // MINUTE, record.names.get_all())
+        self.tidy()
 
     def advance(self, offset: int, batch: Batch) -> bool:
         """Take up a batch's offset and mark; False if its activities were taken before and must not be taken again."""
@@ -86,116 +99,142 @@ class Count:
         self.progress.advance(batch)
         return True
 
-    def take(self, activities: Sequence[Activity]) -> None:
+    def take(self, batch: Batch) -> None:
         """Count the activities of a batch, each once: one that was met before is a duplicate, one too old to be told
         from one is late.
         """
-        watermark = self.progress.watermark
-        kept = [activity for activity in activities if not is_late(activity.occurred_at, watermark)]
-        self.progress.late += len(activities) - len(kept)
-        if kept:
-            self._waiting.append((kept, watermark))
-            self._waiting_activities += len(kept)
-            if self._waiting_activities >= _TOGETHER:
-                self._work()
+        if not len(batch.activities):
+            return
+        columns = batch.columns
+        self._waiting.append((columns, self.progress.watermark))
+        self._waiting_activities += columns.count
+        if self._waiting_activities >= _TOGETHER:
+            self._work()
 
     def _work(self) -> None:
-        """Make rows of the batches that wait: together, for that costs a tenth; what depends on the watermark batch by
-        batch.
+        """Make rows of the batches that wait: together, for that costs a tenth. What depends on the watermark is judged
+        batch by batch.
         """
-        waiting, self._waiting, self._waiting_activities = self._waiting, [], 0
-        activities = [activity for own, _ in waiting for activity in own]
-        if not activities:
+        if not self._waiting:
             return
-        rows = _rows_of(activities, self._projects)
-        fresh = self._fresh(rows)
-        counted = fresh.copy()
-        # A credit may be all that a person did in a repository: its turns give the name.
-        turning = np.zeros(len(rows), np.bool_)
-        pulls = np.flatnonzero(fresh & (rows["kind"] == KIND["pull_request"])).tolist()
-        begin = 0
-        for own, watermark in waiting:
-            end = begin + len(own)
-            turns: list[Turn] = []
-            while pulls and pulls[0] < end:
-                place = pulls.pop(0)
-                turn = turn_of(activities[place], int(rows["id"][place]))
-                if turn is None:
-                    continue
-                if turn.action == NAMED:
-                    # A turn only: its row follows from the credit. Whether it was met before only turns can tell.
-                    counted[place] = False
-                    fresh[place] = self._credits.is_new(turn, watermark) and (turn.thread, turn.id, turn.kind) not in {
-                        t[:3] for t in turns
-                    }
-                if fresh[place]:
-                    turns.append(turn)
-                    turning[place] = True
-            if turns:
-                self._credit(turns, watermark)
-            begin = end
-        self.progress.activities += int(fresh.sum())
-        self.progress.duplicates += len(rows) - int(fresh.sum())
-        self._publish_names(activities, rows, counted & (rows["flags"] & BOT == 0) | turning)
-        new = rows[counted]
-        self._ids.add(day_of(new["time"]), np.ascontiguousarray(new["id"]))
-        self._add(new)
+        waiting, self._waiting, self._waiting_activities = self._waiting, [], 0
+        gathered = gather([columns for columns, _ in waiting], self._projects)
+        rows = gathered.rows
+        late = self._late(gathered, [watermark for _, watermark in waiting])
+        turns = is_turn(rows) & ~late
+        named = turns & is_named(rows)
+        counted = self._fresh(rows, ~late & ~named)
+        turns &= counted | named
+        fresh = int(counted.sum()) + self._credit(waiting, gathered, turns, named)
+        self.progress.activities += fresh
+        self.progress.late += int(late.sum())
+        self.progress.duplicates += len(rows) - int(late.sum()) - fresh
+        self._publish_names(gathered, counted)
+        self._rows.append(rows[counted])
 
-    def _credit(self, turns: list[Turn], watermark: int | None) -> None:
-        for row, project in self._credits.take(turns, watermark):
-            row = row.copy()
-            row["project"] = _number(self._projects, project) if project else 0
-            self._add(row)
-        for turn in turns:
-            self._turns.put(turn)
+    def _late(self, gathered: Gathered, watermarks: list[int | None]) -> NDArray[np.bool_]:
+        """Which rows are too old to be counted, each at the watermark of its batch."""
+        oldest = [_ALWAYS if watermark is None else watermark - ACCEPTED for watermark in watermarks]
+        times = gathered.rows["time"]
+        counts = np.diff(gathered.begins, append=len(times))
+        late: NDArray[np.bool_] = times - times % MINUTE < np.repeat(np.array(oldest, np.int64), counts)
+        return late
 
-    def _fresh(self, rows: Rows) -> NDArray[np.bool_]:
-        """Which rows are met for the first time, in this batch and before it."""
-        ids, days = np.ascontiguousarray(rows["id"]), day_of(rows["time"])
-        fresh = ~self._ids.known(days, ids)
-        if len(np.unique(ids)) != len(ids):
-            order = np.lexsort((np.arange(len(ids)), days, ids))
-            again = (ids[order][1:] == ids[order][:-1]) & (days[order][1:] == days[order][:-1])
-            fresh[order[1:][again]] = False
+    def _fresh(self, rows: Rows, asked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which of the asked rows are met for the first time, among them and before; they are known from now on."""
+        places = np.flatnonzero(asked)
+        ids, days = rows["id"][places], day_of(rows["time"][places])
+        # Rising ids are found fastest, and those of one day stay rising.
+        order = np.argsort(ids, kind="stable")
+        ids, days, places = ids[order], days[order], places[order]
+        again = ids[1:] == ids[:-1]
+        if again.any():
+            order = np.lexsort((places, days, ids))
+            ids, days, places = ids[order], days[order], places[order]
+            again = (ids[1:] == ids[:-1]) & (days[1:] == days[:-1])
+        new = ~self.ids.known(days, ids)
+        new[1:] &= ~again
+        self.ids.add(days[new], ids[new])
+        fresh = np.zeros(len(rows), np.bool_)
+        fresh[places[new]] = True
         return fresh
 
-    def _publish_names(self, activities: Sequence[Activity], rows: Rows, naming: NDArray[np.bool_]) -> None:
-        own = np.flatnonzero(naming)
-        names = [activities[place].repo for place in own.tolist()]
-        minutes = rows["time"][own] // MINUTE
-        for place in self._names.take(np.ascontiguousarray(rows["repository"][own]), minutes, names):
-            self._fresh_names.put(int(rows["repository"][own[place]]), int(minutes[place]), names[place])
+    def _credit(
+        self,
+        waiting: list[tuple[Columns, int | None]],
+        gathered: Gathered,
+        among: NDArray[np.bool_],
+        named: NDArray[np.bool_],
+    ) -> int:
+        """Credit merges by the turns among the rows, batch by batch; how many contributions were named for the first
+        time.
+        """
+        places = np.flatnonzero(among)
+        if not len(places):
+            return 0
+        rows = gathered.rows[places]
+        batches = np.searchsorted(gathered.begins, places, side="right") - 1
+        for place in np.flatnonzero(named[places]).tolist():
+            batch = int(batches[place])
+            text = waiting[batch][0].ids[int(places[place] - gathered.begins[batch])]
+            rows["id"][place] = accepted_id(np.array([xxhash.xxh3_64_intdigest(text.removesuffix(_ACCEPTED_SUFFIX).encode())], np.uint64))[0]
+        turns = turns_of(rows, list(self._projects.numbers))
+        is_new = named[places]
+        fresh, begin = 0, 0
+        for end in [*(np.flatnonzero(np.diff(batches)) + 1).tolist(), len(turns)]:
+            watermark = waiting[int(batches[begin])][1]
+            taken: list[Turn] = []
+            met: set[tuple[int, int]] = set()
+            for place in range(begin, end):
+                turn = turns[place]
+                if is_new[place]:
+                    # A turn only: its row follows from the credit. Whether it was met before only turns can tell.
+                    if (turn.thread, turn.id) in met or not self.credits.is_new(turn, watermark):
+                        continue
+                    met.add((turn.thread, turn.id))
+                    self._named.put(turn)
+                    fresh += 1
+                taken.append(turn)
+            self._credited += self.credits.take(taken, watermark)
+            begin = end
+        return fresh
 
-    def _add(self, rows: Rows) -> None:
-        """Take up rows for the next record, and into the totals."""
-        if not len(rows):
-            return
-        self._rows.append(rows)
+    def _publish_names(self, gathered: Gathered, counted: NDArray[np.bool_]) -> None:
+        """Note the names that have to go out, of the repositories in which people did something."""
+        flags = gathered.rows["flags"]
+        human = counted & (flags & BOT == 0)
+        keys, minutes, names = _newest(gathered, human)
+        for place in self.names.take(keys, minutes, names):
+            self._fresh_names.put(int(keys[place]), int(minutes[place]), names[place])
+        watched = human & (flags & WATCHED > 0)
+        if watched.any():
+            self.watched.name(*_newest(gathered, watched))
+
+    def checkpoint(self) -> Facts:
+        """What came since the last checkpoint, to be committed in one transaction with what `watched` takes of it."""
+        self._work()
+        self._rows.append(rows_of(self._credited, self._projects.known))
+        rows = np.concatenate(self._rows) if len(self._rows) > 1 else self._rows[0]
+        self._add_to_totals(rows)
+        projects = list(self._projects.numbers)
+        facts = Facts(rows, projects, self._named, self._fresh_names, self._take_progress())
+        self._begin()
+        return facts
+
+    def _add_to_totals(self, rows: Rows) -> None:
         for scope in SCOPES:
             own = rows if scope == "all" else rows[rows["flags"] & WATCHED > 0]
+            if not len(own):
+                continue
             signed = np.bincount(own["code"].astype(np.intp) << 1 | own["flags"] & BOT, own["n"], 2 * CODES)
             totals = self.progress.totals[scope]
-            for place in np.flatnonzero(signed).tolist():
-                platform, feature = names_of(place >> 1)
-                key = f"{platform}/{feature}/{'bot' if place & 1 else 'human'}"
-                totals[key] = totals.get(key, 0) + int(signed[place])
+            for code in np.flatnonzero(signed).tolist():
+                key = total_key(code)
+                totals[key] = totals.get(key, 0) + int(signed[code])
                 if not totals[key]:
                     del totals[key]
 
-    def checkpoint(self) -> Facts:
-        """What came since the last checkpoint, to be committed in one transaction with `watched` of it."""
-        self._work()
-        rows = np.concatenate(self._rows) if self._rows else NO_ROWS
-        facts = Facts(rows, list(self._projects), self._turns, self._fresh_names, self._progress())
-        self._rows, self._projects, self._turns, self._fresh_names = [], {}, Threads(), Names()
-        self._tidy()
-        return facts
-
-    def watched(self, facts: Facts) -> Facts | None:
-        """Of a checkpoint what goes to `facts-watched`, too; None where it has nothing of the watchlist."""
-        return self._watched.take(facts)
-
-    def _progress(self) -> Progress:
+    def _take_progress(self) -> Progress:
         """The progress as it stands now; what was covered goes into one checkpoint only."""
         progress = msgspec.structs.replace(
             self.progress,
@@ -207,53 +246,22 @@ class Count:
             feed.covered = {}
         return progress
 
-    def _tidy(self) -> None:
-        """Forget what no later activity can meet, now and then."""
+    def tidy(self) -> None:
+        """Forget what no later activity can meet, now and then. Only behind a checkpoint that is committed."""
         watermark = self.progress.watermark
         if watermark is None or (self._tidied is not None and watermark < self._tidied + _TIDY_EVERY):
             return
         self._tidied = watermark
-        self._ids.close((watermark - _RARE) // DAY, (watermark - ACCEPTED) // DAY)
-        self._credits.forget(watermark)
-        self._names.forget(watermark // MINUTE - _NAME_KEPT)
+        self.ids.forget((watermark - ACCEPTED) // DAY)
+        self.credits.forget(watermark)
+        self.names.forget(watermark // MINUTE - _NAME_KEPT)
+        self.watched.forget(watermark // MINUTE - _NAME_KEPT)
 
 
-def _number(numbers: dict[str, int], name: str) -> int:
-    """The number of a name in the record to come, from 1."""
-    number = numbers.get(name)
-    if number is None:
-        if len(numbers) >= MOST_PROJECTS:
-            raise OverflowError("more projects in one record than it can name")
-        number = numbers[name] = len(numbers) + 1
-    return number
-
-
-def _rows_of(activities: Sequence[Activity], projects: dict[str, int]) -> Rows:
-    rows = np.zeros(len(activities), ROW)
-    rows["time"] = [a.occurred_at for a in activities]
-    rows["id"] = hash_ids(activities)
-    rows["repository"] = [a.repo_id for a in activities]
-    rows["actor"] = [a.actor for a in activities]
-    rows["code"] = [CODE[a.platform, a.kind, a.action] for a in activities]
-    rows["kind"] = [KIND[a.kind] for a in activities]
-    rows["action"] = [ACTION[a.action] for a in activities]
-    rows["artefact"] = [ARTEFACT[a.artefact] for a in activities]
-    rows["flags"] = [
-        BOT * a.bot | WATCHED * (a.project is not None) | STATED * (a.commits is not None) | SIMULATED * a.simulated
-        for a in activities
-    ]
-    rows["n"] = 1
-    for place, a in enumerate(activities):
-        # Few activities have one of these.
-        if a.commits:
-            rows["commits"][place] = min(a.commits, _COMMITS_MOST)
-        if a.thread is not None and 0 <= a.thread < 1 << 32:
-            rows["thread"][place] = a.thread
-        if a.project is not None:
-            rows["project"][place] = _number(projects, a.project)
-        if a.affiliation is not None:
-            rows["affiliation"][place] = AFFILIATION[a.affiliation]
-        if a.family is not None:
-            rows["base"][place] = hash_name(f"{a.platform}:{a.family}")
-            rows["relation"][place] = RELATION[a.relation]
-    return rows
+def _newest(gathered: Gathered, rows: NDArray[np.bool_]) -> tuple[Keys, NDArray[np.int64], list[str]]:
+    """The repositories of some rows, the minute in which each was last met, and its name: once a batch."""
+    newest = np.full(len(gathered.names), -1, np.int64)
+    np.maximum.at(newest, gathered.entries[rows], gathered.rows["time"][rows] // MINUTE)
+    met = np.flatnonzero(newest >= 0)
+    names = [gathered.names[place][:_LONGEST_NAME] for place in met.tolist()]
+    return gathered.repositories[met], newest[met], names

@@ -2,11 +2,15 @@
 to be read by themselves. It is kept for longer than `facts`.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from agents.facts import BOT, WATCHED, Facts, Rows
+from agents.count.names import PublishedNames
+from agents.facts import WATCHED, Facts
+from agents.operators.keys import Keys
 from agents.operators.names import Names
 from agents.operators.progress import Progress
 from agents.operators.threads import Threads
@@ -19,33 +23,39 @@ class Watched:
     """Which names the topic has, and what was covered since its last record."""
 
     def __init__(self) -> None:
-        self._named: dict[int, tuple[int, str]] = {}
-        self._waiting: Progress | None = None
+        self._published = PublishedNames()
+        self._fresh = Names()
+        self.waiting: Progress | None = None
+
+    def name(self, keys: Keys, minutes: NDArray[np.int64], names: Sequence[str]) -> None:
+        """Note the names that have to go out, of repositories of the watchlist in which people did something."""
+        for place in self._published.take(keys, minutes, names):
+            self._fresh.put(int(keys[place]), int(minutes[place]), names[place])
 
     def take(self, facts: Facts) -> Facts | None:
         """The record for a checkpoint; None where it has no row of the watchlist."""
         rows = facts.rows[facts.rows["flags"] & WATCHED > 0]
-        self._wait(facts)
+        if facts.progress is not None:
+            self.waiting = facts.progress.follow(self.waiting)
         if not len(rows) and self._stretches() <= _MOST_WAITING:
             return None
-        progress, self._waiting = self._waiting, None
-        return Facts(rows, facts.projects, Threads(), self._names(rows, facts.names), progress)
+        progress, self.waiting = self.waiting, None
+        names, self._fresh = self._fresh, Names()
+        return Facts(rows, facts.projects, Threads(), names, progress)
 
-    def learn(self, rows: Rows, progress: Progress) -> None:
-        """Take up what an earlier run sent to `facts`."""
-        self._waiting = None if (rows["flags"] & WATCHED).any() else progress.follow(self._waiting)
+    def learn(self, record: Facts) -> None:
+        """Take up a record that an earlier run sent to `facts`. What it named is named again: there it may be
+        unknown.
+        """
+        if (record.rows["flags"] & WATCHED).any():
+            self.waiting = None
+        elif record.progress is not None:
+            self.waiting = record.progress.follow(self.waiting)
 
-    def _names(self, rows: Rows, fresh: Names) -> Names:
-        names = Names()
-        keys = np.unique(rows["repository"][rows["flags"] & BOT == 0])
-        for key, (minute, name) in fresh.get_many(keys.tolist()).items():
-            names.put(key, minute, name)
-        return names
-
-    def _wait(self, facts: Facts) -> None:
-        if facts.progress is not None:
-            self._waiting = facts.progress.follow(self._waiting)
+    def forget(self, before: int) -> None:
+        """Drop what was last published before a minute."""
+        self._published.forget(before)
 
     def _stretches(self) -> int:
-        feeds = self._waiting.feeds.values() if self._waiting else ()
+        feeds = self.waiting.feeds.values() if self.waiting else ()
         return sum(len(intervals) for feed in feeds for intervals in feed.covered.values())

@@ -16,7 +16,7 @@ from agents import faust_adapter as faust
 from agents.checkpoint import RECEIVED, Checkpoints, Outgoing, read_from
 from agents.config import Config
 from agents.count.partition import Count
-from agents.facts import KEY, Facts, encode_facts, read_facts
+from agents.facts import KEY, Facts, encode_in_parts, read_facts
 from agents.memory import Trimmer
 from streams.activity import Batch, NoBatch, decode_batch
 from streams.kafka.consume import Guard
@@ -153,7 +153,7 @@ class Worker:
         if count.advance(message.offset, batch):
             if batch.activities:
                 self.received.setdefault(message.partition, message.timestamp)
-            count.take(batch.activities)
+            count.take(batch)
         if batch.closed and all(own.progress.closed for own in self.partitions.values()):
             self.urgent.set()
 
@@ -205,6 +205,7 @@ class Worker:
             self._die("a checkpoint failed", error)
         for number, count in due.items():
             self.written[number] = count.progress.offset
+            count.tidy()
         offsets = {number: self.written[number] + 1 for number in due}
         await faust.commit_offsets(self.app, self.source, offsets)
 
@@ -237,7 +238,7 @@ class Worker:
         """The records of a checkpoint. The last one of `facts` says when the oldest activity in it was received."""
         facts = count.checkpoint()
         records = self.dead_letters.pop(number, [])
-        watched = count.watched(facts)
+        watched = count.watched.take(facts)
         if watched is not None:
             records += self._records(self.topics.facts_watched, number, watched)
         records += self._records(self.topics.facts, number, facts)
@@ -247,7 +248,7 @@ class Worker:
         return records
 
     def _records(self, topic: str, number: int, facts: Facts) -> list[Outgoing]:
-        return [Outgoing(topic, number, KEY, encode_facts(facts))]
+        return [Outgoing(topic, number, KEY, value) for value in encode_in_parts(facts, number)]
 
     async def _fill_holes(self) -> None:
         """Read again what a rebalance made Faust skip; once is not enough where a fetch was under way."""

@@ -64,6 +64,11 @@ class Names:
         self._packed = packed
         self._pending: dict[int, tuple[int, str]] = {}
 
+    @classmethod
+    def of(cls, keys: Keys, minutes: NDArray[np.uint32], ends: NDArray[np.uint32], text: bytes) -> Self:
+        """The names whose texts are joined in UTF-8 and known by where they end; keys must rise."""
+        return cls(_Packed(keys, minutes, ends, text))
+
     def put(self, key: int, minute: int, name: str) -> None:
         """Note that the key had this name in the minute."""
         met = (minute, name)

@@ -7,10 +7,12 @@ It is the last record of every checkpoint; whoever reads it knows that the panes
 from typing import Final, Self
 
 import msgspec
+import numpy as np
 
 from agents.operators.coverage import Coverage
 from agents.operators.grains import SCOPES
 from streams.activity import MINUTE, Batch, Foreign
+from streams.columns import SIMULATED
 
 _BEFORE_ALL: Final = -(1 << 62)
 
@@ -74,11 +76,12 @@ class Progress(msgspec.Struct, kw_only=True):
             coverage.add(cover.start, cover.end)
             feed.covered[cover.platform] = coverage.get()
         feed.closed = batch.closed
-        self.simulated = self.simulated or any(activity.simulated for activity in batch.activities)
         front = self.front if self.front is not None else _BEFORE_ALL
-        for activity in batch.activities:
-            if activity.occurred_at > front:
-                front = max(front, min(activity.occurred_at, activity.ingested_at + MINUTE))
+        if batch.activities:
+            columns = batch.columns
+            self.simulated = self.simulated or bool((columns.flags & SIMULATED).any())
+            # An event that is dated ahead carries the front a minute beyond its receipt at most.
+            front = max(front, int(np.minimum(columns.occurred_at, columns.ingested_at + MINUTE).max()))
         if batch.complete_to is not None:
             feed.mark = max(batch.complete_to, feed.mark or batch.complete_to)
             front = max(front, batch.complete_to - 1)

@@ -36,10 +36,11 @@ def run(
         count, offset = Count(number, _folder(folder, number, lives)), 0
         while offset < len(own):
             if count.advance(offset, own[offset]):
-                count.take(own[offset].activities)
+                count.take(own[offset])
             offset += 1
             if random.random() < checkpoints:
                 committed[number].append(encode_facts(count.checkpoint()))
+                count.tidy()
             if random.random() < crashes:
                 lives += 1
                 records = map(decode_facts, committed[number])
@@ -202,9 +203,11 @@ def _credits(*arrivals: tuple[Activity, int], restored: bool = False) -> dict[tu
     """{(time, actor): accepted contributions} of activities that come one by one, each at its watermark."""
     count, records = Count(0), list[bytes]()
     for number, (one, watermark) in enumerate(arrivals):
-        count.advance(number, Batch(feed="f", complete_to=watermark))
-        count.take([one])
+        batch = Batch(feed="f", activities=[one], complete_to=watermark)
+        count.advance(number, batch)
+        count.take(batch)
         records.append(encode_facts(count.checkpoint()))
+        count.tidy()
         if restored:
             count = Count.restore(0, map(decode_facts, records))
     found = Counter[tuple[int, int]]()
@@ -246,8 +249,9 @@ def test_names_are_published_when_they_are_new_and_the_newest_wins() -> None:
     published: list[tuple[int, int, str]] = []
     arrivals = [(0, "o/a"), (5, "o/b"), (3, "o/zzz"), (9, "o/b"), (9, "o/c"), (10, "o/b"), (10 + 7 * 24 * 60, "o/b")]
     for number, (minute, name) in enumerate(arrivals):
-        count.advance(number, Batch(feed="f"))
-        count.take([one(number, minute, name)])
+        batch = Batch(feed="f", activities=[one(number, minute, name)])
+        count.advance(number, batch)
+        count.take(batch)
         record = encode_facts(count.checkpoint())
         published += decode_facts(record).names.get_all()
     minutes = [(minute - NOW // MINUTE, name) for _, minute, name in published]
@@ -268,8 +272,9 @@ def test_a_row_takes_few_bytes() -> None:
 def test_facts_that_were_packed_are_the_facts() -> None:
     count = Count(0)
     stream = msgspec.convert(five_days(seed=4, n=500, days=1), list[Activity])
-    count.advance(0, Batch(feed="f", activities=stream, complete_to=NOW))
-    count.take(stream)
+    batch = Batch(feed="f", activities=stream, complete_to=NOW)
+    count.advance(0, batch)
+    count.take(batch)
     facts: Facts = count.checkpoint()
     again = decode_facts(encode_facts(facts))
     assert (again.rows == facts.rows).all()
