@@ -6,7 +6,7 @@ partition has reached. The sum of all records is the partition's state: nothing 
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -19,7 +19,7 @@ from agents.operators.names import Names
 from agents.operators.progress import Feed, Progress
 from agents.operators.threads import ACCEPTED, Threads
 from streams.activity import AFFILIATIONS, ARTEFACTS, FEATURES, LATEST, PLATFORMS, Foreign
-from streams.codes import ACTIONS, CODES, FEATURE_BITS, KINDS, RELATIONS, code_of, names_of
+from streams.codes import ACTIONS, CODES, KINDS, RELATIONS, code_of, names_of
 
 VERSION: Final = 2
 # The key of every record.
@@ -175,9 +175,7 @@ def pack_rows(rows: Rows) -> list[tuple[int, bytes]]:
     if len(rows) < _FEW:
         return [(packing.RAW, rows.tobytes())]
     small = rows.view(SMALL)["small"]
-    return [
-        pack(np.ascontiguousarray(small if name == "small" else rows[name])) for name, pack in _PACKERS.items()
-    ]
+    return [pack(np.ascontiguousarray(small if name == "small" else rows[name])) for name, pack in _PACKERS.items()]
 
 
 def unpack_rows(count: int, columns: Sequence[tuple[int, bytes]]) -> Rows:
@@ -273,10 +271,7 @@ def _packed_progress(progress: Progress) -> _Progress:
             )
             for name, feed in progress.feeds.items()
         ],
-        [
-            [number for key, n in progress.totals[scope].items() for number in (_total_code(key), n)]
-            for scope in SCOPES
-        ],
+        [[number for key, n in progress.totals[scope].items() for number in (_total_code(key), n)] for scope in SCOPES],
         progress.activities,
         progress.duplicates,
         progress.late,
@@ -444,7 +439,7 @@ def _is_sound(covered: dict[str, list[tuple[int, int]]]) -> bool:
             return False
         before = -1
         for start, length in intervals:
-            if not (before < start and 0 < length and start + length <= LATEST):
+            if not (before < start and length > 0 and start + length <= LATEST):
                 return False
             before = start + length
     return True

@@ -155,4 +155,3 @@ def _integers(data: bytes, count: int, kind: np.dtype[Any]) -> Column:
     planes[:, :width] = _values(data[_INTEGERS.size :], count * width, np.dtype(np.uint8)).reshape(width, count).T
     column: Column = (planes.view("<u8").ravel().astype(np.int64) * scale + least).astype(kind)
     return column
-

@@ -23,7 +23,17 @@ import cramjam
 
 from agents.count.partition import Count
 from agents.facts import encode_in_parts
-from streams.activity import ARCHIVE, HOUR, MINUTE, SECOND, Activity, Batch, Cover, decode_batch, encode_batch, hash_name
+from streams.activity import (
+    ARCHIVE,
+    HOUR,
+    SECOND,
+    Activity,
+    Batch,
+    Cover,
+    decode_batch,
+    encode_batch,
+    hash_name,
+)
 
 _PARTITIONS: Final = 8
 _BEGIN: Final = 1_714_521_600 * SECOND
@@ -73,9 +83,7 @@ def records(shape: Shape) -> Iterator[tuple[int, bytes]]:
     def batch(partition: int, own: list[Activity], mark: int | None = None, start: int = 0) -> tuple[int, bytes]:
         sequences[partition] += 1
         covered = [] if mark is None else [Cover("github", start, mark)]
-        made = Batch(
-            feed=ARCHIVE, activities=own, sequence=sequences[partition] - 1, complete_to=mark, covered=covered
-        )
+        made = Batch(feed=ARCHIVE, activities=own, sequence=sequences[partition] - 1, complete_to=mark, covered=covered)
         return partition, encode_batch(made)
 
     number = 0

@@ -129,7 +129,7 @@ class Count:
         self.progress.activities += fresh
         self.progress.late += int(late.sum())
         self.progress.duplicates += len(rows) - int(late.sum()) - fresh
-        self._publish_names(gathered, counted)
+        self._publish_names(gathered, counted | named)
         self._rows.append(rows[counted])
 
     def _late(self, gathered: Gathered, watermarks: list[int | None]) -> NDArray[np.bool_]:
@@ -177,7 +177,9 @@ class Count:
         for place in np.flatnonzero(named[places]).tolist():
             batch = int(batches[place])
             text = waiting[batch][0].ids[int(places[place] - gathered.begins[batch])]
-            rows["id"][place] = accepted_id(np.array([xxhash.xxh3_64_intdigest(text.removesuffix(_ACCEPTED_SUFFIX).encode())], np.uint64))[0]
+            rows["id"][place] = accepted_id(
+                np.array([xxhash.xxh3_64_intdigest(text.removesuffix(_ACCEPTED_SUFFIX).encode())], np.uint64)
+            )[0]
         turns = turns_of(rows, list(self._projects.numbers))
         is_new = named[places]
         fresh, begin = 0, 0
@@ -199,10 +201,10 @@ class Count:
             begin = end
         return fresh
 
-    def _publish_names(self, gathered: Gathered, counted: NDArray[np.bool_]) -> None:
+    def _publish_names(self, gathered: Gathered, met: NDArray[np.bool_]) -> None:
         """Note the names that have to go out, of the repositories in which people did something."""
         flags = gathered.rows["flags"]
-        human = counted & (flags & BOT == 0)
+        human = met & (flags & BOT == 0)
         keys, minutes, names = _newest(gathered, human)
         for place in self.names.take(keys, minutes, names):
             self._fresh_names.put(int(keys[place]), int(minutes[place]), names[place])
