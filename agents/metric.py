@@ -12,6 +12,8 @@ from streams.features import IN_PART, Meaning, in_words, meanings
 from streams.platforms import TITLES
 
 PREFIX: Final = "nomadwatch_"
+# Characters in a line of docs/metrics.md, outside tables.
+WIDTH: Final = 120
 
 Kind = Literal["gauge", "counter", "histogram"]
 UnderSampling = Literal["scales", "invalid", "exact"]
@@ -32,7 +34,10 @@ GROUPS: Final = {
 LABELS: Final = {
     "scope": "`watched`: the repositories of the watchlist; `all`: everything that any feed saw. Never add the two.",
     "platform": " or ".join(f"`{each.id}` ({each.holds})" for each in platforms.ALL) + ".",
-    "feature": "what was done: `contribution`, `accepted`, `exchange`, `preference`, `review`, `adaptation`, `publication`, `upkeep`.",
+    "feature": (
+        "what was done: `contribution`, `accepted`, `exchange`, `preference`, `review`, `adaptation`, `publication`, "
+        "`upkeep`."
+    ),
     "window": "the trailing `1h`, `24h`, `7d` or `30d` of event time, up to the newest event.",
     "actor": "`human` or `bot`. Metrics of activity without this label count people only.",
     "project": "an entry of the watchlist; a repository stays its project's when it is renamed or moves.",
@@ -40,14 +45,20 @@ LABELS: Final = {
     "repository": "the repository's public name; `_other` is the sum of all repositories that are not named.",
     "release": "the public name of the repository that was published, or that published a version.",
     "kind": "`stars`, `forks`, `watchers`, `likes`, `downloads` (30 days) or `downloads_all`.",
-    "share": "of a project's repositories: `answered` (when last asked) or `counted` (in the sum, with numbers up to a day old).",
-    "stat": "`mean`, `median`, `p90`, `p99`, `max`, or `gini` (0: all repositories are equal, towards 1: one has everything).",
+    "share": (
+        "of a project's repositories: `answered` (when last asked) or `counted` (in the sum, with numbers up to a day old)."
+    ),
+    "stat": (
+        "`mean`, `median`, `p90`, `p99`, `max`, or `gini` (0: all repositories are equal; near 1: one has nearly everything)."
+    ),
     "a": "the first feature of a pair.",
     "b": "the second feature of a pair.",
     "reason": "of a dead letter: why it could not be read; of a gap: why the feed could not see.",
     "role": "the part of nomadwatch that states the value, such as `measure`.",
     "feed": "what is polled: `github:/events`, `github:/orgs/NAME/events`, `huggingface:models`, …",
-    "outcome": "of a request: `new` (200), `unchanged` (304), `limited` (a 429, or a 403 that says so) or `failed` (everything else).",
+    "outcome": (
+        "of a request: `new` (200), `unchanged` (304), `limited` (a 429, or a 403 that says so) or `failed` (all others)."
+    ),
     "source": "the publication that states the value.",
     "metric": "the metric that the value stands beside, without the prefix.",
     "version": "of nomadwatch.",
@@ -67,11 +78,16 @@ UNDER_SAMPLING: Final = {
 _SCALING: Final = (
     "### How to scale",
     "",
-    "To estimate a whole window, divide a metric that **scales** by `nomadwatch_window_coverage_ratio` of the same scope, platform and",
-    "window. Do so only where that coverage is at least 0.5. Below 0.5 the result is far too high: the first look at a feed brings",
-    "activities from before the time that the feed covers. They are counted, but the coverage does not include their time. Example: one",
-    "hour after the first start a day has the coverage 0.045 and may hold 1,660 activities of three hours. 1,660 ÷ 0.045 = 36,889 is not",
-    "the activity of a day. In PromQL:",
+    *wrap(
+        "To estimate a whole window, divide a metric that **scales** by `nomadwatch_window_coverage_ratio` of the same "
+        "scope, platform and window. Do so only where that coverage is at least 0.5. Below 0.5 the result is far too "
+        "high: the first look at a feed brings activities from before the time that the feed covers. They are counted, "
+        "but the coverage does not include their time. Example: one hour after the first start a day has the coverage "
+        "0.045 and may hold 1,660 activities of three hours. 1,660 ÷ 0.045 = 36,889 is not the activity of a day.",
+        WIDTH,
+    ),
+    "",
+    "In PromQL:",
     "",
     "```",
     'nomadwatch_activity{scope="watched", window="24h"}',
@@ -79,10 +95,13 @@ _SCALING: Final = (
     '(nomadwatch_window_coverage_ratio{scope="watched", window="24h"} >= 0.5)',
     "```",
     "",
-    "The page and the terminal of a station show no figure of a window whose coverage is below 0.5 or unknown. They show since when it",
-    "is covered (`nomadwatch_covered_since_timestamp_seconds`). The table of `nomadwatch report` does the same below 0.5; where no",
-    "coverage is known, it shows figures. `/metrics`, and reports as JSON, CSV and Parquet, keep every figure with its coverage.",
-    "The CSV of the page has what the page shows.",
+    *wrap(
+        "The page and the terminal of a station show no figure of a window whose coverage is below 0.5 or unknown. They "
+        "show since when it is covered (`nomadwatch_covered_since_timestamp_seconds`). The table of `nomadwatch report` "
+        "does the same below 0.5; where no coverage is known, it shows figures. `/metrics`, and reports as JSON, CSV and "
+        "Parquet, keep every figure with its coverage. The CSV of the page has what the page shows.",
+        WIDTH,
+    ),
 )
 
 
@@ -148,8 +167,12 @@ def render(rows: Iterable[Metric], labels: Mapping[str, str] = LABELS) -> str:
         "",
         "<!-- Written by `python -m agents.catalogue > docs/metrics.md`; change agents/metrics instead. -->",
         "",
-        "A figure that is not known is absent, never 0. Ratios are 0 to 1 unless they say otherwise; times are in seconds.",
-        "Groups A, B and F count people only; `activities_total` counts bots too, and popularity is what the platforms state.",
+        *wrap(
+            "A figure that is not known is absent, never 0. Ratios are 0 to 1 unless they say otherwise; times are in "
+            "seconds. Groups A, B and F count people only; `activities_total` counts bots too, and popularity is what the "
+            "platforms state.",
+            WIDTH,
+        ),
         "",
         "## Labels",
         "",
@@ -159,20 +182,24 @@ def render(rows: Iterable[Metric], labels: Mapping[str, str] = LABELS) -> str:
         "",
         "## Features",
         "",
-        "The table says which event of GitHub, and which act on the Hub, counts as which feature. Any other action of these event types",
-        "counts as `upkeep`. Events of other types are dead letters. A station shows the same table at `/features`.",
+        *wrap(
+            "The table says which event of GitHub, and which act on the Hub, counts as which feature. Any other action of "
+            "these event types counts as `upkeep`. Events of other types are dead letters. A station shows the same table "
+            "at `/features`.",
+            WIDTH,
+        ),
         "",
         "| feature | platform | event or act | what was done |",
         "|---|---|---|---|",
         *(f"| {in_words(row)} | {TITLES[row.platform]} | {_event(row)} | {row.what} |" for row in meanings()),
         "",
-        *wrap(IN_PART, 120),
+        *wrap(IN_PART, WIDTH),
         "",
         "## Samples",
         "",
         "Live, the scope `all` is a sample of a platform. What that does to a metric:",
         "",
-        *(f"- **{name}**: {meaning}" for name, meaning in UNDER_SAMPLING.items()),
+        *(line for name, meaning in UNDER_SAMPLING.items() for line in _item(f"**{name}**: {meaning}")),
         "",
         *_SCALING,
     ]
@@ -190,14 +217,18 @@ def _event(row: Meaning) -> str:
 
 
 def _section(row: Metric) -> list[str]:
-    return [
-        f"### {row.name}",
-        "",
-        row.help,
-        "",
-        f"- {row.type} in {row.unit}",
-        f"- labels: {', '.join(f'`{label}`' for label in row.labels) or 'none'}",
-        f"- formula: {row.formula}",
-        f"- under sampling: {row.under_sampling}",
-        f"- source: {row.source}",
-    ]
+    facts = (
+        f"{row.type} in {row.unit}",
+        f"labels: {', '.join(f'`{label}`' for label in row.labels) or 'none'}",
+        f"formula: {row.formula}",
+        f"under sampling: {row.under_sampling}",
+        f"source: {row.source}",
+    )
+    return [f"### {row.name}", "", *wrap(row.help, WIDTH), "", *(line for fact in facts for line in _item(fact))]
+
+
+def _item(text: str) -> list[str]:
+    """An item of a list, in lines of at most WIDTH characters."""
+    return wrap(
+        text, WIDTH, initial_indent="- ", subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )

@@ -108,6 +108,6 @@ def test_what_scales_with_its_window_says_how_and_under_which_condition() -> Non
     said = {row.name for row in CATALOGUE if told in row.help}
     assert said == {row.name for row in CATALOGUE if row.under_sampling == "scales" and "window" in row.labels}
     assert "nomadwatch_activity" in said
-    written = (ROOT / "docs" / "metrics.md").read_text()
+    written = " ".join((ROOT / "docs" / "metrics.md").read_text().split())
     assert "Do so only where that coverage is at least 0.5. Below 0.5 the result is far too high" in written
     assert f"{ENOUGH:g}" == "0.5", "the page and the terminal go by the same"
