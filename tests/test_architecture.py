@@ -28,8 +28,8 @@ ROOMS_MAY_IMPORT = {
         "unread",
     },
     "nomadwatch.commands": {
-        *("connect", "errors", "lake", "logs", "online", "private", "processes", "settings", "state", "terminal"),
-        *("times", "topics", "unread"),
+        *("connect", "errors", "failures", "lake", "logs", "online", "private", "processes", "settings", "state"),
+        *("terminal", "times", "topics", "unread"),
     },
 }
 # Of `agents` the sinks know what is published and the rows it is made from, not how.

@@ -26,6 +26,7 @@ SECTIONS: Final = {
         "query": "Answer a question in SQL from everything that a station or a replay has counted.",
         "export": "Write a table of the lake for a range of dates, as CSV, JSON or Parquet.",
         "verify": "Count the figures of the board again, by SQL from the rows of the lake.",
+        "backup": "Copy the rows and the lake to a new folder, also while the station runs, and check the copy.",
     },
     "Run one role": {
         "streams": "Run the pollers of GitHub and the Hub, until SIGTERM or Ctrl-C.",

@@ -32,6 +32,7 @@ COMMANDS = [
     "query",
     "export",
     "verify",
+    "backup",
     "health",
 ]
 
