@@ -11,17 +11,12 @@ from agents.operators.keys import Keys, starts_of_runs
 from agents.operators.tally import RunningTally, Values, sum_tallies
 from agents.operators.top import NamesOf, Top
 from agents.operators.window import CommitSum, ProjectSum, WindowSums
-from streams.activity import ARTEFACTS, FEATURES, PLATFORMS
+from streams.activity import ARTEFACTS, PLATFORMS
 from streams.codes import CODE_BITS, CODES, FEATURE_BITS, HASH_MASK, PLATFORM_BITS, names_of
 
 # A key of a project: its number, the artefact, the code.
 _ARTEFACT_BITS: Final = 8
 _PLATFORMS: Final = 1 << PLATFORM_BITS
-# Codes that stand for a platform and a feature; a row of another one is foreign.
-KNOWN_CODES: Final = np.zeros(CODES, np.bool_)
-for _platform in range(len(PLATFORMS)):
-    KNOWN_CODES[_platform << FEATURE_BITS : (_platform << FEATURE_BITS) + len(FEATURES)] = True
-
 Summed = tuple[Keys, Values]
 
 

@@ -96,6 +96,7 @@ class Windows:
         if not len(rows):
             return
         if record.projects:
+            rows = rows.copy()
             numbers = np.array([0, *map(self.store.project, record.projects)], np.uint16)
             rows["project"] = numbers[rows["project"]]
         self._rows.append(rows)

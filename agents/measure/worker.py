@@ -13,21 +13,18 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from agents.checkpoint import RECEIVED, Checkpoints, Outgoing, committed_consumer, read_back
 from agents.config import Config
-from agents.facts import Facts, NoFacts, read_facts
+from agents.facts import read_facts
 from agents.faust_adapter import run_app, task_app
 from agents.measure.keep import Keep
 from agents.measure.pace import Pace
 from agents.measure.store import Place, Store, checksum_of, open_store, store_anew, store_path
-from agents.measure.sums import KNOWN_CODES
 from agents.measure.windows import Windows
 from agents.measurements import EVALUATION, Evaluation, Histogram, Measurement, encode, is_health, series
 from agents.memory import Trimmer
-from streams.activity import ARTEFACTS, LATEST
 from streams.kafka.consume import Guard, stop
 from streams.kafka.topics import Topics
 from streams.windows import WINDOWS
@@ -193,7 +190,7 @@ class Measure:
         return bool(fetched)
 
     def _put(self, partition: int, record: ConsumerRecord) -> None:
-        facts = self.foreign.read(_read_sound, partition, record.key, record.value)
+        facts = self.foreign.read(read_facts, partition, record.key, record.value)
         if facts is None:
             return
         place = Place(record.offset + 1, checksum_of(record.value or b""), b"")
@@ -347,21 +344,6 @@ def _locked(path: Path) -> int:
         os.close(file)
         raise RuntimeError(f"another process measures in {path.parent}; end it, or name another data folder") from None
     return file
-
-
-def _read_sound(partition: int, key: bytes | None, value: bytes | None) -> Facts:
-    """The facts of a record whose rows can be counted. Raises NoFacts."""
-    facts = read_facts(partition, key, value)
-    rows = facts.rows
-    if len(rows) and not (
-        KNOWN_CODES[rows["code"]].all()
-        and (np.abs(rows["n"]) == 1).all()
-        and rows["artefact"].max() < len(ARTEFACTS)
-        and rows["time"].min() >= 0
-        and rows["time"].max() < LATEST
-    ):
-        raise NoFacts("a row that cannot be")
-    return facts
 
 
 def run(config: Config) -> None:

@@ -60,7 +60,7 @@ class Measured:
     def take(self, number: int, batch: Batch) -> None:
         """What `count` does with a record of `activity`."""
         if self._counts[number].advance(self._offsets[number], batch):
-            self._counts[number].take(batch.activities)
+            self._counts[number].take(batch)
         self._offsets[number] += 1
 
     def checkpoint(self, number: int) -> None:

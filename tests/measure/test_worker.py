@@ -57,7 +57,7 @@ class Facts:
             number = first + self.pushes
             own = activity(number, NOW + self.pushes * MINUTE, actor=number << 32)
             self._count.advance(self.pushes - 1, Batch(feed="archive", activities=[own], complete_to=own.occurred_at))
-            self._count.take([own])
+            self._count.take(Batch(feed="archive", activities=[own]))
             values.append(encode_facts(self._count.checkpoint()))
 
         async def produce() -> None:
@@ -294,7 +294,7 @@ def test_rows_that_cannot_be_counted_are_foreign(broker: Embedded, tmp_path: Pat
     facts = begun(broker, tmp_path)
     count = Count(0)
     count.advance(90, Batch(feed="archive", sequence=1))
-    count.take([activity(1, NOW)])
+    count.take(Batch(feed="archive", activities=[activity(1, NOW)]))
     spoilt = count.checkpoint()
     spoilt.rows["code"] = 255
 
