@@ -19,11 +19,11 @@ class Side(NamedTuple):
     root: Path
     programs: Path
 
-    def nomadwatch(self, *arguments: str | Path) -> list[str]:
+    def nomadwatch(self, *arguments: object) -> list[str]:
         """A command of its nomadwatch."""
         return [str(self.programs / "nomadwatch"), *map(str, arguments)]
 
-    def python(self, *arguments: str | Path) -> list[str]:
+    def python(self, *arguments: object) -> list[str]:
         """Its Python, which does not import what stands in the current folder."""
         return [str(self.programs / "python"), "-P", *map(str, arguments)]
 

@@ -127,7 +127,7 @@ def _feature(kind: str, payload: _Payload) -> str:
     if payload.action not in BEGINNINGS:
         return "upkeep"
     if kind == "IssueCommentEvent":
-        link = payload.issue and payload.issue.pull_request
+        link = payload.issue.pull_request if payload.issue is not None else None
         return "review" if link is not None and link.html_url is not None else "exchange"
     return BEGUN.get(kind, "upkeep")
 
