@@ -18,9 +18,9 @@ from isal import igzip
 from simulator.clock import DAY, HOUR, MINUTE, SECOND, hour_name
 from simulator.deed import Deed
 from simulator.events import EventWriter
-from simulator.hub import Hub
+from simulator.hub import HubActs
 from simulator.population import WATCHED, WATCHLIST, Watched
-from simulator.truth import Truth
+from simulator.truth import StreamTruth
 from simulator.wire import deed
 from simulator.world import World, deeds
 
@@ -54,7 +54,7 @@ _COPY_HOURS: Final = 6
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class ArchivePlan:
     """What to write: `hours` from `start` (µs, a full hour), so many lines in each, and how badly.
 
     `duplicates`, `late` (older than three days) and `future` are shares of the lines; a tenth of the lines comes up to
@@ -75,7 +75,7 @@ class Plan:
     packing: Packing = "gz"
 
 
-class Line(NamedTuple):
+class ArchiveLine(NamedTuple):
     """A line and what it means: its deeds, or the reason why it has none. Ordered by its place in the file."""
 
     place: int
@@ -91,18 +91,18 @@ class _Feed(ABC):
     platform: str
     suffix: str
 
-    def __init__(self, plan: Plan, lines: int) -> None:
+    def __init__(self, plan: ArchivePlan, lines: int) -> None:
         self.plan = plan
         self.lines = lines
         self._random = Random(f"archive/{self.platform}/{plan.seed}")
         self._number = 0
-        self._copies: dict[int, list[Line]] = {}
+        self._copies: dict[int, list[ArchiveLine]] = {}
 
     @abstractmethod
     def draw(self, time: int, hour_end: int, *, merges: bool) -> Iterator[tuple[bytes, list[Deed]]]:
         """The lines of the next thing that happens."""
 
-    def hour(self, index: int) -> Iterator[Line]:
+    def hour(self, index: int) -> Iterator[ArchiveLine]:
         """The lines of one file, in order."""
         plan, random = self.plan, self._random
         start = plan.start + index * HOUR
@@ -123,9 +123,9 @@ class _Feed(ABC):
         while waiting:
             yield heapq.heappop(waiting)
 
-    def _line(self, place: int, content: bytes, meant: list[Deed], reason: str = "") -> Line:
+    def _line(self, place: int, content: bytes, meant: list[Deed], reason: str = "") -> ArchiveLine:
         self._number += 1
-        return Line(place, self._number, content, meant, reason)
+        return ArchiveLine(place, self._number, content, meant, reason)
 
     def _when(self, base: int, end: int) -> tuple[int, bool]:
         """(when it is said to have happened, whether that is the future)."""
@@ -144,7 +144,7 @@ class _Feed(ABC):
             return base - random.randrange(plan.disorder_hours * HOUR), False
         return base, False
 
-    def _copy(self, line: Line, index: int, waiting: list[Line], *, anywhere: bool) -> None:
+    def _copy(self, line: ArchiveLine, index: int, waiting: list[ArchiveLine], *, anywhere: bool) -> None:
         """The same line once more: later in the file or, if its time allows it to mean the same there, in a later one."""
         later = index + self._random.randint(1, _COPY_HOURS)
         copy = self._line(line.place + self._random.randrange(HOUR), line.content, line.deeds)
@@ -153,14 +153,14 @@ class _Feed(ABC):
         else:
             heapq.heappush(waiting, copy)
 
-    def _garbage(self, index: int, start: int) -> list[Line]:
+    def _garbage(self, index: int, start: int) -> list[ArchiveLine]:
         return []
 
 
 class _GithubFeed(_Feed):
     platform, suffix = "github", "json"
 
-    def __init__(self, plan: Plan, watched: Watched) -> None:
+    def __init__(self, plan: ArchivePlan, watched: Watched) -> None:
         super().__init__(plan, plan.events)
         size = plan.events * plan.hours
         self._world = World(
@@ -172,7 +172,7 @@ class _GithubFeed(_Feed):
         happening = self._world.happen(time // SECOND * SECOND, merges=merges)
         yield self._writer.line(happening), deeds(happening, self.plan.era)
 
-    def _garbage(self, index: int, start: int) -> list[Line]:
+    def _garbage(self, index: int, start: int) -> list[ArchiveLine]:
         lines = []
         for number in range(index, self.plan.garbage, self.plan.hours):
             content, reason = GARBAGE[number % len(GARBAGE)]
@@ -184,22 +184,22 @@ class _GithubFeed(_Feed):
 class _HubFeed(_Feed):
     platform, suffix = "huggingface", "activities.ndjson"
 
-    def __init__(self, plan: Plan, watched: Watched) -> None:
+    def __init__(self, plan: ArchivePlan, watched: Watched) -> None:
         super().__init__(plan, plan.hub_events)
         size = plan.hub_events * plan.hours
-        self._hub = Hub(plan.seed, repositories=30 + size // 2, people=40 + size // 3, watched=watched)
+        self._hub = HubActs(plan.seed, repositories=30 + size // 2, people=40 + size // 3, watched=watched)
 
     def draw(self, time: int, hour_end: int, *, merges: bool) -> Iterator[tuple[bytes, list[Deed]]]:
         for activity in self._hub.happen(time, hour_end, merges=merges):
             yield json.dumps(activity, separators=(",", ":")).encode() + b"\n", [deed(activity)]
 
 
-def write(directory: Path, plan: Plan, watched: Watched = WATCHED) -> tuple[list[Path], Truth]:
+def write(directory: Path, plan: ArchivePlan, watched: Watched = WATCHED) -> tuple[list[Path], StreamTruth]:
     """Write the plan's files into a directory that exists; the files and the truth of what was written.
 
     A `watchlist.yaml` beside the files names what is watched in this world: `nomadwatch replay` takes it up by itself.
     """
-    truth = Truth()
+    truth = StreamTruth()
     (directory / "watchlist.yaml").write_text(_watchlist(watched), "utf-8")
     paths: list[Path] = []
     feeds = [feed for feed in (_GithubFeed(plan, watched), _HubFeed(plan, watched)) if feed.lines]
@@ -236,7 +236,7 @@ def _packed(file: IO[bytes], packing: Packing) -> IO[bytes]:
     return file
 
 
-def _tell(truth: Truth, line: Line, ingested_at: int) -> None:
+def _tell(truth: StreamTruth, line: ArchiveLine, ingested_at: int) -> None:
     if line.reason:
         truth.drop(line.reason)
     for done in line.deeds:

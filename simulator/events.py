@@ -6,11 +6,11 @@ from random import Random
 from typing import Final
 
 from simulator.clock import rfc3339
-from simulator.population import Person, Repository
+from simulator.population import Person, SimulatedRepository
 from simulator.prose import Prose
 from simulator.shapes import API
 from simulator.templates import ACTOR, ORGANISATION, REPOSITORY, TEMPLATES, USER
-from simulator.world import Happening, Thread
+from simulator.world import Happening, WorldThread
 
 _LISTED_COMMITS: Final = 20
 
@@ -111,7 +111,7 @@ class EventWriter:
 
     def _places(self, happening: Happening) -> dict[str, object]:
         """What the templates of threads, comments and reviews are filled with."""
-        thread = happening.thread or Thread(1, happening.actor, happening.occurred_at, "", False)
+        thread = happening.thread or WorldThread(1, happening.actor, happening.occurred_at, "", False)
         closed = happening.what in ("closed", "merged")
         at = rfc3339(happening.occurred_at)
         return {
@@ -148,12 +148,14 @@ class EventWriter:
         }
         return self._fill("pull_request_result" if result else "pull_request", {**places, **branches})
 
-    def _copy(self, happening: Happening) -> Repository:
+    def _copy(self, happening: Happening) -> SimulatedRepository:
         """The opener's own copy of the repository."""
         owner, base = happening.head_owner, happening.repository
-        return Repository(10**9 + (base.id * 31 + owner.id) % 10**9, f"{owner.login}/{base.short_name}", owner, False)
+        return SimulatedRepository(
+            10**9 + (base.id * 31 + owner.id) % 10**9, f"{owner.login}/{base.short_name}", owner, False
+        )
 
-    def _branch(self, repository: Repository, reference: str, places: dict[str, object]) -> str:
+    def _branch(self, repository: SimulatedRepository, reference: str, places: dict[str, object]) -> str:
         owner = repository.owner
         return self._templates["branch"].fill(
             {
@@ -168,7 +170,7 @@ class EventWriter:
             }
         )
 
-    def _repository(self, repository: Repository, places: dict[str, object], *, fork: bool) -> str:
+    def _repository(self, repository: SimulatedRepository, places: dict[str, object], *, fork: bool) -> str:
         return REPOSITORY.fill(
             {
                 "id": repository.id,
@@ -220,7 +222,7 @@ class EventWriter:
     def _fork(self, happening: Happening) -> str:
         places = self._places(happening)
         name = f"{happening.actor.login}/{happening.repository.short_name}"
-        forkee = Repository(10**9 + happening.serial % 10**9, name, happening.actor, False)
+        forkee = SimulatedRepository(10**9 + happening.serial % 10**9, name, happening.actor, False)
         action = "" if self._full else '"action":"forked",'
         return f'{{{action}"forkee":{self._repository(forkee, places, fork=True)}}}'
 

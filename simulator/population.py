@@ -61,7 +61,7 @@ class Person(NamedTuple):
     bot: bool = False
 
 
-class Repository(NamedTuple):
+class SimulatedRepository(NamedTuple):
     """A repository; `id` is native (GitHub) or a 64-bit hash (Hub). `owner` may be an organisation or a person."""
 
     id: int
@@ -110,13 +110,13 @@ class Population:
         self._people_ranks = zipf(people, 0.85)
         self._members: dict[int, list[Person]] = {}
 
-    def repository(self, random: Random) -> Repository:
+    def repository(self, random: Random) -> SimulatedRepository:
         """Where something happens."""
         if self.watched and random.random() < _WATCHED_SHARE:
             return self.watched[bisect_left(self._watched_ranks, random.random())]
         return self.repositories[bisect_left(self._repository_ranks, random.random())]
 
-    def member(self, repository: Repository, random: Random) -> Person:
+    def member(self, repository: SimulatedRepository, random: Random) -> Person:
         """One of those who may push to a repository, the first most often."""
         members = self._members.get(repository.id)
         if members is None:
@@ -130,7 +130,7 @@ class Population:
         """A person from anywhere, not a bot."""
         return self.people[bisect_left(self._people_ranks, random.random())]
 
-    def actor(self, repository: Repository, random: Random, *, bots: bool = True) -> Person:
+    def actor(self, repository: SimulatedRepository, random: Random, *, bots: bool = True) -> Person:
         """Who does something in a repository: a bot now and then, a member mostly, else anyone."""
         draw = random.random()
         if bots and draw < _BOT_SHARE:
@@ -151,14 +151,14 @@ class Population:
         word = self._word()
         return f"{word.capitalize() if index % 5 == 0 else word}{index}"
 
-    def _repository(self, index: int, organisations: Sequence[Person]) -> Repository:
+    def _repository(self, index: int, organisations: Sequence[Person]) -> SimulatedRepository:
         organisation = self._random.random() < 0.4
         owner = self._random.choice(organisations if organisation else self.people)
         name = f"{owner.login}/{self._word()}-{self._random.choice(_NOUNS)}-{index}"
-        return Repository(self._repository_id(), name, owner, organisation, self._artefact())
+        return SimulatedRepository(self._repository_id(), name, owner, organisation, self._artefact())
 
-    def _watched(self, watched: Watched) -> list[Repository]:
-        repositories: list[Repository] = []
+    def _watched(self, watched: Watched) -> list[SimulatedRepository]:
+        repositories: list[SimulatedRepository] = []
         for project, (on_github, on_hub) in watched.items():
             for entry in on_github if self.platform == "github" else on_hub:
                 names = [entry] if "/" in entry else [f"{entry}/{noun}" for noun in self._random.sample(_NOUNS, 4)]
@@ -166,11 +166,11 @@ class Population:
         self._random.shuffle(repositories)
         return repositories
 
-    def _named(self, name: str, project: str | None, *, organisation: bool) -> Repository:
+    def _named(self, name: str, project: str | None, *, organisation: bool) -> SimulatedRepository:
         login = name.partition("/")[0]
         # The same organisation must be the same account in each of its repositories.
         owner = Person(Random(f"{self.platform}/{login}").randrange(10**8, 2 * 10**8), login)
-        return Repository(self._repository_id(), name, owner, organisation, self._artefact(), project)
+        return SimulatedRepository(self._repository_id(), name, owner, organisation, self._artefact(), project)
 
     def _repository_id(self) -> int:
         self._repository_count += 1

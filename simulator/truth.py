@@ -18,7 +18,7 @@ BUSIEST: Final = 50
 ENGAGEMENT: Final = ("exchange", "review", "preference", "adaptation")
 
 
-class Measurement(NamedTuple):
+class TrueFigure(NamedTuple):
     """A value under its name (without prefix) and labels."""
 
     name: str
@@ -26,7 +26,7 @@ class Measurement(NamedTuple):
     value: float
 
 
-class Truth:
+class StreamTruth:
     """What arrived, and what follows from it. Times in µs UTC."""
 
     def __init__(self) -> None:
@@ -70,12 +70,12 @@ class Truth:
     def _advance(self, time: int) -> None:
         self._front = time if self._front is None else max(self._front, time)
 
-    def measurements(self, *, include_bots: bool = False) -> list[Measurement]:
+    def measurements(self, *, include_bots: bool = False) -> list[TrueFigure]:
         """Every measurement at the front; with `include_bots` bots are people."""
         deeds = credited(self.deeds.values())
         if include_bots:
             deeds = [deed._replace(bot=False) for deed in deeds]
-        found: list[Measurement] = []
+        found: list[TrueFigure] = []
         for scope in SCOPES:
             seen = deeds if scope == "all" else [deed for deed in deeds if deed.project is not None]
             found += _totals(scope, seen)
@@ -89,10 +89,10 @@ class Truth:
                     found += [*_projects(window, people), *_releases(window, people)]
         return found
 
-    def _coverage(self, scope: str, window: str, begin: int, end: int) -> Iterator[Measurement]:
+    def _coverage(self, scope: str, window: str, begin: int, end: int) -> Iterator[TrueFigure]:
         for platform, hours in self.covered.items():
             seen = sum(max(0, min(last, end) - max(first, begin)) for first, last in hours)
-            yield Measurement(
+            yield TrueFigure(
                 "window_coverage_ratio", {"scope": scope, "platform": platform, "window": window}, seen / (end - begin)
             )
 
@@ -128,13 +128,13 @@ def windows(front: int) -> dict[str, tuple[int, int]]:
     return bounds
 
 
-def _totals(scope: str, deeds: Sequence[Deed]) -> Iterator[Measurement]:
+def _totals(scope: str, deeds: Sequence[Deed]) -> Iterator[TrueFigure]:
     for (platform, feature, bot), n in Counter((deed.platform, deed.feature, deed.bot) for deed in deeds).items():
         labels = {"scope": scope, "platform": platform, "feature": feature, "actor": "bot" if bot else "human"}
-        yield Measurement("activities_total", labels, n)
+        yield TrueFigure("activities_total", labels, n)
 
 
-def _activity(scope: str, window: str, deeds: Sequence[Deed]) -> Iterator[Measurement]:
+def _activity(scope: str, window: str, deeds: Sequence[Deed]) -> Iterator[TrueFigure]:
     activity: Counter[tuple[str, str]] = Counter()
     developers: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
     repositories: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
@@ -148,21 +148,21 @@ def _activity(scope: str, window: str, deeds: Sequence[Deed]) -> Iterator[Measur
             commits[deed.platform] += deed.commits
     for (platform, feature), n in activity.items():
         labels = {"scope": scope, "platform": platform, "feature": feature, "window": window}
-        yield Measurement("activity", labels, n)
-        yield Measurement("active_developers", labels, len(developers[platform, feature]))
-        yield Measurement("active_repositories", labels, len(repositories[platform, feature]))
+        yield TrueFigure("activity", labels, n)
+        yield TrueFigure("active_developers", labels, len(developers[platform, feature]))
+        yield TrueFigure("active_repositories", labels, len(repositories[platform, feature]))
     for platform, n in commits.items():
-        yield Measurement("commits", {"scope": scope, "platform": platform, "window": window}, n)
+        yield TrueFigure("commits", {"scope": scope, "platform": platform, "window": window}, n)
 
 
-def _projects(window: str, deeds: Sequence[Deed]) -> Iterator[Measurement]:
+def _projects(window: str, deeds: Sequence[Deed]) -> Iterator[TrueFigure]:
     counts = Counter((deed.project or "", deed.platform, deed.artefact, deed.feature) for deed in deeds)
     for (project, platform, artefact, feature), n in counts.items():
         labels = {"project": project, "platform": platform, "artefact": artefact, "feature": feature, "window": window}
-        yield Measurement("project_activity", labels, n)
+        yield TrueFigure("project_activity", labels, n)
 
 
-def _busiest(scope: str, window: str, deeds: Sequence[Deed]) -> Iterator[Measurement]:
+def _busiest(scope: str, window: str, deeds: Sequence[Deed]) -> Iterator[TrueFigure]:
     counts: defaultdict[tuple[str, str], Counter[int]] = defaultdict(Counter)
     newest: dict[tuple[str, int], tuple[int, str]] = {}
     for deed in deeds:
@@ -174,10 +174,10 @@ def _busiest(scope: str, window: str, deeds: Sequence[Deed]) -> Iterator[Measure
         rest = -sum(n for n, _ in ranked[BUSIEST:])
         for n, name in [*ranked[:BUSIEST], *([(-rest, "_other")] if rest else [])]:
             labels = {"scope": scope, "platform": platform, "feature": feature, "window": window, "repository": name}
-            yield Measurement("top_repository_activity", labels, -n)
+            yield TrueFigure("top_repository_activity", labels, -n)
 
 
-def _releases(window: str, deeds: Sequence[Deed]) -> Iterator[Measurement]:
+def _releases(window: str, deeds: Sequence[Deed]) -> Iterator[TrueFigure]:
     """What was published, and what people did to it, by platform the BUSIEST."""
     found: defaultdict[tuple[str, str], int] = defaultdict(int)
     for platform in PLATFORMS:
@@ -191,10 +191,10 @@ def _releases(window: str, deeds: Sequence[Deed]) -> Iterator[Measurement]:
         for n, name in ranked:
             found[platform, name] -= n
     for (platform, name), n in found.items():
-        yield Measurement("release_engagement", {"platform": platform, "release": name, "window": window}, n)
+        yield TrueFigure("release_engagement", {"platform": platform, "release": name, "window": window}, n)
 
 
-def _intensity(scope: str, window: str, deeds: Sequence[Deed]) -> Iterator[Measurement]:
+def _intensity(scope: str, window: str, deeds: Sequence[Deed]) -> Iterator[TrueFigure]:
     by_repository: defaultdict[tuple[str, int], Counter[str]] = defaultdict(Counter)
     for deed in deeds:
         by_repository[deed.platform, deed.repository][deed.feature] += 1
@@ -207,24 +207,24 @@ def _intensity(scope: str, window: str, deeds: Sequence[Deed]) -> Iterator[Measu
         for platform in PLATFORMS:
             labels = {"scope": scope, "platform": platform, "feature": feature, "window": window}
             for statistic, value in statistics(values[platform]) if values[platform] else ():
-                yield Measurement("intensity", {**labels, "stat": statistic}, value)
+                yield TrueFigure("intensity", {**labels, "stat": statistic}, value)
         if all(values.values()):
             yield from _comparison(
                 {"scope": scope, "feature": feature, "window": window}, values["github"], values["huggingface"]
             )
     for platform, own in profiles.items():
         for a, b, r in correlations(own):
-            yield Measurement(
+            yield TrueFigure(
                 "feature_correlation", {"scope": scope, "platform": platform, "a": a, "b": b, "window": window}, r
             )
 
 
-def _comparison(labels: dict[str, str], github: Sequence[int], hub: Sequence[int]) -> Iterator[Measurement]:
+def _comparison(labels: dict[str, str], github: Sequence[int], hub: Sequence[int]) -> Iterator[TrueFigure]:
     if any(hub):
-        yield Measurement("intensity_gap_ratio", labels, (sum(github) / len(github)) / (sum(hub) / len(hub)))
+        yield TrueFigure("intensity_gap_ratio", labels, (sum(github) / len(github)) / (sum(hub) / len(hub)))
     u, z, p = mann_whitney(github, hub)
-    yield Measurement("mann_whitney_u", labels, u)
-    yield Measurement("dominance_ratio", labels, u / (len(github) * len(hub)))
+    yield TrueFigure("mann_whitney_u", labels, u)
+    yield TrueFigure("dominance_ratio", labels, u / (len(github) * len(hub)))
     if z is not None and p is not None:
-        yield Measurement("mann_whitney_z", labels, z)
-        yield Measurement("mann_whitney_p", labels, p)
+        yield TrueFigure("mann_whitney_z", labels, z)
+        yield TrueFigure("mann_whitney_p", labels, p)

@@ -8,7 +8,7 @@ from random import Random
 from typing import Final, NamedTuple
 
 from simulator.deed import Deed
-from simulator.population import WATCHED, Person, Population, Repository, Watched
+from simulator.population import WATCHED, Person, Population, SimulatedRepository, Watched
 
 # (share, event type, what happens, the feature that it is, the thread it needs)
 _Row = tuple[float, str, str, str, str]
@@ -50,7 +50,7 @@ _FROM_ANYWHERE: Final = frozenset({"WatchEvent", "ForkEvent", "IssuesEvent", "Di
 _BY_PEOPLE_ONLY: Final = frozenset({"WatchEvent", "ForkEvent", "MemberEvent", "PublicEvent"})
 
 
-class Thread(NamedTuple):
+class WorldThread(NamedTuple):
     """An issue, pull request or discussion. `forked`: the pull request comes from its opener's own copy of the
     repository.
     """
@@ -72,9 +72,9 @@ class Happening(NamedTuple):
     what: str
     feature: str
     occurred_at: int
-    repository: Repository
+    repository: SimulatedRepository
     actor: Person
-    thread: Thread | None
+    thread: WorldThread | None
     commits: int
 
     @property
@@ -102,7 +102,7 @@ class World:
         self._shares = [share / total[-1] for share in total]
         self._serial = 0
         self._numbers: dict[int, int] = {}
-        self._threads: dict[tuple[int, str], list[Thread]] = {}
+        self._threads: dict[tuple[int, str], list[WorldThread]] = {}
 
     def happen(self, time: int, *, merges: bool = True) -> Happening:
         """The next thing that happens, at a time in µs; without `merges` it is no merge."""
@@ -116,13 +116,13 @@ class World:
         commits = self._commits() if kind == "PushEvent" else 0
         return Happening(self._next_serial(), kind, what, feature, time, repository, actor, thread, commits)
 
-    def _actor(self, kind: str, repository: Repository) -> Person:
+    def _actor(self, kind: str, repository: SimulatedRepository) -> Person:
         random = self._random
         if kind in _FROM_ANYWHERE and random.random() < 0.8:
             return self.population.anyone(random)
         return self.population.actor(repository, random, bots=kind not in _BY_PEOPLE_ONLY)
 
-    def _thread(self, subject: str, repository: Repository, actor: Person, time: int) -> Thread:
+    def _thread(self, subject: str, repository: SimulatedRepository, actor: Person, time: int) -> WorldThread:
         new, kind = subject.startswith("new "), subject.removeprefix("new ")
         threads = self._threads.setdefault((repository.id, kind), [])
         if not new and threads:
@@ -131,7 +131,9 @@ class World:
         opener = actor if new else self.population.actor(repository, self._random)
         number = self._numbers[repository.id] = self._numbers.get(repository.id, 0) + 1
         opened_at = time if new else time - self._random.randrange(10**9, 10**13)
-        thread = Thread(number, opener, opened_at, f"{kind} {number}", kind == "pull" and self._random.random() < 0.6)
+        thread = WorldThread(
+            number, opener, opened_at, f"{kind} {number}", kind == "pull" and self._random.random() < 0.6
+        )
         threads.append(thread)
         del threads[:-50]
         return thread

@@ -7,13 +7,13 @@ from math import ceil
 from simulator.clock import SECOND
 
 
-class Clock:
+class WorldClock:
     """Simulated time = origin + (wall - origin)·scale; `origin` in seconds since 1970, `wall` gives the wall's.
 
     Whoever is judged beside the servers computes the same from the same two numbers. What happens stands in simulated
     time; whatever a server states as a time to wait, and the end of a rate window, is the wall's.
 
-    >>> Clock(60.0, origin=1_000.0, wall=lambda: 1_010.0).now()
+    >>> WorldClock(60.0, origin=1_000.0, wall=lambda: 1_010.0).now()
     1600000000
     """
 
@@ -39,7 +39,7 @@ class Clock:
     def stated(self, seconds: float) -> str:
         """Simulated seconds as the wall's, in a header.
 
-        >>> Clock().stated(60), Clock(60).stated(60), Clock(1200).stated(60), Clock(7).stated(60)
+        >>> WorldClock().stated(60), WorldClock(60).stated(60), WorldClock(1200).stated(60), WorldClock(7).stated(60)
         ('60', '1', '0.05', '8.571429')
         """
         return self.stated_wall(self.wait(seconds))
@@ -48,7 +48,7 @@ class Clock:
         """The wall's seconds, or an epoch of them, in a header: whole and rounded up at scale 1, else with the decimals
         that they need.
 
-        >>> Clock().stated_wall(1_700_000_000.2), Clock(60).stated_wall(1_700_000_000.25)
+        >>> WorldClock().stated_wall(1_700_000_000.2), WorldClock(60).stated_wall(1_700_000_000.25)
         ('1700000001', '1700000000.25')
         """
         if self.scale == 1:

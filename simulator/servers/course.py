@@ -8,7 +8,7 @@ from random import Random
 from typing import Final, NamedTuple
 
 from simulator.clock import SECOND
-from simulator.population import WATCHED, Person, Repository, Watched
+from simulator.population import WATCHED, Person, SimulatedRepository, Watched
 from simulator.world import MIXES, Happening, World
 
 # What a release brings more of: (event type, action).
@@ -60,7 +60,7 @@ class Course(World):
         self.rate = rate
         self._gaps = Random(f"gaps/{seed}")
         self._stir = Random(f"release/{seed}")
-        self._renamed: dict[int, Repository] = {}
+        self._renamed: dict[int, SimulatedRepository] = {}
         # Whoever asks for the members must not decide who they are, so they are drawn before anything happens.
         draw = Random(f"members/{seed}")
         self._public_members: dict[int, set[Person]] = {}
@@ -77,7 +77,7 @@ class Course(World):
         """The members of an organisation (its account's id) who show that they are."""
         return sorted(self._public_members.get(organisation, ()))
 
-    def rename(self, repository: Repository, name: str) -> Repository:
+    def rename(self, repository: SimulatedRepository, name: str) -> SimulatedRepository:
         """The same repository under another name from now on."""
         renamed = self._renamed[repository.id] = repository._replace(name=name)
         return renamed
@@ -111,7 +111,7 @@ class Course(World):
         renamed = self._renamed.get(happening.repository.id)
         return happening._replace(repository=renamed) if renamed else happening
 
-    def base_rate(self, repository: Repository) -> float:
+    def base_rate(self, repository: SimulatedRepository) -> float:
         """How often, in events a second, what a release stirs happens in a watched repository anyway."""
         random = Random("calibration")
         hits = sum(self.population.repository(random).id == repository.id for _ in range(_CALIBRATION))
@@ -119,7 +119,9 @@ class Course(World):
         stirring = sum(row[0] for row in rows if (row[1], row[2]) in STIRRED)
         return self.rate * hits / _CALIBRATION * stirring / sum(row[0] for row in rows)
 
-    def _stirrings(self, release: Release, repository: Repository, base_rate: float) -> Iterator[tuple[int, Happening]]:
+    def _stirrings(
+        self, release: Release, repository: SimulatedRepository, base_rate: float
+    ) -> Iterator[tuple[int, Happening]]:
         """The release, then what it brings on top of what happens anyway: a Poisson process whose rate halves with each
         half-life.
         """
@@ -136,7 +138,9 @@ class Course(World):
             yield at, self._stirring(at, repository, kind, what, feature, subject)
             expected += self._stir.expovariate(1.0)
 
-    def _stirring(self, at: int, repository: Repository, kind: str, what: str, feature: str, subject: str) -> Happening:
+    def _stirring(
+        self, at: int, repository: SimulatedRepository, kind: str, what: str, feature: str, subject: str
+    ) -> Happening:
         time = at // SECOND * SECOND
         actor = (
             self.population.anyone(self._stir)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from simulator.population import Person, Population, Repository
+from simulator.population import Person, Population, SimulatedRepository
 
 
 class Directory:
@@ -10,7 +10,7 @@ class Directory:
 
     def __init__(self, population: Population) -> None:
         everything = population.repositories + population.watched
-        self.repositories: dict[int, Repository] = {repository.id: repository for repository in everything}
+        self.repositories: dict[int, SimulatedRepository] = {repository.id: repository for repository in everything}
         self.organisations: dict[int, Person] = {each.owner.id: each.owner for each in everything if each.organisation}
         owners = (each.owner for each in everything if not each.organisation)
         self.users: dict[int, Person] = {
@@ -22,7 +22,7 @@ class Directory:
         self._organisation_ids = {person.login.casefold(): person.id for person in self.organisations.values()}
         self._user_ids = {person.login.casefold(): person.id for person in self.users.values()}
 
-    def repository(self, name: str) -> Repository | None:
+    def repository(self, name: str) -> SimulatedRepository | None:
         """By its present name or any that it had."""
         return self.repositories.get(self._repository_ids.get(name.casefold(), -1))
 
@@ -32,7 +32,7 @@ class Directory:
     def user(self, login: str) -> Person | None:
         return self.users.get(self._user_ids.get(login.casefold(), -1))
 
-    def rename(self, renamed: Repository) -> None:
+    def rename(self, renamed: SimulatedRepository) -> None:
         """Know a repository under another name too; the new one is what it is called."""
         self.repositories[renamed.id] = renamed
         self._repository_ids[renamed.name.casefold()] = renamed.id

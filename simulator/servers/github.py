@@ -9,14 +9,14 @@ from aiohttp import web
 from simulator.clock import SECOND
 from simulator.deed import Deed
 from simulator.population import WATCHED, Watched
-from simulator.servers.clock import Clock
+from simulator.servers.clock import WorldClock
 from simulator.servers.course import Course, Release
 from simulator.servers.directory import Directory
 from simulator.servers.faults import Faults
 from simulator.servers.github_api import GithubApi
-from simulator.servers.github_feeds import Event, Feeds, polls
-from simulator.servers.github_limits import Limits
-from simulator.servers.ledger import Ledger, Offence
+from simulator.servers.github_feeds import FeedEvent, SimulatedFeeds, polls
+from simulator.servers.github_limits import GithubServerLimits
+from simulator.servers.ledger import Offence, OffenceLedger
 from simulator.servers.listening import Listening
 
 _SLICE: Final = 500
@@ -35,7 +35,7 @@ class GithubServer(Listening):
     def __init__(
         self,
         seed: int,
-        clock: Clock,
+        clock: WorldClock,
         faults: Faults | None = None,
         *,
         begin: int | None = None,
@@ -71,9 +71,9 @@ class GithubServer(Listening):
             self.release = Release(of, begin + int(release_in * SECOND), release_factor, release_half_life)
             self.course.publish(self.release)
         self.directory = Directory(self.course.population)
-        self.feeds = Feeds(self.course, seed, era, unknown=unknown)
-        self.ledger = Ledger(clock.wall)
-        self.limits = Limits(clock, seed)
+        self.feeds = SimulatedFeeds(self.course, seed, era, unknown=unknown)
+        self.ledger = OffenceLedger(clock.wall)
+        self.limits = GithubServerLimits(clock, seed)
         tokens = frozenset([token] if isinstance(token, str) else token or ())
         self.api = GithubApi(clock, self.feeds, self.directory, self.ledger, self.limits, tokens=tokens, seed=seed)
 
@@ -94,7 +94,7 @@ class GithubServer(Listening):
         return self.ledger.offences
 
     @property
-    def events(self) -> Sequence[Event]:
+    def events(self) -> Sequence[FeedEvent]:
         """Every event that has become visible by now, in that order."""
         return self.feeds.past
 

@@ -30,7 +30,7 @@ _STARS_LISTED: Final = {"2024": 1.0, "2026": 0.18}
 _UNKNOWN: Final = b"SponsorshipEvent"
 
 
-class Event(NamedTuple):
+class FeedEvent(NamedTuple):
     """What stays of an event: when it became visible (µs), the era of its shape, whether `/events` lists it, and the
     type it states.
     """
@@ -50,7 +50,7 @@ class Event(NamedTuple):
         return self.type == self.happening.type
 
 
-class Feed(NamedTuple):
+class SimulatedFeed(NamedTuple):
     """One feed: `kind` is all, organisation, repository or user, `id` that account's or repository's, `path` where it
     is asked for.
     """
@@ -59,29 +59,29 @@ class Feed(NamedTuple):
     id: int
     path: str
 
-    def holds(self, event: Event) -> bool:
+    def holds(self, event: FeedEvent) -> bool:
         """Whether an event belongs to it."""
         return (self.kind, self.id) in _places(event)
 
 
-EVERYTHING: Final = Feed("all", 0, "/events")
+EVERYTHING: Final = SimulatedFeed("all", 0, "/events")
 
 
 class Entry(NamedTuple):
     """An event and its JSON."""
 
-    event: Event
+    event: FeedEvent
     line: bytes
 
 
-class Feeds:
+class SimulatedFeeds:
     """All feeds of a world. `era` is 2024, 2026 or mixed; `unknown` the share of public events of a type that nobody
     knows yet.
     """
 
     def __init__(self, course: Course, seed: int, era: str, *, unknown: float = 0.0) -> None:
         self.course = course
-        self.past: list[Event] = []
+        self.past: list[FeedEvent] = []
         self.stars: Counter[int] = Counter()
         self.forks: Counter[int] = Counter()
         self._era = era
@@ -105,7 +105,7 @@ class Feeds:
             self._show(heapq.heappop(self._pending)[2])
         return True
 
-    def held(self, feed: Feed, now: int) -> list[Entry]:
+    def held(self, feed: SimulatedFeed, now: int) -> list[Entry]:
         """What a feed holds at a time in µs that the world has arrived at, newest to become visible first."""
         entries = self._held.get((feed.kind, feed.id))
         if entries is None:
@@ -114,7 +114,7 @@ class Feeds:
             entries = self._held[feed.kind, feed.id] = deque(own[-HELD:][::-1], maxlen=HELD)
         return [entry for entry in entries if entry.event.happening.occurred_at > now - HORIZON]
 
-    def visible(self, feed: Feed, polls: Iterable[int]) -> set[str]:
+    def visible(self, feed: SimulatedFeed, polls: Iterable[int]) -> set[str]:
         """Ids that whoever gets a whole feed at each of these times (µs, in order) has seen."""
         stays = list(self._stays(feed))
         seen: set[str] = set()
@@ -130,7 +130,7 @@ class Feeds:
                     seen.add(event.id)
         return seen
 
-    def unmissable(self, feed: Feed, since: int, until: int, interval: int) -> set[str]:
+    def unmissable(self, feed: SimulatedFeed, since: int, until: int, interval: int) -> set[str]:
         """Ids that whoever gets a whole feed at least every `interval` between two times (µs) must have seen, whenever
         the polls are.
         """
@@ -142,7 +142,7 @@ class Feeds:
         found = [event for event in self.past if event.known and event.id in wanted]
         return [deed for event in found for deed in deeds(event.happening, event.era)]
 
-    def _stays(self, feed: Feed) -> Iterator[tuple[Event, int, int]]:
+    def _stays(self, feed: SimulatedFeed) -> Iterator[tuple[FeedEvent, int, int]]:
         """(event, from when, until when it stands in a feed), in the order of becoming visible."""
         own = [event for event in self.past if feed.holds(event)]
         for place, event in enumerate(own):
@@ -165,7 +165,7 @@ class Feeds:
         if random.random() < self._unknown:
             line = line.replace(f'"type":"{kind}"'.encode(), b'"type":"%s"' % _UNKNOWN, 1)
             kind = _UNKNOWN.decode()
-        event = Event(happening, time + int(seconds * SECOND), era, listed, kind)
+        event = FeedEvent(happening, time + int(seconds * SECOND), era, listed, kind)
         heapq.heappush(self._pending, (event.visible_at, happening.serial, Entry(event, line)))
 
     def _show(self, entry: Entry) -> None:
@@ -177,7 +177,7 @@ class Feeds:
                 held.appendleft(entry)
 
 
-def _places(event: Event) -> list[tuple[str, int]]:
+def _places(event: FeedEvent) -> list[tuple[str, int]]:
     """(kind, id) of every feed that an event belongs to."""
     repository = event.happening.repository
     places = [("repository", repository.id), ("user", event.happening.actor.id)]

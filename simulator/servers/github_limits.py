@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final, NamedTuple
 
-from simulator.servers.clock import Clock
+from simulator.servers.clock import WorldClock
 
 DIALECTS: Final = ("retry-after", "reset", "silent")
 """What a refusal states: a time to wait, a remaining 0 and a reset, or nothing. (A spent hour always states its reset.)"""
@@ -44,7 +44,7 @@ class _Hour:
     used: int = 0
 
 
-class Limits:
+class GithubServerLimits:
     """Counts each client's requests and refuses what is too much.
 
     Simulated windows: an hour and a minute. A client is a token, or an address without one. `anonymous` and
@@ -52,7 +52,7 @@ class Limits:
     and `ban` (s) can be changed at any time.
     """
 
-    def __init__(self, clock: Clock, seed: int) -> None:
+    def __init__(self, clock: WorldClock, seed: int) -> None:
         self.anonymous = 60
         self.authorised = 5_000
         self.points = 900

@@ -16,15 +16,15 @@ from simulator.prose import Prose
 from simulator.servers import hub_answers as answers
 from simulator.servers import hub_fields as fields
 from simulator.servers import hub_shapes as shapes
-from simulator.servers.clock import Clock
+from simulator.servers.clock import WorldClock
 from simulator.servers.faults import Faults
-from simulator.servers.hub_answers import Refused
-from simulator.servers.hub_limits import Limits, Spent
-from simulator.servers.hub_state import Repository
-from simulator.servers.hub_truth import Happened, Release
+from simulator.servers.hub_answers import AnswerRefused
+from simulator.servers.hub_limits import HubServerLimits, Spent
+from simulator.servers.hub_state import HubServerRepository
+from simulator.servers.hub_truth import Happened, TrueRelease
 from simulator.servers.hub_walk import SORTS, BadCursor, decode_cursor, encode_cursor, walk
 from simulator.servers.hub_world import HubWorld
-from simulator.servers.ledger import Ledger, Offence, Told
+from simulator.servers.ledger import Offence, OffenceLedger, Told
 from simulator.servers.listening import Listening
 
 _LONGEST_PAGE: Final = 1_000
@@ -50,7 +50,7 @@ class HubServer(Listening):
     def __init__(
         self,
         seed: int,
-        clock: Clock,
+        clock: WorldClock,
         faults: Faults | None = None,
         *,
         begin: int | None = None,
@@ -62,8 +62,8 @@ class HubServer(Listening):
         super().__init__()
         self.clock = clock
         self.world = HubWorld(seed, clock.now() if begin is None else begin, rate=rate, **settings)
-        self.ledger = Ledger(clock.wall)
-        self.limits = Limits(clock)
+        self.ledger = OffenceLedger(clock.wall)
+        self.limits = HubServerLimits(clock)
         self.statuses: Counter[int] = Counter()
         """How many answers of which status were made."""
         self._faults = faults
@@ -87,7 +87,7 @@ class HubServer(Listening):
     # The truth.
 
     @property
-    def release(self) -> Release | None:
+    def release(self) -> TrueRelease | None:
         return self.world.release
 
     @property
@@ -153,16 +153,16 @@ class HubServer(Listening):
         query = request.query
         expand = answers.expanded(request, type_)
         if expand and (query.get("full") or query.get("cardData") or query.get("config")):
-            raise Refused(400, "expand cannot be used with full, cardData or config")
+            raise AnswerRefused(400, "expand cannot be used with full, cardData or config")
         sort = query.get("sort", "trendingScore")
         if sort not in SORTS or (type_ == "space" and sort == "downloads"):
-            raise Refused(400, f"sort must be one of {', '.join(SORTS)}")
+            raise AnswerRefused(400, f"sort must be one of {', '.join(SORTS)}")
         if query.get("direction", "-1") != "-1":
-            raise Refused(400, "direction must be -1")
+            raise AnswerRefused(400, "direction must be -1")
         author, words = query.get("author", "").casefold(), [word.casefold() for word in query.getall("search", [])]
         tags = set(query.getall("filter", []))
 
-        def fits(repository: Repository) -> bool:
+        def fits(repository: HubServerRepository) -> bool:
             if repository.private or (author and repository.owner.casefold() != author):
                 return False
             if words and not all(word in repository.name.casefold() for word in words):
@@ -203,10 +203,10 @@ class HubServer(Listening):
         repository = self._discussed(request)
         query = request.query
         if query.get("sort", "recently-created") not in ("recently-created", "trending", "reactions"):
-            raise Refused(400, "sort must be recently-created, trending or reactions")
+            raise AnswerRefused(400, "sort must be recently-created, trending or reactions")
         kind, status = query.get("type", "all"), query.get("status", "all")
         if kind not in ("all", "discussion", "pull_request") or status not in ("all", "open", "closed"):
-            raise Refused(400, "type must be all, discussion or pull_request; status all, open or closed")
+            raise AnswerRefused(400, "type must be all, discussion or pull_request; status all, open or closed")
         author = query.get("author")
         accounts = self.world.people.accounts
         fitting = [
@@ -224,7 +224,7 @@ class HubServer(Listening):
         repository = self._discussed(request)
         thread = repository.thread(int(request.match_info["number"]))
         if thread is None:
-            raise Refused(404, "Discussion not found")
+            raise AnswerRefused(404, "Discussion not found")
         diff = request.query.get("diff") == "1"
         return answers.answer(shapes.details(repository, thread, self.world.people, self._bodies, diff=diff))
 
@@ -241,7 +241,7 @@ class HubServer(Listening):
     async def _members(self, request: web.Request) -> web.Response:
         members = self.world.people.members.get(request.match_info["name"])
         if members is None:
-            raise Refused(404, "This organization does not exist")
+            raise AnswerRefused(404, "This organization does not exist")
         after = decode_cursor(request.query["cursor"])[0] if "cursor" in request.query else 0
         limit = answers.number(request, "limit", _PEOPLE, 1, _LONGEST_PAGE)
         cursor = encode_cursor(after + limit, "") if len(members) > after + limit else None
@@ -250,34 +250,36 @@ class HubServer(Listening):
     async def _overview(self, request: web.Request) -> web.Response:
         account = self.world.people.by_login.get(request.match_info["name"])
         if account is None or account.left is not None:
-            raise Refused(404, "This user does not exist")
+            raise AnswerRefused(404, "This user does not exist")
         public = (each for each in self.world.repositories if each.owner == account.login and not each.private)
         return answers.answer(shapes.overview(account, Counter(each.type for each in public), self.world.people))
 
     async def _whoami(self, request: web.Request) -> web.Response:
         if not self._knows(request):
-            raise Refused(401, "Invalid username or password.")
+            raise AnswerRefused(401, "Invalid username or password.")
         return answers.answer(shapes.whoami(_READER))
 
-    def _found(self, request: web.Request) -> Repository:
+    def _found(self, request: web.Request) -> HubServerRepository:
         """The repository of an address. Who asks without a token is not told whether it is private or was never there."""
         type_ = _FOLDERS[request.match_info["folder"]]
         name = f"{request.match_info.get('owner', '')}/{request.match_info['name']}"
         repository, old = self.world.repositories.find(type_, name)
         if repository is None or repository.private:
             status, message = (
-                (404, "Repository not found") if self._knows(request) else (401, "Invalid username or password.")
+                (404, "HubServerRepository not found")
+                if self._knows(request)
+                else (401, "Invalid username or password.")
             )
-            raise Refused(status, message, "RepoNotFound")
+            raise AnswerRefused(status, message, "RepoNotFound")
         if old:
             location = request.rel_url.raw_path_qs.replace(name, repository.name, 1)
-            raise Refused(307, f"Temporary Redirect. Redirecting to {location}", Location=location)
+            raise AnswerRefused(307, f"Temporary Redirect. Redirecting to {location}", Location=location)
         return repository
 
-    def _discussed(self, request: web.Request) -> Repository:
+    def _discussed(self, request: web.Request) -> HubServerRepository:
         repository = self._found(request)
         if not repository.discussions:
-            raise Refused(403, "Discussions are disabled for this repo")
+            raise AnswerRefused(403, "Discussions are disabled for this repo")
         return repository
 
     def _knows(self, request: web.Request) -> bool:
@@ -302,20 +304,20 @@ class HubServer(Listening):
         spent = self.limits.spend(client, authorised=authorised)
         try:
             if not spent.passes:
-                refusal = Refused(
+                refusal = AnswerRefused(
                     429, "We had to rate limit you, you hit the quota of your plan. Wait, or log in with a token."
                 )
                 return self._finish(Told(answers.refusal(refusal), client, spent.until), spent)
             if "Authorization" in request.headers and not authorised:
-                raise Refused(401, "Invalid credentials in Authorization header")
+                raise AnswerRefused(401, "Invalid credentials in Authorization header")
             await self._catch_up()
             answer = await handler(request)
         except BadCursor:
-            answer = answers.refusal(Refused(400, "Invalid cursor"))
-        except Refused as refused:
+            answer = answers.refusal(AnswerRefused(400, "Invalid cursor"))
+        except AnswerRefused as refused:
             answer = answers.refusal(refused)
         except web.HTTPException as other:
-            answer = answers.refusal(Refused(other.status, "Sorry, we can't find the page you are looking for."))
+            answer = answers.refusal(AnswerRefused(other.status, "Sorry, we can't find the page you are looking for."))
         return self._finish(answer, spent)
 
     def _finish(self, answer: web.StreamResponse, spent: Spent) -> web.StreamResponse:

@@ -7,11 +7,11 @@ from typing import Final
 
 from simulator.clock import MINUTE
 from simulator.prose import Prose
-from simulator.servers.hub_people import Account, People
+from simulator.servers.hub_people import HubAccount, People
 from simulator.servers.hub_repositories import Repositories
-from simulator.servers.hub_state import RELATIONS, TYPES, Base, Commits, Repository, object_id, whole
+from simulator.servers.hub_state import RELATIONS, TYPES, Commits, HubServerRepository, SimulatedBase, object_id, whole
 from simulator.servers.hub_talk import Talk
-from simulator.servers.hub_truth import Truth
+from simulator.servers.hub_truth import HubTruth
 
 _STEMS: Final = (
     "base chat instruct coder vision mini large math speech embed guard reason corpus bench arena playground"
@@ -34,7 +34,7 @@ class Acts(Talk):
     """
 
     def __init__(
-        self, seed: int, random: Random, people: People, repositories: Repositories, truth: Truth, largest: int
+        self, seed: int, random: Random, people: People, repositories: Repositories, truth: HubTruth, largest: int
     ) -> None:
         prose = Prose(seed)
         super().__init__(random, people, truth, [json.loads(f'"{prose.title()}"') for _ in range(500)])
@@ -42,7 +42,7 @@ class Acts(Talk):
         self._largest = largest
         self._serial = 0
         self.least_watched = 0
-        self.acts: dict[str, Callable[[Repository, int], None]] = {
+        self.acts: dict[str, Callable[[HubServerRepository, int], None]] = {
             "commit": self.push,
             "like": self.like,
             "unlike": self.unlike,
@@ -61,7 +61,7 @@ class Acts(Talk):
             "leave": self.leave,
         }
 
-    def push(self, repository: Repository, time: int) -> None:
+    def push(self, repository: HubServerRepository, time: int) -> None:
         """A push of one commit or several, the earlier ones dated before it."""
         draw = self._random.random()
         account = self.people.committer(repository)
@@ -70,7 +70,7 @@ class Acts(Talk):
             self._commit(repository, time, account, max(made, repository.commits.times[-1]))
         self.repositories.touch(repository, whole(time))
 
-    def like(self, repository: Repository, time: int) -> None:
+    def like(self, repository: HubServerRepository, time: int) -> None:
         account = self.people.anyone()
         if account.number in repository.likers:
             return self.comment(repository, time)
@@ -79,7 +79,7 @@ class Acts(Talk):
         repository.heat(time, 1.0)
         self.truth.report(repository, time, account, "like", None, account.login.casefold())
 
-    def unlike(self, repository: Repository, time: int) -> None:
+    def unlike(self, repository: HubServerRepository, time: int) -> None:
         """The one who liked it first takes that back."""
         if not repository.likers:
             return self.like(repository, time)
@@ -87,7 +87,7 @@ class Acts(Talk):
         del repository.likers[account.number]
         self.truth.report(repository, time, account, "unlike", None, account.login.casefold())
 
-    def create(self, repository: Repository, time: int) -> None:
+    def create(self, repository: HubServerRepository, time: int) -> None:
         """A new repository of the same owner or of anyone; some are copies, whose history has the same SHAs."""
         # A watched organisation publishes rarely.
         if self._random.random() < (0.1 if repository.project else 0.5):
@@ -100,7 +100,7 @@ class Acts(Talk):
             new.commits = Commits(new.key, repository.commits, min(_COPIED, len(repository.commits)))
         self.publish(new, time)
 
-    def derive(self, repository: Repository, time: int) -> None:
+    def derive(self, repository: HubServerRepository, time: int) -> None:
         """A model made from a model; a merge has two of them, and belongs to the watched one, else to the first."""
         if repository.type != "model":
             return self.like(repository, time)
@@ -121,14 +121,14 @@ class Acts(Talk):
         )
 
     @staticmethod
-    def relate(repository: Repository, relation: str, bases: Sequence[Repository]) -> None:
+    def relate(repository: HubServerRepository, relation: str, bases: Sequence[HubServerRepository]) -> None:
         """A model says what it was made from, by the names of now."""
         repository.relation = relation
-        repository.bases = tuple(Base(base.name, base) for base in bases)
+        repository.bases = tuple(SimulatedBase(base.name, base) for base in bases)
         for base in bases:
             base.children[relation] += 1
 
-    def publish(self, repository: Repository, time: int, account: Account | None = None) -> None:
+    def publish(self, repository: HubServerRepository, time: int, account: HubAccount | None = None) -> None:
         """A repository appears, with a first commit by `system` and an upload; an old one goes if there are too many."""
         creator = account or self.people.insider(repository)
         for index in range(len(repository.commits)):
@@ -145,7 +145,7 @@ class Acts(Talk):
         if len(self.repositories) > self._largest and (stalest := self.repositories.stalest()) is not None:
             self.delete(stalest, time)
 
-    def merge(self, repository: Repository, time: int) -> None:
+    def merge(self, repository: HubServerRepository, time: int) -> None:
         """An insider merges an open pull request: a change of status, a commit, and a contribution of whoever opened
         it.
         """
@@ -161,7 +161,7 @@ class Acts(Talk):
         thread.merge_commit = self._commit(repository, time, account, whole(time), (thread.number, thread.author))
         self.repositories.touch(repository, whole(time))
 
-    def move(self, repository: Repository, time: int) -> None:
+    def move(self, repository: HubServerRepository, time: int) -> None:
         """Another name of the same owner: the old one leads there, what was made from it keeps naming the old one."""
         repository = self._any_like(repository)
         self._serial += 1
@@ -170,7 +170,7 @@ class Acts(Talk):
         self.repositories.rename(repository, name)
         self.truth.report(repository, time, self.people.insider(repository), "move", None, name)
 
-    def configure(self, repository: Repository, time: int) -> None:
+    def configure(self, repository: HubServerRepository, time: int) -> None:
         """Access is asked for from now on, or not any more."""
         if repository.type != "space":
             repository.gated = self._random.choice(
@@ -180,14 +180,14 @@ class Acts(Talk):
         self._serial += 1
         self.truth.report(repository, time, self.people.insider(repository), "config", "updated", str(self._serial))
 
-    def tidy(self, repository: Repository, time: int) -> None:
+    def tidy(self, repository: HubServerRepository, time: int) -> None:
         """Something is deleted; the watched organisations delete no more than they publish."""
         repository = self._any_like(repository)
         if repository.project and len(self.repositories.watched) <= self.least_watched:
             return self.push(repository, time)
         self.delete(repository, time)
 
-    def delete(self, repository: Repository, time: int) -> None:
+    def delete(self, repository: HubServerRepository, time: int) -> None:
         """With it goes all that was done there."""
         repository.gone = time
         self.truth.report(repository, time, self.people.insider(repository), "delete", None, "")
@@ -199,7 +199,7 @@ class Acts(Talk):
         # What was made from it holds it for its name alone.
         repository.threads, repository.likers, repository.bases = [], {}, ()
 
-    def leave(self, repository: Repository, time: int) -> None:
+    def leave(self, repository: HubServerRepository, time: int) -> None:
         """An account is deleted: its likes go, its threads and comments stay without a name."""
         account = self.people.leaver()
         if account is None:
@@ -208,18 +208,18 @@ class Acts(Talk):
         for each in self.repositories:
             each.likers.pop(account.number, None)
 
-    def _any_like(self, repository: Repository) -> Repository:
+    def _any_like(self, repository: HubServerRepository) -> HubServerRepository:
         """One that is watched as well, or not either, however little happens there."""
         return self._random.choice(repository.crowd) if repository.crowd else repository
 
     def _new(
         self, owner: str, organisation: bool, project: str | None, type_: str, time: int, stem: str | None = None
-    ) -> Repository:
+    ) -> HubServerRepository:
         self._serial += 1
         name = f"{owner}/{stem or '-'.join(self._random.sample(_WORDS, 2))}-{self._serial}"
         key = object_id(time, name)
         slope = self._random.paretovariate(0.8) * 5 if type_ != "space" else 0.0
-        return Repository(
+        return HubServerRepository(
             key,
             type_,
             name,
@@ -233,7 +233,12 @@ class Acts(Talk):
         )
 
     def _commit(
-        self, repository: Repository, time: int, account: Account, made: int, merged: tuple[int, int] | None = None
+        self,
+        repository: HubServerRepository,
+        time: int,
+        account: HubAccount,
+        made: int,
+        merged: tuple[int, int] | None = None,
     ) -> str:
         sha = repository.commits.add(made, account.number, merged)
         self.truth.report(repository, time, account, "commit", None, sha, made)

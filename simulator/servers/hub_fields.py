@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from simulator.clock import SECOND, rfc3339
-from simulator.servers.hub_state import Repository
+from simulator.servers.hub_state import HubServerRepository
 
 Shape = dict[str, Any]
-Field = Callable[[Repository, int], Any]
+Field = Callable[[HubServerRepository, int], Any]
 
 _TASKS: Final = (
     "text-generation",
@@ -31,22 +31,22 @@ def spelled(time: int) -> str:
     return f"{rfc3339(time)[:-1]}.{time % SECOND // 1000:03d}Z"
 
 
-def _choice(repository: Repository, of: Sequence[Any], salt: int) -> Any:
+def _choice(repository: HubServerRepository, of: Sequence[Any], salt: int) -> Any:
     """Something that is always the same for a repository."""
     return of[int(repository.key[salt : salt + 6], 16) % len(of)]
 
 
-def task(repository: Repository) -> str | None:
+def task(repository: HubServerRepository) -> str | None:
     name: str | None = _choice(repository, _TASKS, 8)
     return name
 
 
-def library(repository: Repository) -> str | None:
+def library(repository: HubServerRepository) -> str | None:
     name: str | None = _choice(repository, _LIBRARIES, 12)
     return name
 
 
-def tags(repository: Repository) -> list[str]:
+def tags(repository: HubServerRepository) -> list[str]:
     """As the card states them: a base by the name that it had then."""
     if repository.type == "model":
         own = [name for name in (library(repository), "safetensors", task(repository)) if name]
@@ -57,7 +57,7 @@ def tags(repository: Repository) -> list[str]:
     return [*own, f"license:{_choice(repository, _LICENCES, 16)}", "region:us"]
 
 
-def _base_models(repository: Repository, _: int) -> Shape | None:
+def _base_models(repository: HubServerRepository, _: int) -> Shape | None:
     """As the Hub resolves them: by the name of now, and only what is still there."""
     models = [
         {"_id": base.repository.key, "id": base.repository.name}
@@ -67,7 +67,7 @@ def _base_models(repository: Repository, _: int) -> Shape | None:
     return {"relation": repository.relation, "models": models} if models else None
 
 
-def _card(repository: Repository, _: int) -> Shape:
+def _card(repository: HubServerRepository, _: int) -> Shape:
     bases = [base.name for base in repository.bases]
     return {
         "license": _choice(repository, _LICENCES, 16),
@@ -99,7 +99,7 @@ _DOWNLOADED: Final[Mapping[str, Field]] = {
 }
 
 
-def _nothing(_: Repository, __: int) -> None:
+def _nothing(_: HubServerRepository, __: int) -> None:
     return None
 
 
@@ -160,7 +160,7 @@ _FULL: Final = ("author", "gated", "lastModified", "sha", "siblings", "disabled"
 _DETAILED: Final = frozenset({"resourceGroup", "trendingScore", "downloadsAllTime", "baseModels", "childrenModelCount"})
 
 
-def listed(repository: Repository, now: int, expand: Sequence[str], *, full: bool = False) -> Shape:
+def listed(repository: HubServerRepository, now: int, expand: Sequence[str], *, full: bool = False) -> Shape:
     """A repository in a listing: with `expand` what it names and nothing else."""
     fields = EXPANDABLE[repository.type]
     shape: Shape = {"_id": repository.key, "id": repository.name}
@@ -174,7 +174,7 @@ def listed(repository: Repository, now: int, expand: Sequence[str], *, full: boo
     return shape
 
 
-def detailed(repository: Repository, now: int) -> Shape:
+def detailed(repository: HubServerRepository, now: int) -> Shape:
     """A repository asked for alone."""
     shape = listed(repository, now, [name for name in EXPANDABLE[repository.type] if name not in _DETAILED])
     return {**shape, "modelId": repository.name} if repository.type == "model" else shape

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import ceil, inf
 from typing import Final, NamedTuple
 
-from simulator.servers.clock import Clock
+from simulator.servers.clock import WorldClock
 
 WINDOW: Final = 300
 # Whoever waits exactly as long as it was told is not early, whatever decimals and clocks do.
@@ -29,14 +29,14 @@ class Spent(NamedTuple):
     until: float
 
 
-class Limits:
+class HubServerLimits:
     """Counts each client's requests; the windows are 300 simulated seconds long and the same for all.
 
     A client is a token, or an address without one. `anonymous` and `authorised` requests a window can be changed at any
     time; `refused` counts 429s.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: WorldClock) -> None:
         self.anonymous = 500
         self.authorised = 1_000
         self.refused = 0

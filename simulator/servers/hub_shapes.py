@@ -6,8 +6,8 @@ from typing import Final
 
 from simulator.clock import SECOND
 from simulator.servers.hub_fields import Shape, spelled
-from simulator.servers.hub_people import Account, People
-from simulator.servers.hub_state import Event, Repository, Thread, event_id, object_id
+from simulator.servers.hub_people import HubAccount, People
+from simulator.servers.hub_state import HubServerRepository, HubServerThread, ThreadEvent, event_id, object_id
 
 _TITLES: Final = (
     "Upload folder using huggingface_hub",
@@ -19,7 +19,7 @@ _TITLES: Final = (
 )
 
 
-def commit(repository: Repository, index: int, accounts: Sequence[Account]) -> Shape:
+def commit(repository: HubServerRepository, index: int, accounts: Sequence[HubAccount]) -> Shape:
     """A commit; a merge has two authors, who merged first."""
     commits = repository.commits
     place = index - commits.forgotten
@@ -46,7 +46,7 @@ def avatar(key: str) -> str:
     return f"/avatars/{hashlib.md5(key.encode(), usedforsecurity=False).hexdigest()}.svg"
 
 
-def person(account: Account) -> Shape:
+def person(account: HubAccount) -> Shape:
     """Who opened a thread; of a deleted account the name `deleted` alone is left."""
     if account.left is not None:
         return {"name": "deleted"}
@@ -62,7 +62,7 @@ def person(account: Account) -> Shape:
     }
 
 
-def thread(repository: Repository, each: Thread, people: People) -> Shape:
+def thread(repository: HubServerRepository, each: HubServerThread, people: People) -> Shape:
     """A discussion or pull request in its repository's list."""
     return {
         "num": each.number,
@@ -84,7 +84,9 @@ def thread(repository: Repository, each: Thread, people: People) -> Shape:
     }
 
 
-def threads(repository: Repository, page: Sequence[Thread], people: People, *, count: int, start: int) -> Shape:
+def threads(
+    repository: HubServerRepository, page: Sequence[HubServerThread], people: People, *, count: int, start: int
+) -> Shape:
     """A page of them, of `count` in all; how many are closed is said on the first page only."""
     shape: Shape = {"discussions": [thread(repository, each, people) for each in page], "count": count, "start": start}
     if not start:
@@ -92,7 +94,9 @@ def threads(repository: Repository, page: Sequence[Thread], people: People, *, c
     return shape
 
 
-def details(repository: Repository, each: Thread, people: People, bodies: Sequence[str], *, diff: bool) -> Shape:
+def details(
+    repository: HubServerRepository, each: HubServerThread, people: People, bodies: Sequence[str], *, diff: bool
+) -> Shape:
     """A thread with its events."""
     shape = thread(repository, each, people)
     for name in ("repoOwner", "numReactionUsers", "topReactions"):
@@ -115,7 +119,12 @@ def details(repository: Repository, each: Thread, people: People, bodies: Sequen
 
 
 def _event(
-    repository: Repository, each: Thread, index: int, event: Event, people: People, bodies: Sequence[str]
+    repository: HubServerRepository,
+    each: HubServerThread,
+    index: int,
+    event: ThreadEvent,
+    people: People,
+    bodies: Sequence[str],
 ) -> Shape:
     """An event; of a deleted account's the author is left out altogether."""
     account = people.accounts[event.author]
@@ -148,7 +157,7 @@ def _event(
     return shape
 
 
-def user(account: Account) -> Shape:
+def user(account: HubAccount) -> Shape:
     """A liker or member."""
     return {
         "_id": account.key,
@@ -165,7 +174,7 @@ def organisation(name: str, people: People) -> Shape:
     return {"id": key, "name": name, "fullname": name, "avatarUrl": avatar(key), "isEnterprise": False}
 
 
-def overview(account: Account, owned: Mapping[str, int], people: People) -> Shape:
+def overview(account: HubAccount, owned: Mapping[str, int], people: People) -> Shape:
     """An account's public page; `owned` counts its repositories by type."""
     return {
         **user(account),

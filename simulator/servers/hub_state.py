@@ -83,7 +83,7 @@ class Commits:
         self.merged = {index: pair for index, pair in self.merged.items() if index >= self.forgotten}
 
 
-class Event(NamedTuple):
+class ThreadEvent(NamedTuple):
     """Something in a thread; `detail` is the new status, or both titles."""
 
     time: int
@@ -93,7 +93,7 @@ class Event(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class Thread:
+class HubServerThread:
     """A discussion or pull request."""
 
     number: int
@@ -102,20 +102,20 @@ class Thread:
     author: int
     created: int
     status: str
-    events: list[Event] = field(default_factory=list)
+    events: list[ThreadEvent] = field(default_factory=list)
     comments: int = 0
     merge_commit: str | None = None
 
 
-class Base(NamedTuple):
+class SimulatedBase(NamedTuple):
     """What a model was made from: the name that its card states stays even when the base moves."""
 
     name: str
-    repository: "Repository"
+    repository: "HubServerRepository"
 
 
 @dataclass(slots=True, eq=False)
-class Repository:
+class HubServerRepository:
     """A repository; times in µs, `key` is its id for ever, `slope` downloads a day. `crowd` and `place` say where draws
     find it.
     """
@@ -137,20 +137,20 @@ class Repository:
     slope: float = 0.0
     earlier_downloads: int = 0
     relation: str | None = None
-    bases: tuple[Base, ...] = ()
+    bases: tuple[SimulatedBase, ...] = ()
     children: Counter[str] = field(default_factory=Counter)
-    threads: list[Thread] = field(default_factory=list)
+    threads: list[HubServerThread] = field(default_factory=list)
     last_thread: int = 0
     # Account: serial number of the like.
     likers: dict[int, int] = field(default_factory=dict)
     old_names: list[str] = field(default_factory=list)
     gone: int | None = None
-    crowd: "list[Repository] | None" = None
+    crowd: "list[HubServerRepository] | None" = None
     place: int = 0
     _heat: float = 0.0
     _heated: int = 0
 
-    def thread(self, number: int) -> Thread | None:
+    def thread(self, number: int) -> HubServerThread | None:
         """A thread by its number, unless it never was or is forgotten."""
         index = number - 1 - (self.last_thread - len(self.threads))
         return self.threads[index] if 0 <= index < len(self.threads) else None
@@ -171,6 +171,6 @@ class Repository:
         return faded + more
 
 
-def event_id(repository: Repository, thread: Thread, index: int) -> str:
+def event_id(repository: HubServerRepository, thread: HubServerThread, index: int) -> str:
     """The id of a thread's event by its place."""
     return object_id(thread.events[index].time, f"{repository.key}/{thread.number}/{index}")

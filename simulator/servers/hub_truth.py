@@ -6,8 +6,8 @@ from math import inf, log, log2
 from typing import Final, NamedTuple
 
 from simulator.clock import DAY
-from simulator.servers.hub_people import Account, People
-from simulator.servers.hub_state import Repository
+from simulator.servers.hub_people import HubAccount, People
+from simulator.servers.hub_state import HubServerRepository
 
 _FEATURES: Final = {
     ("commit", None): "contribution",
@@ -83,7 +83,7 @@ class Happened(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class TrueRelease:
     """A model that a watched organisation publishes at a known time, and how its engagement rises at once and fades.
 
     Its engagement (likes, discussions, pull requests, comments, derivatives) is a Poisson process of
@@ -102,7 +102,7 @@ class Release:
     def expected(self, since: int, until: int) -> float:
         """The mean number of things that people do to it between two times.
 
-        >>> release = Release(0, "a/b", "id", None, baseline=10.0, factor=4.0, half_life=DAY)
+        >>> release = TrueRelease(0, "a/b", "id", None, baseline=10.0, factor=4.0, half_life=DAY)
         >>> round(release.expected(0, DAY), 3), round(release.expected(0, 50 * DAY), 3), release.expected(-DAY, 0)
         (28.854, 57.708, 0.0)
         """
@@ -111,7 +111,7 @@ class Release:
     def time_of(self, expected: float) -> float:
         """The time in µs until which so many are expected; infinity where there never will be.
 
-        >>> release = Release(0, "a/b", "id", None, baseline=10.0, factor=4.0, half_life=DAY)
+        >>> release = TrueRelease(0, "a/b", "id", None, baseline=10.0, factor=4.0, half_life=DAY)
         >>> round(release.time_of(release.expected(0, DAY)) / DAY, 9), release.time_of(58.0)
         (1.0, inf)
         """
@@ -127,7 +127,7 @@ class Release:
         return self.baseline * self.factor * self.half_life / DAY / log(2)
 
 
-class Truth:
+class HubTruth:
     """The newest `remembered` things that happened, in the order in which they became visible; nothing before `begin`
     (µs) is known.
     """
@@ -142,9 +142,9 @@ class Truth:
 
     def report(
         self,
-        repository: Repository,
+        repository: HubServerRepository,
         time: int,
-        account: Account,
+        account: HubAccount,
         kind: str,
         action: str | None,
         mark: str,

@@ -9,16 +9,16 @@ from itertools import groupby, islice
 from typing import Final
 
 from simulator.servers.hub_repositories import Repositories
-from simulator.servers.hub_state import Repository
+from simulator.servers.hub_state import HubServerRepository
 
 # A place in an order: what it is ordered by, descending, then the `_id` among equals.
 Place = tuple[int, str]
 
-_BY_TIME: Final[dict[str, Callable[[Repository], int]]] = {
+_BY_TIME: Final[dict[str, Callable[[HubServerRepository], int]]] = {
     "lastModified": lambda repository: repository.modified,
     "createdAt": lambda repository: repository.created,
 }
-_BY_NUMBER: Final[dict[str, Callable[[Repository, int], int]]] = {
+_BY_NUMBER: Final[dict[str, Callable[[HubServerRepository, int], int]]] = {
     "likes": lambda repository, _: len(repository.likers),
     "trendingScore": lambda repository, now: int(repository.heat(now)),
     "downloads": lambda repository, now: repository.downloads(now),
@@ -56,8 +56,8 @@ def walk(
     after: Place | None,
     now: int,
     limit: int,
-    fits: Callable[[Repository], bool],
-) -> tuple[list[Repository], str | None]:
+    fits: Callable[[HubServerRepository], bool],
+) -> tuple[list[HubServerRepository], str | None]:
     """A page of an order as it is now, and the cursor of the next one.
 
     The order may have changed since the cursor was given: what has moved to its head meanwhile is not met again.
@@ -75,8 +75,8 @@ def _by_time(
     after: Place | None,
     _: int,
     __: int,
-    fits: Callable[[Repository], bool],
-) -> Iterator[tuple[int, Repository]]:
+    fits: Callable[[HubServerRepository], bool],
+) -> Iterator[tuple[int, HubServerRepository]]:
     """The newest first; those of one second, which the Hub cannot tell apart, by their ids."""
     order = repositories.modified if sort == "lastModified" else repositories.created
     for second, group in groupby(reversed(order[type_].values()), key=_BY_TIME[sort]):
@@ -94,8 +94,8 @@ def _by_number(
     after: Place | None,
     now: int,
     most: int,
-    fits: Callable[[Repository], bool],
-) -> Iterator[tuple[int, Repository]]:
+    fits: Callable[[HubServerRepository], bool],
+) -> Iterator[tuple[int, HubServerRepository]]:
     """The highest first, by the numbers of now."""
     number = _BY_NUMBER[sort]
     rows = ((-number(each, now), each.key, each) for each in repositories.created[type_].values() if fits(each))

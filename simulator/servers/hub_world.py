@@ -9,13 +9,20 @@ from random import Random
 from typing import Final
 
 from simulator.clock import DAY, SECOND
-from simulator.population import WATCHED, Population, Watched
-from simulator.population import Repository as Named
+from simulator.population import WATCHED, Population, SimulatedRepository, Watched
 from simulator.servers.hub_acts import Acts
-from simulator.servers.hub_people import Account, People
+from simulator.servers.hub_people import HubAccount, People
 from simulator.servers.hub_repositories import Repositories
-from simulator.servers.hub_state import SENTINEL, Commits, Event, Repository, Thread, object_id, whole
-from simulator.servers.hub_truth import Release, Truth
+from simulator.servers.hub_state import (
+    SENTINEL,
+    Commits,
+    HubServerRepository,
+    HubServerThread,
+    ThreadEvent,
+    object_id,
+    whole,
+)
+from simulator.servers.hub_truth import HubTruth, TrueRelease
 
 _MIX: Final = {
     "commit": 50.0,
@@ -83,14 +90,14 @@ class HubWorld:
         self.repositories = Repositories(self._random)
         population = Population("huggingface", seed, repositories, people, watched)
         self.people = People(population, self._random, _OLDEST)
-        self.truth = Truth(self.people, self.began, remembered)
+        self.truth = HubTruth(self.people, self.began, remembered)
         self.acts = Acts(seed, self._random, self.people, self.repositories, self.truth, largest)
         self._settle(population.repositories + population.watched)
         self.acts.least_watched = len(self.repositories.watched)
         self._names, self._shares = list(_MIX), list(accumulate(_MIX.values()))
         self._next = self._after(self.began)
-        self.release: Release | None = None
-        self._released: Repository | None = None
+        self.release: TrueRelease | None = None
+        self._released: HubServerRepository | None = None
         self._next_engagement = inf
         self._engaged = 0.0
         if release_in is not None:
@@ -135,7 +142,7 @@ class HubWorld:
             )
         name = f"{first.owner}/{first.project}-next-{seed}"
         key = object_id(at, name)
-        repository = Repository(
+        repository = HubServerRepository(
             key,
             "model",
             name,
@@ -150,7 +157,7 @@ class HubWorld:
         )
         self._released = repository
         baseline = self.rate * 86_400 * WATCHED_SHARE * _ENGAGING / len(watched)
-        self.release = Release(at, name, key, first.project, baseline, factor, half_life)
+        self.release = TrueRelease(at, name, key, first.project, baseline, factor, half_life)
         self._next_engagement = float(at)
 
     def _engage(self, time: int) -> None:
@@ -169,7 +176,7 @@ class HubWorld:
         self._engaged += self._random.expovariate(1.0)
         self._next_engagement = release.time_of(self._engaged)
 
-    def _settle(self, named: Sequence[Named]) -> None:
+    def _settle(self, named: Sequence[SimulatedRepository]) -> None:
         """What stood there long before the truth begins."""
         settled = [self._settled(each) for each in named]
         for each in sorted(settled, key=lambda each: each.created):
@@ -183,7 +190,7 @@ class HubWorld:
             if self._random.random() < 0.5:
                 self._descend(each, self._random.choice(models[: len(models) // 2]))
 
-    def _settled(self, named: Named) -> Repository:
+    def _settled(self, named: SimulatedRepository) -> HubServerRepository:
         random = self._random
         sentinel = random.random() < _SENTINELS
         born = int(random.uniform(_OLDEST, SENTINEL) if sentinel else random.uniform(SENTINEL, self.began - DAY))
@@ -194,7 +201,7 @@ class HubWorld:
             self.people.found(owner)
         else:
             self.people.by_login[owner].owns += 1
-        repository = Repository(
+        repository = HubServerRepository(
             key, named.artefact, named.name, owner, named.organisation, created, created, Commits(key), named.project
         )
         repository.private = random.random() < _PRIVATE
@@ -219,35 +226,35 @@ class HubWorld:
                 self._discussed(repository, whole(time))
         return repository
 
-    def _discussed(self, repository: Repository, time: int) -> None:
+    def _discussed(self, repository: HubServerRepository, time: int) -> None:
         """An old thread with its answers."""
         random = self._random
         repository.last_thread += 1
         pull_request = random.random() < 0.4
         opener = self._speaker(repository, bots=pull_request)
-        thread = Thread(
+        thread = HubServerThread(
             repository.last_thread, pull_request, random.choice(self.acts.titles), opener.number, time, "open"
         )
         if pull_request:
-            thread.events.append(Event(time, "commit", opener.number))
-        thread.events.append(Event(time, "comment", opener.number))
+            thread.events.append(ThreadEvent(time, "commit", opener.number))
+        thread.events.append(ThreadEvent(time, "comment", opener.number))
         for _ in range(min(20, int(random.paretovariate(1.2)) - 1)):
             time = min(self.began - SECOND, time + int(random.expovariate(1 / DAY)))
-            thread.events.append(Event(whole(time), "comment", self._speaker(repository).number))
+            thread.events.append(ThreadEvent(whole(time), "comment", self._speaker(repository).number))
         thread.comments = sum(event.type == "comment" for event in thread.events)
         if random.random() < 0.4:
             thread.status = "closed"
             thread.events.append(
-                Event(whole(time), "status-change", self.people.insider(repository).number, ("closed",))
+                ThreadEvent(whole(time), "status-change", self.people.insider(repository).number, ("closed",))
             )
         repository.threads.append(thread)
 
-    def _speaker(self, repository: Repository, *, bots: bool = False) -> Account:
+    def _speaker(self, repository: HubServerRepository, *, bots: bool = False) -> HubAccount:
         return (
             self._random.choice(self.people.bots)
             if bots and self._random.random() < 0.3
             else self.people.visitor(repository)
         )
 
-    def _descend(self, repository: Repository, base: Repository) -> None:
+    def _descend(self, repository: HubServerRepository, base: HubServerRepository) -> None:
         self.acts.relate(repository, self._random.choice(("finetune", "adapter", "quantized")), [base])

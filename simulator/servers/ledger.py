@@ -32,7 +32,7 @@ class Told(web.Response):
         self.until = until
 
 
-class Ledger:
+class OffenceLedger:
     """Keeps, by the wall, what left the server as an answer."""
 
     def __init__(self, wall: Callable[[], float]) -> None:

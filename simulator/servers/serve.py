@@ -5,7 +5,7 @@ import json
 import signal
 from collections.abc import Callable
 
-from simulator.servers.clock import Clock
+from simulator.servers.clock import WorldClock
 from simulator.servers.faults import Faults
 from simulator.servers.github import GithubServer
 
@@ -27,7 +27,7 @@ def rates_of(text: str) -> dict[str, float]:
 
 async def serve(
     seed: int,
-    clock: Clock,
+    clock: WorldClock,
     faults: Faults,
     *,
     port: int,

@@ -16,7 +16,7 @@ from agents.past import Keeper, PaneStore, points
 from simulator.accepted import credited
 from simulator.deed import Deed
 from simulator.stream import START, five_days
-from simulator.truth import Truth
+from simulator.truth import StreamTruth
 from simulator.wire import deed
 from streams.activity import DAY, HOUR, MINUTE, Activity, Batch, Cover, encode_batch
 from tests.agents.test_partition import PARTITIONS, activity, batches
@@ -41,7 +41,7 @@ def truth_at(
     """Up to a moment. The stream has merges that lie before their openings: these are credited by what is known in the
     end.
     """
-    truth = Truth()
+    truth = StreamTruth()
     known = {one.id: one for one in deeds}
     for one in credited(known.values()):
         if one.occurred_at < end:

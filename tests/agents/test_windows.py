@@ -14,7 +14,7 @@ from agents.operators.progress import decode_progress
 from agents.operators.tally import Tally, sum_tallies
 from agents.operators.window import TOP, WINDOWS, PaneVersions, Windows, bounds
 from simulator.stream import five_days
-from simulator.truth import Truth
+from simulator.truth import StreamTruth
 from simulator.wire import deed
 from streams.activity import DAY, HOUR, MINUTE, Activity, Batch, Cover, hash_name
 from tests.agents.test_partition import NOW, PARTITIONS, activity, batches, feed
@@ -45,7 +45,7 @@ def test_every_measurement_of_five_days_equals_the_truth(
     # Many in a short time, so that with small records the panes have several shards.
     wire = five_days(seed=5, n=12_000, days=5 if record_bytes > 2_000 else 0.5)
     log = list(batches(msgspec.convert(wire, list[Activity]), Random(2)))
-    truth = Truth()
+    truth = StreamTruth()
     for one in wire:
         truth.arrive(deed(one), one["ingested_at"])
     for _, batch in log:

@@ -23,5 +23,5 @@ class Context:
     feeds: Feeds
     clock: Clock
     include_bots: bool = False
-    dead_letters: Keep = "raw"
+    keep_dead_letters: Keep = "raw"
     interval_cap: float = 300.0

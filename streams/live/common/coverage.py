@@ -40,12 +40,12 @@ def _decode(data: bytes) -> _Steps:
     return steps
 
 
-class Coverage:
+class FeedCoverage:
     """The covered time of a station's `feeds`. The window of an hour leaves out what is younger than `settling` (µs).
 
     >>> feeds = Feeds()
     >>> watched, everything = feeds.open("github:/orgs/a/events", "github"), feeds.open("github:/events", "github", scope="all")
-    >>> coverage = Coverage(feeds)
+    >>> coverage = FeedCoverage(feeds)
     >>> coverage.add(watched.feed, 0, 30 * MINUTE)
     >>> coverage.add(everything.feed, 0, HOUR, share=0.04)
     >>> [round(coverage.share("github", scope, "1h", HOUR - 1), 3) for scope in ("watched", "all")]
@@ -128,7 +128,7 @@ class Coverage:
         A break is longer than half an hour. None where no feed has seen anything.
 
         >>> feeds = Feeds()
-        >>> coverage = Coverage(feeds)
+        >>> coverage = FeedCoverage(feeds)
         >>> coverage.add(feeds.open("github:/orgs/a/events", "github").feed, 0, MINUTE)
         >>> coverage.add("github:/orgs/a/events", HOUR, HOUR + MINUTE)
         >>> coverage.since("github", "watched") == HOUR

@@ -11,7 +11,7 @@ Row = tuple[str, dict[str, str], float]
 
 
 @dataclass(slots=True)
-class Health:
+class FeedHealth:
     """A feed, and its health.
 
     What the feed declares: `scope` is `all` for a feed that shows the platform as a whole, `watched` for one of the
@@ -65,7 +65,7 @@ class Feeds:
     """The health of all feeds of a station, by name, in the order in which they were opened."""
 
     def __init__(self) -> None:
-        self.by_name: dict[str, Health] = {}
+        self.by_name: dict[str, FeedHealth] = {}
 
     def open(
         self,
@@ -75,9 +75,9 @@ class Feeds:
         scope: Scope = "watched",
         sampled: bool = False,
         has_total: bool = True,
-    ) -> Health:
+    ) -> FeedHealth:
         """The health of a feed: the one that is known, or a new one with what the feed declares."""
-        new = Health(feed, platform, scope=scope, sampled=sampled, has_total=has_total)
+        new = FeedHealth(feed, platform, scope=scope, sampled=sampled, has_total=has_total)
         return self.by_name.setdefault(feed, new)
 
     def rows(self, now: int) -> Iterator[Row]:

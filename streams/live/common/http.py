@@ -76,7 +76,7 @@ class Answer:
 
 
 @dataclass(slots=True)
-class World:
+class WorldSign:
     """Whether a station looks at a simulated world: it does once an answer has said so."""
 
     simulated: bool = False
@@ -86,7 +86,7 @@ class World:
         self.simulated = self.simulated or ended.response.headers.get(WORLD) == "simulated"
 
 
-def open_session(user_agent: str, world: World | None = None) -> aiohttp.ClientSession:
+def open_session(user_agent: str, world: WorldSign | None = None) -> aiohttp.ClientSession:
     """A session for one platform's feeds; close it in the end. Environment proxies are honoured. What answers say of it
     goes to `world`.
     """

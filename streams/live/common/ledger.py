@@ -8,8 +8,8 @@ from typing import Final
 import msgspec
 
 from streams.activity import HOUR, MINUTE, SECOND, Activity, Cover
-from streams.live.common.health import Health
-from streams.live.common.poll_result import Find, Gap
+from streams.live.common.health import FeedHealth
+from streams.live.common.poll_result import Gap, PollResult
 
 # An answer shows what was there when it was made: a mark keeps that far behind.
 MARGIN: Final = MINUTE
@@ -28,7 +28,7 @@ class Ledger:
 
     def __init__(
         self,
-        health: Health,
+        health: FeedHealth,
         mark: int | None,
         began: int,
         encode: Callable[[int | None], bytes],
@@ -45,25 +45,25 @@ class Ledger:
         self._reached = reached or (lambda: 1.0)
         self._gaps = GapCoverage(began)
 
-    def find(
+    def poll_result(
         self,
         *,
         activities: Sequence[Activity] = (),
-        letters: Sequence[bytes] = (),
+        dead_letters: Sequence[bytes] = (),
         gaps: Sequence[Gap] = (),
         covered: Sequence[Cover] = (),
         mark: int | None = None,
         cursor: bytes | None = None,
         cursors: Mapping[str, bytes] | None = None,
-    ) -> Find:
+    ) -> PollResult:
         """A find of this feed, whose mark never falls; with a `cursor` if it moves by more than the mark."""
         complete_to = None if mark is None else max(mark, self.mark or 0)
-        return Find(
+        return PollResult(
             feed=self.health.feed,
             platform=self.health.platform,
             cursor=self._encode(self.mark if complete_to is None else complete_to) if cursor is None else cursor,
             activities=list(activities),
-            letters=list(letters),
+            dead_letters=list(dead_letters),
             gaps=list(gaps),
             covered=list(covered),
             share=self._reached(),
@@ -91,20 +91,20 @@ class Ledger:
         """What the feed saw whole between two times (µs)."""
         return [Cover(self.health.platform, start, end)] if start < end else []
 
-    def note(self, find: Find, now: int) -> None:
+    def note(self, result: PollResult, now: int) -> None:
         """Count what was published and missed. Call it after the broker has it."""
         health = self.health
-        health.seen += len(find.activities)
-        newest = max((activity.occurred_at for activity in find.activities), default=None)
+        health.seen += len(result.activities)
+        newest = max((activity.occurred_at for activity in result.activities), default=None)
         if newest is not None:
             health.newest = max(health.newest or newest, newest)
-        for gap in find.gaps:
+        for gap in result.gaps:
             health.gaps[gap.reason] = health.gaps.get(gap.reason, 0) + 1
             health.gap_seconds[gap.reason] = health.gap_seconds.get(gap.reason, 0.0) + (gap.end - gap.start) / SECOND
-        if find.complete_to is not None:  # else it is a gap of one of many repositories
-            self.mark = find.complete_to
+        if result.complete_to is not None:  # else it is a gap of one of many repositories
+            self.mark = result.complete_to
             if self._share is None:
-                self._gaps.add(find.gaps, find.covered)
+                self._gaps.add(result.gaps, result.covered)
         if self.mark is not None:
             health.coverage = self._gaps.get(now) * self._reached() if self._share is None else self._share(now)
 

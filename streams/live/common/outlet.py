@@ -17,10 +17,10 @@ from streams.activity import SECOND, Activity, Batch, encode_batch, partition_of
 from streams.kafka.deliver import Delivery
 from streams.kafka.topics import Topics
 from streams.live.common.clock import Clock
-from streams.live.common.coverage import Coverage
+from streams.live.common.coverage import FeedCoverage
 from streams.live.common.health import Feeds, Row
-from streams.live.common.http import World
-from streams.live.common.poll_result import Find, Gap
+from streams.live.common.http import WorldSign
+from streams.live.common.poll_result import Gap, PollResult
 
 BATCH: Final = 500
 LARGEST: Final = 4 << 20
@@ -52,24 +52,24 @@ class KafkaOutlet:
         cursors: dict[str, bytes],
         report: Report,
         settling: float = 0.0,
-        world: World | None = None,
+        world: WorldSign | None = None,
     ) -> None:
-        self._world = world or World()
+        self._world = world or WorldSign()
         self._delivery, self._topics = delivery, topics
         self._clock, self._feeds, self._report = clock, feeds, report
-        self._waiting: list[tuple[Find, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[PollResult, asyncio.Future[None]]] = []
         self._work = asyncio.Event()
         self._marks: dict[str, dict[str, int]] = {}
         self._told: dict[str, int] = {}
-        self.coverage = Coverage.restore(cursors, feeds, round(settling * SECOND))
+        self.coverage = FeedCoverage.restore(cursors, feeds, round(settling * SECOND))
         self.published = 0
-        self._letters: Counter[str] = Counter()
+        self._dead_letters: Counter[str] = Counter()
         self.more_rows: Callable[[], list[Row]] = list
 
-    async def put(self, find: Find) -> None:
+    async def put(self, result: PollResult) -> None:
         """Returns when the broker has everything in the find, and the cursor."""
         done = asyncio.get_running_loop().create_future()
-        self._waiting.append((find, done))
+        self._waiting.append((result, done))
         self._work.set()
         await done
 
@@ -105,17 +105,17 @@ class KafkaOutlet:
             return
         buffers: dict[tuple[str, int], list[Activity]] = {}
         sent = []
-        for find, _ in waiting:
-            for activity in find.activities:
+        for result, _ in waiting:
+            for activity in result.activities:
                 activity.simulated = activity.simulated or self._world.simulated
-                place = find.platform, partition_of(activity.repo_id, self._topics.partitions)
+                place = result.platform, partition_of(activity.repo_id, self._topics.partitions)
                 buffers.setdefault(place, []).append(activity)
-            for letter in find.letters:
-                self._letters[msgspec.json.decode(letter, type=_Letter).reason] += 1
-                sent.append(await self._delivery.send(self._topics.dead_letters, 0, letter, find.feed.encode()))
-            for gap in find.gaps:
+            for letter in result.dead_letters:
+                self._dead_letters[msgspec.json.decode(letter, type=_Letter).reason] += 1
+                sent.append(await self._delivery.send(self._topics.dead_letters, 0, letter, result.feed.encode()))
+            for gap in result.gaps:
                 sent.append(
-                    await self._delivery.send(self._topics.gaps, 0, msgspec.json.encode(gap), find.feed.encode())
+                    await self._delivery.send(self._topics.gaps, 0, msgspec.json.encode(gap), result.feed.encode())
                 )
         for (platform, partition), activities in buffers.items():
             for value in _batches(platform, activities):
@@ -123,32 +123,32 @@ class KafkaOutlet:
             self.published += len(activities)
         await self._delivery.acknowledged(sent)
         cursors: dict[str, bytes | None] = {}
-        for find, _ in waiting:
-            self._take(find)
-            cursors |= {**find.cursors, find.feed: find.cursor}
+        for result, _ in waiting:
+            self._take(result)
+            cursors |= {**result.cursors, result.feed: result.cursor}
         await self._save(cursors)
         for _, done in waiting:
             if not done.done():
                 done.set_result(None)
 
-    def _take(self, find: Find) -> None:
-        health = self._feeds.by_name.get(find.feed)
+    def _take(self, result: PollResult) -> None:
+        health = self._feeds.by_name.get(result.feed)
         if health is None:
             return
-        if find.gaps:
+        if result.gaps:
             # It counts from its first gap on, even if it has never seen anything.
-            self.coverage.expect(find.feed)
-        if find.complete_to is not None:  # else a gap is of one of many repositories
-            for gap in find.gaps:
-                self.coverage.miss(find.feed, gap.start, gap.end)
-            marks = self._marks.setdefault(find.platform, {})
-            before = marks.get(find.feed, find.complete_to)
+            self.coverage.expect(result.feed)
+        if result.complete_to is not None:  # else a gap is of one of many repositories
+            for gap in result.gaps:
+                self.coverage.miss(result.feed, gap.start, gap.end)
+            marks = self._marks.setdefault(result.platform, {})
+            before = marks.get(result.feed, result.complete_to)
             if health.sampled and health.coverage is not None:
-                for start, end in _outside(find.gaps, before, find.complete_to):
-                    self.coverage.add(find.feed, start, end, health.coverage)
-            marks[find.feed] = max(find.complete_to, before)
-        for cover in find.covered:
-            self.coverage.add(find.feed, cover.start, cover.end, find.share)
+                for start, end in _outside(result.gaps, before, result.complete_to):
+                    self.coverage.add(result.feed, start, end, health.coverage)
+            marks[result.feed] = max(result.complete_to, before)
+        for cover in result.covered:
+            self.coverage.add(result.feed, cover.start, cover.end, result.share)
 
     async def _save(self, cursors: Mapping[str, bytes | None]) -> None:
         sent = [
@@ -177,11 +177,11 @@ class KafkaOutlet:
     async def report(self) -> None:
         """Show how the feeds are doing."""
         now = self._clock.now()
-        letters: list[Row] = [
-            ("nomadwatch_dead_letters_total", {"reason": reason}, n) for reason, n in self._letters.items()
+        dead_letters: list[Row] = [
+            ("nomadwatch_dead_letters_total", {"reason": reason}, n) for reason, n in self._dead_letters.items()
         ]
         late_after = {feed: health.late_after for feed, health in self._feeds.by_name.items()}
-        rows = [*self._feeds.rows(now), *self.coverage.rows(now, late_after), *letters, *self.more_rows()]
+        rows = [*self._feeds.rows(now), *self.coverage.rows(now, late_after), *dead_letters, *self.more_rows()]
         states = {feed: health.state for feed, health in self._feeds.by_name.items()}
         key, value = self._report(now, rows, states)
         await self._delivery.acknowledged([await self._delivery.send(self._topics.measurements, 0, value, key)])

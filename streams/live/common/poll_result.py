@@ -32,7 +32,7 @@ encode_gap: Final = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Find:
+class PollResult:
     """What a poll of one feed found; when all of it is on the broker, its cursor is saved.
 
     `activities` are those that this feed had not shown before; `letters` are records for the topic `dead-letters`.
@@ -46,7 +46,7 @@ class Find:
     platform: str
     cursor: bytes
     activities: list[Activity] = field(default_factory=list)
-    letters: list[bytes] = field(default_factory=list)
+    dead_letters: list[bytes] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     covered: list[Cover] = field(default_factory=list)
     share: float = 1.0
@@ -57,7 +57,7 @@ class Find:
 class Outlet(Protocol):
     """Where finds go."""
 
-    async def put(self, find: Find) -> None:
+    async def put(self, result: PollResult) -> None:
         """Returns when the broker has committed the find: everything in it, and the cursor. Only then may a feed
         forget.
         """

@@ -18,7 +18,7 @@ class Level(msgspec.Struct, array_like=True, frozen=True, gc=False):
     at: int
 
 
-class Repository(NamedTuple):
+class RepositoryLevels(NamedTuple):
     """What is known of a repository: its levels by kind, and when it was last asked (µs), in vain or not."""
 
     levels: Mapping[str, Level]
@@ -41,12 +41,18 @@ class Popularity(NamedTuple):
 
 
 def total(
-    project: str, artefact: str, kinds: Sequence[str], repositories: Iterable[Repository], now: int, *, unknown: int = 0
+    project: str,
+    artefact: str,
+    kinds: Sequence[str],
+    repositories: Iterable[RepositoryLevels],
+    now: int,
+    *,
+    unknown: int = 0,
 ) -> Iterator[Popularity]:
     """A row for each kind, none where a project has no repositories; `unknown` counts those of which nothing is known.
 
-    >>> fresh = Repository({"stars": Level(5, DAY)}, DAY)
-    >>> late = Repository({"stars": Level(2, 1)}, DAY)
+    >>> fresh = RepositoryLevels({"stars": Level(5, DAY)}, DAY)
+    >>> late = RepositoryLevels({"stars": Level(2, 1)}, DAY)
     >>> list(total("olmo", "software", ["stars"], [fresh, late], DAY))
     [Popularity(project='olmo', artefact='software', kind='stars', value=7, answered=0.5, counted=1.0)]
     >>> [(row.value, row.counted) for row in total("olmo", "software", ["stars"], [fresh, late], DAY + 2)]

@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from streams.kafka.cursors import decoded
-from streams.live.common.bans import LONGEST_INTERVAL
+from streams.live.common.backoff import LONGEST_INTERVAL
 from streams.live.github.coverage import Poll
 
 

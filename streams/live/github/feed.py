@@ -11,18 +11,18 @@ from streams.elements import LARGEST_ELEMENT
 from streams.errors import DeadLetter
 from streams.github_events import GithubEvents
 from streams.kafka.dead_letters import Keep, misread
-from streams.live.common.bans import is_waiting, sleep_until
+from streams.live.common.backoff import is_waiting, sleep_until
 from streams.live.common.clock import Clock
-from streams.live.common.health import Health
+from streams.live.common.health import FeedHealth
 from streams.live.common.http import Gone, Oversized, Unreachable, growing, off_loop
 from streams.live.common.ledger import MARGIN, Ledger
-from streams.live.common.poll_result import Find, Gap, Outlet
+from streams.live.common.poll_result import Gap, Outlet, PollResult
 from streams.live.github.coverage import SampleCoverage
 from streams.live.github.cursor import GithubCursor, encode_github
-from streams.live.github.named import NamedRepository
-from streams.live.github.pace import GONE_WAIT, LONGEST_WAIT, SHORTEST_WAIT, Due, Pace
-from streams.live.github.page import GithubPages, Limited, Page, Shown
-from streams.live.github.page_overlap import Look
+from streams.live.github.named import WatchedRepository
+from streams.live.github.pace import GONE_WAIT, LONGEST_WAIT, SHORTEST_WAIT, Due, PollPace
+from streams.live.github.page import FeedPage, GithubPages, Limited, Shown
+from streams.live.github.page_overlap import PageOverlap
 from streams.live.github.refusal import FeedRefused
 
 _LOG: Final = logging.getLogger("nomadwatch.streams")
@@ -53,18 +53,18 @@ class GithubFeed:
         path: str,
         cursor: GithubCursor,
         *,
-        health: Health,
+        health: FeedHealth,
         pages: GithubPages,
         events: GithubEvents,
         outlet: Outlet,
         clock: Clock,
-        pace: Pace,
+        pace: PollPace,
         patience: int,
         keep: Keep,
         sampled: bool = False,
         of_user: bool = False,
         missing: str = MISSING,
-        named: NamedRepository | None = None,
+        named: WatchedRepository | None = None,
     ) -> None:
         self.health = health
         self.cursor = cursor
@@ -79,7 +79,7 @@ class GithubFeed:
         self._ledger = Ledger(
             health, cursor.mark, clock.now(), lambda mark: encode_github(replace(self.cursor, mark=mark)), share=share
         )
-        self._due = Due(clock, cursor, pages.limits.ban.until, patience / SECOND)
+        self._due = Due(clock, cursor, pages.limits.backoff.until, patience / SECOND)
         self._fresh = True
         self._failures = self._absences = self._doubts = 0
         self._stale_since: int | None = None
@@ -135,7 +135,7 @@ class GithubFeed:
             mark = max(now - MARGIN, cursor.mark or 0)
             if self.is_nowhere:
                 # Nobody knows it, so nothing is expected from it, and nobody shall wait for it.
-                await self._put(replace(cursor, mark=mark), self._ledger.find(mark=mark))
+                await self._put(replace(cursor, mark=mark), self._ledger.poll_result(mark=mark))
                 return
             since = max(self._ledger.began, cursor.complete_at or 0, cursor.gap_end or 0)
             # The next row of one that is late already does not wait until it would be late again.
@@ -149,7 +149,7 @@ class GithubFeed:
             )
             gaps = self._ledger.overdue(mark, reason, least=MARGIN)
             cursor = replace(cursor, mark=mark, gap_end=mark)
-            await self._put(cursor, self._ledger.find(cursor=encode_github(cursor), gaps=gaps, mark=mark))
+            await self._put(cursor, self._ledger.poll_result(cursor=encode_github(cursor), gaps=gaps, mark=mark))
 
     @property
     def is_nowhere(self) -> bool:
@@ -165,7 +165,7 @@ class GithubFeed:
         return round(_LATE * SECOND * max(2 * expected, planned, next_one))
 
     async def _poll(self) -> None:
-        look = Look(self.cursor.seen, first=self.cursor.complete_at is None)
+        look = PageOverlap(self.cursor.seen, first=self.cursor.complete_at is None)
         trouble: Unreachable | Limited | Gone | None = None
         try:
             async with self._pages.limits.poll():
@@ -193,7 +193,7 @@ class GithubFeed:
             self._trouble = None
             self._fresh = False
 
-    async def _ask(self, number: int) -> Page:
+    async def _ask(self, number: int) -> FeedPage:
         etags, stated = self.cursor.etags, None
         try:
             etag = etags[number - 1] if number <= len(etags) else None
@@ -203,7 +203,7 @@ class GithubFeed:
             if number == 1:
                 self._due.asked(stated)
 
-    def _is_stale(self, look: Look) -> bool:
+    def _is_stale(self, look: PageOverlap) -> bool:
         now = self._clock.now()
         if len(look.pages) > 1 or not look.is_stale(self.cursor.newest, now):
             self._stale_since = None if len(look.pages) == 1 else self._stale_since
@@ -215,7 +215,7 @@ class GithubFeed:
         self._due.wait(self.cursor.interval)
         return True
 
-    async def _publish(self, look: Look, complete: bool) -> None:
+    async def _publish(self, look: PageOverlap, complete: bool) -> None:
         """Hand over what a poll found. Until the broker has it, nothing is forgotten."""
         self.gone.clear()
         self._absences = 0
@@ -225,7 +225,7 @@ class GithubFeed:
             cursor = self.cursor
             earlier = cursor.seen.unsettled
             elapsed = 0 if cursor.complete_at is None else first.asked - cursor.complete_at
-            activities, letters = await off_loop(sum(len(each.raw) for each in new), self._read, new)
+            activities, dead_letters = await off_loop(sum(len(each.raw) for each in new), self._read, new)
             rate = look.rate(cursor.rate, elapsed / SECOND)
             self._pace.note(self.health.feed, rate)
             seen = (
@@ -248,7 +248,10 @@ class GithubFeed:
             cursor = replace(cursor, interval=interval, due_at=self._due.at)
             if not complete:
                 await self._put(
-                    cursor, self._ledger.find(cursor=encode_github(cursor), activities=activities, letters=letters)
+                    cursor,
+                    self._ledger.poll_result(
+                        cursor=encode_github(cursor), activities=activities, dead_letters=dead_letters
+                    ),
                 )
                 return
             if unchanged and first.asked - self._put_at < _QUIET:
@@ -273,21 +276,21 @@ class GithubFeed:
                 )
                 self.health.coverage = self._sample.get()
                 cursor = replace(cursor, polls=self._sample.polls)
-            find = self._ledger.find(
+            result = self._ledger.poll_result(
                 cursor=encode_github(cursor),
                 activities=activities,
-                letters=letters,
+                dead_letters=dead_letters,
                 gaps=gaps,
                 covered=self._covered(look, gaps),
                 mark=mark,
             )
-            await self._put(cursor, find)
+            await self._put(cursor, result)
             self._stale_since = None
 
     def _read(self, new: list[Shown]) -> tuple[list[Activity], list[bytes]]:
         """The activities of events, the oldest first, and the letters of those that cannot be measured."""
         activities: list[Activity] = []
-        letters = []
+        dead_letters = []
         for each in reversed(new):
             try:
                 if len(each.raw) > LARGEST_ELEMENT:
@@ -295,10 +298,10 @@ class GithubFeed:
                 activities += self._events.read(each.raw, each.received)
             except DeadLetter as letter:
                 place = f"{self._path}?page={each.page}"
-                letters.append(misread(self.health.feed, place, each.line, letter.reason, each.raw, self._keep))
-        return activities, letters
+                dead_letters.append(misread(self.health.feed, place, each.line, letter.reason, each.raw, self._keep))
+        return activities, dead_letters
 
-    def _missed(self, look: Look) -> list[Gap]:
+    def _missed(self, look: PageOverlap) -> list[Gap]:
         """The gap before a complete poll that does not reach back to the one before; of a sample it is no news."""
         before, oldest = self.cursor.newest or self.cursor.mark, look.oldest
         if self._sampled or look.first or look.overlaps or before is None or oldest is None:
@@ -312,7 +315,7 @@ class GithubFeed:
             else []
         )
 
-    def _covered(self, look: Look, gaps: list[Gap]) -> list[Cover]:
+    def _covered(self, look: PageOverlap, gaps: list[Gap]) -> list[Cover]:
         """What a complete poll shows the feed to have seen whole: all since the one before, but what was missed."""
         start = self.cursor.complete_at
         if self._sampled or self._of_user or start is None:
@@ -324,11 +327,11 @@ class GithubFeed:
             start = max(start, end if look.oldest is None else look.oldest)
         return self._ledger.cover(start, end)
 
-    async def _put(self, cursor: GithubCursor, find: Find) -> None:
+    async def _put(self, cursor: GithubCursor, result: PollResult) -> None:
         """Hand a find over; only when the broker has it, the feed goes on from its cursor."""
-        await self._outlet.put(find)
+        await self._outlet.put(result)
         self.cursor, self._put_at = cursor, self._clock.now()
-        self._ledger.note(find, self._put_at)
+        self._ledger.note(result, self._put_at)
         self.health.newest = cursor.newest
         if self._of_user or self.is_nowhere:
             # Nobody knows of what it would be a share.
@@ -340,7 +343,9 @@ class GithubFeed:
             return
         letter = misread(self.health.feed, f"{self._path}: {answer.address}", 0, "too-long", answer.raw, self._keep)
         async with self._ledger.lock:
-            await self._put(self.cursor, self._ledger.find(cursor=encode_github(self.cursor), letters=[letter]))
+            await self._put(
+                self.cursor, self._ledger.poll_result(cursor=encode_github(self.cursor), dead_letters=[letter])
+            )
         self._oversized = answer.raw
 
     def _tell(self) -> None:

@@ -11,12 +11,12 @@ import msgspec
 
 from streams.activity import HOUR, hash_name
 from streams.kafka.cursors import decoded
-from streams.live.common.bans import (
+from streams.live.common.backoff import (
     LARGEST_QUOTA,
     LONGEST_INTERVAL,
     MARGIN,
     SHARE,
-    Ban,
+    Backoff,
     Caps,
     Hold,
     number,
@@ -40,8 +40,8 @@ _BURST: Final = 20
 # From this part of a token's quota on what is left is spread.
 _EASY: Final = 0.5
 # A refusal that says nothing: at least a minute of the wall's, then twice as long, …
-_SHORTEST_BAN: Final = 60.0
-_LONGEST_SILENT_BAN: Final = 900.0
+_SHORTEST_BACKOFF: Final = 60.0
+_LONGEST_SILENT_BACKOFF: Final = 900.0
 # How the message of a limit begins, as GitHub documents it. Further on, an organisation's name or policy may hold any
 # word.
 _OF_LIMITS: Final = re.compile(
@@ -52,7 +52,7 @@ _OF_LIMITS: Final = re.compile(
 )
 
 
-class _Memory(msgspec.Struct, array_like=True):
+class _GithubLimitsCursor(msgspec.Struct, array_like=True):
     """The cursor: whose limits these are, until when (the wall's s) nothing may be asked, how often silently refused,
     requests (µs).
     """
@@ -63,7 +63,7 @@ class _Memory(msgspec.Struct, array_like=True):
     requests: list[int] = []
 
 
-_decode: Final = msgspec.msgpack.Decoder(_Memory).decode
+_decode: Final = msgspec.msgpack.Decoder(_GithubLimitsCursor).decode
 
 
 class GithubLimits:
@@ -83,8 +83,8 @@ class GithubLimits:
         self.remaining: int | None = None
         memory = None if cursor is None else decoded(LIMITS_FEED, _decode, cursor)
         if memory is None or memory.holder != self._holder:
-            memory = _Memory(self._holder)
-        self.ban = Ban(clock.wall, memory.until)
+            memory = _GithubLimitsCursor(self._holder)
+        self.backoff = Backoff(clock.wall, memory.until)
         self._strikes = memory.strikes
         self._requests = deque(memory.requests, maxlen=BUDGET)
         # Up to when what is left of our share of the quota has to wait.
@@ -94,16 +94,16 @@ class GithubLimits:
     @property
     def held(self) -> bool:
         """Whether nothing may be asked now, by a ban or because our share of the quota is spent."""
-        return self.ban.holds or self._spared.holds
+        return self.backoff.holds or self._spared.holds
 
     @property
     def state(self) -> str | None:
         """What holds up all feeds for longer than a minute, for a person."""
-        return self.ban.state if self.ban.holds else quota_state(self._spared.until, self._clock.wall())
+        return self.backoff.state if self.backoff.holds else quota_state(self._spared.until, self._clock.wall())
 
     async def correct(self) -> None:
         """Save anew what an earlier run has saved and cannot be true."""
-        if self.ban.shortened:
+        if self.backoff.shortened:
             await self._save(self._cursor())
 
     @asynccontextmanager
@@ -150,9 +150,9 @@ class GithubLimits:
         """Take up a refusal, and keep it."""
         seconds = _stated(answer.headers, self._clock.wall())
         if seconds is None:
-            seconds = min(_LONGEST_SILENT_BAN, _SHORTEST_BAN * 2.0 ** min(self._strikes, 9))
+            seconds = min(_LONGEST_SILENT_BACKOFF, _SHORTEST_BACKOFF * 2.0 ** min(self._strikes, 9))
             self._strikes += 1
-        self.ban.extend(seconds)
+        self.backoff.extend(seconds)
         await self._save(self._cursor())
 
     def allow(self) -> None:
@@ -161,7 +161,7 @@ class GithubLimits:
 
     def _free_at(self, first: bool) -> float:
         """When (the wall's s) the next request may be made."""
-        free_at = max(self.ban.until, self._spared.until)
+        free_at = max(self.backoff.until, self._spared.until)
         if not self.budgeted or not self._requests:
             return free_at
         now = self._clock.now()
@@ -178,7 +178,9 @@ class GithubLimits:
         return max(free_at, self._clock.wall() + wait) if wait > 0 else free_at
 
     def _cursor(self) -> bytes:
-        return msgspec.msgpack.encode(_Memory(self._holder, self.ban.until, self._strikes, list(self._requests)))
+        return msgspec.msgpack.encode(
+            _GithubLimitsCursor(self._holder, self.backoff.until, self._strikes, list(self._requests))
+        )
 
 
 def poll_interval(answer: Answer) -> float | None:

@@ -11,34 +11,34 @@ from streams.errors import DeadLetter
 from streams.github_payloads import UNDECODABLE
 from streams.identities import Identities, Name
 from streams.live.common.clock import Clock
-from streams.live.common.health import Health
+from streams.live.common.health import FeedHealth
 from streams.live.common.http import Gone, Unreachable
 from streams.live.github.page import GithubPages
-from streams.live.github.page_overlap import Look
+from streams.live.github.page_overlap import PageOverlap
 from streams.times import parse_time
 
 _LOG: Final = logging.getLogger("nomadwatch.streams")
 
 
-class _Repository(msgspec.Struct, gc=False):
+class _NamedStub(msgspec.Struct, gc=False):
     id: int | Name
     name: Name
 
 
-class _Event(msgspec.Struct, gc=False):
-    repo: _Repository
+class _NamedEvent(msgspec.Struct, gc=False):
+    repo: _NamedStub
     created_at: str
 
 
-class _Stated(msgspec.Struct):
+class _NameOfToday(msgspec.Struct):
     full_name: Name
 
 
-_decode_event: Final = msgspec.json.Decoder(_Event).decode
-_decode_stated: Final = msgspec.json.Decoder(_Stated).decode
+_decode_event: Final = msgspec.json.Decoder(_NamedEvent).decode
+_decode_stated: Final = msgspec.json.Decoder(_NameOfToday).decode
 
 
-class NamedRepository:
+class WatchedRepository:
     """`path` is where its feed is asked for: by the name in the watchlist, which GitHub leads on to the name of today,
     else by its id.
     """
@@ -49,7 +49,7 @@ class NamedRepository:
         self._identities, self._pages, self._clock = identities, pages, clock
         self._told = ""
 
-    async def shows(self, look: Look, health: Health) -> bool:
+    async def shows(self, look: PageOverlap, health: FeedHealth) -> bool:
         """Learn from the events of a look whose they are; False where they are another repository's, which got the
         name.
 
@@ -74,7 +74,7 @@ class NamedRepository:
             health.well = f"ok, moved to {known.name}"
         return True
 
-    async def _ask_for(self, native: int | str, health: Health) -> None:
+    async def _ask_for(self, native: int | str, health: FeedHealth) -> None:
         """What the repository of an id is called today; one that is gone was made anew under its name."""
         try:
             stated = _decode_stated(await self._pages.repository_by_id(native, health))
@@ -96,7 +96,7 @@ class NamedRepository:
             _LOG.warning("github: %s; correct the name in the watchlist", what)
 
 
-def _event(raw: bytes) -> tuple[_Event, int] | None:
+def _event(raw: bytes) -> tuple[_NamedEvent, int] | None:
     """The event and its time (µs)."""
     try:
         event = _decode_event(raw)

@@ -4,7 +4,7 @@ import random
 from collections.abc import Mapping
 from typing import Final
 
-from streams.live.common.bans import LONGEST_BAN, LONGEST_INTERVAL
+from streams.live.common.backoff import LONGEST_BACKOFF, LONGEST_INTERVAL
 from streams.live.common.clock import Clock
 from streams.live.github.cursor import GithubCursor
 from streams.live.github.limits import BUDGET
@@ -30,7 +30,7 @@ _SHORTEST_POLL_INTERVAL: Final = 1.0
 _LATEST: Final = 4
 
 
-class Pace:
+class PollPace:
     """The intervals of all feeds, in the station's seconds; `cap` is the longest with a token."""
 
     def __init__(self, cap: float, *, budgeted: bool) -> None:
@@ -84,7 +84,7 @@ class Due:
             if now >= due:
                 due = min(now, due + _LATEST * self.poll_interval) + self.poll_interval
             # A clock that was set back must not hold up the feed for longer than it would have waited.
-            self.at = min(due, now + max(self.poll_interval, min(clock.wait(cursor.interval), LONGEST_BAN)))
+            self.at = min(due, now + max(self.poll_interval, min(clock.wait(cursor.interval), LONGEST_BACKOFF)))
 
     @property
     def least(self) -> float:

@@ -14,7 +14,7 @@ from streams.elements import LARGEST_ELEMENT, elements
 from streams.errors import DeadLetter
 from streams.github_payloads import UNDECODABLE
 from streams.live.common.clock import Clock
-from streams.live.common.health import Health
+from streams.live.common.health import FeedHealth
 from streams.live.common.http import MOST_MOVES, Answer, Gone, Oversized, RefusedToken, Unreachable, fetch, off_loop
 from streams.live.github.limits import GithubLimits, is_limit, poll_interval
 from streams.live.github.refusal import REFUSALS, FeedRefused, refusal_of
@@ -48,7 +48,7 @@ class Shown(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class FeedPage:
     """`shown` is None where nothing has changed. `asked` and `received` are µs of the station's clock; `last`: there is
     none behind it.
 
@@ -73,12 +73,12 @@ class _Asked(NamedTuple):
     requests: int
 
 
-class _Stub(msgspec.Struct):
+class _IdStub(msgspec.Struct):
     id: str | int
     created_at: str | None = None
 
 
-_decode_stub: Final = msgspec.json.Decoder(_Stub).decode
+_decode_stub: Final = msgspec.json.Decoder(_IdStub).decode
 
 
 class GithubPages:
@@ -98,7 +98,7 @@ class GithubPages:
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
 
-    async def get(self, path: str, number: int, etag: str | None, health: Health) -> tuple[Page, float | None]:
+    async def get(self, path: str, number: int, etag: str | None, health: FeedHealth) -> tuple[FeedPage, float | None]:
         """A page, and the wall's seconds to the next time that page 1 may be asked for, if they are stated. Only within
         `limits.poll`.
 
@@ -108,15 +108,15 @@ class GithubPages:
         asked = await self._ask(f"{path}?per_page={SIZE}&page={number}", etag, health, first=number == 1)
         return await self._read(asked, number, etag, health), poll_interval(asked.answer)
 
-    async def repository(self, name: str, health: Health) -> bytes:
+    async def repository(self, name: str, health: FeedHealth) -> bytes:
         """What GitHub states of a repository. Raises as `get` does."""
         return await self._stated(f"/repos/{name}", health)
 
-    async def repository_by_id(self, native: int | str, health: Health) -> bytes:
+    async def repository_by_id(self, native: int | str, health: FeedHealth) -> bytes:
         """What GitHub states of the repository of an id. Raises as `get` does."""
         return await self._stated(f"/repositories/{native}", health)
 
-    async def _stated(self, path: str, health: Health) -> bytes:
+    async def _stated(self, path: str, health: FeedHealth) -> bytes:
         async with self.limits.poll():
             answer = (await self._ask(path, None, health, first=True)).answer
         if answer.status in _GONE:
@@ -125,7 +125,7 @@ class GithubPages:
         health.polls["new"] += 1
         return answer.body
 
-    async def _ask(self, place: str, etag: str | None, health: Health, *, first: bool) -> _Asked:
+    async def _ask(self, place: str, etag: str | None, health: FeedHealth, *, first: bool) -> _Asked:
         """Redirects are followed here, not by the session: each is a request of the quota, and waits for its turn."""
         health.state = self.limits.state or health.state
         address = f"{self._api}{place}"
@@ -145,7 +145,7 @@ class GithubPages:
             if is_limit(answer):
                 health.polls["limited"] += 1
                 await self.limits.refuse(answer)
-                health.state = self.limits.ban.state
+                health.state = self.limits.backoff.state
                 _LOG.warning("github: %s", health.state)
                 raise Limited
             self.limits.allow()
@@ -154,7 +154,7 @@ class GithubPages:
             address = answer.moved_to
         raise _failed(health, "failing: too many redirects")
 
-    def _check(self, answer: Answer, health: Health) -> None:
+    def _check(self, answer: Answer, health: FeedHealth) -> None:
         """Raise what an answer is that is neither 200 nor a limit."""
         if answer.status in REFUSALS:
             raise _failed(health, FeedRefused(refusal_of(answer)))
@@ -164,11 +164,11 @@ class GithubPages:
         if answer.status != 200:
             raise _failed(health, answer.failure)
 
-    async def _read(self, got: _Asked, number: int, etag: str | None, health: Health) -> Page:
+    async def _read(self, got: _Asked, number: int, etag: str | None, health: FeedHealth) -> FeedPage:
         answer, asked, received, requests = got
         if answer.status == 304 and etag is not None:
             health.polls["unchanged"] += 1
-            return Page(number, None, etag, asked, received, last=False, requests=requests)
+            return FeedPage(number, None, etag, asked, received, last=False, requests=requests)
         if answer.status in _GONE:
             health.polls["failed"] += 1
             health.state = f"not found: {answer.status}"
@@ -183,7 +183,7 @@ class GithubPages:
             raise _failed(health, Oversized(what, f"page={number}", answer.body)) from error
         health.polls["new"] += 1
         last = number == PAGES or _is_last(answer, len(shown))
-        return Page(number, shown, answer.headers.get("ETag"), asked, received, last, requests)
+        return FeedPage(number, shown, answer.headers.get("ETag"), asked, received, last, requests)
 
     def _shown(self, body: bytes, page: int, received: int) -> list[Shown]:
         found = elements(body, _MOST_EVENTS)
@@ -205,7 +205,7 @@ class GithubPages:
         return Shown(xxhash.xxh3_64_intdigest(identity), time, raw, page, line, received)
 
 
-def _stub_of(raw: bytes) -> _Stub | None:
+def _stub_of(raw: bytes) -> _IdStub | None:
     """What tells an event from others, or None where it cannot be decoded even without characters that are none."""
     if len(raw) > LARGEST_ELEMENT:
         return None
@@ -219,7 +219,7 @@ def _stub_of(raw: bytes) -> _Stub | None:
         return None
 
 
-def _failed(health: Health, failure: str | Unreachable) -> Unreachable:
+def _failed(health: FeedHealth, failure: str | Unreachable) -> Unreachable:
     """Count a failure, and show it: a state in words, or an exception whose text is one."""
     health.polls["failed"] += 1
     health.state = str(failure)

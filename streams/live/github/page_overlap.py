@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from streams.activity import DAY, SECOND
 from streams.live.github.cursor import Seen
 from streams.live.github.pace import updated_rate
-from streams.live.github.page import PAGES, Page, Shown
+from streams.live.github.page import PAGES, FeedPage, Shown
 
 # About a quarter of neighbours in a feed stand out of order: one known event at the foot of a page does not prove that
 # all behind it are.
@@ -26,7 +26,7 @@ class Stretch(NamedTuple):
     span: float
 
 
-class Look:
+class PageOverlap:
     """The pages of a poll, taken in order, beside what was seen before.
 
     A page has *reached* what was seen if all at its foot is settled. Between two requests a feed moves down: the next
@@ -39,13 +39,13 @@ class Look:
         self._seen = seen
         self._shown: dict[int, Shown] = {}
         self._foot: list[Shown] | None = None
-        self.pages: list[Page] = []
+        self.pages: list[FeedPage] = []
         self.reached = False
         self.ended = False
         self.doubtful = False
         self.first = first
 
-    def take(self, page: Page) -> None:
+    def take(self, page: FeedPage) -> None:
         """Put the next page behind the others."""
         self.pages.append(page)
         shown = page.shown

@@ -21,16 +21,16 @@ from streams.assignment import Assignment
 from streams.github_events import GithubEvents
 from streams.identities import Identities
 from streams.live.common.context import Context
-from streams.live.common.health import Feeds, Health, Scope
+from streams.live.common.health import FeedHealth, Feeds, Scope
 from streams.live.common.ledger import PATIENCE
-from streams.live.common.poll_result import Find, Outlet
+from streams.live.common.poll_result import Outlet, PollResult
 from streams.live.common.poller import Poller
 from streams.live.common.popularity import Popularity
 from streams.live.github.cursor import GithubCursor, decode_github
 from streams.live.github.feed import MISSING, GithubFeed
 from streams.live.github.limits import LIMITS_FEED, GithubLimits
-from streams.live.github.named import NamedRepository
-from streams.live.github.pace import Pace
+from streams.live.github.named import WatchedRepository
+from streams.live.github.pace import PollPace
 from streams.live.github.page import GithubPages
 from streams.live.github.platform import PLATFORM
 from streams.live.github.popularity import GithubPopularity
@@ -53,16 +53,16 @@ class GithubPoller(Poller):
         assignment = Assignment(watchlist, PLATFORM, cursors, asked=True)
         identities = Identities(context.actor_key, watchlist, include_bots=context.include_bots, assignment=assignment)
         events = GithubEvents(identities, clock.now())
-        pace = Pace(context.interval_cap, budgeted=not token)
+        pace = PollPace(context.interval_cap, budgeted=not token)
         self._popularity = GithubPopularity(pages, outlet, clock, cursors, watchlist, identities)
         self._popularity.see(_named(watchlist))
         # A budget of 55 requests an hour is the feeds'.
         self._asks_popularity = bool(token)
         self._noting = _Noting(outlet, self._popularity, context.feeds, assignment)
-        self._named = partial(NamedRepository, identities=identities, pages=pages, clock=clock)
+        self._named = partial(WatchedRepository, identities=identities, pages=pages, clock=clock)
         self._cursors, self._health = cursors, context.feeds
         patience = max(PATIENCE, round(3 * context.interval_cap * SECOND))
-        keep = context.dead_letters
+        keep = context.keep_dead_letters
         self._feed = partial(
             GithubFeed,
             pages=pages,
@@ -144,7 +144,7 @@ class GithubPoller(Poller):
                     await feed.keep_mark(self._clock.now())
 
     async def _save_limits(self, cursor: bytes) -> None:
-        await self._outlet.put(Find(feed=LIMITS_FEED, platform=PLATFORM, cursor=cursor))
+        await self._outlet.put(PollResult(feed=LIMITS_FEED, platform=PLATFORM, cursor=cursor))
 
 
 class _Noting:
@@ -155,18 +155,18 @@ class _Noting:
 
     def __init__(self, outlet: Outlet, popularity: GithubPopularity, feeds: Feeds, assignment: Assignment) -> None:
         self._outlet, self._popularity, self._feeds, self._assignment = outlet, popularity, feeds, assignment
-        self._hidden: dict[str, Health] = {}
+        self._hidden: dict[str, FeedHealth] = {}
 
     def hide(self, feed: str) -> None:
         self._hidden[feed] = self._feeds.by_name.pop(feed)
 
-    async def put(self, find: Find) -> None:
-        if find.feed in self._hidden:
-            self._feeds.by_name[find.feed] = self._hidden.pop(find.feed)
+    async def put(self, result: PollResult) -> None:
+        if result.feed in self._hidden:
+            self._feeds.by_name[result.feed] = self._hidden.pop(result.feed)
         learnt = self._assignment.changes()
-        await self._outlet.put(replace(find, cursors={**find.cursors, **learnt}))
+        await self._outlet.put(replace(result, cursors={**result.cursors, **learnt}))
         self._assignment.saved(learnt)
-        self._popularity.see({(each.repo, each.project) for each in find.activities if each.project is not None})
+        self._popularity.see({(each.repo, each.project) for each in result.activities if each.project is not None})
 
 
 def _named(watchlist: Watchlist) -> Iterator[tuple[str, str]]:

@@ -19,10 +19,10 @@ from streams.github_payloads import UNDECODABLE, Count
 from streams.identities import Identities, Name
 from streams.kafka.cursors import decoded
 from streams.live.common.clock import Clock
-from streams.live.common.health import Health
+from streams.live.common.health import FeedHealth
 from streams.live.common.http import Gone, Unreachable
-from streams.live.common.poll_result import Find, Outlet
-from streams.live.common.popularity import Level, Popularity, Repository, total
+from streams.live.common.poll_result import Outlet, PollResult
+from streams.live.common.popularity import Level, Popularity, RepositoryLevels, total
 from streams.live.github.page import GithubPages, Limited
 from streams.live.github.platform import PLATFORM
 from streams.live.github.refusal import FeedRefused
@@ -53,7 +53,7 @@ class Stated(msgspec.Struct):
     full_name: Name = ""
 
 
-class Known(msgspec.Struct, array_like=True):
+class _PopularityCursor(msgspec.Struct, array_like=True):
     """The cursor of a repository: its project, when it last answered (µs), and what was stated then (None: it is gone).
 
     `levels` are the numbers by kind with their times, for an answer may lack one; old cursors have none.
@@ -66,7 +66,7 @@ class Known(msgspec.Struct, array_like=True):
 
 
 _decode_stated: Final = msgspec.json.Decoder(Stated).decode
-_decode: Final = msgspec.json.Decoder(Known).decode
+_decode: Final = msgspec.json.Decoder(_PopularityCursor).decode
 
 
 @dataclass(slots=True)
@@ -114,7 +114,7 @@ class GithubPopularity:
         self._known = dict(self._still_watched(cursors))
         self._shown = {each.project for each in self._known.values()}
         # Not among the feeds: it has no events and no mark that others would wait for.
-        self.health = Health(f"{PLATFORM}:repositories", PLATFORM)
+        self.health = FeedHealth(f"{PLATFORM}:repositories", PLATFORM)
 
     def see(self, repositories: Iterable[tuple[str, str]]) -> None:
         """Take up (name, project) of watched repositories."""
@@ -136,7 +136,7 @@ class GithubPopularity:
             if all(each.answered or each.failures >= _GIVEN_UP for each in each_once.values()):
                 self._shown.add(project)
             if project in self._shown:
-                repositories = (Repository(each.levels, each.asked) for each in each_once.values())
+                repositories = (RepositoryLevels(each.levels, each.asked) for each in each_once.values())
                 yield from total(project, _ARTEFACT, list(_KINDS), repositories, now)
 
     async def run(self) -> None:
@@ -182,7 +182,7 @@ class GithubPopularity:
             known.project = project
             known.take(stated, now)
             known.due = now + round(_EVERY * SECOND)
-            await self._save(name, Known(project, now, stated, known.levels))
+            await self._save(name, _PopularityCursor(project, now, stated, known.levels))
 
     def _fail(self, known: _Watched) -> None:
         """What was stated before still stands, for a day."""
@@ -193,11 +193,11 @@ class GithubPopularity:
 
     async def _forget(self, name: str) -> None:
         known = self._known.pop(name)
-        await self._save(name, Known(known.project, self._clock.now()))
+        await self._save(name, _PopularityCursor(known.project, self._clock.now()))
 
-    async def _save(self, name: str, known: Known) -> None:
+    async def _save(self, name: str, known: _PopularityCursor) -> None:
         await self._outlet.put(
-            Find(feed=POPULARITY_CURSOR + name, platform=PLATFORM, cursor=msgspec.json.encode(known))
+            PollResult(feed=POPULARITY_CURSOR + name, platform=PLATFORM, cursor=msgspec.json.encode(known))
         )
 
     def _still_watched(self, cursors: Mapping[str, bytes]) -> Iterator[tuple[str, _Watched]]:

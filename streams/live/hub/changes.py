@@ -6,20 +6,20 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 
 from streams.activity import HOUR
-from streams.live.hub.activities import Place
+from streams.live.hub.activities import HubPlace
 from streams.live.hub.shapes import Listed
-from streams.live.hub.state import State
+from streams.live.hub.state import RepositoryState
 
 _MOST_STATES = 5_000
 _MOST_WAITING = 20_000
 
 
 @dataclass(slots=True)
-class Change:
+class ChangedRepository:
     """A repository that has changed; `since` (µs) is the first time that nobody has looked at yet."""
 
     since: int
-    place: Place
+    place: HubPlace
     listed: Listed
 
 
@@ -27,15 +27,15 @@ class HubChanges:
     """Those that wait, the newest last, and what was last known of some. `began` is when this run did (µs)."""
 
     def __init__(self, began: int) -> None:
-        self._waiting: OrderedDict[str, Change] = OrderedDict()
-        self._known: OrderedDict[str, State] = OrderedDict()
+        self._waiting: OrderedDict[str, ChangedRepository] = OrderedDict()
+        self._known: OrderedDict[str, RepositoryState] = OrderedDict()
         # The first time of those that were dropped because too many wait, until the ledger tells of it.
         self._lost: int | None = None
         self._looked = 0
         self._dropped = 0
         self._past = deque([(began, 0, 0)])
 
-    def add(self, change: Change) -> None:
+    def add(self, change: ChangedRepository) -> None:
         """Let one wait; one that does already has waited since its first change, but is fresh again."""
         earlier = self._waiting.pop(change.place.key, None)
         if earlier is not None:
@@ -46,14 +46,14 @@ class HubChanges:
             self._lost = dropped.since if self._lost is None else min(self._lost, dropped.since)
             self._dropped += 1
 
-    def next(self) -> tuple[Change, State | None] | None:
+    def next(self) -> tuple[ChangedRepository, RepositoryState | None] | None:
         """The newest: where there are more than the quota allows for, those looked at are fresh, and the others a gap."""
         if not self._waiting:
             return None
         key = next(reversed(self._waiting))
         return self._waiting[key], self._known.get(key)
 
-    def done(self, change: Change, state: State | None) -> None:
+    def done(self, change: ChangedRepository, state: RepositoryState | None) -> None:
         """One was looked at; unless it was found changed once more meanwhile, it waits no longer."""
         key = change.place.key
         self._looked += 1
@@ -65,7 +65,7 @@ class HubChanges:
         if self._waiting.get(key) is change:
             del self._waiting[key]
 
-    def defer(self, change: Change) -> None:
+    def defer(self, change: ChangedRepository) -> None:
         """One could not be looked at: the others go first."""
         if self._waiting.get(change.place.key) is change:
             self._waiting.move_to_end(change.place.key, last=False)

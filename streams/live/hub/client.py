@@ -16,7 +16,7 @@ from yarl import URL
 from streams.errors import DeadLetter
 from streams.github_payloads import UNDECODABLE
 from streams.live.common.clock import Clock
-from streams.live.common.health import Health
+from streams.live.common.health import FeedHealth
 from streams.live.common.http import (
     MOST_MOVES,
     Answer,
@@ -29,10 +29,10 @@ from streams.live.common.http import (
     growing,
     off_loop,
 )
-from streams.live.common.poll_result import Find, Outlet
+from streams.live.common.poll_result import Outlet, PollResult
 from streams.live.hub.limits import LIMITS_FEED, HubLimits
 from streams.live.hub.platform import PLATFORM
-from streams.live.hub.refusals import Refused, TokenRefused, refusal
+from streams.live.hub.refusals import HubRefused, TokenRefused, refusal
 
 # Who cannot be reached is asked again after 1 s of the station's, then 2 s, …, each shortened by up to a half at
 # random.
@@ -53,7 +53,7 @@ Params = Sequence[tuple[str, str | int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
+class HubPage(Generic[T]):
     """A decoded answer, the address of the next page, and when it came (µs of the station's clock)."""
 
     content: T
@@ -106,17 +106,17 @@ class HubClient:
         client._look = _Allowance()
         return client
 
-    async def get(self, path: str, decode: Callable[[bytes], T], health: Health, params: Params = ()) -> Page[T]:
+    async def get(self, path: str, decode: Callable[[bytes], T], health: FeedHealth, params: Params = ()) -> HubPage[T]:
         """One page of `/api/PATH`, after a ban if there is one.
 
-        Raises `Gone`, `Refused`, `TokenRefused` and `Oversized` at once, `Unreachable` after several tries.
+        Raises `Gone`, `HubRefused`, `TokenRefused` and `Oversized` at once, `Unreachable` after several tries.
         """
         query = f"?{urlencode(params)}" if params else ""
         return await self._get(f"{self._endpoint}/api/{quote(path)}{query}", decode, health)
 
     async def pages(
-        self, path: str, decode: Callable[[bytes], T], health: Health, params: Params = ()
-    ) -> AsyncIterator[Page[T]]:
+        self, path: str, decode: Callable[[bytes], T], health: FeedHealth, params: Params = ()
+    ) -> AsyncIterator[HubPage[T]]:
         """All pages, as far as they are asked for. `Oversized` where they do not end, or lead back to one of them."""
         client = self.look() if self._look is None else self
         page = await client.get(path, decode, health, params)
@@ -134,18 +134,18 @@ class HubClient:
             page = await client._get(page.next, decode, health)
 
     async def listing(
-        self, folder: str, decode: Callable[[bytes], T], health: Health, params: Params
-    ) -> AsyncIterator[Page[T]]:
+        self, folder: str, decode: Callable[[bytes], T], health: FeedHealth, params: Params
+    ) -> AsyncIterator[HubPage[T]]:
         """All pages of a listing, which is always there: `Unreachable` where the server says that it is not."""
         try:
             async for page in self.pages(folder, decode, health, params):
                 yield page
         except Gone as error:
-            reason = f": {error.reason}" if isinstance(error, Refused) else ""
+            reason = f": {error.reason}" if isinstance(error, HubRefused) else ""
             health.state = f"failing: the listing is refused{reason}"
             raise Unreachable(health.state) from None
 
-    async def _get(self, address: str, decode: Callable[[bytes], T], health: Health) -> Page[T]:
+    async def _get(self, address: str, decode: Callable[[bytes], T], health: FeedHealth) -> HubPage[T]:
         tries = 0
         while True:
             try:
@@ -153,7 +153,7 @@ class HubClient:
                 if answer is not None:
                     received = self._clock.now()
                     content = await off_loop(len(answer.body), decode, answer.body)
-                    page = Page(content, address, self._next(address, answer), received)
+                    page = HubPage(content, address, self._next(address, answer), received)
                     health.polls["new"] += 1
                     health.state = self._limits.state or health.well
                     return page
@@ -174,7 +174,7 @@ class HubClient:
                     raise (Unreachable if isinstance(error, Unreachable) else Broken)(health.state) from error
                 await asyncio.sleep(self.growing(tries))
 
-    async def _ask(self, address: str, health: Health) -> Answer | None:
+    async def _ask(self, address: str, health: FeedHealth) -> Answer | None:
         """An answer that is one, or None after a ban began. Redirects are followed: each is a request of the quota."""
         place = address
         for _ in range(MOST_MOVES + 1):
@@ -184,7 +184,7 @@ class HubClient:
             place = answer.moved_to
         raise Unreachable("failing: too many redirects")
 
-    async def _fetch(self, address: str, health: Health) -> Answer:
+    async def _fetch(self, address: str, health: FeedHealth) -> Answer:
         health.state = self._limits.state or health.state
         async with self._limits.turn():
             if self._look is not None and not self._look.left:
@@ -209,12 +209,12 @@ class HubClient:
             health.remaining = self._limits.remaining
         return answer
 
-    async def _taken(self, answer: Answer, health: Health) -> Answer | None:
+    async def _taken(self, answer: Answer, health: FeedHealth) -> Answer | None:
         if answer.status == 429:
             health.polls["limited"] += 1
-            health.state = self._limits.ban.state
+            health.state = self._limits.backoff.state
             # Whoever starts next must know of it, even if this process dies while it waits.
-            await self._outlet.put(Find(feed=LIMITS_FEED, platform=PLATFORM, cursor=self._limits.cursor))
+            await self._outlet.put(PollResult(feed=LIMITS_FEED, platform=PLATFORM, cursor=self._limits.cursor))
             return None
         refused = refusal(answer.status, answer.headers, signed_in=self.signed_in)
         if refused is not None:
@@ -226,7 +226,7 @@ class HubClient:
             raise Unreachable(answer.failure)
         return answer
 
-    def _exceeds(self, what: str, address: str, health: Health, raw: bytes = b"") -> Oversized:
+    def _exceeds(self, what: str, address: str, health: FeedHealth, raw: bytes = b"") -> Oversized:
         """Count and show that a limit is exceeded; without an answer's bytes the address is what is kept."""
         error = Oversized(what.removeprefix("failing: "), address, raw or address.encode())
         health.polls["failed"] += 1

@@ -45,14 +45,14 @@ class HubLetters:
             else []
         )
 
-    def once(self, letters: Iterable[bytes]) -> list[bytes]:
+    def once(self, dead_letters: Iterable[bytes]) -> list[bytes]:
         """Of letters that are to be put, one for each content: pages that move show an element twice."""
-        found = {self._digests.get(letter, letter): letter for letter in letters}
+        found = {self._digests.get(letter, letter): letter for letter in dead_letters}
         return [letter for digest, letter in found.items() if digest not in self._put]
 
-    def note(self, letters: Iterable[bytes]) -> None:
+    def note(self, dead_letters: Iterable[bytes]) -> None:
         """Remember letters. Call it after the broker has them."""
-        for letter in letters:
+        for letter in dead_letters:
             digest = self._digests.pop(letter, None)
             if digest is not None:
                 _remember(self._put, digest, None, self.LIMIT)

@@ -9,12 +9,12 @@ from typing import Final
 import msgspec
 
 from streams.kafka.cursors import decoded
-from streams.live.common.bans import (
+from streams.live.common.backoff import (
     LARGEST_QUOTA,
-    LONGEST_BAN,
+    LONGEST_BACKOFF,
     LONGEST_INTERVAL,
     SHARE,
-    Ban,
+    Backoff,
     Caps,
     Hold,
     Wall,
@@ -28,17 +28,17 @@ LIMITS_FEED: Final = "huggingface:limits"
 _QUOTA: Final = 500.0
 _WINDOW: Final = 300.0
 # Before the third request after two refusals in a row, in seconds; then twice as long, …, up to a window.
-_SHORTEST_BAN: Final = 0.5
+_SHORTEST_BACKOFF: Final = 0.5
 _NUMBER: Final = r"\s*=\s*([0-9]{1,300}(?:\.[0-9]{0,300})?)(?![0-9])"
 
 
-class _Memory(msgspec.Struct, array_like=True):
+class _HubLimitsCursor(msgspec.Struct, array_like=True):
     """The cursor: until when (the wall's seconds since 1970) nothing may be asked."""
 
     until: float
 
 
-_decode: Final = msgspec.msgpack.Decoder(_Memory).decode
+_decode: Final = msgspec.msgpack.Decoder(_HubLimitsCursor).decode
 
 
 class HubLimits:
@@ -59,12 +59,12 @@ class HubLimits:
         self._caps = Caps("huggingface")
         self._asked_at = 0.0
         self._refusals = 0
-        self.ban = Ban(wall, 0.0 if cursor is None else decoded(LIMITS_FEED, _decode, cursor).until)
+        self.backoff = Backoff(wall, 0.0 if cursor is None else decoded(LIMITS_FEED, _decode, cursor).until)
 
     @property
     def state(self) -> str | None:
         """What holds up all feeds for longer than a minute, for a person."""
-        return self.ban.state if self.ban.holds else quota_state(self._free_at(), self._wall())
+        return self.backoff.state if self.backoff.holds else quota_state(self._free_at(), self._wall())
 
     @property
     def remaining(self) -> int:
@@ -74,7 +74,7 @@ class HubLimits:
     @property
     def cursor(self) -> bytes:
         """What a later run must know."""
-        return msgspec.msgpack.encode(_Memory(self.ban.until))
+        return msgspec.msgpack.encode(_HubLimitsCursor(self.backoff.until))
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -96,7 +96,7 @@ class HubLimits:
         state = _bucket(headers.get("RateLimit", ""))
         left = self._caps.take("RateLimit r", _number("r", state), LARGEST_QUOTA)
         # A quota of which nothing is left is like a ban.
-        seconds = self._caps.take("RateLimit t", _number("t", state), LONGEST_BAN)
+        seconds = self._caps.take("RateLimit t", _number("t", state), LONGEST_BACKOFF)
         if left is not None and seconds is not None:
             self._left = left
             self._spending.set(seconds)
@@ -105,11 +105,11 @@ class HubLimits:
         """Take up a refusal: nothing is asked before the stated seconds are over."""
         stated = (_number("t", _bucket(headers.get("RateLimit", ""))), retry_after(headers, self._wall()))
         # One that refuses again and again, and says each time to come back at once, is asked ever more rarely.
-        least = min(self._window, _SHORTEST_BAN * 2.0 ** min(self._refusals, 20)) if self._refusals else 0.0
+        least = min(self._window, _SHORTEST_BACKOFF * 2.0 ** min(self._refusals, 20)) if self._refusals else 0.0
         self._refusals += 1
         said = [value for value in stated if value is not None] or [self._window]
-        self.ban.extend(max(*said, least))
-        self._spending.set(self.ban.until - self._wall())
+        self.backoff.extend(max(*said, least))
+        self._spending.set(self.backoff.until - self._wall())
         self._left = 0.0
 
     def allow(self) -> None:
@@ -131,10 +131,10 @@ class HubLimits:
             self._spending.set(self._window)
         renewed_at = self._spending.until
         if self._free < 1:
-            return max(self.ban.until, renewed_at)
+            return max(self.backoff.until, renewed_at)
         # Evenly: neither faster than our share of a whole window, nor than what is left of it allows for.
         spacing = max(self._window / (SHARE * self._quota), (renewed_at - now) / self._free)
-        return max(self.ban.until, self._asked_at + min(spacing, LONGEST_INTERVAL))
+        return max(self.backoff.until, self._asked_at + min(spacing, LONGEST_INTERVAL))
 
 
 def _bucket(header: str) -> str:

@@ -9,13 +9,13 @@ from streams.errors import DeadLetter
 from streams.live.common.clock import Clock
 from streams.live.common.http import Gone, Unreachable, unhurried
 from streams.live.common.ledger import Ledger
-from streams.live.hub.activities import HubActivities, Place
+from streams.live.hub.activities import HubActivities, HubPlace
 from streams.live.hub.client import HubClient
 from streams.live.hub.dead_letters import HubLetters
 from streams.live.hub.looking import Put
 from streams.live.hub.places import HubPlaces
 from streams.live.hub.popularity import HubPopularity
-from streams.live.hub.refusals import Refused
+from streams.live.hub.refusals import HubRefused
 from streams.live.hub.shapes import FOLDERS, Listed, decode_list, decode_listed, read_listed
 from streams.live.hub.walk import expand
 from streams.live.hub.watched import HubWatched
@@ -29,8 +29,8 @@ class Listing:
     letters.
     """
 
-    found: dict[str, tuple[Place, Listed]] = field(default_factory=dict)
-    letters: list[bytes] = field(default_factory=list)
+    found: dict[str, tuple[HubPlace, Listed]] = field(default_factory=dict)
+    dead_letters: list[bytes] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
 
 
@@ -44,7 +44,7 @@ class HubListing:
         self,
         client: HubClient,
         activities: HubActivities,
-        letters: HubLetters,
+        dead_letters: HubLetters,
         watched: HubWatched,
         places: HubPlaces,
         popularity: HubPopularity,
@@ -55,7 +55,7 @@ class HubListing:
         every: float,
     ) -> None:
         self.done = asyncio.Event()
-        self._client, self._activities, self._letters = client, activities, letters
+        self._client, self._activities, self._dead_letters = client, activities, dead_letters
         self._watched, self._places, self._popularity = watched, places, popularity
         self._ledger, self._put, self._news = ledger, put, news
         self._clock, self._every = clock, every
@@ -71,14 +71,14 @@ class HubListing:
                     except Unreachable as error:
                         self._popularity.fail(owner, artefact, now)
                         self._watched.unlisted[owner, artefact] = str(error)
-                        await self._save(self._letters.exceeding(self._ledger.health.feed, error))
+                        await self._save(self._dead_letters.exceeding(self._ledger.health.feed, error))
                         continue
                     self._watched.unlisted.pop((owner, artefact), None)
                     self._watched.take(owner, artefact, listing.found, now)
                     self._places.list(owner, artefact, listing.names)
                     self._news()
                     missing = self._popularity.take(owner, artefact, listing.found, now)
-                    await self._save(listing.letters)
+                    await self._save(listing.dead_letters)
                     for place in missing:
                         await self._ask(place)
             await self._places.look(self._ledger.health)
@@ -102,7 +102,7 @@ class HubListing:
                     if place.repository.project is not None:
                         listing.found[place.key] = place, listed
                 except DeadLetter as error:
-                    listing.letters += self._letters.write(health.feed, page.address, line, error, raw)
+                    listing.dead_letters += self._dead_letters.write(health.feed, page.address, line, error, raw)
         return listing
 
     def _tell(self) -> None:
@@ -115,14 +115,14 @@ class HubListing:
         elif not self._watched.by_key and health.state == health.well:
             health.state = health.well = "ok"
 
-    async def _ask(self, place: Place) -> None:
+    async def _ask(self, place: HubPlace) -> None:
         """Ask about a repository that is missing in a listing: it may be gone, or the listing may have left it out."""
         params = [(name, value) for name, value in expand(place.artefact) if name != _LIMIT]
         now = self._clock.now()
         try:
             page = await self._client.get(place.path, decode_listed, self._ledger.health, params)
             found = self._activities.place(place.artefact, page.content)
-        except (Refused, Unreachable, DeadLetter):
+        except (HubRefused, Unreachable, DeadLetter):
             return
         except Gone:
             self._popularity.forget(place)
@@ -132,10 +132,10 @@ class HubListing:
         else:
             self._popularity.forget(place)
 
-    async def _save(self, letters: list[bytes]) -> None:
+    async def _save(self, dead_letters: list[bytes]) -> None:
         now = self._clock.now()
         cursors = self._popularity.changes(now)
-        if letters or cursors:
+        if dead_letters or cursors:
             async with self._ledger.lock:
-                await self._put(self._ledger, self._ledger.find(letters=letters, cursors=cursors))
+                await self._put(self._ledger, self._ledger.poll_result(dead_letters=dead_letters, cursors=cursors))
             self._popularity.saved(cursors, now)

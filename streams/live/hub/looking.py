@@ -11,11 +11,11 @@ from streams.activity import SECOND
 from streams.live.common.clock import Clock
 from streams.live.common.http import Gone, Unreachable
 from streams.live.common.ledger import PATIENCE, Ledger
-from streams.live.common.poll_result import Find, Gap
-from streams.live.hub.changes import Change, HubChanges
-from streams.live.hub.refusals import Refused, TokenRefused
-from streams.live.hub.repository import HubRepository, Look
-from streams.live.hub.state import State, decode_state, encode_state
+from streams.live.common.poll_result import Gap, PollResult
+from streams.live.hub.changes import ChangedRepository, HubChanges
+from streams.live.hub.refusals import HubRefused, TokenRefused
+from streams.live.hub.repository import HubRepository, RepositoryRead
+from streams.live.hub.state import RepositoryState, decode_state, encode_state
 from streams.live.hub.watched import GIVEN_UP, HubWatched, Watch
 
 _LOG: Final = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ _LONGEST_REST: Final = 60.0
 # The station's seconds until others that have changed are looked at again after the token was refused.
 _AFTER_REFUSED_TOKEN: Final = 60.0
 
-Put = Callable[[Ledger, Find], Awaitable[None]]
+Put = Callable[[Ledger, PollResult], Awaitable[None]]
 
 
 class Lookout(NamedTuple):
@@ -115,7 +115,7 @@ class HubLooking:
             await self._fail(watch, error)
             return
         except Gone as gone:
-            reason = gone.reason if isinstance(gone, Refused) else None
+            reason = gone.reason if isinstance(gone, HubRefused) else None
             if reason not in {why for why, _ in watch.refused.values()} or reason is None:
                 _LOG.info(
                     "%s: nothing of a watched repository can be seen: %s: %s",
@@ -132,11 +132,13 @@ class HubLooking:
             await self._keep_likes(key, before, look)
         look.state.pending = {}
         after = encode_state(look.state)
-        if after != before or look.letters or look.activities:
+        if after != before or look.dead_letters or look.activities:
             async with ledger.lock:
                 await self._put(
                     ledger,
-                    ledger.find(activities=look.activities, letters=look.letters, gaps=look.gaps, cursors={key: after}),
+                    ledger.poll_result(
+                        activities=look.activities, dead_letters=look.dead_letters, gaps=look.gaps, cursors={key: after}
+                    ),
                 )
             self._states[key] = after
         if any(activity.thread is not None for activity in look.activities):
@@ -160,7 +162,9 @@ class HubLooking:
             async with ledger.lock:
                 await self._put(
                     ledger,
-                    ledger.find(gaps=[Gap(feed=ledger.health.feed, start=start, end=watch.told_to, reason="failed")]),
+                    ledger.poll_result(
+                        gaps=[Gap(feed=ledger.health.feed, start=start, end=watch.told_to, reason="failed")]
+                    ),
                 )
             _LOG.info(
                 "%s: a watched repository cannot be looked at: %s", ledger.health.feed, watch.place.repository.name
@@ -172,7 +176,7 @@ class HubLooking:
         # Where the token is refused all repositories fail, and that is what helps to know.
         ledger.health.state = str(error) if isinstance(error, TokenRefused) else self._watched.trouble or str(error)
 
-    async def _keep_likes(self, key: str, before: bytes, look: Look) -> None:
+    async def _keep_likes(self, key: str, before: bytes, look: RepositoryRead) -> None:
         """Save the times of likes before they are published: a like has none of its own, and must not be published with
         two.
         """
@@ -182,10 +186,10 @@ class HubLooking:
         if likes and likes != earlier.pending:
             pending = encode_state(msgspec.structs.replace(earlier, pending=likes))
             async with ledger.lock:
-                await self._put(ledger, ledger.find(cursors={key: pending}))
+                await self._put(ledger, ledger.poll_result(cursors={key: pending}))
             self._states[key] = pending
 
-    async def _look_at_change(self, change: Change, state: State | None, now: int) -> None:
+    async def _look_at_change(self, change: ChangedRepository, state: RepositoryState | None, now: int) -> None:
         ledger = self._changes_ledger
         try:
             look = await self._changes_looker.look(change.place, change.listed, state, now, likers=False)
@@ -197,7 +201,10 @@ class HubLooking:
         except Gone:
             self._changes.done(change, None)
             return
-        if look.activities or look.letters or look.gaps:
+        if look.activities or look.dead_letters or look.gaps:
             async with ledger.lock:
-                await self._put(ledger, ledger.find(activities=look.activities, letters=look.letters, gaps=look.gaps))
+                await self._put(
+                    ledger,
+                    ledger.poll_result(activities=look.activities, dead_letters=look.dead_letters, gaps=look.gaps),
+                )
         self._changes.done(change, look.state)

@@ -9,12 +9,12 @@ from streams.assignment import Assigned
 from streams.errors import DeadLetter
 from streams.identities import Identities
 from streams.live.common.clock import Clock
-from streams.live.common.health import Health
+from streams.live.common.health import FeedHealth
 from streams.live.common.http import Gone, Unreachable
-from streams.live.hub.activities import HubActivities, Place
+from streams.live.hub.activities import HubActivities, HubPlace
 from streams.live.hub.client import HubClient
 from streams.live.hub.platform import PLATFORM
-from streams.live.hub.refusals import Refused
+from streams.live.hub.refusals import HubRefused
 from streams.live.hub.shapes import FOLDERS, Listed, decode_listed, is_name
 from streams.live.hub.walk import expand
 from streams.live.hub.watched import HubWatched
@@ -54,7 +54,7 @@ class HubPlaces:
         """Take up the names (case-folded) of all repositories of one kind that an owner has."""
         self._listed[owner.casefold(), artefact] = names
 
-    async def look(self, health: Health) -> None:
+    async def look(self, health: FeedHealth) -> None:
         """Ask for each named repository that no listing showed. What the Hub does not have is told in `watched`, and
         once in the log.
         """
@@ -104,7 +104,7 @@ class HubPlaces:
             if known is not None:
                 yield artefact, known
 
-    async def _find(self, place: str, now: int, health: Health) -> bool:
+    async def _find(self, place: str, now: int, health: FeedHealth) -> bool:
         """Ask for a named repository under its last name and under that of the watchlist; False where there is none."""
         if self._again.get(place, 0) > now:
             return place not in self._told
@@ -117,7 +117,7 @@ class HubPlaces:
                     found = await self._ask(artefact, name, place, known, health)
                 except (Unreachable, DeadLetter):
                     return place not in self._told
-                except Refused as refused:
+                except HubRefused as refused:
                     self._refused[place] = refused.reason
                     continue
                 if found is not None:
@@ -128,18 +128,18 @@ class HubPlaces:
         return False
 
     async def _ask(
-        self, artefact: str, name: str, place: str, known: Assigned | None, health: Health
-    ) -> tuple[Place, Listed] | None:
+        self, artefact: str, name: str, place: str, known: Assigned | None, health: FeedHealth
+    ) -> tuple[HubPlace, Listed] | None:
         """The repository of a name, if it is the one that a place means. The Hub leads an old name on to the new one.
 
-        Raises `Refused` where it is there and not for us, `Unreachable`, `DeadLetter`.
+        Raises `HubRefused` where it is there and not for us, `Unreachable`, `DeadLetter`.
         """
         if not is_name(name):
             return None
         params = [(key, value) for key, value in expand(artefact) if key != "limit"]
         try:
             listed = (await self._client.get(f"{FOLDERS[artefact]}/{name}", decode_listed, health, params)).content
-        except Refused:
+        except HubRefused:
             raise
         except Gone:
             return None

@@ -18,16 +18,16 @@ from streams.activity import HOUR, SECOND
 from streams.assignment import Assignment
 from streams.identities import Identities
 from streams.kafka.cursors import decoded
-from streams.live.common.bans import is_waiting
+from streams.live.common.backoff import is_waiting
 from streams.live.common.context import Context
 from streams.live.common.health import Scope
 from streams.live.common.http import Unreachable
 from streams.live.common.ledger import MARGIN, PATIENCE, Ledger
-from streams.live.common.poll_result import Find, Gap
+from streams.live.common.poll_result import Gap, PollResult
 from streams.live.common.poller import Poller
 from streams.live.common.popularity import Popularity
 from streams.live.hub.activities import HubActivities
-from streams.live.hub.changes import Change, HubChanges
+from streams.live.hub.changes import ChangedRepository, HubChanges
 from streams.live.hub.client import HubClient
 from streams.live.hub.dead_letters import HubLetters
 from streams.live.hub.limits import LIMITS_FEED, HubLimits
@@ -78,7 +78,7 @@ class HubPoller(Poller):
             assignment=self._assignment,
         )
         self._activities = HubActivities(identities, context.actor_key)
-        self._letters = HubLetters(context.dead_letters)
+        self._dead_letters = HubLetters(context.keep_dead_letters)
         names: dict[str, str] = {}
         self._watched = HubWatched(watchlist, names, self._interval, LOOKERS)
         self._states = {key: value for key, value in cursors.items() if key.startswith(REPOSITORY)}
@@ -90,7 +90,7 @@ class HubPoller(Poller):
             feed = f"{PLATFORM}:{folder}"
             cursor = decode_walk(feed, cursors.get(feed))
             health = context.feeds.open(feed, PLATFORM, scope="all")
-            walks = HubWalks(artefact, self._client, self._activities, self._letters, health, clock, names, cursor)
+            walks = HubWalks(artefact, self._client, self._activities, self._dead_letters, health, clock, names, cursor)
             self._walks.append((walks, Ledger(health, cursor.mark, self._began, walks.encode)))
         self._changes = HubChanges(self._began)
         feeds: tuple[tuple[str, Scope, Callable[[int], float | None] | None, Callable[[], float] | None], ...] = (
@@ -109,7 +109,7 @@ class HubPoller(Poller):
             for feed, scope, share, reached in feeds
         }
         watched, others = (
-            Lookout(HubRepository(self._client, self._activities, self._letters, ledger.health), ledger)
+            Lookout(HubRepository(self._client, self._activities, self._dead_letters, ledger.health), ledger)
             for ledger in self._ledgers.values()
         )
         self._looking = HubLooking(self._watched, watched, self._changes, others, self._states, self._put, clock)
@@ -117,7 +117,7 @@ class HubPoller(Poller):
         self._listing = HubListing(
             self._client,
             self._activities,
-            self._letters,
+            self._dead_letters,
             self._watched,
             HubPlaces(watchlist, self._client, self._activities, identities, self._watched, clock),
             self._popularity,
@@ -143,8 +143,8 @@ class HubPoller(Poller):
 
     async def run(self) -> None:
         """Poll until cancelled. What servers and networks do ends up in the feeds' health, never in an exception."""
-        if self._limits.ban.shortened:
-            await self._outlet.put(Find(feed=LIMITS_FEED, platform=PLATFORM, cursor=self._limits.cursor))
+        if self._limits.backoff.shortened:
+            await self._outlet.put(PollResult(feed=LIMITS_FEED, platform=PLATFORM, cursor=self._limits.cursor))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listing.run())
             for walks, ledger in self._walks:
@@ -176,9 +176,9 @@ class HubPoller(Poller):
         async with ledger.lock:
             await self._put(
                 ledger,
-                ledger.find(
+                ledger.poll_result(
                     activities=walk.activities,
-                    letters=walk.letters,
+                    dead_letters=walk.dead_letters,
                     gaps=walk.gaps,
                     covered=ledger.cover(since, until),
                     mark=until,
@@ -190,7 +190,7 @@ class HubPoller(Poller):
             if place.repository.project is not None:
                 self._watched.add(place, listed, walk.cursor.began or 0)
             else:
-                self._changes.add(Change(modified, place, listed))
+                self._changes.add(ChangedRepository(modified, place, listed))
 
     async def _keep_marks(self) -> None:
         """Say how far the feeds have come that do not say it themselves, and open a gap where one does not get on."""
@@ -226,7 +226,8 @@ class HubPoller(Poller):
         if ledger.mark is not None and ledger.mark < end:
             async with ledger.lock:
                 await self._put(
-                    ledger, ledger.find(gaps=[Gap(feed=CHANGES, start=ledger.mark, end=end, reason="down")], mark=end)
+                    ledger,
+                    ledger.poll_result(gaps=[Gap(feed=CHANGES, start=ledger.mark, end=end, reason="down")], mark=end),
                 )
 
     async def _mark(self, ledger: Ledger, known_to: int | None, now: int, patience: int) -> bool:
@@ -238,32 +239,34 @@ class HubPoller(Poller):
                     ledger.health.state = ledger.health.well  # there is nothing to ask for
                 if ledger.mark is None or mark > ledger.mark:
                     covered = ledger.cover(mark if ledger.mark is None else ledger.mark, mark)
-                    await self._put(ledger, ledger.find(covered=covered, mark=mark))
+                    await self._put(ledger, ledger.poll_result(covered=covered, mark=mark))
                 return False
             unlisted = ledger is self._ledgers[REPOSITORIES] and bool(self._watched.unlisted)
             # The state may still tell of a wait that has just ended.
             waits = is_waiting(ledger.health.state) or (ledger.health.state == ledger.health.well and not unlisted)
-            reason = "limited" if self._limits.ban.holds else "quota" if waits else "failed"
+            reason = "limited" if self._limits.backoff.holds else "quota" if waits else "failed"
             # No row for every few seconds of it.
             gaps = ledger.overdue(now - patience, reason, least=patience // 3)
             if gaps:
-                await self._put(ledger, ledger.find(gaps=gaps, mark=gaps[-1].end))
+                await self._put(ledger, ledger.poll_result(gaps=gaps, mark=gaps[-1].end))
             return bool(gaps)
 
     async def _put_aside(self, ledger: Ledger, error: Unreachable) -> None:
         """Keep as a dead letter, once, what exceeds the limits of an answer."""
-        if letters := self._letters.exceeding(ledger.health.feed, error):
+        if dead_letters := self._dead_letters.exceeding(ledger.health.feed, error):
             async with ledger.lock:
-                await self._put(ledger, ledger.find(letters=letters))
+                await self._put(ledger, ledger.poll_result(dead_letters=dead_letters))
 
-    async def _put(self, ledger: Ledger, find: Find) -> None:
+    async def _put(self, ledger: Ledger, result: PollResult) -> None:
         """Hand a find over; only when the broker has it, it is counted and the mark moves."""
         learnt = self._assignment.changes()
-        find = replace(find, letters=self._letters.once(find.letters), cursors={**find.cursors, **learnt})
-        await self._outlet.put(find)
+        result = replace(
+            result, dead_letters=self._dead_letters.once(result.dead_letters), cursors={**result.cursors, **learnt}
+        )
+        await self._outlet.put(result)
         self._assignment.saved(learnt)
-        self._letters.note(find.letters)
-        ledger.note(find, self._clock.now())
+        self._dead_letters.note(result.dead_letters)
+        ledger.note(result, self._clock.now())
 
     async def _rest(self, seconds: float) -> None:
         """Sleep for the station's seconds."""

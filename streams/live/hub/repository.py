@@ -11,19 +11,19 @@ from huggingface_hub.constants import DEFAULT_REVISION
 
 from streams.activity import DAY, SECOND, Activity
 from streams.errors import DeadLetter
-from streams.live.common.health import Health
+from streams.live.common.health import FeedHealth
 from streams.live.common.http import Broken, Gone, Oversized, unhurried
 from streams.live.common.poll_result import Gap
-from streams.live.hub.activities import DELETED, HubActivities, Place
+from streams.live.hub.activities import DELETED, HubActivities, HubPlace
 from streams.live.hub.client import HubClient
 from streams.live.hub.dead_letters import HubLetters
-from streams.live.hub.refusals import GATED, NOT_PUBLIC, Refused
+from streams.live.hub.refusals import GATED, NOT_PUBLIC, HubRefused
 from streams.live.hub.shapes import (
-    Details,
-    Event,
+    HubDetails,
+    HubEvent,
+    HubPerson,
+    HubThread,
     Listed,
-    Person,
-    Thread,
     decode_details,
     decode_list,
     decode_threads,
@@ -33,7 +33,7 @@ from streams.live.hub.shapes import (
     read_said,
     read_thread,
 )
-from streams.live.hub.state import State, ThreadState, bounded, settled, shows_the_same
+from streams.live.hub.state import RepositoryState, ThreadState, bounded, settled, shows_the_same
 from streams.times import parse_time
 
 # How far back the first look publishes; what is older is the baseline that later looks are compared with.
@@ -52,16 +52,16 @@ _MOST_LIKERS: Final = 20_000
 
 
 @dataclass(slots=True)
-class Look:
+class RepositoryRead:
     """What a look found, and the state after it.
 
     The parts are `commits`, `threads` and `likers`: `refused` says why some are not for us, `seen` are those that
     answered. `exceeded` says in words why one was left unfinished.
     """
 
-    state: State
+    state: RepositoryState
     activities: list[Activity] = field(default_factory=list)
-    letters: list[bytes] = field(default_factory=list)
+    dead_letters: list[bytes] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
@@ -71,23 +71,34 @@ class Look:
 class HubRepository:
     """Looks at one repository after the other; `health` is that of the feed it is done for."""
 
-    def __init__(self, client: HubClient, activities: HubActivities, letters: HubLetters, health: Health) -> None:
+    def __init__(
+        self, client: HubClient, activities: HubActivities, dead_letters: HubLetters, health: FeedHealth
+    ) -> None:
         self._client = client
         self._activities = activities
-        self._letters = letters
+        self._dead_letters = dead_letters
         self._health = health
 
     async def look(
-        self, place: Place, listed: Listed, state: State | None, now: int, *, likers: bool, without: Container[str] = ()
-    ) -> Look:
+        self,
+        place: HubPlace,
+        listed: Listed,
+        state: RepositoryState | None,
+        now: int,
+        *,
+        likers: bool,
+        without: Container[str] = (),
+    ) -> RepositoryRead:
         """Everything new; `state` is that of the last look, None at the first; `without` are parts not to be asked for.
 
-        Raises `Gone` if commits are due and nothing is there, `Refused` if nothing is for us, `Unreachable`.
+        Raises `Gone` if commits are due and nothing is there, `HubRefused` if nothing is for us, `Unreachable`.
         """
         # Looks go on side by side, and each has an allowance of its own.
         one = copy(self)
         one._client = self._client.look()
-        look = Look(msgspec.structs.replace(state) if state is not None else State(now - FIRST_LOOK))
+        look = RepositoryRead(
+            msgspec.structs.replace(state) if state is not None else RepositoryState(now - FIRST_LOOK)
+        )
         moved = listed.sha is None or listed.sha != look.state.head
         liked = likers and listed.likes != 0 and (look.state.likers is None or listed.likes != look.state.likes)
         parts = zip(PARTS, (moved, True, liked), (one._commits, one._threads, one._likers), strict=True)
@@ -96,7 +107,7 @@ class HubRepository:
             try:
                 await part(place, listed, look)
                 look.seen.add(name)
-            except Refused as refused:
+            except HubRefused as refused:
                 look.refused[name] = _reason(refused, listed)
             except Gone:
                 # No discussions where they are switched off, no commits in an empty repository: the rest may be there.
@@ -104,20 +115,20 @@ class HubRepository:
             except Oversized as error:
                 # What the other parts found is published.
                 look.exceeded = str(error)
-                look.letters += self._letters.exceeding(self._health.feed, error)
+                look.dead_letters += self._dead_letters.exceeding(self._health.feed, error)
             except Broken as error:
                 look.exceeded = str(error)
         if look.exceeded:
             return look
         if look.refused and not look.seen:
-            raise Refused(next(iter(look.refused.values())))
+            raise HubRefused(next(iter(look.refused.values())))
         if not look.seen and any(name == "commits" for name, _ in wanted):
             raise Gone
         if likers and listed.likes == 0:
             look.state.likes, look.state.likers = 0, look.state.likers or []
         return look
 
-    async def _commits(self, place: Place, listed: Listed, look: Look) -> None:
+    async def _commits(self, place: HubPlace, listed: Listed, look: RepositoryRead) -> None:
         """Newest first, until a page holds a known one (its order is git's: what is above is not always newer)."""
         state = look.state
         known = set(state.commits)
@@ -148,7 +159,7 @@ class HubRepository:
                     oldest = parse_time(commit.date)
                     found.append((number, self._activities.commit(place, commit, page.received)))
                 except (DeadLetter, ValueError) as error:
-                    look.letters += self._letters.write(self._health.feed, page.address, line, error, raw)
+                    look.dead_letters += self._dead_letters.write(self._health.feed, page.address, line, error, raw)
             if reached or (first and oldest is not None and oldest < state.since):
                 break
             if pages == _MOST_COMMIT_PAGES:
@@ -174,7 +185,7 @@ class HubRepository:
         state.commits = [*(number for number, _ in new), *state.commits][:_KNOWN]
         state.newest = max([state.newest, *(activity.occurred_at for _, activity in new)])
 
-    async def _threads(self, place: Place, listed: Listed, look: Look) -> None:
+    async def _threads(self, place: HubPlace, listed: Listed, look: RepositoryRead) -> None:
         state = look.state
         known = state.threads if state.threads is not None else {}
         threads = dict(known)
@@ -207,7 +218,7 @@ class HubRepository:
                             # The other threads are looked at; this one is asked for again at the next look.
                             look.exceeded = str(error)
                 except DeadLetter as error:
-                    look.letters += self._letters.write(self._health.feed, page.address, line, error, raw)
+                    look.dead_letters += self._dead_letters.write(self._health.feed, page.address, line, error, raw)
             pages = -(-page.content.count // len(rows)) if rows else 0
             number = _page_after(number, pages, turn, everything=unknown or first)
             looked += 1
@@ -216,7 +227,9 @@ class HubRepository:
         state.page = (turn + _TURN if turn + _TURN < pages else 1) if pages > 1 + _TURN else 1
         state.threads = bounded(threads, page.received)
 
-    async def _thread(self, place: Place, thread: Thread, old: ThreadState | None, look: Look) -> ThreadState:
+    async def _thread(
+        self, place: HubPlace, thread: HubThread, old: ThreadState | None, look: RepositoryRead
+    ) -> ThreadState:
         """What happened in a thread that is new or has changed."""
         try:
             page = await self._client.get(f"{place.path}/discussions/{thread.num}", decode_details, self._health)
@@ -226,13 +239,13 @@ class HubRepository:
                 before, comments=thread.num_comments, status=thread.status, title=_title(thread)
             )
         details = page.content
-        events: list[tuple[int, Event]] = []
+        events: list[tuple[int, HubEvent]] = []
         async for line, raw in unhurried(details.events):
             try:
                 event = read_event(raw)
                 events.append((parse_time(event.created_at), event))
             except DeadLetter as error:
-                look.letters += self._letters.write(self._health.feed, page.address, line, error, raw)
+                look.dead_letters += self._dead_letters.write(self._health.feed, page.address, line, error, raw)
         events.sort(key=lambda pair: pair[0])
         opening = _opening(details, events)
         if old is None:
@@ -254,7 +267,7 @@ class HubRepository:
                 elif event.type == "title-change":
                     look.activities.append(self._activities.renamed(place, details, event, page.received))
             except DeadLetter as error:
-                look.letters += self._letters.write(
+                look.dead_letters += self._dead_letters.write(
                     self._health.feed, page.address, 1, error, msgspec.json.encode(event)
                 )
         if len(met) > _MOST_EVENTS:
@@ -266,7 +279,7 @@ class HubRepository:
         all_known = shown_now | known if len(known) <= 2 * _MOST_EVENTS else shown_now
         return ThreadState(comments, details.status, _title(details), floor, sorted(all_known))
 
-    async def _likers(self, place: Place, listed: Listed, look: Look) -> None:
+    async def _likers(self, place: HubPlace, listed: Listed, look: RepositoryRead) -> None:
         """Who likes it now and did not at the last look. One who takes a like back and gives it again is counted once."""
         state = look.state
         if (listed.likes or 0) > _MOST_LIKERS:
@@ -288,19 +301,19 @@ class HubRepository:
                             self._activities.liked(place, account, state.pending.get(account.hash, page.received))
                         )
                 except DeadLetter as error:
-                    look.letters += self._letters.write(self._health.feed, page.address, line, error, raw)
+                    look.dead_letters += self._dead_letters.write(self._health.feed, page.address, line, error, raw)
         if state.likers is not None:
             look.activities += found
         state.likes = settled(listed.likes, shown, state.likes)
         state.likers = sorted(known)
 
 
-def _reason(refused: Refused, listed: Listed) -> str:
+def _reason(refused: HubRefused, listed: Listed) -> str:
     """Why something is refused: where the Hub names no reason, the listing may say that the repository is gated."""
     return GATED if refused.reason == NOT_PUBLIC and listed.gated else refused.reason
 
 
-def _opening(thread: Details, events: list[tuple[int, Event]]) -> Event | None:
+def _opening(thread: HubDetails, events: list[tuple[int, HubEvent]]) -> HubEvent | None:
     """The comment that a thread was opened with: it is the opening itself, not an answer to it."""
     for time, event in events:
         if event.type == "comment":
@@ -309,16 +322,16 @@ def _opening(thread: Details, events: list[tuple[int, Event]]) -> Event | None:
     return None
 
 
-def _name(person: Person | None) -> str | None:
+def _name(person: HubPerson | None) -> str | None:
     """An account's name; a deleted one's is said to be `deleted` in one place and left out in the other."""
     return person.name if person is not None and person.name != DELETED else None
 
 
-def _title(thread: Thread) -> int:
+def _title(thread: HubThread) -> int:
     return crc32((thread.title or "").encode())
 
 
-def _body(opening: Event | None) -> str | None:
+def _body(opening: HubEvent | None) -> str | None:
     try:
         said = read_said(opening.data).latest if opening is not None else None
     except DeadLetter:

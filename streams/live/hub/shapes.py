@@ -33,7 +33,7 @@ _MOST_ELEMENTS: Final = 10_000
 _MOST_TAGS: Final = 2_000
 
 
-class Base(msgspec.Struct, gc=False):
+class HubBase(msgspec.Struct, gc=False):
     """A model that another one was made from."""
 
     id: Short
@@ -42,7 +42,7 @@ class Base(msgspec.Struct, gc=False):
 
 class Bases(msgspec.Struct, gc=False):
     relation: Short | None = None
-    models: list[Base] = []
+    models: list[HubBase] = []
 
 
 class Listed(msgspec.Struct, gc=False, rename="camel"):
@@ -77,7 +77,7 @@ class Commit(msgspec.Struct, gc=False):
     authors: list[_Author] = []
 
 
-class Person(msgspec.Struct, gc=False, rename="camel"):
+class HubPerson(msgspec.Struct, gc=False, rename="camel"):
     """The author of a thread or event; the flags are there where the Hub states them. A deleted account is absent or
     named `deleted`.
     """
@@ -88,7 +88,7 @@ class Person(msgspec.Struct, gc=False, rename="camel"):
     is_org_member: bool | None = None
 
 
-class Thread(msgspec.Struct, gc=False, rename="camel"):
+class HubThread(msgspec.Struct, gc=False, rename="camel"):
     """A discussion or pull request as its repository's list shows it."""
 
     num: Count
@@ -97,27 +97,27 @@ class Thread(msgspec.Struct, gc=False, rename="camel"):
     is_pull_request: bool = False
     num_comments: Count | None = None
     title: str | None = None
-    author: Person | None = None
+    author: HubPerson | None = None
 
 
-class Threads(msgspec.Struct):
+class HubThreads(msgspec.Struct):
     """A page of them; `count` is how many there are in all."""
 
     discussions: Raws
     count: Count = 0
 
 
-class Event(msgspec.Struct, gc=False, rename="camel"):
+class HubEvent(msgspec.Struct, gc=False, rename="camel"):
     """Something that happened in a thread."""
 
     id: Short
     type: Short
     created_at: Short
-    author: Person | None = None
+    author: HubPerson | None = None
     data: msgspec.Raw = msgspec.Raw(b"{}")
 
 
-class Details(Thread, rename="camel"):
+class HubDetails(HubThread, rename="camel"):
     """A thread with its events."""
 
     events: Raws = []
@@ -211,12 +211,12 @@ def _with_list(shape: type[T], name: str) -> Callable[[bytes], T]:
 
 
 decode_listed: Final = msgspec.json.Decoder(Listed).decode
-decode_threads: Final = _with_list(Threads, "discussions")
-decode_details: Final = _with_list(Details, "events")
+decode_threads: Final = _with_list(HubThreads, "discussions")
+decode_details: Final = _with_list(HubDetails, "events")
 read_listed: Final = decoder(Listed)
 read_commit: Final = decoder(Commit)
-read_thread: Final = decoder(Thread)
-read_event: Final = decoder(Event)
+read_thread: Final = decoder(HubThread)
+read_event: Final = decoder(HubEvent)
 read_liker: Final = decoder(Liker)
 read_said: Final = decoder(Said)
 read_changed: Final = decoder(Changed)
@@ -232,7 +232,7 @@ def is_name(text: str) -> bool:
     return len(text) <= _LONGEST_NAME and bool(_NAME.fullmatch(text)) and "." not in parts and ".." not in parts
 
 
-def bases_of(listed: Listed) -> list[tuple[Base, str | None]]:
+def bases_of(listed: Listed) -> list[tuple[HubBase, str | None]]:
     """The models that one was made from, each with its relation if that is known: as the listing states them, else by
     its tags.
 
@@ -252,7 +252,7 @@ def bases_of(listed: Listed) -> list[tuple[Base, str | None]]:
             case ["base_model", name]:
                 relations.setdefault(name, None)
     return [
-        (Base(name, natives.get(name)), relation if relation in RELATIONS else None)
+        (HubBase(name, natives.get(name)), relation if relation in RELATIONS else None)
         for name, relation in relations.items()
         if is_name(name) and name != listed.id
     ]

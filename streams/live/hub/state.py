@@ -26,7 +26,7 @@ class ThreadState(msgspec.Struct, array_like=True, omit_defaults=True):
     known: list[int] = []
 
 
-class State(msgspec.Struct, array_like=True):
+class RepositoryState(msgspec.Struct, array_like=True):
     """What is known of a repository: a cursor of at most some 600 kB.
 
     `since`: nothing older was ever published (µs). `commits` are the first 64 bits of the newest ones' SHAs, `newest`
@@ -46,10 +46,10 @@ class State(msgspec.Struct, array_like=True):
 
 
 encode_state: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(State).decode
+_decode: Final = msgspec.msgpack.Decoder(RepositoryState).decode
 
 
-def decode_state(key: str, data: bytes) -> State:
+def decode_state(key: str, data: bytes) -> RepositoryState:
     """What a cursor holds. Raises `StreamsError` for what is none."""
     return decoded(key, _decode, data)
 

@@ -9,13 +9,13 @@ from streams.activity import DAY, MINUTE, Activity, hash_name
 from streams.errors import DeadLetter
 from streams.kafka.cursors import decoded
 from streams.live.common.clock import Clock
-from streams.live.common.health import Health
+from streams.live.common.health import FeedHealth
 from streams.live.common.http import Oversized, unhurried
 from streams.live.common.poll_result import Gap
-from streams.live.hub.activities import HubActivities, Place
+from streams.live.hub.activities import HubActivities, HubPlace
 from streams.live.hub.client import HubClient
 from streams.live.hub.dead_letters import HubLetters
-from streams.live.hub.shapes import FOLDERS, UNKNOWN_CREATION, Base, Listed, bases_of, decode_list, read_listed
+from streams.live.hub.shapes import FOLDERS, UNKNOWN_CREATION, HubBase, Listed, bases_of, decode_list, read_listed
 from streams.times import parse_time
 
 # A listing has ties and moves while it is walked.
@@ -68,9 +68,9 @@ class Walk:
     since: int
     cursor: WalkCursor
     activities: list[Activity] = field(default_factory=list)
-    letters: list[bytes] = field(default_factory=list)
+    dead_letters: list[bytes] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
-    changes: dict[str, tuple[int, Place, Listed]] = field(default_factory=dict)
+    changes: dict[str, tuple[int, HubPlace, Listed]] = field(default_factory=dict)
     pages: int = 0
     oldest: int = 0
 
@@ -85,8 +85,8 @@ class HubWalks:
         artefact: str,
         client: HubClient,
         activities: HubActivities,
-        letters: HubLetters,
-        health: Health,
+        dead_letters: HubLetters,
+        health: FeedHealth,
         clock: Clock,
         names: dict[str, str],
         cursor: WalkCursor,
@@ -95,7 +95,7 @@ class HubWalks:
         self.cursor = cursor
         self._client = client
         self._activities = activities
-        self._letters = letters
+        self._dead_letters = dead_letters
         self._health = health
         self._clock = clock
         self._names = names
@@ -122,7 +122,7 @@ class HubWalks:
             if not walk.pages:
                 raise
             # What was walked through is published; what lies behind it is missing.
-            walk.letters += self._letters.exceeding(self._health.feed, error)
+            walk.dead_letters += self._dead_letters.exceeding(self._health.feed, error)
             self._stop(walk)
         self._seen = seen
         # The cursor is a record of Kafka, whatever a walk has shown.
@@ -138,7 +138,7 @@ class HubWalks:
                 try:
                     oldest = self._take(read_listed(raw), walk, seen, oldest, page.received)
                 except DeadLetter as error:
-                    walk.letters += self._letters.write(self._health.feed, page.address, line, error, raw)
+                    walk.dead_letters += self._dead_letters.write(self._health.feed, page.address, line, error, raw)
             walk.pages += 1
             walk.oldest = oldest
             if oldest < walk.since:
@@ -167,7 +167,9 @@ class HubWalks:
                 walk.changes.setdefault(place.key, (modified, place, listed))
         return min(oldest, modified)
 
-    def _published(self, place: Place, listed: Listed, cursor: WalkCursor, since: int, received: int) -> list[Activity]:
+    def _published(
+        self, place: HubPlace, listed: Listed, cursor: WalkCursor, since: int, received: int
+    ) -> list[Activity]:
         """The creation of a repository that is younger than a day, and what it was made from, each once."""
         if listed.created_at is None or listed.created_at.startswith(UNKNOWN_CREATION):
             return []
@@ -185,13 +187,13 @@ class HubWalks:
             cursor.derived[digest] = created_at
         return found
 
-    def _watched_first(self, bases: list[tuple[Base, str | None]]) -> tuple[Place, str | None]:
+    def _watched_first(self, bases: list[tuple[HubBase, str | None]]) -> tuple[HubPlace, str | None]:
         """Of several bases (a merge) the one that is watched, else the first: a derivative is one activity of one
         repository.
         """
         places = [
             (
-                self._activities.place("model", Base(base.id, base.native or self._names.get(f"models/{base.id}"))),
+                self._activities.place("model", HubBase(base.id, base.native or self._names.get(f"models/{base.id}"))),
                 relation,
             )
             for base, relation in bases

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from streams.activity import DAY, HOUR, MINUTE, SECOND
-from streams.live.hub.activities import Place
+from streams.live.hub.activities import HubPlace
 from streams.live.hub.platform import PLATFORM
 from streams.live.hub.repository import PARTS
 from streams.live.hub.shapes import FOLDERS, Listed
@@ -43,7 +43,7 @@ class Watch:
     `told_to` is up to when the ledger tells of failures, `talked_at` when a look last found something in its threads.
     """
 
-    place: Place
+    place: HubPlace
     listed: Listed
     listed_at: int
     known_to: int
@@ -119,7 +119,7 @@ class HubWatched:
         models = {place.repository.name for place in places if place.artefact == "model"}
         return {place.repository.name: place.artefact for place in places if place.repository.name not in models}
 
-    def take(self, owner: str, artefact: str, found: Mapping[str, tuple[Place, Listed]], now: int) -> None:
+    def take(self, owner: str, artefact: str, found: Mapping[str, tuple[HubPlace, Listed]], now: int) -> None:
         """Take up all of an owner's repositories of one kind, by key, as a listing shows them that was asked for at
         `now`.
         """
@@ -131,7 +131,7 @@ class HubWatched:
         for place, listed in found.values():
             self.add(place, listed, now)
 
-    def add(self, place: Place, listed: Listed, now: int) -> None:
+    def add(self, place: HubPlace, listed: Listed, now: int) -> None:
         """Watch a repository, or take up its listing asked for at `now` (µs); one that has changed is due."""
         if place.artefact == "model":
             self._names[f"{place.path}"] = place.key

@@ -18,7 +18,7 @@ from streams.live.common.clock import Clock
 from streams.live.common.context import Context
 from streams.live.common.health import Feeds
 from streams.live.common.http import open_session
-from streams.live.common.poll_result import Find
+from streams.live.common.poll_result import PollResult
 from streams.live.github.poller import GithubPoller
 from streams.times import format_time
 from streams.watchlist import Project, Watchlist
@@ -111,34 +111,34 @@ class MemoryOutlet:
     """
 
     def __init__(self) -> None:
-        self.finds: list[Find] = []
+        self.results: list[PollResult] = []
         self.cursors: dict[str, bytes] = {}
         self.hold: asyncio.Event = asyncio.Event()
         self.hold.set()
-        self.waiting: list[Find] = []
+        self.waiting: list[PollResult] = []
 
-    async def put(self, find: Find) -> None:
-        self.waiting.append(find)
+    async def put(self, result: PollResult) -> None:
+        self.waiting.append(result)
         await self.hold.wait()
-        self.waiting.remove(find)
-        for key in (*find.cursors, find.feed):
+        self.waiting.remove(result)
+        for key in (*result.cursors, result.feed):
             sound_key(key.encode(), None)
-        self.finds.append(find)
-        self.cursors |= {**find.cursors, find.feed: find.cursor}
+        self.results.append(result)
+        self.cursors |= {**result.cursors, result.feed: result.cursor}
 
-    def of(self, feed: str = FEED) -> list[Find]:
-        return [find for find in self.finds if find.feed == feed]
+    def of(self, feed: str = FEED) -> list[PollResult]:
+        return [result for result in self.results if result.feed == feed]
 
     def ids(self, feed: str = FEED) -> list[str]:
         """Native ids of events as they were published; a merge's second activity is the same event."""
-        activities = (activity for find in self.of(feed) for activity in find.activities)
+        activities = (activity for result in self.of(feed) for activity in result.activities)
         return [activity.id.rpartition(":")[2] for activity in activities if not activity.id.endswith(":accepted")]
 
     def published(self, feed: str = FEED) -> Counter[str]:
         return Counter(self.ids(feed))
 
     def gaps(self, feed: str = FEED) -> list[tuple[str, int, int]]:
-        return [(gap.reason, gap.start, gap.end) for find in self.of(feed) for gap in find.gaps]
+        return [(gap.reason, gap.start, gap.end) for result in self.of(feed) for gap in result.gaps]
 
 
 class Run(NamedTuple):

@@ -19,7 +19,7 @@ from streams.live.common.context import Context
 from streams.live.common.health import Feeds
 from streams.live.common.http import open_session
 from streams.live.common.ledger import MARGIN
-from streams.live.common.poll_result import Find, Gap
+from streams.live.common.poll_result import Gap, PollResult
 from streams.live.hub.poller import REPOSITORIES, HubPoller
 from streams.times import format_time
 from streams.watchlist import Project, Watchlist
@@ -216,30 +216,30 @@ class Kept:
     """An outlet that keeps what it is given, as the broker would: cursors by key."""
 
     def __init__(self, cursors: dict[str, bytes] | None = None) -> None:
-        self.finds: list[Find] = []
+        self.results: list[PollResult] = []
         self.cursors = dict(cursors or {})
         self.open = asyncio.Event()
         self.open.set()
 
-    async def put(self, find: Find) -> None:
+    async def put(self, result: PollResult) -> None:
         await self.open.wait()
-        self.finds.append(find)
-        self.cursors[find.feed] = find.cursor
-        self.cursors.update(find.cursors)
+        self.results.append(result)
+        self.cursors[result.feed] = result.cursor
+        self.cursors.update(result.cursors)
 
     @property
     def activities(self) -> list[Activity]:
-        return [activity for find in self.finds for activity in find.activities]
+        return [activity for result in self.results for activity in result.activities]
 
     @property
     def gaps(self) -> list[Gap]:
-        return [gap for find in self.finds for gap in find.gaps]
+        return [gap for result in self.results for gap in result.gaps]
 
     def of(self, kind: str) -> list[Activity]:
         return [activity for activity in self.activities if activity.kind == kind]
 
     def marks(self, feed: str) -> list[int]:
-        return [find.complete_to for find in self.finds if find.feed == feed and find.complete_to is not None]
+        return [result.complete_to for result in self.results if result.feed == feed and result.complete_to is not None]
 
 
 class Station:

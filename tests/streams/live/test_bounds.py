@@ -18,12 +18,12 @@ from streams.errors import DeadLetter
 from streams.identities import Repository
 from streams.kafka.dead_letters import Misread
 from streams.live.common.clock import Clock
-from streams.live.common.health import Health
+from streams.live.common.health import FeedHealth
 from streams.live.common.http import LARGE, LARGEST_BODY, Oversized, fetch, off_loop, open_session
 from streams.live.hub import changes as hub_changes
 from streams.live.hub import client as hub_client
-from streams.live.hub.activities import Place
-from streams.live.hub.changes import Change, HubChanges
+from streams.live.hub.activities import HubPlace
+from streams.live.hub.changes import ChangedRepository, HubChanges
 from streams.live.hub.client import HubClient
 from streams.live.hub.limits import HubLimits
 from streams.live.hub.poller import PLATFORM, REPOSITORIES
@@ -49,8 +49,8 @@ LONE = '"\\ud83d"'
 OTHER = "github:/events"
 
 
-def letters(outlet: MemoryOutlet | Kept) -> list[Misread]:
-    return [msgspec.json.decode(letter, type=Misread) for find in outlet.finds for letter in find.letters]
+def dead_letters(outlet: MemoryOutlet | Kept) -> list[Misread]:
+    return [msgspec.json.decode(letter, type=Misread) for result in outlet.results for letter in result.dead_letters]
 
 
 def github_page(odd: str) -> str:
@@ -79,7 +79,7 @@ def test_one_odd_element_of_github_costs_itself(odd: str, reason: str) -> None:
             async with polling(server, MemoryOutlet(), watchlist=WATCHED) as run:
                 await until(lambda: run.feeds.by_name[FEED].state == "ok")
                 assert run.outlet.ids() == ["2", "1"]
-                (letter,) = letters(run.outlet)
+                (letter,) = dead_letters(run.outlet)
                 assert (letter.source, letter.line, letter.reason) == (FEED, 2, reason)
 
     asyncio.run(scenario())
@@ -103,7 +103,7 @@ def test_a_page_of_github_that_exceeds_a_limit_is_a_dead_letter_and_no_others_wa
             assert (run.feeds.by_name[FEED].coverage or 0.0) < 0.5
             assert run.feeds.by_name[OTHER].state == "ok"
             # However often the same answer comes.
-            (letter,) = letters(run.outlet)
+            (letter,) = dead_letters(run.outlet)
             assert (letter.source, letter.reason) == (FEED, "too-long")
 
     asyncio.run(scenario())
@@ -159,7 +159,7 @@ def test_pages_of_the_hub_that_do_not_end_are_left(
     monkeypatch.setattr(hub_client, "_MOST_ELEMENTS", 1_000)
 
     async def run() -> None:
-        health = Health("f", PLATFORM)
+        health = FeedHealth("f", PLATFORM)
         hub = listing(answer)
         async with asking(hub) as client:
             with pytest.raises(Oversized, match=state):
@@ -179,10 +179,10 @@ def test_a_look_at_the_hub_has_an_allowance_of_its_own(monkeypatch: pytest.Monke
         hub = SmallHub()
         async with asking(hub) as client:
             with pytest.raises(Oversized, match="too many requests, seconds or bytes"):
-                await client.look().get("models", decode_list, Health("f", PLATFORM))
+                await client.look().get("models", decode_list, FeedHealth("f", PLATFORM))
             assert not hub.requests
             monkeypatch.undo()
-            await client.look().get("models", decode_list, Health("f", PLATFORM))
+            await client.look().get("models", decode_list, FeedHealth("f", PLATFORM))
 
     asyncio.run(run())
 
@@ -211,7 +211,7 @@ def test_likers_without_end_cost_the_likers_and_are_told(monkeypatch: pytest.Mon
             await it.until(lambda: it.feeds.by_name[REPOSITORIES].state == "failing: 1 of 2 repositories")
             assert {activity.repo for activity in it.kept.of("commit")} == {"allenai/OLMo", "allenai/other"}
             assert len(it.kept.of("discussion")) >= 1
-            found = letters(it.kept)
+            found = dead_letters(it.kept)
             assert {(letter.source, letter.reason) for letter in found} == {(REPOSITORIES, "too-long")}
             assert len({letter.digest for letter in found}) == len(found) == 1
             await it.until(lambda: (it.feeds.by_name[REPOSITORIES].coverage or 1.0) < 0.6)
@@ -235,7 +235,7 @@ def test_a_walk_without_end_publishes_what_it_came_through_and_a_gap() -> None:
             feed = f"{PLATFORM}:models"
             await it.until(lambda: bool(it.kept.of("repository")) and bool(it.feeds.by_name[feed].gaps))
             assert it.feeds.by_name[feed].gaps.keys() == {"overflow"}
-            assert {(letter.source, letter.reason) for letter in letters(it.kept)} == {(feed, "too-long")}
+            assert {(letter.source, letter.reason) for letter in dead_letters(it.kept)} == {(feed, "too-long")}
 
     asyncio.run(run())
 
@@ -262,7 +262,7 @@ def test_a_listing_without_end_is_told_while_others_go_on(monkeypatch: pytest.Mo
             await it.until(
                 lambda: bool(it.kept.of("commit")) and health.state == "failing: the pages do not end (listing allenai)"
             )
-            assert {letter.reason for letter in letters(it.kept)} == {"too-long"}
+            assert {letter.reason for letter in dead_letters(it.kept)} == {"too-long"}
         endless[0] = False
         async with station(hub, clock=Clock(60, origin=time.time()), interval_cap=60.0) as it:
             await it.until(lambda: len(it.kept.of("commit")) == 2 and it.feeds.by_name[REPOSITORIES].state == "ok")
@@ -291,8 +291,8 @@ def test_one_odd_element_of_the_hub_costs_itself(odd: str) -> None:
         hub.answer = answer
         async with station(hub) as it:
             await it.until(lambda: bool(it.kept.of("commit") and it.kept.of("discussion")))
-            await it.until(lambda: len(letters(it.kept)) >= 1)
-            assert {letter.line for letter in letters(it.kept)} == {2}
+            await it.until(lambda: len(dead_letters(it.kept)) >= 1)
+            assert {letter.line for letter in dead_letters(it.kept)} == {2}
 
     asyncio.run(run())
 
@@ -310,7 +310,7 @@ def test_half_a_character_in_a_text_costs_nothing_on_either_platform() -> None:
             async with polling(server, MemoryOutlet(), watchlist=WATCHED) as run:
                 await until(lambda: run.feeds.by_name[FEED].state == "ok")
                 assert run.outlet.ids() == ["2", "3", "1"]
-                assert not letters(run.outlet)
+                assert not dead_letters(run.outlet)
 
     asyncio.run(scenario())
 
@@ -406,10 +406,10 @@ def test_of_too_many_changes_the_stalest_are_dropped_and_the_ledger_is_told(monk
     monkeypatch.setattr(hub_changes, "_MOST_WAITING", 2)
     changes = HubChanges(0)
     for number in (1, 2, 3):
-        place = Place(
+        place = HubPlace(
             "model", f"models/a/{number}", str(number), Repository(str(number), f"a/{number}", number, "a", None)
         )
-        changes.add(Change(10 * number, place, Listed(f"a/{number}")))
+        changes.add(ChangedRepository(10 * number, place, Listed(f"a/{number}")))
     assert changes.oldest() == 10, "nobody has looked at the one that was dropped"
     changes.forget(11)
     assert changes.oldest() == 20
@@ -496,7 +496,7 @@ def test_both_platforms_decode_their_large_bodies_there(monkeypatch: pytest.Monk
             of_github = len(decoded)
             async with open_session("tests") as session:
                 client = HubClient(server.address, "t", session, HubLimits(clock.wall), Kept(), clock)
-                await client.get("models", decode, Health("f", PLATFORM))
+                await client.get("models", decode, FeedHealth("f", PLATFORM))
         assert len(decoded) == of_github + 1
         assert set(decoded) == {not large}
 

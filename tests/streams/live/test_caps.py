@@ -10,7 +10,7 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from streams.activity import MINUTE
-from streams.live.common.bans import LONGEST_BAN, LONGEST_INTERVAL, Ban, Caps, number
+from streams.live.common.backoff import LONGEST_BACKOFF, LONGEST_INTERVAL, Backoff, Caps, number
 from streams.live.common.clock import Clock
 from streams.live.common.http import Answer, open_session
 from streams.live.github.cursor import GithubCursor, decode_github, encode_github
@@ -110,7 +110,7 @@ def test_a_ban_of_github_is_a_day_at_most_shows_its_date_and_is_told(header: dic
 
         banned = limits()
         await banned.refuse(Answer(429, CIMultiDictProxy(CIMultiDict(header)), b""))
-        assert banned.ban.until == wall[0] + LONGEST_BAN
+        assert banned.backoff.until == wall[0] + LONGEST_BACKOFF
         assert banned.state is not None
         assert banned.state.startswith("limited until 1970-01-13 13:46:40, not for the ")
         # One that was saved before numbers were capped ends a day after it was first read, whatever restarts there are.
@@ -119,17 +119,17 @@ def test_a_ban_of_github_is_a_day_at_most_shows_its_date_and_is_told(header: dic
         await poisoned.correct()
         wall[0] += 80_000
         again = limits(saved[-1])
-        assert not again.ban.shortened
-        assert again.ban.until == 1_000_000.0 + LONGEST_BAN
-        assert not limits(msgspec.msgpack.encode([holder, -1.0])).ban.holds
+        assert not again.backoff.shortened
+        assert again.backoff.until == 1_000_000.0 + LONGEST_BACKOFF
+        assert not limits(msgspec.msgpack.encode([holder, -1.0])).backoff.holds
 
     asyncio.run(scenario())
 
 
 def test_a_ban_of_today_shows_the_time_alone() -> None:
-    ban = Ban(lambda: 1_000_000.0)
-    ban.extend(60.0)
-    assert ban.state == "limited until 13:47:40"
+    backoff = Backoff(lambda: 1_000_000.0)
+    backoff.extend(60.0)
+    assert backoff.state == "limited until 13:47:40"
 
 
 def test_a_spent_quota_of_github_is_waited_for_an_hour_at_most_and_said() -> None:
@@ -163,7 +163,7 @@ def test_the_hubs_window_is_an_hour_at_most_and_one_request_of_any_quota_is_ours
     async def sleep(seconds: float) -> None:
         wall[0] += seconds + 1e-6
 
-    monkeypatch.setattr("streams.live.common.bans.asyncio.sleep", sleep)
+    monkeypatch.setattr("streams.live.common.backoff.asyncio.sleep", sleep)
 
     async def asked(policy: str, state: str, count: int = 3) -> float:
         limits, began = HubLimits(lambda: wall[0]), wall[0]
@@ -185,14 +185,14 @@ def test_a_hub_that_refuses_and_says_to_come_back_at_once_is_asked_ever_more_rar
     waits = []
     for _ in range(12):
         limits.refuse({"retry-after": "0"})
-        waits.append(limits.ban.until - wall[0])
-        wall[0] = limits.ban.until
+        waits.append(limits.backoff.until - wall[0])
+        wall[0] = limits.backoff.until
     assert waits[0] < 1
     assert waits == sorted(waits)
     assert 300 <= waits[-1] <= 301
     limits.allow()
     limits.refuse({"retry-after": "0"})
-    assert limits.ban.until - wall[0] < 1
+    assert limits.backoff.until - wall[0] < 1
 
 
 @pytest.mark.parametrize("stated", ["0", "0.000001"])
@@ -228,9 +228,9 @@ def test_a_ban_of_the_hub_that_was_saved_and_cannot_be_true_is_saved_anew() -> N
     async def run() -> None:
         kept = Kept({HUB_LIMITS: msgspec.msgpack.encode([1e15])})
         async with station(SmallHub(), kept) as it:
-            await it.until(lambda: any(find.feed == HUB_LIMITS for find in kept.finds))
+            await it.until(lambda: any(result.feed == HUB_LIMITS for result in kept.results))
         (until_,) = msgspec.msgpack.decode(kept.cursors[HUB_LIMITS])
-        assert time.time() + LONGEST_BAN - 60 < until_ <= time.time() + LONGEST_BAN
+        assert time.time() + LONGEST_BACKOFF - 60 < until_ <= time.time() + LONGEST_BACKOFF
 
     asyncio.run(run())
 

@@ -11,7 +11,7 @@ from nomadwatch.failures import explain
 from streams.errors import StreamsError
 from streams.live.common.clock import Clock
 from streams.live.common.context import Context
-from streams.live.common.coverage import COVERAGE_CURSOR, Coverage
+from streams.live.common.coverage import COVERAGE_CURSOR, FeedCoverage
 from streams.live.common.health import Feeds
 from streams.live.common.http import open_session
 from streams.live.github.limits import LIMITS_FEED as GITHUB_LIMITS
@@ -20,7 +20,7 @@ from streams.live.github.popularity import POPULARITY_CURSOR
 from streams.live.hub.limits import LIMITS_FEED as HUB_LIMITS
 from streams.live.hub.poller import CHANGES, REPOSITORIES, REPOSITORY, HubPoller
 from streams.live.hub.popularity import POPULARITY_CURSOR as HUB_POPULARITY
-from streams.live.hub.state import State, decode_state
+from streams.live.hub.state import RepositoryState, decode_state
 from streams.live.hub.walk import WalkCursor, decode_walk
 from streams.watchlist import Project, Watchlist
 from tests.streams.live.hub_small import Kept
@@ -50,7 +50,7 @@ def started(cursors: dict[str, bytes]) -> tuple[GithubPoller, HubPoller]:
     """Both pollers, and the coverage, with what was saved."""
 
     async def start() -> tuple[GithubPoller, HubPoller]:
-        Coverage.restore(cursors, Feeds())
+        FeedCoverage.restore(cursors, Feeds())
         context = Context(
             watchlist=WATCHLIST, actor_key=KEY, outlet=Kept(), cursors=cursors, feeds=Feeds(), clock=Clock()
         )
@@ -97,4 +97,4 @@ def test_cursors_that_were_saved_before_are_gone_on_with() -> None:
     assert list(hub.popularity()) == []
     assert decode_walk("f", cursors["huggingface:models"]) == WalkCursor(1, 2, {3: 4}, {})
     assert decode_walk("f", None) == WalkCursor()
-    assert decode_state("f", cursors[REPOSITORY + "7"]) == State(5, None, [1], 9)
+    assert decode_state("f", cursors[REPOSITORY + "7"]) == RepositoryState(5, None, [1], 9)

@@ -47,7 +47,7 @@ def test_the_first_look_counts_everything_and_each_further_one_what_is_new() -> 
             assert health.polls["new"] == len(pages)
             assert health.polls["unchanged"] == len(server.polls()) - 3
             assert health.newest == max(
-                activity.occurred_at for find in run.outlet.of() for activity in find.activities
+                activity.occurred_at for result in run.outlet.of() for activity in result.activities
             )
 
     asyncio.run(scenario())
@@ -61,16 +61,16 @@ def test_marks_and_covers_follow_the_complete_polls() -> None:
             async with polling(server, MemoryOutlet()) as run:
                 await until(lambda: len(run.outlet.of()) > 5)
                 ended = server.clock.now()
-            finds = run.outlet.of()
-            marks = [find.complete_to for find in finds if find.complete_to is not None]
-            assert len(marks) == len(finds)
+            results = run.outlet.of()
+            marks = [result.complete_to for result in results if result.complete_to is not None]
+            assert len(marks) == len(results)
             assert marks == sorted(marks)
             assert all(began <= mark + MINUTE <= ended for mark in marks)
-            assert finds[0].covered == []
-            for before, find in pairwise(finds):
+            assert results[0].covered == []
+            for before, result in pairwise(results):
                 assert before.complete_to is not None
-                assert find.complete_to is not None
-                assert find.covered == [Cover("github", before.complete_to + MINUTE, find.complete_to + MINUTE)]
+                assert result.complete_to is not None
+                assert result.covered == [Cover("github", before.complete_to + MINUTE, result.complete_to + MINUTE)]
 
     asyncio.run(scenario())
 
@@ -154,7 +154,7 @@ def test_exactly_a_page_of_new_events_is_complete_in_the_end() -> None:
                 server.happen(100)
                 await until(lambda: len(run.outlet.ids()) == 400)
                 published = len(run.outlet.of())
-                await until(lambda: any(find.complete_to for find in run.outlet.of()[published:]))
+                await until(lambda: any(result.complete_to for result in run.outlet.of()[published:]))
                 assert run.outlet.gaps() == []
 
     asyncio.run(scenario())
@@ -196,7 +196,7 @@ def test_a_feed_that_overflows_says_from_when_to_when() -> None:
                 assert health.gaps == {"overflow": 1}
                 assert health.gap_seconds == {"overflow": 480.0}
                 # A time that a gap covers is not covered.
-                assert all(cover.start >= end for find in run.outlet.of() if find.gaps for cover in find.covered)
+                assert all(cover.start >= end for result in run.outlet.of() if result.gaps for cover in result.covered)
 
     asyncio.run(scenario())
 
@@ -245,7 +245,7 @@ def test_nothing_is_lost_behind_an_etag_when_a_run_dies_before_the_broker_has_it
                 await until(lambda: not outlet.waiting)
                 outlet.hold.clear()
                 server.happen(6)
-                await until(lambda: any(find.activities for find in outlet.waiting))
+                await until(lambda: any(result.activities for result in outlet.waiting))
                 # It holds the find in its hands: nothing of it may be forgotten yet, whoever asks meanwhile.
                 known = dict(outlet.cursors)
             outlet.waiting.clear()
@@ -262,7 +262,7 @@ def test_nothing_is_lost_behind_an_etag_when_a_run_dies_before_the_broker_has_it
 
 def test_an_outlet_that_fails_ends_the_poller() -> None:
     class Failing(MemoryOutlet):
-        async def put(self, find: object) -> None:
+        async def put(self, result: object) -> None:
             raise RuntimeError("refused for good")
 
     async def scenario() -> None:
@@ -281,10 +281,10 @@ def test_the_poll_interval_is_kept_by_the_wall_and_over_restarts() -> None:
             outlet = MemoryOutlet()
             for _ in range(4):
                 server.happen(1)
-                polls, finds = len(server.polls()), len(outlet.of())
+                polls, results = len(server.polls()), len(outlet.of())
                 async with polling(server, outlet):
                     await until(lambda polls=polls: len(server.polls()) > polls)  # type: ignore[misc]
-                    await until(lambda finds=finds: len(outlet.of()) > finds)  # type: ignore[misc]
+                    await until(lambda results=results: len(outlet.of()) > results)  # type: ignore[misc]
             times = [asked.at for asked in server.polls()]
             assert min(later - earlier for earlier, later in pairwise(times)) >= 0.24
 
@@ -324,7 +324,7 @@ def test_recorded_feeds_are_read_whole(name: str) -> None:
             server.feeds[ORG] = list(events.values())
             async with polling(server, MemoryOutlet()) as run:
                 await until(lambda: set(run.outlet.ids()) == events.keys())
-                assert [letter for find in run.outlet.finds for letter in find.letters] == []
+                assert [letter for result in run.outlet.results for letter in result.dead_letters] == []
                 assert run.outlet.gaps() == []
 
     asyncio.run(scenario())
@@ -336,19 +336,19 @@ def test_what_cannot_be_measured_is_a_letter_once() -> None:
             server.happen(3)
             future = event(number="f", created_at="2999-01-01T00:00:00Z")
             server.feeds[ORG][1:1] = [event("StrikeEvent", "s"), 17, {"id": "x"}, future]
-            async with polling(server, MemoryOutlet(), dead_letters="digest") as run:
+            async with polling(server, MemoryOutlet(), keep_dead_letters="digest") as run:
                 await until(lambda: len(run.outlet.ids()) == 3)
                 server.happen(1)
                 await until(lambda: len(run.outlet.ids()) == 4)
-                letters = [json.loads(letter) for find in run.outlet.finds for letter in find.letters]
-                assert {(letter["reason"], letter["line"]) for letter in letters} == {
+                dead_letters = [json.loads(letter) for result in run.outlet.results for letter in result.dead_letters]
+                assert {(letter["reason"], letter["line"]) for letter in dead_letters} == {
                     ("unknown-type", 2),
                     ("not-an-event", 3),
                     ("not-an-event", 4),
                     ("future", 5),
                 }
-                assert len(letters) == 4
-                assert all(letter["source"] == FEED and "raw" not in letter for letter in letters)
+                assert len(dead_letters) == 4
+                assert all(letter["source"] == FEED and "raw" not in letter for letter in dead_letters)
                 newest = run.feeds.by_name[FEED].newest
                 assert newest is not None
                 assert newest < server.clock.now()
@@ -386,7 +386,7 @@ def test_the_feed_of_everything_is_a_sample_and_says_how_large() -> None:
                 # Times are cut to the second: of sixty polls the rate is known to about a tenth.
                 assert health.coverage == pytest.approx(len(shown) / (span * rate), rel=0.3)
                 assert health.gaps == {}
-                assert all(find.complete_to and not find.covered for find in run.outlet.of("github:/events"))
+                assert all(result.complete_to and not result.covered for result in run.outlet.of("github:/events"))
 
     asyncio.run(scenario())
 
@@ -463,7 +463,7 @@ def test_the_sample_is_told_right_where_the_feed_moves_between_two_pages() -> No
                 rates = set[float]()
 
                 def done() -> bool:
-                    rates.update(decode_github(feed, find.cursor).rate for find in run.outlet.of(feed))
+                    rates.update(decode_github(feed, result.cursor).rate for result in run.outlet.of(feed))
                     return health.polls["new"] >= 60 and set(run.outlet.ids(feed)) == shown
 
                 await until(done)
@@ -481,7 +481,7 @@ def test_a_feed_in_no_order_of_time_has_no_negative_rate() -> None:
             server.feeds["/events"].sort(key=lambda each: str(each["created_at"]))
             async with polling(server, MemoryOutlet()) as run:
                 await until(lambda: run.outlet.ids("github:/events"))
-            rates = [decode_github("f", find.cursor).rate for find in run.outlet.of("github:/events")]
+            rates = [decode_github("f", result.cursor).rate for result in run.outlet.of("github:/events")]
             assert min(rates) >= 0
 
     asyncio.run(scenario())
@@ -523,7 +523,7 @@ def test_an_old_page_that_stays_is_believed_in_the_end() -> None:
                 assert run.outlet.ids()[-2:] == removed
                 assert len(run.outlet.ids()) == 22
                 assert health.newest == min(
-                    activity.occurred_at for find in run.outlet.of() for activity in find.activities
+                    activity.occurred_at for result in run.outlet.of() for activity in result.activities
                 )
 
     asyncio.run(scenario())

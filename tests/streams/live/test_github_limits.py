@@ -25,7 +25,7 @@ from streams.live.common.http import Answer, open_session
 from streams.live.github.cursor import GithubCursor, decode_github
 from streams.live.github.feed import GithubFeed
 from streams.live.github.limits import LIMITS_FEED, GithubLimits, is_limit
-from streams.live.github.pace import Pace
+from streams.live.github.pace import PollPace
 from streams.live.github.page import GithubPages
 from streams.watchlist import Project, Watchlist
 from tests.streams.live.github_serving import FEED, ORG, WATCHED, MemoryOutlet, ScriptedGithub, polling, until
@@ -102,11 +102,11 @@ def test_a_ban_lasts_as_long_as_it_says(hand: Hand, status: int, headers: dict[s
         again = hand.limits(cursor=hand.saved[-1])
         for each in (limits, again):
             hand.time = 1_000_000.0
-            assert each.ban.holds
+            assert each.backoff.holds
             (begun,) = await turns(hand, each, 1)
             assert seconds <= begun - 1_000_000 <= seconds + 1
         hand.time = 1_000_000.0
-        assert not hand.limits("another token", hand.saved[-1]).ban.holds
+        assert not hand.limits("another token", hand.saved[-1]).backoff.holds
 
     asyncio.run(scenario())
 
@@ -410,7 +410,7 @@ def test_what_the_ledger_has_already_is_not_missed_twice() -> None:
                 assert gaps[-1][0] == "overflow"
                 assert all(before[2] == after[1] for before, after in pairwise(gaps))
                 (cover,) = next(
-                    find.covered for find in run.outlet.of() if find.gaps and find.gaps[-1].reason == "overflow"
+                    result.covered for result in run.outlet.of() if result.gaps and result.gaps[-1].reason == "overflow"
                 )
                 assert cover.start == gaps[-1][2], "what is a gap is not covered"
 
@@ -468,8 +468,8 @@ def test_a_feed_that_does_not_get_on_opens_gaps_and_its_mark_goes_on(reason: str
                 server.script = script
                 health = run.feeds.by_name[FEED]
                 await until(lambda: health.gaps.get(reason, 0) >= 2)
-                finds = [find for find in run.outlet.of() if find.gaps]
-                for before, after in pairwise(finds):
+                results = [result for result in run.outlet.of() if result.gaps]
+                for before, after in pairwise(results):
                     assert before.complete_to is not None
                     assert after.complete_to is not None
                     assert after.complete_to - before.complete_to >= 13 * MINUTE
@@ -503,8 +503,8 @@ def test_without_a_token_the_budget_is_spread_and_kept() -> None:
                     while len(server.asked) < begun + 110:
                         server.happen(20, ago=60)
                         await asyncio.sleep(0.02)
-            for find in outlet.of(LIMITS_FEED):
-                requests.update(msgspec.msgpack.decode(find.cursor)[3])
+            for result in outlet.of(LIMITS_FEED):
+                requests.update(msgspec.msgpack.decode(result.cursor)[3])
             times = sorted(requests)
             assert len(times) >= len(server.asked) >= 220
             assert min(later - earlier for earlier, later in zip(times, times[55:], strict=False)) >= HOUR
@@ -542,7 +542,9 @@ def test_a_redirect_is_followed_and_is_a_request_of_the_budget_too(token: str) -
             statuses = {asked.status for asked in server.polls("/repositories/7/events")}
             assert statuses == {200, 304}, "the ETag goes along"
             if not token:
-                requests = {time for find in outlet.of(LIMITS_FEED) for time in msgspec.msgpack.decode(find.cursor)[3]}
+                requests = {
+                    time for result in outlet.of(LIMITS_FEED) for time in msgspec.msgpack.decode(result.cursor)[3]
+                }
                 times = sorted(requests)
                 assert len(times) >= len(server.asked)
                 assert min(later - earlier for earlier, later in zip(times, times[55:], strict=False)) >= HOUR
@@ -598,7 +600,7 @@ def test_a_feed_is_late_by_its_own_interval_where_that_is_long(token: str) -> No
                 events=GithubEvents(Identities(KEY, WATCHED), now),
                 outlet=outlet,
                 clock=clock,
-                pace=Pace(300.0, budgeted=not token),
+                pace=PollPace(300.0, budgeted=not token),
                 patience=15 * MINUTE,
                 keep="raw",
             )
@@ -608,7 +610,7 @@ def test_a_feed_is_late_by_its_own_interval_where_that_is_long(token: str) -> No
                 rows.append(len(outlet.gaps()))
             # Once it is late, rows follow each other every quarter of an hour.
             assert rows == ([0, 0, 1, 2, 3, 3, 4, 4] if token else [0, 0, 0, 0, 0, 1, 1, 2])
-            assert outlet.finds[-1].complete_to == now + (3_690 if token else 3_692) * SECOND - MINUTE
+            assert outlet.results[-1].complete_to == now + (3_690 if token else 3_692) * SECOND - MINUTE
             assert {reason for reason, _, _ in outlet.gaps()} == {"failed" if token else "quota"}
 
     asyncio.run(scenario())

@@ -5,9 +5,9 @@ import pytest
 from streams.activity import DAY, HOUR, MINUTE, SECOND
 from streams.live.github.coverage import SampleCoverage
 from streams.live.github.cursor import GithubCursor, Seen, decode_github, encode_github
-from streams.live.github.pace import Pace
-from streams.live.github.page import PAGES, Page, Shown
-from streams.live.github.page_overlap import Look
+from streams.live.github.pace import PollPace
+from streams.live.github.page import PAGES, FeedPage, Shown
+from streams.live.github.page_overlap import PageOverlap
 
 NOW = 1_000 * DAY
 
@@ -17,12 +17,12 @@ def shown(*events: int, page: int = 1, start: int = NOW) -> list[Shown]:
     return [Shown(number, start + number * SECOND, b"{}", page, line, NOW) for line, number in enumerate(events, 1)]
 
 
-def page(number: int, events: list[Shown] | None, *, last: bool = False) -> Page:
-    return Page(number, events, '"tag"', NOW, NOW, last or number == PAGES)
+def page(number: int, events: list[Shown] | None, *, last: bool = False) -> FeedPage:
+    return FeedPage(number, events, '"tag"', NOW, NOW, last or number == PAGES)
 
 
-def look(seen: Seen, *pages: list[Shown] | None, last: bool = False) -> Look:
-    made = Look(seen, first=not seen.encode()[0])
+def look(seen: Seen, *pages: list[Shown] | None, last: bool = False) -> PageOverlap:
+    made = PageOverlap(seen, first=not seen.encode()[0])
     for number, events in enumerate(pages, 1):
         made.take(page(number, events, last=last and number == len(pages)))
     return made
@@ -152,7 +152,7 @@ def test_what_a_firehose_spans_is_right_although_it_moves_between_two_pages(dela
     for poll in range(60):
         # Not a whole number of seconds, as no poll of the real one begins at the same moment of a second.
         asked = NOW + poll * (MINUTE + 317_000)
-        made = Look(Seen(), first=poll == 0)
+        made = PageOverlap(Seen(), first=poll == 0)
         for number in range(1, PAGES + 1):
             head = int((asked - NOW + (number - 1) * delay * SECOND) * rate) // SECOND
             events = range(head - 100 * (number - 1), head - 100 * number, -1)
@@ -170,7 +170,7 @@ def test_what_a_firehose_spans_is_right_although_it_moves_between_two_pages(dela
 
 
 def test_the_pace_expects_half_of_what_a_feed_holds() -> None:
-    pace = Pace(300.0, budgeted=False)
+    pace = PollPace(300.0, budgeted=False)
     assert pace.interval("f", GithubCursor(rate=1.0, interval=300.0), 0, 60.0, sampled=False) == 150
     assert pace.interval("f", GithubCursor(rate=50.0, interval=300.0), 9, 60.0, sampled=False) == 60
     assert pace.interval("f", GithubCursor(interval=100.0), 0, 60.0, sampled=False) == 150

@@ -78,8 +78,8 @@ class World:
 def projects(outlet: MemoryOutlet) -> dict[str, str | None]:
     """The project of each published event, by its id; the first one counts, as it does downstream."""
     found: dict[str, str | None] = {}
-    for find in outlet.finds:
-        for activity in find.activities:
+    for result in outlet.results:
+        for activity in result.activities:
             found.setdefault(activity.id.rpartition(":")[2], activity.project)
     return found
 
@@ -101,7 +101,7 @@ def test_a_repository_that_moved_before_the_station_began_is_its_projects() -> N
                 later = world.push(77)
                 await until(lambda: later in projects(outlet))
                 await until(lambda: len(outlet.ids(FEED)) == 9)
-            named = [activity.project for find in outlet.of(FEED) for activity in find.activities]
+            named = [activity.project for result in outlet.of(FEED) for activity in result.activities]
             assert named == ["tool"] * 9, "what its own feed shows is its own"
             assert projects(outlet)[later] == "tool", "whichever feed shows it first"
             # A station that is started again knows it at once, by whatever feed.
@@ -132,7 +132,7 @@ def test_what_gets_the_old_name_is_not_the_projects_and_the_watched_one_is_follo
                 await until(lambda: {strange, moved} <= projects(outlet).keys())
                 await until(lambda: run.feeds.by_name[FEED].state == "ok, moved to new-org/tool")
                 await until(
-                    lambda: any(a.id.endswith(f":{moved}") for find in outlet.of(FEED) for a in find.activities)
+                    lambda: any(a.id.endswith(f":{moved}") for result in outlet.of(FEED) for a in result.activities)
                 )
                 assert (projects(outlet)[strange], projects(outlet)[moved]) == (None, "tool"), "after a restart, too"
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from simulator.servers.clock import Clock as ServerClock
+from simulator.servers.clock import WorldClock
 from simulator.servers.github import GithubServer
 from streams.live.common.clock import Clock
 from streams.live.common.context import Context
@@ -20,7 +20,7 @@ from streams.live.common.http import open_session
 from streams.live.github.limits import GithubLimits
 from streams.live.github.page import GithubPages
 from streams.live.github.poller import GithubPoller
-from streams.live.github.popularity import POPULARITY_CURSOR, GithubPopularity, Known, Stated
+from streams.live.github.popularity import POPULARITY_CURSOR, GithubPopularity, Stated, _PopularityCursor
 from streams.watchlist import Project, Watchlist
 from tests.streams.live.github_serving import MemoryOutlet, ScriptedGithub, until
 from tests.streams.made import KEY
@@ -31,7 +31,7 @@ NAME = "sample-hub/tinysample"
 
 def decoded(outlet: MemoryOutlet, name: str) -> Stated:
     """What was stated of a repository, as it was saved."""
-    stated = msgspec.json.decode(outlet.cursors[POPULARITY_CURSOR + name], type=Known).stated
+    stated = msgspec.json.decode(outlet.cursors[POPULARITY_CURSOR + name], type=_PopularityCursor).stated
     assert stated is not None
     return stated
 
@@ -43,7 +43,7 @@ async def keep(_: bytes) -> None:
 def test_popularity_is_the_sum_over_the_repositories_of_a_project() -> None:
     async def scenario() -> None:
         origin = time.time()
-        server = GithubServer(11, ServerClock(SCALE, origin), rate=2.0, token="t", history=3_600.0)
+        server = GithubServer(11, WorldClock(SCALE, origin), rate=2.0, token="t", history=3_600.0)
         address = await server.start()
         places = {"tinysample": NAME, "fabula": "sampleai", "gone": "no/where"}
         watchlist = Watchlist([Project(project, github=(place,)) for project, place in places.items()])
@@ -303,7 +303,7 @@ def test_what_is_not_watched_any_more_is_neither_shown_nor_asked_for() -> None:
             it = Popular(server, watchlist)
             earlier = it.hand.clock.now() - 7 * HOUR
             it.outlet.cursors |= {
-                POPULARITY_CURSOR + name: msgspec.json.encode(Known(project, earlier, Stated(3, 0)))
+                POPULARITY_CURSOR + name: msgspec.json.encode(_PopularityCursor(project, earlier, Stated(3, 0)))
                 for name, project in names.items()
             }
             it.outlet.cursors["github:/events"] = b"?"
@@ -322,7 +322,7 @@ def test_a_renamed_repository_counts_once() -> None:
     """The old name leads to the new one, and the watchlist and old events know both."""
 
     async def scenario() -> None:
-        server = GithubServer(11, ServerClock(1.0, time.time()), rate=0.01, token="t")
+        server = GithubServer(11, WorldClock(1.0, time.time()), rate=0.01, token="t")
         address = await server.start()
         server.rename(NAME, NAME + "-next")
         watchlist, outlet, clock = (

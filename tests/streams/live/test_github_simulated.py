@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from simulator.population import WATCHLIST
-from simulator.servers.clock import Clock as ServerClock
+from simulator.servers.clock import WorldClock
 from simulator.servers.faults import Faults
 from simulator.servers.github import GithubServer
 from streams.live.common.clock import Clock
@@ -89,14 +89,14 @@ def _names(feeds: Feeds) -> list[str]:
 
 
 def _mark(outlet: MemoryOutlet, feed: str) -> int:
-    return max((find.complete_to for find in outlet.of(feed) if find.complete_to is not None), default=0)
+    return max((result.complete_to for result in outlet.of(feed) if result.complete_to is not None), default=0)
 
 
 @pytest.mark.parametrize(("faults", "kills"), [({}, 0), ({}, 3), (FAULTS, 0)])
 def test_every_watched_feed_is_published_whole_and_once(faults: dict[str, float], kills: int) -> None:
     async def scenario() -> None:
         origin = time.time()
-        wall = ServerClock(SCALE, origin=origin)
+        wall = WorldClock(SCALE, origin=origin)
         server = GithubServer(11, wall, Faults(5), rate=2.0, token=TOKEN, unknown=0.01, history=3_600.0)
         server.faults.set(**faults)
         clock, outlet = Clock(SCALE, origin), MemoryOutlet()
@@ -110,12 +110,12 @@ def test_every_watched_feed_is_published_whole_and_once(faults: dict[str, float]
                 health = feeds.by_name[feed]
                 assert "overflow" not in health.gaps
                 published = outlet.published(feed)
-                letters = sum(len(find.letters) for find in outlet.of(feed))
+                dead_letters = sum(len(result.dead_letters) for result in outlet.of(feed))
                 known = {event.id for event in server.events if event.known}
                 # All that was shown, and by the marks nothing that a perfect poller sees is missing.
                 assert set(published) >= server.visible(path, began, _mark(outlet, feed)) & known
                 assert set(published) <= set(server.shown(path))
-                assert letters == len(set(server.shown(path)) - known)
+                assert dead_letters == len(set(server.shown(path)) - known)
                 assert max(published.values()) == 1
                 assert len(published) >= 5
             assert server.offences == []
@@ -136,7 +136,7 @@ def test_no_limit_is_ever_reached(token: str) -> None:
 
     async def scenario() -> None:
         origin = time.time()
-        server = GithubServer(11, ServerClock(scale, origin=origin), rate=0.2, token=TOKEN, history=3_600.0)
+        server = GithubServer(11, WorldClock(scale, origin=origin), rate=0.2, token=TOKEN, history=3_600.0)
         server.limits.authorised = 100
         feeds = Feeds()
         try:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 from aiohttp import web
 
-from simulator.servers.clock import Clock as ServerClock
+from simulator.servers.clock import WorldClock
 from simulator.servers.github import GithubServer
 from streams.activity import MINUTE, decode_batch
 from streams.kafka import admin
@@ -71,7 +71,7 @@ def test_the_coverage_of_a_user_is_not_known() -> None:
             server.happen(3, USER)
             async with polling(server, MemoryOutlet(), watchlist=NAMED) as run:
                 await until(lambda: len(run.outlet.of(USERS)) > 3 and len(run.outlet.of("github:" + REPOSITORY)) > 3)
-                assert not any(find.covered for find in run.outlet.of(USERS))
+                assert not any(result.covered for result in run.outlet.of(USERS))
                 assert run.feeds.by_name[USERS].coverage is None
                 assert run.feeds.by_name["github:" + REPOSITORY].coverage == 1.0
 
@@ -97,12 +97,12 @@ def test_what_is_nowhere_says_what_to_do_and_its_mark_goes_on_at_once() -> None:
                 assert states[USERS] == "not found: 404; no organisation and no user: correct the name in the watchlist"
                 assert states["github:" + REPOSITORY] == "not found: 404; correct the name in the watchlist"
                 for feed in nowhere:
-                    finds = run.outlet.of(feed)
-                    marks = [find.complete_to for find in finds if find.complete_to is not None]
-                    assert len(marks) == len(finds)
+                    results = run.outlet.of(feed)
+                    marks = [result.complete_to for result in results if result.complete_to is not None]
+                    assert len(marks) == len(results)
                     assert marks == sorted(marks)
                     assert marks[0] >= began - MINUTE
-                    assert not any(find.gaps or find.covered or find.activities for find in finds)
+                    assert not any(result.gaps or result.covered or result.activities for result in results)
                     assert run.feeds.by_name[feed].coverage is None
                 assert all(len(server.polls(path)) == 1 for path in (ORG, USER, REPOSITORY)), "once an hour"
 
@@ -181,7 +181,7 @@ def test_of_a_simulated_user_everything_is_published_once() -> None:
     scale, token, origin = 600.0, "a-valid-token", time.time()
 
     async def scenario() -> None:
-        server = GithubServer(11, ServerClock(scale, origin), rate=1.0, token=token, history=2_400.0, people=40)
+        server = GithubServer(11, WorldClock(scale, origin), rate=1.0, token=token, history=2_400.0, people=40)
         clock = Clock(scale, origin)
         try:
             place = Place(await server.start(), clock)
@@ -190,15 +190,17 @@ def test_of_a_simulated_user_everything_is_published_once() -> None:
             path = f"/users/{name}/events/public"
             chosen = {"watchlist": Watchlist([Project("one", github=(name,))]), "token": token, "interval_cap": 3_000.0}
             async with polling(place, MemoryOutlet(), **chosen) as run:
-                finds = run.outlet.of
+                results = run.outlet.of
                 began = clock.now()
                 await until(
-                    lambda: any((find.complete_to or 0) > began + 20 * MINUTE for find in finds(f"github:{path}")),
+                    lambda: any(
+                        (result.complete_to or 0) > began + 20 * MINUTE for result in results(f"github:{path}")
+                    ),
                     timeout=60,
                 )
                 first = next(server.clock.at(asked.at) for asked in server.api.requests if asked.path.startswith(path))
                 published = set(run.outlet.ids(f"github:{path}"))
-                mark = max(find.complete_to or 0 for find in finds(f"github:{path}"))
+                mark = max(result.complete_to or 0 for result in results(f"github:{path}"))
             assert run.outlet.gaps(f"github:{path}") == []
             assert len(published) > 10
             assert server.visible(path, first, mark) <= published <= set(server.shown(path))

@@ -13,9 +13,9 @@ from streams.activity import feature_of, hash_name
 from streams.errors import DeadLetter
 from streams.identities import Identities
 from streams.live.common.clock import Clock
-from streams.live.common.health import Health
+from streams.live.common.health import FeedHealth
 from streams.live.common.ledger import PATIENCE, Ledger
-from streams.live.common.poll_result import Find
+from streams.live.common.poll_result import PollResult
 from streams.live.hub.activities import HubActivities
 from streams.live.hub.dead_letters import HubLetters
 from streams.live.hub.limits import LIMITS_FEED
@@ -148,7 +148,7 @@ def test_a_find_that_was_not_committed_is_found_again() -> None:
         return lost, kept
 
     lost, kept = work(run())
-    assert lost.finds == []
+    assert lost.results == []
     assert len(kept.of("commit")) == 1
 
 
@@ -230,7 +230,7 @@ def test_others_that_changed_are_looked_at_too_and_their_likers_are_not() -> Non
     kept, hub = work(run())
     assert sorted(activity.kind for activity in kept.activities) == ["commit", "discussion"]
     assert {activity.project for activity in kept.activities} == {None}
-    assert {find.feed for find in kept.finds if find.activities} == {CHANGES}
+    assert {result.feed for result in kept.results if result.activities} == {CHANGES}
     assert hub.asked("/likers") == 0
 
 
@@ -413,9 +413,9 @@ def test_what_cannot_be_measured_is_a_dead_letter_once() -> None:
             return it.kept
 
     kept = work(run())
-    letters = [letter for find in kept.finds for letter in find.letters]
-    assert len(letters) == len(set(letters)) == 4
-    assert sorted(letter.decode().partition('"reason":"')[2].partition('"')[0] for letter in letters) == [
+    dead_letters = [letter for result in kept.results for letter in result.dead_letters]
+    assert len(dead_letters) == len(set(dead_letters)) == 4
+    assert sorted(letter.decode().partition('"reason":"')[2].partition('"')[0] for letter in dead_letters) == [
         "bad-time",
         "future",
         "missing-field",
@@ -425,23 +425,23 @@ def test_what_cannot_be_measured_is_a_dead_letter_once() -> None:
 
 
 def test_a_mark_never_falls() -> None:
-    ledger = Ledger(Health("f", "huggingface"), 50, 100, lambda mark: str(mark).encode())
-    assert (ledger.find(mark=40).complete_to, ledger.find(mark=40).cursor) == (50, b"50")
-    assert (ledger.find(mark=60).complete_to, ledger.find(mark=60).cursor) == (60, b"60")
-    assert ledger.find().complete_to is None
+    ledger = Ledger(FeedHealth("f", "huggingface"), 50, 100, lambda mark: str(mark).encode())
+    assert (ledger.poll_result(mark=40).complete_to, ledger.poll_result(mark=40).cursor) == (50, b"50")
+    assert (ledger.poll_result(mark=60).complete_to, ledger.poll_result(mark=60).cursor) == (60, b"60")
+    assert ledger.poll_result().complete_to is None
 
 
 @pytest.mark.parametrize("behind", [70, 4 * 60, 20 * 60])
 def test_a_feed_that_does_not_get_on_after_a_restart_is_told_to_the_last_minute(behind: int) -> None:
     began = 100 * 24 * 60 * MINUTE
-    ledger = Ledger(Health("f", "huggingface"), began - behind * 1_000_000, began, lambda mark: str(mark).encode())
+    ledger = Ledger(FeedHealth("f", "huggingface"), began - behind * 1_000_000, began, lambda mark: str(mark).encode())
     told = []
     for minute in range(0, 24 * 60, 5):
         now = began + minute * MINUTE
         gaps = ledger.overdue(now - PATIENCE, "failed", least=PATIENCE // 3)
         if gaps:
             told += gaps
-            ledger.note(ledger.find(gaps=gaps, mark=gaps[-1].end), now)
+            ledger.note(ledger.poll_result(gaps=gaps, mark=gaps[-1].end), now)
     assert ledger.mark is not None
     assert now - ledger.mark < 2 * PATIENCE
     assert [gap.start for gap in told] == [began - behind * 1_000_000, *(gap.end for gap in told[:-1])], (
@@ -478,20 +478,22 @@ def test_a_walk_covers_no_time_twice() -> None:
             await it.until(lambda: len(it.kept.marks("huggingface:models")) > 5)
             return it.kept
 
-    covers = [cover for find in work(run()).finds if find.feed == "huggingface:models" for cover in find.covered]
+    covers = [
+        cover for result in work(run()).results if result.feed == "huggingface:models" for cover in result.covered
+    ]
     assert len(covers) > 3
     assert all(before.end <= after.start for before, after in pairwise(covers))
 
 
-def test_a_letter_of_an_answer_that_was_thrown_away_is_written_with_the_next() -> None:
-    letters = HubLetters("raw")
-    first = letters.write("f", "a", 1, DeadLetter("missing-field"), b"{}")
-    again = letters.write("f", "b", 7, DeadLetter("missing-field"), b"{}")
+def test_a_dead_letter_of_an_answer_that_was_thrown_away_is_written_with_the_next() -> None:
+    dead_letters = HubLetters("raw")
+    first = dead_letters.write("f", "a", 1, DeadLetter("missing-field"), b"{}")
+    again = dead_letters.write("f", "b", 7, DeadLetter("missing-field"), b"{}")
     assert len(first) == len(again) == 1, "the first was never put"
-    assert letters.once([*first, *again]) == again
-    letters.note(again)
-    assert letters.once(first) == []
-    assert letters.write("f", "a", 1, DeadLetter("missing-field"), b"{}") == []
+    assert dead_letters.once([*first, *again]) == again
+    dead_letters.note(again)
+    assert dead_letters.once(first) == []
+    assert dead_letters.write("f", "a", 1, DeadLetter("missing-field"), b"{}") == []
 
 
 def test_a_like_is_seen_although_another_one_was_taken_back_before() -> None:
@@ -514,11 +516,11 @@ def test_a_like_that_was_published_and_not_saved_is_published_with_the_same_time
     class Cut(Kept):
         """Takes activities but no cursor with them: the poller dies between the two."""
 
-        async def put(self, find: Find) -> None:
-            if find.activities and find.activities[0].kind == "like":
-                self.finds.append(find)
+        async def put(self, result: PollResult) -> None:
+            if result.activities and result.activities[0].kind == "like":
+                self.results.append(result)
                 await asyncio.Event().wait()
-            await super().put(find)
+            await super().put(result)
 
     async def run() -> tuple[Kept, Kept]:
         hub = SmallHub()

@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 
 from streams.live.common.clock import Clock
-from streams.live.common.health import Health
-from streams.live.common.http import Unreachable, World, fetch, open_session
+from streams.live.common.health import FeedHealth
+from streams.live.common.http import Unreachable, WorldSign, fetch, open_session
 from streams.live.hub.client import HubClient
 from streams.live.hub.limits import HubLimits
 from streams.live.hub.poller import REPOSITORIES
@@ -62,7 +62,9 @@ def test_the_next_page_is_asked_for_at_our_endpoint_whatever_the_link_names(link
     async def run() -> list[str]:
         hub = linking(link)
         async with asking(hub) as client:
-            assert len([page async for page in client.pages("models", decode_list, Health("f", "huggingface"))]) == 2
+            assert (
+                len([page async for page in client.pages("models", decode_list, FeedHealth("f", "huggingface"))]) == 2
+            )
         return [path for _, path in hub.requests]
 
     assert asyncio.run(run()) == ["/api/models", NEXT]
@@ -79,7 +81,7 @@ def test_an_endpoint_below_a_folder_is_kept() -> None:
 
         hub.answer = answer
         async with asking(hub, "/hf") as client:
-            _ = [page async for page in client.pages("models", decode_list, Health("f", "huggingface"))]
+            _ = [page async for page in client.pages("models", decode_list, FeedHealth("f", "huggingface"))]
         return [path for _, path in hub.requests]
 
     assert asyncio.run(run()) == ["/hf/api/models", "/hf/api/models?cursor=3", "/hf/api/models?cursor=6"]
@@ -91,7 +93,7 @@ BROKEN = ["http://[bad", "mailto:api", "ftp:"]
 @pytest.mark.parametrize("link", BROKEN)
 def test_a_link_that_leads_nowhere_is_a_failure_of_the_feed(link: str) -> None:
     async def run() -> None:
-        health = Health("f", "huggingface")
+        health = FeedHealth("f", "huggingface")
         async with asking(linking(link)) as client:
             with pytest.raises(Unreachable):
                 await client.get("models", decode_list, health)
@@ -142,7 +144,7 @@ def test_a_redirect_is_followed_on_the_same_server_only_and_is_a_request_of_the_
             return web.Response(status=307, headers={"Location": place})
 
         hub.answer = other.answer = answer
-        health = Health("f", "huggingface")
+        health = FeedHealth("f", "huggingface")
         async with other.serve(), asking(hub) as client:
             if asked == 2:
                 page = await client.get("there", decode_list, health)
@@ -162,7 +164,7 @@ def test_redirects_in_a_circle_are_a_failure() -> None:
     async def run() -> None:
         hub = SmallHub()
         hub.answer = lambda request: web.Response(status=302, headers={"Location": request.path})
-        health = Health("f", "huggingface")
+        health = FeedHealth("f", "huggingface")
         async with asking(hub) as client:
             with pytest.raises(Unreachable):
                 await client.get("models", decode_list, health)
@@ -185,8 +187,8 @@ def test_a_number_of_any_length_is_read() -> None:
     ("said", "simulated"), [({"X-World": "simulated"}, True), ({"X-World": "real"}, False), ({}, False)]
 )
 def test_an_answer_that_says_so_makes_the_world_simulated(said: dict[str, str], simulated: bool) -> None:
-    async def run() -> World:
-        hub, world = SmallHub(), World()
+    async def run() -> WorldSign:
+        hub, world = SmallHub(), WorldSign()
         hub.answer = lambda request: web.json_response([], headers=said)
         async with hub.serve(), open_session("tests", world) as session:
             await fetch(session, f"{hub.endpoint}/api/models")

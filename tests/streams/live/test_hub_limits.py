@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from multidict import CIMultiDict
 
-from streams.live.common.bans import SHARE
+from streams.live.common.backoff import SHARE
 from streams.live.common.clock import Clock
 from streams.live.hub.limits import LIMITS_FEED, HubLimits
 from streams.live.hub.poller import CHANGES, REPOSITORIES
@@ -31,7 +31,7 @@ class Wall:
 @pytest.fixture
 def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
     wall = Wall()
-    monkeypatch.setattr("streams.live.common.bans.asyncio.sleep", wall.sleep)
+    monkeypatch.setattr("streams.live.common.backoff.asyncio.sleep", wall.sleep)
     return wall
 
 
@@ -112,7 +112,7 @@ def test_a_ban_lasts_as_long_as_is_stated_also_in_a_later_run(
     limits.refuse(CIMultiDict(headers))
     for banned in (limits, HubLimits(wall, limits.cursor)):
         wall.time = 1_000_000.0
-        assert banned.ban.holds
+        assert banned.backoff.holds
 
         async def run(banned: HubLimits = banned) -> None:
             async with banned.turn():
@@ -120,7 +120,7 @@ def test_a_ban_lasts_as_long_as_is_stated_also_in_a_later_run(
 
         asyncio.run(run())
         assert seconds <= wall.time - 1_000_000 <= seconds + 1
-        assert not banned.ban.holds
+        assert not banned.backoff.holds
 
 
 BACK = 7_200.0
@@ -198,7 +198,7 @@ def test_no_request_goes_out_during_a_ban_and_none_after_a_restart() -> None:
 
     hub, kept, refused = asyncio.run(run())
     assert [moment for moment, _ in hub.requests if refused < moment < refused + 1.5] == []
-    assert [find.feed for find in kept.finds if find.feed == LIMITS_FEED] == [LIMITS_FEED]
+    assert [result.feed for result in kept.results if result.feed == LIMITS_FEED] == [LIMITS_FEED]
     assert len(kept.of("commit")) == 1
 
 

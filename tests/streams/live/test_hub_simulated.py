@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from simulator.population import WATCHLIST
-from simulator.servers.clock import Clock as HubClock
+from simulator.servers.clock import WorldClock
 from simulator.servers.faults import Faults
 from simulator.servers.hub import HubServer
 from simulator.servers.hub_truth import Happened
@@ -53,7 +53,7 @@ async def watch(
     """A poller beside a server until enough has happened, then until its marks say that all of that is known."""
     origin = time.time()
     injected = Faults(7)
-    clock = HubClock(SCALE, origin)
+    clock = WorldClock(SCALE, origin)
     small: dict[str, Any] = {"repositories": 120, "people": 400, "history": 3_600.0, **settings}
     server = HubServer(3, clock, injected, token="hf_right", rate=0.6, **small)
     kept = Kept()

@@ -1,6 +1,6 @@
 """What is remembered of a repository fits into one record of Kafka, whatever happens to it."""
 
-from streams.live.hub.state import State, ThreadState, bounded, decode_state, encode_state
+from streams.live.hub.state import RepositoryState, ThreadState, bounded, decode_state, encode_state
 from streams.live.hub.walk import WalkCursor, decode_walk, encode_walk
 
 NOW = 1_800_000_000_000_000
@@ -13,7 +13,9 @@ def test_a_state_of_the_largest_size_is_below_a_megabyte_and_comes_back_whole() 
         for number in range(10_000, 17_000)
     }
     likers = list(range(1 << 63, (1 << 63) + 20_000))
-    state = State(NOW, "f" * 40, list(range(1 << 63, (1 << 63) + 64)), NOW, bounded(threads, NOW), 20_000, likers, 77)
+    state = RepositoryState(
+        NOW, "f" * 40, list(range(1 << 63, (1 << 63) + 64)), NOW, bounded(threads, NOW), 20_000, likers, 77
+    )
     record = encode_state(state)
     assert 100_000 < len(record) < MOST
     assert decode_state("a", record) == state

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from streams.activity import HOUR, MINUTE, SECOND, Cover
 from streams.live.common.clock import Clock
-from streams.live.common.health import Health
+from streams.live.common.health import FeedHealth
 from streams.live.common.ledger import GapCoverage, Ledger
 from streams.live.common.poll_result import Gap
 from streams.live.github.cursor import decode_github
@@ -48,7 +48,7 @@ def test_a_look_heals_exactly_what_it_saw(covered: tuple[int, int], missed: int)
 
 
 def made(mark: int | None, **options: Any) -> Ledger:
-    return Ledger(Health(FEED, "github"), mark, 100 * MINUTE, lambda mark: str(mark).encode(), **options)
+    return Ledger(FeedHealth(FEED, "github"), mark, 100 * MINUTE, lambda mark: str(mark).encode(), **options)
 
 
 @pytest.mark.parametrize(
@@ -72,20 +72,20 @@ def test_what_lies_before_a_run_has_a_row_of_its_own_and_there_is_no_hole(
 
 def test_a_feed_of_the_hub_heals_too_and_what_it_cannot_reach_does_not() -> None:
     ledger = made(100 * MINUTE, reached=lambda: 0.5)
-    ledger.note(ledger.find(gaps=[row(100, 115)], mark=115 * MINUTE), 130 * MINUTE)
+    ledger.note(ledger.poll_result(gaps=[row(100, 115)], mark=115 * MINUTE), 130 * MINUTE)
     assert ledger.health.coverage == pytest.approx(0.25)
-    ledger.note(ledger.find(gaps=[row(110, 130)]), 130 * MINUTE)
+    ledger.note(ledger.poll_result(gaps=[row(110, 130)]), 130 * MINUTE)
     assert ledger.health.coverage == pytest.approx(0.25), "the row of one repository of many"
-    ledger.note(ledger.find(covered=ledger.cover(100 * MINUTE, 130 * MINUTE), mark=130 * MINUTE), 130 * MINUTE)
+    ledger.note(ledger.poll_result(covered=ledger.cover(100 * MINUTE, 130 * MINUTE), mark=130 * MINUTE), 130 * MINUTE)
     assert ledger.health.coverage == 0.5
     assert ledger.health.gaps == {"failed": 2}
-    assert made(None, share=lambda now: 0.125).find(mark=1).share == 1.0
+    assert made(None, share=lambda now: 0.125).poll_result(mark=1).share == 1.0
 
 
 def test_rows_are_not_kept_where_they_do_not_tell_the_coverage() -> None:
     told, asked = made(None), made(None, share=lambda now: 0.125)
     for ledger in told, asked:
-        ledger.note(ledger.find(gaps=[row(100, 115)], mark=115 * MINUTE), 120 * MINUTE)
+        ledger.note(ledger.poll_result(gaps=[row(100, 115)], mark=115 * MINUTE), 120 * MINUTE)
     assert (len(told._gaps._gaps), len(asked._gaps._gaps)) == (1, 0)
     assert asked.health.coverage == 0.125
 
@@ -107,7 +107,7 @@ def test_an_outage_that_ends_in_an_overflow_is_not_seen_whole() -> None:
                 server.happen(300, at=middle)
                 server.script = None
                 await until(lambda: len(run.outlet.ids()) == 320)
-                found = next(find for find in run.outlet.of() if len(find.activities) == 300)
+                found = next(result for result in run.outlet.of() if len(result.activities) == 300)
                 assert {reason for reason, _, _ in run.outlet.gaps()} == {"failed"}, "the ledger has all of it already"
                 assert [cover.start for cover in found.covered] == [middle]
 
@@ -226,12 +226,16 @@ def test_repositories_that_always_fail_lower_the_share_of_what_was_seen() -> Non
         async with station(hub, clock=Clock(60.0, time.time()), interval_cap=60.0) as it:
             await it.until(
                 lambda: (
-                    any(find.covered and find.share == 0.25 for find in it.kept.finds if find.feed == REPOSITORIES)
-                    and any(find.covered for find in it.kept.finds if find.feed == CHANGES)
+                    any(
+                        result.covered and result.share == 0.25
+                        for result in it.kept.results
+                        if result.feed == REPOSITORIES
+                    )
+                    and any(result.covered for result in it.kept.results if result.feed == CHANGES)
                 )
             )
             return it
 
     it = asyncio.run(run())
     assert it.feeds.by_name[REPOSITORIES].coverage == pytest.approx(0.25)
-    assert {find.share for find in it.kept.finds if find.feed != REPOSITORIES} == {1.0}
+    assert {result.share for result in it.kept.results if result.feed != REPOSITORIES} == {1.0}

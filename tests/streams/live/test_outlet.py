@@ -17,9 +17,9 @@ from streams.kafka.topics import Topics
 from streams.live.common.clock import Clock
 from streams.live.common.coverage import COVERAGE_CURSOR
 from streams.live.common.health import Feeds, Row
-from streams.live.common.http import World
+from streams.live.common.http import WorldSign
 from streams.live.common.outlet import KafkaOutlet
-from streams.live.common.poll_result import Find, Gap
+from streams.live.common.poll_result import Gap, PollResult
 from tests.agents.test_partition import NOW, activity
 from tests.chaos.conftest import Embedded
 from tests.chaos.test_exactness import read_topic
@@ -63,13 +63,15 @@ async def outlet(
 
 def test_what_comes_from_a_simulated_world_is_marked_from_then_on(broker: Embedded) -> None:
     async def scenario() -> None:
-        world = World()
+        world = WorldSign()
         async with Delivery.open(broker.bootstrap, TOPICS, "test") as delivery:
             made = KafkaOutlet(delivery, TOPICS, CLOCK, Feeds(), {}, report, world=world)
             running = asyncio.create_task(made.run())
             for number, simulated in enumerate((False, True)):
                 world.simulated = simulated
-                await made.put(Find(feed=ORG, platform="github", cursor=b"{}", activities=[activity(number, NOW)]))
+                await made.put(
+                    PollResult(feed=ORG, platform="github", cursor=b"{}", activities=[activity(number, NOW)])
+                )
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
 
@@ -95,9 +97,11 @@ def test_what_was_put_stands_on_the_broker_with_its_cursor(broker: Embedded) -> 
 
     async def put() -> None:
         async with outlet(broker, Feeds()) as out:
-            finds = [
-                Find(feed=ORG, platform="github", cursor=b"1", activities=made[:700], letters=[LETTER], gaps=[gap]),
-                Find(
+            results = [
+                PollResult(
+                    feed=ORG, platform="github", cursor=b"1", activities=made[:700], dead_letters=[LETTER], gaps=[gap]
+                ),
+                PollResult(
                     feed="github:/events",
                     platform="github",
                     cursor=b"2",
@@ -105,7 +109,7 @@ def test_what_was_put_stands_on_the_broker_with_its_cursor(broker: Embedded) -> 
                     activities=made[700:],
                 ),
             ]
-            await asyncio.gather(*(out.put(find) for find in finds))
+            await asyncio.gather(*(out.put(result) for result in results))
 
     asyncio.run(put())
     found = activities(broker)
@@ -139,7 +143,7 @@ def test_a_cursor_is_never_saved_before_what_it_speaks_of(broker: Embedded) -> N
     async def put() -> None:
         async with outlet(broker, Feeds(), _Cut) as out:
             putting = asyncio.create_task(
-                out.put(Find(feed=ORG, platform="github", cursor=b"1", activities=[activity(1, NOW)]))
+                out.put(PollResult(feed=ORG, platform="github", cursor=b"1", activities=[activity(1, NOW)]))
             )
             assert isinstance(out._delivery, _Cut)
             await asyncio.wait_for(out._delivery.cut.wait(), 20)
@@ -158,11 +162,11 @@ def test_a_platform_is_as_far_as_the_feed_that_is_furthest_behind(broker: Embedd
 
     async def put() -> None:
         async with outlet(broker, feeds) as out:
-            await out.put(Find(feed="github:/events", platform="github", cursor=b"1", complete_to=NOW))
+            await out.put(PollResult(feed="github:/events", platform="github", cursor=b"1", complete_to=NOW))
             await asyncio.sleep(0.5)
             assert not batches(broker), "one feed has not said yet how far it is"
-            await out.put(Find(feed=ORG, platform="github", cursor=b"2", complete_to=NOW - HOUR))
-            await out.put(Find(feed="github:/events", platform="github", cursor=b"3", complete_to=NOW + HOUR))
+            await out.put(PollResult(feed=ORG, platform="github", cursor=b"2", complete_to=NOW - HOUR))
+            await out.put(PollResult(feed="github:/events", platform="github", cursor=b"3", complete_to=NOW + HOUR))
             async with asyncio.timeout(20):
                 while len(await asyncio.to_thread(batches, broker)) < TOPICS.partitions:
                     await asyncio.sleep(0.05)
@@ -179,7 +183,7 @@ def test_coverage_goes_on_over_a_restart(broker: Embedded) -> None:
         feeds.open(ORG, "github")
         async with outlet(broker, feeds) as out:
             covered = [Cover("github", start, end)]
-            await out.put(Find(feed=ORG, platform="github", cursor=b"1", covered=covered, complete_to=end))
+            await out.put(PollResult(feed=ORG, platform="github", cursor=b"1", covered=covered, complete_to=end))
             await out.flush()
             return out.coverage.share("github", "watched", "1h", NOW - 1)
 
@@ -200,7 +204,7 @@ def test_coverage_is_saved_for_each_feed_that_has_changed_and_forgotten_with_it(
             for turn in range(20):
                 for feed in keys if turn == 0 else [ORG]:
                     covered = [Cover("github", NOW + turn * MINUTE, NOW + (turn + 1) * MINUTE)]
-                    await out.put(Find(feed=feed, platform="github", cursor=b"1", covered=covered))
+                    await out.put(PollResult(feed=feed, platform="github", cursor=b"1", covered=covered))
                 await out.flush()
             del feeds.by_name[other]
             await out.flush()
@@ -230,11 +234,11 @@ def test_a_feed_that_has_only_ever_had_gaps_counts(broker: Embedded) -> None:
         async with outlet(broker, feeds) as out:
             covered = [Cover("github", NOW - 2 * HOUR, NOW)]
             await asyncio.gather(
-                *(out.put(Find(feed=feed, platform="github", cursor=b"1", covered=covered)) for feed in well)
+                *(out.put(PollResult(feed=feed, platform="github", cursor=b"1", covered=covered)) for feed in well)
             )
             for feed in (failing, user):
                 gap = Gap(feed=feed, start=NOW - HOUR, end=NOW, reason="failed")
-                await out.put(Find(feed=feed, platform="github", cursor=b"1", gaps=[gap], complete_to=NOW))
+                await out.put(PollResult(feed=feed, platform="github", cursor=b"1", gaps=[gap], complete_to=NOW))
             return out.coverage.share("github", "watched", "1h", NOW - 1)
 
     assert asyncio.run(put()) == pytest.approx(0.9)
@@ -252,14 +256,14 @@ def test_a_row_of_the_ledger_is_known_although_the_feed_may_be_silent_for_long(
     async def put() -> float | None:
         async with outlet(broker, feeds, settling=5 * 60.0) as out:
             await out.put(
-                Find(
+                PollResult(
                     feed=ORG, platform="github", cursor=b"1", covered=[Cover("github", NOW - 4 * HOUR, NOW - 2 * HOUR)]
                 )
             )
             assert out.coverage.share("github", "watched", "1h", NOW, late_after) is None
             gap = Gap(feed=ORG, start=NOW - 2 * HOUR, end=NOW, reason="failed")
             await out.put(
-                Find(feed=ORG, platform="github", cursor=b"2", gaps=[gap], complete_to=NOW if whole else None)
+                PollResult(feed=ORG, platform="github", cursor=b"2", gaps=[gap], complete_to=NOW if whole else None)
             )
             return out.coverage.share("github", "watched", "1h", NOW, late_after)
 
@@ -274,7 +278,9 @@ def test_what_does_not_reach_all_that_it_looks_at_covers_its_share(broker: Embed
         async with outlet(broker, feeds) as out:
             covered = [Cover("huggingface", NOW - 2 * HOUR, NOW)]
             await out.put(
-                Find(feed="huggingface:repositories", platform="huggingface", cursor=b"1", covered=covered, share=0.25)
+                PollResult(
+                    feed="huggingface:repositories", platform="huggingface", cursor=b"1", covered=covered, share=0.25
+                )
             )
             return out.coverage.share("huggingface", "watched", "1h", NOW - 1)
 
@@ -289,7 +295,7 @@ def test_a_feed_that_is_not_late_yet_is_not_shown_as_blind(broker: Embedded) -> 
         async with outlet(broker, feeds, settling=5 * 60.0) as out:
             now = CLOCK.now()
             await out.put(
-                Find(
+                PollResult(
                     feed=ORG, platform="github", cursor=b"1", covered=[Cover("github", now - 2 * HOUR, now - HOUR // 2)]
                 )
             )
@@ -313,11 +319,13 @@ def test_the_outage_of_a_sampled_feed_is_not_covered(broker: Embedded) -> None:
 
     async def put() -> float | None:
         async with outlet(broker, feeds) as out:
-            await out.put(Find(feed=feed, platform="github", cursor=b"1", complete_to=NOW - HOUR))
-            await out.put(Find(feed=feed, platform="github", cursor=b"2", complete_to=NOW - 50 * MINUTE))
+            await out.put(PollResult(feed=feed, platform="github", cursor=b"1", complete_to=NOW - HOUR))
+            await out.put(PollResult(feed=feed, platform="github", cursor=b"2", complete_to=NOW - 50 * MINUTE))
             # It did not get on for long, and its mark went on without it.
-            await out.put(Find(feed=feed, platform="github", cursor=b"3", gaps=[gap], complete_to=NOW - 15 * MINUTE))
-            await out.put(Find(feed=feed, platform="github", cursor=b"4", complete_to=NOW))
+            await out.put(
+                PollResult(feed=feed, platform="github", cursor=b"3", gaps=[gap], complete_to=NOW - 15 * MINUTE)
+            )
+            await out.put(PollResult(feed=feed, platform="github", cursor=b"4", complete_to=NOW))
             return out.coverage.share("github", "all", "1h", NOW - 1)
 
     assert asyncio.run(put()) == pytest.approx(0.05)
@@ -329,7 +337,7 @@ def test_health_is_shown_whether_anything_happens_or_not(broker: Embedded) -> No
 
     async def run() -> bytes | None:
         async with outlet(broker, feeds) as out:
-            await out.put(Find(feed=ORG, platform="github", cursor=b"1", letters=[LETTER, LETTER]))
+            await out.put(PollResult(feed=ORG, platform="github", cursor=b"1", dead_letters=[LETTER, LETTER]))
             await out.report()
             async with asyncio.timeout(20):
                 while not (

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from streams.live.common.bans import Ban, Hold, sleep_until
+from streams.live.common.backoff import Backoff, Hold, sleep_until
 
 
 class Wall:
@@ -14,7 +14,7 @@ class Wall:
         self.time = 1_000_000.0
         self.slept = 0.0
         self._jumps = dict(jumps)
-        monkeypatch.setattr("streams.live.common.bans.asyncio.sleep", self._sleep)
+        monkeypatch.setattr("streams.live.common.backoff.asyncio.sleep", self._sleep)
 
     def __call__(self) -> float:
         return self.time
@@ -47,19 +47,19 @@ def test_a_sleeper_is_neither_early_nor_much_too_late(
 
 def test_a_hold_is_moved_and_a_ban_only_made_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     wall = Wall(monkeypatch, {})
-    hold, ban = Hold(wall), Ban(wall)
+    hold, backoff = Hold(wall), Backoff(wall)
     assert not hold.holds
-    assert not ban.holds
-    for each in (hold, ban):
+    assert not backoff.holds
+    for each in (hold, backoff):
         each.set(100.0)
     hold.set(10.0)
-    ban.extend(10.0)
-    assert (hold.until, ban.until) == (wall.time + 10, wall.time + 100)
-    ban.extend(200.0)
-    assert wall.time + 200 <= ban.until < wall.time + 201
-    assert ban.state == "limited until 13:50:00"
+    backoff.extend(10.0)
+    assert (hold.until, backoff.until) == (wall.time + 10, wall.time + 100)
+    backoff.extend(200.0)
+    assert wall.time + 200 <= backoff.until < wall.time + 201
+    assert backoff.state == "limited until 13:50:00"
     wall.time -= 7_200
     assert hold.until == wall.time + 10
-    assert wall.time + 200 <= ban.until < wall.time + 201
+    assert wall.time + 200 <= backoff.until < wall.time + 201
     wall.time += 100
     assert not hold.holds, "it ends once, however often it is looked at"

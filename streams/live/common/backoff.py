@@ -17,7 +17,7 @@ SHARE: Final = 0.8
 # A server's seconds may be rounded down, and a clock that differs by less is not wrong: dates have whole seconds.
 MARGIN: Final = 0.25
 # The longest ban, and the longest poll interval or window of a quota, in seconds.
-LONGEST_BAN: Final = 86_400.0
+LONGEST_BACKOFF: Final = 86_400.0
 LONGEST_INTERVAL: Final = 3_600.0
 # More requests than either platform grants anybody in a window.
 LARGEST_QUOTA: Final = 1_000_000.0
@@ -40,7 +40,7 @@ class Hold:
     be true: it has to be saved anew, or each run would wait for as long.
     """
 
-    def __init__(self, wall: Wall, until: float = 0.0, longest: float = LONGEST_BAN) -> None:
+    def __init__(self, wall: Wall, until: float = 0.0, longest: float = LONGEST_BACKOFF) -> None:
         self._wall = wall
         self._cap = self._longest = longest
         self.shortened = until > wall() + longest
@@ -63,14 +63,14 @@ class Hold:
         self._until = self._wall() + self._longest
 
 
-class Ban(Hold):
+class Backoff(Hold):
     """Up to when nothing may be asked of a server. It is never shortened."""
 
     _stated = 0.0
 
     def extend(self, seconds: float) -> None:
         """A refusal tells to wait for so many of the wall's seconds from now on."""
-        capped = min(seconds + MARGIN, LONGEST_BAN)
+        capped = min(seconds + MARGIN, LONGEST_BACKOFF)
         if self._wall() + capped > self.until:
             self._stated = seconds
             self.set(capped)
@@ -78,7 +78,7 @@ class Ban(Hold):
     @property
     def state(self) -> str:
         """For a person."""
-        told = f", not for the {self._stated:,.0f} s that the server said" if self._stated > LONGEST_BAN else ""
+        told = f", not for the {self._stated:,.0f} s that the server said" if self._stated > LONGEST_BACKOFF else ""
         return f"{_LIMITED} {moment(self.until, self._wall())}{told}"
 
 
