@@ -25,7 +25,7 @@ from streams.live.github.poller import GithubPoller
 from streams.watchlist import Project, Watchlist
 from tests.chaos.conftest import Embedded
 from tests.chaos.test_exactness import read_topic
-from tests.streams.live.github_serving import FEED, ORG, MemoryOutlet, Script, ScriptedGithub, polling, until
+from tests.streams.live.github.serving import FEED, ORG, MemoryOutlet, Script, ScriptedGithub, polling, until
 from tests.streams.made import KEY
 
 USER = "/users/allenai/events/public"

@@ -19,9 +19,9 @@ from streams.live.github.pace import Due
 from streams.live.hub.limits import LIMITS_FEED as HUB_LIMITS
 from streams.live.hub.limits import HubLimits
 from streams.live.hub.poller import PLATFORM, REPOSITORIES
-from tests.streams.live.github_serving import FEED, ORG, MemoryOutlet, ScriptedGithub, polling, until
-from tests.streams.live.hub_small import Kept, SmallHub, Station, station
-from tests.streams.live.raw_serving import RawServer, raw
+from tests.streams.live.common.raw_serving import RawServer, raw
+from tests.streams.live.github.serving import FEED, ORG, MemoryOutlet, ScriptedGithub, polling, until
+from tests.streams.live.hub.small import Kept, SmallHub, Station, station
 
 HUGE = "999999999"
 EVERYTHING = "github:/events"

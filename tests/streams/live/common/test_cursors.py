@@ -23,7 +23,7 @@ from streams.live.hub.popularity import POPULARITY_CURSOR as HUB_POPULARITY
 from streams.live.hub.state import RepositoryState, decode_state
 from streams.live.hub.walk import WalkCursor, decode_walk
 from streams.watchlist import Project, Watchlist
-from tests.streams.live.hub_small import Kept
+from tests.streams.live.hub.small import Kept
 from tests.streams.made import KEY
 
 WATCHLIST = Watchlist([Project("olmo", github=("allenai",), huggingface=("allenai",))])

@@ -14,7 +14,7 @@ from streams.live.common.clock import Clock
 from streams.live.hub.activities import HubActivities
 from streams.live.hub.shapes import Listed
 from streams.live.hub.watched import EARLY, HubWatched
-from tests.streams.live.hub_small import WATCHLIST, SmallHub, station
+from tests.streams.live.hub.small import WATCHLIST, SmallHub, station
 from tests.streams.made import KEY
 
 INTERVAL = 300.0

@@ -16,7 +16,7 @@ from streams.live.hub.client import HubClient
 from streams.live.hub.limits import HubLimits
 from streams.live.hub.poller import REPOSITORIES
 from streams.live.hub.shapes import decode_list
-from tests.streams.live.hub_small import Kept, SmallHub, now, station
+from tests.streams.live.hub.small import Kept, SmallHub, now, station
 
 NEXT = "/api/models?cursor=3"
 

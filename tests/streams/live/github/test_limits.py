@@ -28,7 +28,7 @@ from streams.live.github.limits import LIMITS_FEED, GithubLimits, is_limit
 from streams.live.github.pace import PollPace
 from streams.live.github.page import GithubPages
 from streams.watchlist import Project, Watchlist
-from tests.streams.live.github_serving import FEED, ORG, WATCHED, MemoryOutlet, ScriptedGithub, polling, until
+from tests.streams.live.github.serving import FEED, ORG, WATCHED, MemoryOutlet, ScriptedGithub, polling, until
 from tests.streams.made import KEY
 
 TWO = Watchlist([Project("two", github=("allenai", "other-org"))])

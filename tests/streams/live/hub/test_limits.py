@@ -12,7 +12,7 @@ from streams.live.common.backoff import SHARE
 from streams.live.common.clock import Clock
 from streams.live.hub.limits import LIMITS_FEED, HubLimits
 from streams.live.hub.poller import CHANGES, REPOSITORIES
-from tests.streams.live.hub_small import Kept, SmallHub, ago, now, station
+from tests.streams.live.hub.small import Kept, SmallHub, ago, now, station
 
 
 class Wall:

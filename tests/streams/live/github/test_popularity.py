@@ -22,7 +22,7 @@ from streams.live.github.page import GithubPages
 from streams.live.github.poller import GithubPoller
 from streams.live.github.popularity import POPULARITY_CURSOR, GithubPopularity, Stated, _PopularityCursor
 from streams.watchlist import Project, Watchlist
-from tests.streams.live.github_serving import MemoryOutlet, ScriptedGithub, until
+from tests.streams.live.github.serving import MemoryOutlet, ScriptedGithub, until
 from tests.streams.made import KEY
 
 SCALE = 600.0

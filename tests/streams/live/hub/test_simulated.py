@@ -22,7 +22,7 @@ from streams.live.common.health import Feeds
 from streams.live.common.http import open_session
 from streams.live.hub.poller import HubPoller
 from streams.watchlist import Watchlist
-from tests.streams.live.hub_small import Kept
+from tests.streams.live.hub.small import Kept
 from tests.streams.made import KEY
 
 SCALE = 300.0

@@ -14,7 +14,7 @@ from streams.live.common.clock import Clock
 from streams.live.hub.poller import CHANGES, REPOSITORIES
 from streams.live.hub.refusals import DISABLED, GATED, GATED_FOR_TOKEN, LEGAL, NOT_PUBLIC
 from streams.watchlist import Project, Watchlist
-from tests.streams.live.hub_small import SmallHub, Station, station
+from tests.streams.live.hub.small import SmallHub, Station, station
 
 Answer = Callable[[web.Request], web.StreamResponse | None]
 

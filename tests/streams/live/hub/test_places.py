@@ -6,7 +6,7 @@ from aiohttp import web
 
 from streams.live.hub.poller import CHANGES, REPOSITORIES
 from streams.watchlist import Project, Watchlist
-from tests.streams.live.hub_small import Kept, Repo, SmallHub, Station, station
+from tests.streams.live.hub.small import Kept, Repo, SmallHub, Station, station
 
 
 def watching(*places: str) -> Watchlist:

@@ -14,7 +14,7 @@ from streams.live.hub.poller import HubPoller
 from streams.live.hub.popularity import HubPopularity
 from streams.live.hub.shapes import Listed
 from streams.watchlist import Project, Watchlist
-from tests.streams.live.hub_small import WATCHLIST, Kept, SmallHub, Station, now, station
+from tests.streams.live.hub.small import WATCHLIST, Kept, SmallHub, Station, now, station
 from tests.streams.made import KEY
 
 HOUR = 3_600 * 1_000_000

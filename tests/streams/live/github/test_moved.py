@@ -13,7 +13,7 @@ from streams.live.github.poller import GithubPoller
 from streams.live.github.popularity import POPULARITY_CURSOR
 from streams.times import format_time
 from streams.watchlist import Project, Watchlist
-from tests.streams.live.github_serving import MemoryOutlet, ScriptedGithub, polling, until
+from tests.streams.live.github.serving import MemoryOutlet, ScriptedGithub, polling, until
 from tests.streams.made import KEY, event
 
 WATCHED = Watchlist([Project("tool", github=("Old-Org/tool",))])

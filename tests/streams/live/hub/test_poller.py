@@ -22,7 +22,7 @@ from streams.live.hub.limits import LIMITS_FEED
 from streams.live.hub.poller import CHANGES, REPOSITORIES
 from streams.live.hub.shapes import read_listed
 from streams.live.hub.watched import REFUSED_WAIT, HubWatched
-from tests.streams.live.hub_small import DAY, MINUTE, WATCHLIST, Kept, Repo, SmallHub, Station, ago, now, sha, station
+from tests.streams.live.hub.small import DAY, MINUTE, WATCHLIST, Kept, Repo, SmallHub, Station, ago, now, sha, station
 from tests.streams.made import KEY
 
 

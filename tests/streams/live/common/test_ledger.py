@@ -17,8 +17,8 @@ from streams.live.common.poll_result import Gap
 from streams.live.github.cursor import decode_github
 from streams.live.hub.poller import CHANGES, REPOSITORIES
 from streams.watchlist import Project, Watchlist
-from tests.streams.live.github_serving import FEED, ORG, MemoryOutlet, ScriptedGithub, polling, until
-from tests.streams.live.hub_small import SmallHub, Station, station
+from tests.streams.live.github.serving import FEED, ORG, MemoryOutlet, ScriptedGithub, polling, until
+from tests.streams.live.hub.small import SmallHub, Station, station
 
 USER = "/users/allenai/events/public"
 

@@ -17,7 +17,7 @@ from streams.live.common.health import Feeds
 from streams.live.common.http import open_session
 from streams.live.github.poller import GithubPoller
 from streams.watchlist import Watchlist
-from tests.streams.live.github_serving import MemoryOutlet, until
+from tests.streams.live.github.serving import MemoryOutlet, until
 from tests.streams.made import KEY
 
 SCALE = 600.0

@@ -13,7 +13,7 @@ from streams.live.github.poller import paths
 from streams.times import format_time
 from streams.watchlist import Project, Watchlist
 from tests.simulator.recorded import recorded_events
-from tests.streams.live.github_serving import FEED, ORG, MemoryOutlet, ScriptedGithub, polling, until
+from tests.streams.live.github.serving import FEED, ORG, MemoryOutlet, ScriptedGithub, polling, until
 from tests.streams.made import event
 
 

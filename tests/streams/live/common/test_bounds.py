@@ -39,9 +39,9 @@ from streams.live.hub.shapes import (
     read_thread,
 )
 from streams.watchlist import Project, Watchlist
-from tests.streams.live.github_serving import FEED, ORG, WATCHED, MemoryOutlet, ScriptedGithub, polling, until
-from tests.streams.live.hub_small import Kept, SmallHub, ago, station
-from tests.streams.live.raw_serving import RawServer, raw
+from tests.streams.live.common.raw_serving import RawServer, raw
+from tests.streams.live.github.serving import FEED, ORG, WATCHED, MemoryOutlet, ScriptedGithub, polling, until
+from tests.streams.live.hub.small import Kept, SmallHub, ago, station
 from tests.streams.made import event
 
 DEEP = "[" * 100_000 + "]" * 100_000

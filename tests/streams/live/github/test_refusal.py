@@ -10,7 +10,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from streams.live.common.http import Answer
 from streams.live.github.refusal import refusal_of
 from streams.watchlist import Project, Watchlist
-from tests.streams.live.github_serving import FEED, ORG, MemoryOutlet, ScriptedGithub, polling, until
+from tests.streams.live.github.serving import FEED, ORG, MemoryOutlet, ScriptedGithub, polling, until
 
 TWO = Watchlist([Project("two", github=("allenai", "other-org"))])
 OTHER = "/orgs/other-org/events"
