@@ -1,7 +1,8 @@
-"""What the limits of both platforms have in common: bans, the seconds that headers state, and sleeping by a clock that
+"""What the rate limits of all platforms share: backoffs, the seconds that headers state, and sleeping by a clock that
 may be set.
 
-Every number of a server is capped at what can be true. What was capped is told, in the log and in a feed's state.
+Every number that a server states is capped at a plausible value. A capped value is named in the log or the feed's
+state.
 """
 
 import asyncio
@@ -12,21 +13,22 @@ from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-# How much of a token's quota is ours: its owner has other things to do with the rest.
+# The share of a token's quota that is used: its owner needs the rest for other things.
 SHARE: Final = 0.8
-# A server's seconds may be rounded down, and a clock that differs by less is not wrong: dates have whole seconds.
+# Added to each backoff, because a server's seconds may be rounded down.
 MARGIN: Final = 0.25
-# The longest ban, and the longest poll interval or window of a quota, in seconds.
+# The longest backoff, and the longest poll interval or window of a quota, in seconds.
 LONGEST_BACKOFF: Final = 86_400.0
 LONGEST_INTERVAL: Final = 3_600.0
-# More requests than either platform grants anybody in a window.
+# More requests than any platform grants in a window.
 LARGEST_QUOTA: Final = 1_000_000.0
 _LIMITED: Final = "limited until"
 _USED_UP: Final = "quota used up, waits until"
-# A feed that waits longer than this (the wall's seconds) for a quota says so.
+# A feed that waits for a quota longer than this says so (seconds of real time).
 _LONG: Final = 60.0
+# A server's `Date` that is behind by less is not taken for a clock that is wrong: dates have whole seconds.
 _SKEW: Final = 2.0
-# How often a sleeper looks at the clock, which may have been set.
+# How often a sleeper reads the clock, which may have been set.
 _LOOK: Final = 60.0
 _LOG: Final = logging.getLogger("nomadwatch.streams")
 
@@ -34,10 +36,10 @@ Wall = Callable[[], float]
 
 
 class Hold:
-    """Up to when (the wall's s since 1970) something has to wait: at most `longest` seconds.
+    """The Unix time until which something has to wait, at most `longest` seconds from now.
 
-    Where the clock is set back it waits no longer than told. `shortened` says that an earlier run's `until` could not
-    be true: it has to be saved anew, or each run would wait for as long.
+    Setting the clock back does not prolong the wait. `shortened`: the `until` of an earlier run was implausible and was
+    cut. It has to be saved again, or each run would wait as long.
     """
 
     def __init__(self, wall: Wall, until: float = 0.0, longest: float = LONGEST_BACKOFF) -> None:
@@ -48,28 +50,28 @@ class Hold:
 
     @property
     def until(self) -> float:
-        """When it ends, or has ended."""
+        """When the wait ends, or has ended."""
         self._until = min(self._until, self._wall() + self._longest)
         return self._until
 
     @property
     def holds(self) -> bool:
-        """Whether it lasts still."""
+        """Whether the wait is not over."""
         return self._wall() < self.until
 
     def set(self, seconds: float) -> None:
-        """Wait for so many of the wall's seconds from now on, whatever it was before."""
+        """Wait for `seconds` of real time from now on, whatever was set before."""
         self._longest = min(seconds, self._cap)
         self._until = self._wall() + self._longest
 
 
 class Backoff(Hold):
-    """Up to when nothing may be asked of a server. It is never shortened."""
+    """The time until which a server must not be asked. A later refusal may prolong it, never shorten it."""
 
     _stated = 0.0
 
     def extend(self, seconds: float) -> None:
-        """A refusal tells to wait for so many of the wall's seconds from now on."""
+        """Take a refusal that demands a wait of `seconds` of real time from now on."""
         capped = min(seconds + MARGIN, LONGEST_BACKOFF)
         if self._wall() + capped > self.until:
             self._stated = seconds
@@ -77,23 +79,20 @@ class Backoff(Hold):
 
     @property
     def state(self) -> str:
-        """For a person."""
+        """The state of a feed that waits, in words."""
         told = f", not for the {self._stated:,.0f} s that the server said" if self._stated > LONGEST_BACKOFF else ""
         return f"{_LIMITED} {moment(self.until, self._wall())}{told}"
 
 
 class Caps:
-    """Takes the numbers that one platform states, none above what can be true.
-
-    Each name is logged once for as long as it is not believed.
-    """
+    """Caps the numbers that one platform states. A number is logged once for as long as it stays implausible."""
 
     def __init__(self, platform: str) -> None:
         self._platform = platform
         self._told: set[str] = set()
 
     def take(self, name: str, value: float | None, largest: float, *, slack: float = 0.0) -> float | None:
-        """The value, at most the largest one; None stays None. What exceeds it by no more than the slack is not told."""
+        """The value, at most `largest`; None stays None. An excess of at most `slack` is not logged."""
         if value is None:
             return None
         if value <= largest + slack:
@@ -117,16 +116,18 @@ def quota_state(until: float, now: float) -> str | None:
 
 
 def is_waiting(state: str) -> bool:
-    """Whether a feed's state says that it waits for the end of a ban, or for a quota.
+    """Whether a feed's state says that it waits for the end of a backoff, or for a quota.
 
-    >>> is_waiting("limited until 12:03:20"), is_waiting("quota used up, waits until 12:03:20"), is_waiting("failing: 502")
-    (True, True, False)
+    >>> is_waiting("limited until 12:03:20"), is_waiting("quota used up, waits until 12:03:20")
+    (True, True)
+    >>> is_waiting("failing: 502")
+    False
     """
     return state.startswith((_LIMITED, _USED_UP))
 
 
 def moment(time_: float, now: float) -> str:
-    """A time of the wall's (s since 1970) for a person, UTC; with its date if that is not today's.
+    """A Unix time in words, UTC; with its date if that is not today.
 
     >>> moment(86_399.0, 0.0), moment(86_400.0, 0.0)
     ('23:59:59', '1970-01-02 00:00:00')
@@ -157,10 +158,9 @@ def date(value: str | None) -> float | None:
 
 
 def server_now(headers: Mapping[str, str], now: float) -> float:
-    """From when on (s since 1970) a server's times are to be counted: now, or its own `Date`, if that is another and
-    earlier time.
+    """The Unix time from which a server's times are counted: its own `Date` if that is earlier, else now.
 
-    A date may be wrong, and waiting too long breaks no ban: what would shorten a wait is not believed.
+    A `Date` may be wrong. One that would shorten a wait is ignored: waiting too long breaks no rule.
 
     >>> [server_now({"date": "Thu, 01 Jan 1970 00:01:40 GMT"}, now) for now in (40.0, 99.0, 101.0, 700.0)]
     [40.0, 99.0, 101.0, 100.0]
@@ -170,7 +170,7 @@ def server_now(headers: Mapping[str, str], now: float) -> float:
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """The seconds of `retry-after`, which may be a date.
+    """The seconds that `retry-after` demands; the header may state a date.
 
     >>> [retry_after({"retry-after": value}, 20.0) for value in ("2.5", "Thu, 01 Jan 1970 00:01:00 GMT", "soon")]
     [2.5, 40.0, None]
@@ -183,9 +183,7 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 
 
 async def sleep_until(wall: Wall, until: float) -> None:
-    """Sleep until a time of the wall's in seconds and never end too soon, nor much later than was meant if the clock is
-    set meanwhile.
-    """
+    """Sleep until the Unix time `until`. Never wakes early; setting the clock cannot prolong the wait much."""
     while (rest := until - wall()) > 0:
         await asyncio.sleep(min(rest, _LOOK))
         until = min(until, wall() + rest)

@@ -1,8 +1,7 @@
-"""Finds go to the broker: activities in batches, then, once those are acknowledged, the feeds' cursors.
+"""Poll results go to the broker: activities in batches, and after their acknowledgement the feeds' cursors.
 
-A find that was published when its feed is killed before its cursor is saved comes again: its activities have the same
-identities and are counted once. Marks go to every partition every few seconds, one for a platform: that of its feed
-which is furthest behind.
+If a poller dies between the two, the result comes again: its activities have the same ids and are counted once. Every
+few seconds the watermark of each platform goes to every partition. It is the lowest watermark of the platform's feeds.
 """
 
 import asyncio
@@ -28,7 +27,7 @@ _MARK_EVERY: Final = 5.0
 _REPORT_EVERY: Final = 1.0
 _LEAST: Final = 0.5
 
-# Makes the record of the topic `measurements` (key, value) that shows rows and states.
+# Makes a record of the topic `measurements` (key, value) from the time (µs), rows, and states of feeds.
 Report = Callable[[int, list[Row], dict[str, str]], tuple[bytes, bytes]]
 
 
@@ -37,10 +36,10 @@ class _Letter(msgspec.Struct):
 
 
 class KafkaOutlet:
-    """Publishes finds of all feeds; run `run` beside the pollers.
+    """Publishes the poll results of all feeds; run `run` beside the pollers.
 
-    `cursors` are those of an earlier run, for the coverage that it knew; `settling` is after how many seconds of the
-    station's a feed that is well has said what it saw. What comes from a simulated `world` is marked.
+    `cursors` are those of an earlier run, from which the coverage is restored. A healthy feed reports what it saw
+    within `settling` seconds of the station's clock. Activities of a simulated `world` are marked.
     """
 
     def __init__(
@@ -67,16 +66,16 @@ class KafkaOutlet:
         self.more_rows: Callable[[], list[Row]] = list
 
     async def put(self, result: PollResult) -> None:
-        """Returns when the broker has everything in the find, and the cursor."""
+        """Returns when the broker has everything in the poll result, and its cursor."""
         done = asyncio.get_running_loop().create_future()
         self._waiting.append((result, done))
         self._work.set()
         await done
 
     async def run(self) -> None:
-        """Publish until cancelled. Raises the broker's refusal for good; an absent one is waited for."""
+        """Publish until cancelled. Waits while the broker is away; raises if it refuses permanently."""
         marked = reported = 0.0
-        # In a world that runs faster marks come more often, but not so often that they are all that happens.
+        # Under a faster clock watermarks come more often, but not so often that they hold up everything else.
         mark_every = max(_LEAST, self._clock.wait(_MARK_EVERY))
         while True:
             rest = min(marked + mark_every, reported + _REPORT_EVERY) - time.monotonic()
@@ -94,7 +93,7 @@ class KafkaOutlet:
                 await self.report()
 
     async def flush(self) -> None:
-        """Publish what waits, and the coverage, before the end."""
+        """Publish what waits, and the coverage, before the process ends."""
         await self._publish()
         await self._mark()
 
@@ -136,9 +135,9 @@ class KafkaOutlet:
         if health is None:
             return
         if result.gaps:
-            # It counts from its first gap on, even if it has never seen anything.
+            # A feed counts in the coverage from its first gap on, even if it has never seen anything.
             self.coverage.expect(result.feed)
-        if result.complete_to is not None:  # else a gap is of one of many repositories
+        if result.complete_to is not None:  # else the gaps are those of a single repository
             for gap in result.gaps:
                 self.coverage.miss(result.feed, gap.start, gap.end)
             marks = self._marks.setdefault(result.platform, {})
@@ -175,7 +174,7 @@ class KafkaOutlet:
         self.coverage.saved()
 
     async def report(self) -> None:
-        """Show how the feeds are doing."""
+        """Publish the health of the feeds."""
         now = self._clock.now()
         dead_letters: list[Row] = [
             ("nomadwatch_dead_letters_total", {"reason": reason}, n) for reason, n in self._dead_letters.items()
@@ -188,9 +187,10 @@ class KafkaOutlet:
 
 
 def _outside(gaps: list[Gap], start: int, end: int) -> Iterator[tuple[int, int]]:
-    """The stretches between start and end (µs) that no gap touches.
+    """The stretches between start and end (µs) without gaps.
 
-    >>> list(_outside([Gap(feed="f", start=30, end=40, reason="down"), Gap(feed="f", start=0, end=10, reason="failed")], 5, 50))
+    >>> gaps = [Gap(feed="f", start=30, end=40, reason="down"), Gap(feed="f", start=0, end=10, reason="failed")]
+    >>> list(_outside(gaps, 5, 50))
     [(10, 30), (40, 50)]
     """
     for gap in sorted(gaps, key=lambda gap: gap.start):

@@ -1,5 +1,5 @@
-"""The repository that a place of the watchlist names: followed by its id when it is renamed and its old name is another
-one's.
+"""A repository that the watchlist names. It is followed by its id if it is renamed and another repository takes its
+name.
 """
 
 import logging
@@ -39,8 +39,8 @@ _decode_stated: Final = msgspec.json.Decoder(_NameOfToday).decode
 
 
 class WatchedRepository:
-    """`path` is where its feed is asked for: by the name in the watchlist, which GitHub leads on to the name of today,
-    else by its id.
+    """`path` is the path of its feed: by the name in the watchlist, which GitHub redirects to the name of today, else
+    by its id.
     """
 
     def __init__(self, place: str, path: str, identities: Identities, pages: GithubPages, clock: Clock) -> None:
@@ -50,10 +50,10 @@ class WatchedRepository:
         self._told = ""
 
     async def shows(self, look: PageOverlap, health: FeedHealth) -> bool:
-        """Learn from the events of a look whose they are; False where they are another repository's, which got the
-        name.
+        """Learn the repository's id from the events of a poll. False if they are those of another repository that took
+        the name; then `path` has changed.
 
-        Then `path` is another one. Raises `Unreachable` and `Limited` where that cannot be found out now.
+        Raises `Unreachable` and `Limited` if this cannot be decided now.
         """
         met = [event for event in map(_event, (each.raw for each in reversed(look.new))) if event is not None]
         known = self._identities.assignment.holder(self._place)
@@ -75,7 +75,8 @@ class WatchedRepository:
         return True
 
     async def _ask_for(self, native: int | str, health: FeedHealth) -> None:
-        """What the repository of an id is called today; one that is gone was made anew under its name."""
+        """Ask what the repository of an id is called today. If it is gone, the one that now has its name replaces it.
+        """
         try:
             stated = _decode_stated(await self._pages.repository_by_id(native, health))
         except Gone:
@@ -97,7 +98,7 @@ class WatchedRepository:
 
 
 def _event(raw: bytes) -> tuple[_NamedEvent, int] | None:
-    """The event and its time (µs)."""
+    """The event and its time (µs), or None."""
     try:
         event = _decode_event(raw)
         return event, parse_time(event.created_at)

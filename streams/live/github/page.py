@@ -1,4 +1,5 @@
-"""One page of a feed: asked for with the ETag of the last time, told apart by the reaction wanted."""
+"""One page of a feed: requested with its last ETag. Each kind of failure is an exception named by the reaction wanted.
+"""
 
 import logging
 import re
@@ -24,19 +25,19 @@ from streams.values import clean
 _LOG: Final = logging.getLogger("nomadwatch.streams")
 SIZE: Final = 100
 PAGES: Final = 3
-# All pages of a feed together hold no more than this.
+# All pages of a feed together hold at most this many events.
 _MOST_EVENTS: Final = PAGES * SIZE
 _GONE: Final = (404, 410)
 _TOKEN_WANTED: Final = "refused (401): it asks for a token; set GITHUB_TOKEN"
 
 
 class Limited(Exception):
-    """Nothing may be asked for a while, whatever the feed."""
+    """No feed may ask anything for a while."""
 
 
 class Shown(NamedTuple):
-    """An event as a page shows it: the hash of its id (of its bytes where it has none), its time (µs; None if it has
-    none that can be).
+    """An event on a page: the hash of its id (of its bytes if it has none), and its time (µs; None if it has no valid
+    one).
     """
 
     hash: int
@@ -49,10 +50,10 @@ class Shown(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FeedPage:
-    """`shown` is None where nothing has changed. `asked` and `received` are µs of the station's clock; `last`: there is
-    none behind it.
+    """`shown` is None if nothing has changed. `asked` and `received` are µs of the station's clock. `last`: no page
+    follows.
 
-    `requests` is how many it took: one more for each redirect.
+    `requests` is how many requests it took: one more for each redirect.
     """
 
     number: int
@@ -82,7 +83,7 @@ _decode_stub: Final = msgspec.json.Decoder(_IdStub).decode
 
 
 class GithubPages:
-    """Asks for pages of all feeds. `token` may be empty."""
+    """Requests pages of all feeds. `token` may be empty."""
 
     def __init__(
         self, api: str, token: str, session: aiohttp.ClientSession, limits: GithubLimits, clock: Clock
@@ -99,21 +100,21 @@ class GithubPages:
             self._headers["Authorization"] = f"Bearer {token}"
 
     async def get(self, path: str, number: int, etag: str | None, health: FeedHealth) -> tuple[FeedPage, float | None]:
-        """A page, and the wall's seconds to the next time that page 1 may be asked for, if they are stated. Only within
+        """A page, and the seconds of real time until page 1 may be asked for again, if they are stated. Call it within
         `limits.poll`.
 
-        Raises `Limited`, `Gone`, `FeedRefused`, `Oversized`, and `Unreachable` for all else; each says in `health` what
-        is the matter.
+        Raises `Limited`, `Gone`, `FeedRefused`, `Oversized`, and `Unreachable` for everything else. Each puts the
+        reason into `health`.
         """
         asked = await self._ask(f"{path}?per_page={SIZE}&page={number}", etag, health, first=number == 1)
         return await self._read(asked, number, etag, health), poll_interval(asked.answer)
 
     async def repository(self, name: str, health: FeedHealth) -> bytes:
-        """What GitHub states of a repository. Raises as `get` does."""
+        """What GitHub states about a repository. Raises as `get` does."""
         return await self._stated(f"/repos/{name}", health)
 
     async def repository_by_id(self, native: int | str, health: FeedHealth) -> bytes:
-        """What GitHub states of the repository of an id. Raises as `get` does."""
+        """What GitHub states about the repository with an id. Raises as `get` does."""
         return await self._stated(f"/repositories/{native}", health)
 
     async def _stated(self, path: str, health: FeedHealth) -> bytes:
@@ -126,7 +127,7 @@ class GithubPages:
         return answer.body
 
     async def _ask(self, place: str, etag: str | None, health: FeedHealth, *, first: bool) -> _Asked:
-        """Redirects are followed here, not by the session: each is a request of the quota, and waits for its turn."""
+        """Redirects are followed here, not by the session: each costs a request of the quota and waits for its turn."""
         health.state = self.limits.state or health.state
         address = f"{self._api}{place}"
         headers = self._headers if etag is None else {**self._headers, "If-None-Match": etag}
@@ -155,7 +156,7 @@ class GithubPages:
         raise _failed(health, "failing: too many redirects")
 
     def _check(self, answer: Answer, health: FeedHealth) -> None:
-        """Raise what an answer is that is neither 200 nor a limit."""
+        """Raise the failure that an answer stands for. A 200 or a rate limit is none."""
         if answer.status in REFUSALS:
             raise _failed(health, FeedRefused(refusal_of(answer)))
         if answer.status == 401:
@@ -199,14 +200,14 @@ class GithubPages:
             time = None
         identity = str(stub.id).encode()
         if time is not None:
-            # What lies in the future will be a dead letter, or comes of a clock; it must not make everything after it
-            # look old.
+            # An event in the future becomes a dead letter, or comes from a wrong clock. It must not make all later
+            # events look old.
             time = None if time > received + DAY else min(time, received)
         return Shown(xxhash.xxh3_64_intdigest(identity), time, raw, page, line, received)
 
 
 def _stub_of(raw: bytes) -> _IdStub | None:
-    """What tells an event from others, or None where it cannot be decoded even without characters that are none."""
+    """What identifies an event, or None if it cannot be decoded even without invalid characters."""
     if len(raw) > LARGEST_ELEMENT:
         return None
     try:
@@ -220,13 +221,13 @@ def _stub_of(raw: bytes) -> _IdStub | None:
 
 
 def _failed(health: FeedHealth, failure: str | Unreachable) -> Unreachable:
-    """Count a failure, and show it: a state in words, or an exception whose text is one."""
+    """Count a failure and show it: a state in words, or an exception whose text is one."""
     health.polls["failed"] += 1
     health.state = str(failure)
     return Unreachable(failure) if isinstance(failure, str) else failure
 
 
 def _is_last(answer: Answer, length: int) -> bool:
-    """No page behind it: the links say so; without any, a page that is not full does."""
+    """Whether no page follows: as the links say; without links, if the page is not full."""
     links = ", ".join(answer.headers.getall("Link", []))
     return not re.search(r'rel="?next"?', links) if links else length < SIZE
