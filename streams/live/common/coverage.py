@@ -176,7 +176,9 @@ class FeedCoverage:
 
     @classmethod
     def restore(cls, cursors: Mapping[str, bytes], feeds: Feeds, settling: int = 0) -> Self:
-        """The coverage that cursors hold; other cursors are ignored. Raises `StreamsError` for one that cannot be read."""
+        """The coverage that cursors hold; other cursors are ignored. Raises `StreamsError` for one that cannot be
+        read.
+        """
         coverage = cls(feeds, settling)
         for key, value in cursors.items():
             if key.startswith(COVERAGE_CURSOR):

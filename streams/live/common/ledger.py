@@ -56,7 +56,9 @@ class Ledger:
         cursor: bytes | None = None,
         cursors: Mapping[str, bytes] | None = None,
     ) -> PollResult:
-        """A poll result of this feed. The watermark never falls. `cursor` is given if more than the watermark changes."""
+        """A poll result of this feed. The watermark never falls. `cursor` is given if more than the watermark
+        changes.
+        """
         complete_to = None if mark is None else max(mark, self.mark or 0)
         return PollResult(
             feed=self.health.feed,

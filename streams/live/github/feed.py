@@ -126,7 +126,8 @@ class GithubFeed:
             self._tell()
 
     async def keep_mark(self, now: int) -> None:
-        """Open a gap and move the watermark if the feed has made no progress for longer than its patience; `now` in µs.
+        """Open a gap and move the watermark if the feed has made no progress for longer than its patience; `now`
+        in µs.
         """
         limits = self._pages.limits
         self.health.late_after = self._late_after
@@ -318,7 +319,8 @@ class GithubFeed:
         )
 
     def _covered(self, look: PageOverlap, gaps: list[Gap]) -> list[Cover]:
-        """The time that a complete poll shows as seen: all since the previous complete poll, without what was missed.
+        """The time that a complete poll shows as seen: all since the previous complete poll, without what was
+        missed.
         """
         start = self.cursor.complete_at
         if self._sampled or self._of_user or start is None:

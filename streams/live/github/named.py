@@ -75,7 +75,8 @@ class WatchedRepository:
         return True
 
     async def _ask_for(self, native: int | str, health: FeedHealth) -> None:
-        """Ask what the repository of an id is called today. If it is gone, the one that now has its name replaces it.
+        """Ask what the repository of an id is called today. If it is gone, the one that now has its name replaces
+        it.
         """
         try:
             stated = _decode_stated(await self._pages.repository_by_id(native, health))

@@ -1,4 +1,5 @@
-"""One page of a feed: requested with its last ETag. Each kind of failure is an exception named by the reaction wanted.
+"""One page of a feed: requested with its last ETag. Each kind of failure is an exception named by the reaction
+wanted.
 """
 
 import logging

@@ -1,4 +1,5 @@
-"""The pages of one poll together: which events are new, and whether some may be missing between this poll and the last.
+"""The pages of one poll together: which events are new, and whether some may be missing between this poll and the
+last.
 """
 
 from statistics import median_low

@@ -45,7 +45,8 @@ _KINDS: Final = {"stars": "stargazers_count", "forks": "forks_count", "watchers"
 
 
 class Stated(msgspec.Struct):
-    """What GitHub states about a repository; its subscribers are its watchers. Old cursors lack `id` and `full_name`.
+    """What GitHub states about a repository; its subscribers are its watchers. Old cursors lack `id` and
+    `full_name`.
     """
 
     stargazers_count: Count | None = None

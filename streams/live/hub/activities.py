@@ -1,9 +1,8 @@
-"""What the Hub's answers say was done becomes activities.
+"""What the Hub's answers report becomes activities.
 
-Actors are user names, case-folded and keyed-hashed. A deleted account cannot be told from another deleted account: each
-thing that one did has a hash of its own, so that activities are counted and nobody seems to have done them all (their
-number of people is an upper bound). Who created a repository is not stated: its owner, a person or an organisation,
-stands for them.
+Actors are user names, case-folded and hashed with a key. Deleted accounts cannot be told apart, so each of their
+activities has an actor of its own: activities are counted correctly, and numbers of people are upper bounds. The Hub
+does not state who created a repository; its owner, a person or an organisation, is taken.
 """
 
 from dataclasses import dataclass
@@ -34,7 +33,7 @@ _ACTIONS: Final = {"open": "reopened", "closed": "closed", "merged": "merged", "
 
 @dataclass(frozen=True, slots=True)
 class HubPlace:
-    """A repository on the Hub: its artefact, its path in the API, what ids call it, and how activities name it."""
+    """A repository on the Hub: its artefact, its path in the API, its key in ids, and how activities name it."""
 
     artefact: str
     path: str
@@ -52,11 +51,11 @@ class HubActivities:
         self._actor_key = actor_key
 
     def place(self, artefact: str, listed: Listed | HubBase) -> HubPlace:
-        """The repository of a listing: known by its id, which outlasts its name, else by its name."""
+        """The repository in a listing: known by its id, which outlasts its name, else by its name."""
         if not is_name(listed.id):
             raise DeadLetter("missing-field")
         folder = FOLDERS[artefact]
-        # The Hub itself leaves out `models/` where it has to tell a model from a dataset of the same name.
+        # The Hub omits `models/` where a model and a dataset have the same name.
         key = listed.native or (listed.id if artefact == "model" else f"{folder}/{listed.id}")
         known = listed.native is not None
         repository = (
@@ -67,7 +66,7 @@ class HubActivities:
         return HubPlace(artefact, f"{folder}/{listed.id}", key, repository)
 
     def account(self, login: str | None, activity: str) -> Account:
-        """The account of a login; of a deleted one that of this activity alone."""
+        """The account of a login. A deleted account is one of its own for each activity."""
         if not login or login == DELETED:
             return Account(DELETED, hash_name(f"{PLATFORM}:{DELETED}:{activity}", self._actor_key), False)
         native = login.casefold()
@@ -104,8 +103,8 @@ class HubActivities:
         )
 
     def changed(self, place: HubPlace, thread: HubDetails, event: HubEvent, received: int) -> list[Activity]:
-        """A change of status; a merge stands for two: upkeep of who merged, and the accepted contribution of who
-        opened.
+        """A change of status. A merge is two activities: upkeep of the account that merged, and the accepted
+        contribution of the one that opened the pull request.
         """
         action = _ACTIONS.get(read_changed(event.data).status)
         if action is None:
@@ -123,7 +122,7 @@ class HubActivities:
         return [activity, accepted]
 
     def liked(self, place: HubPlace, account: Account, received: int) -> Activity:
-        """A like carries no time: it is dated by when it was first seen."""
+        """A like. The Hub states no time, so it is dated by when it was first seen."""
         return self._activity(place, "like", f"{account.hash:016x}", account.login, received, received)
 
     def created(self, place: HubPlace, listed: Listed, occurred_at: int, received: int) -> Activity:
@@ -179,10 +178,11 @@ class HubActivities:
 
 
 def _affiliation(person: HubPerson | None) -> str | None:
-    """What the flags of an author say of where they stand to the repository, or None where there are none.
+    """How an author relates to the repository, by the flags; None if there are none.
 
-    >>> _affiliation(HubPerson(is_owner=False, is_org_member=True)), _affiliation(HubPerson(is_owner=False, is_hf=True)), _affiliation(HubPerson())
-    ('internal', 'staff', None)
+    >>> [_affiliation(HubPerson(is_owner=False, is_org_member=True)), _affiliation(HubPerson(is_owner=False, is_hf=True))]
+    ['internal', 'staff']
+    >>> _affiliation(HubPerson())
     """
     if person is None:
         return None

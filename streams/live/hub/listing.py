@@ -1,4 +1,4 @@
-"""Lists the repositories of the watched owners, again and again: which there are, and how popular they are."""
+"""Lists the repositories of the watched owners again and again: which exist, and how popular they are."""
 
 import asyncio
 from collections.abc import Callable
@@ -25,7 +25,7 @@ _LIMIT: Final = "limit"
 
 @dataclass(slots=True)
 class Listing:
-    """An owner's repositories of one kind that are watched, by key, the names (case-folded) of all, and the dead
+    """The watched repositories of one kind of an owner, by key; the names (case-folded) of all of them; and the dead
     letters.
     """
 
@@ -35,9 +35,9 @@ class Listing:
 
 
 class HubListing:
-    """The task that lists; `every` is in the station's seconds, `put` hands a find over.
+    """The task that lists; `every` is in seconds of the station's clock, `put` publishes a poll result.
 
-    `news` is called after each listing; `done` is set once all were asked for once.
+    `news` is called after each listing; `done` is set when all owners were asked for once.
     """
 
     def __init__(
@@ -88,10 +88,10 @@ class HubListing:
             await asyncio.sleep(self._clock.wait(self._every))
 
     async def _list(self, owner: str, artefact: str) -> Listing:
-        """All of an owner's repositories of one kind. Raises `Unreachable`."""
+        """All repositories of one kind of an owner. Raises `Unreachable`."""
         listing = Listing()
         health = self._ledger.health
-        # In the order of their creation nothing moves from page to page while they are read.
+        # In the order of creation nothing moves from page to page while they are read.
         params = [("author", owner), ("sort", "createdAt"), *expand(artefact)]
         async for page in self._client.listing(FOLDERS[artefact], decode_list, health, params):
             async for line, raw in unhurried(page.content):
@@ -108,7 +108,7 @@ class HubListing:
     def _tell(self) -> None:
         health = self._ledger.health
         if self._watched.unlisted:
-            # Where nothing succeeds, why is said already.
+            # If nothing succeeds, the state has the reason already.
             health.state = self._watched.state if health.state == health.well else health.state
         elif self._watched.absent or self._watched.refused:
             health.state = health.well = self._watched.well
@@ -116,7 +116,7 @@ class HubListing:
             health.state = health.well = "ok"
 
     async def _ask(self, place: HubPlace) -> None:
-        """Ask about a repository that is missing in a listing: it may be gone, or the listing may have left it out."""
+        """Ask about a repository that is missing in a listing: it may be gone, or the listing may have omitted it."""
         params = [(name, value) for name, value in expand(place.artefact) if name != _LIMIT]
         now = self._clock.now()
         try:

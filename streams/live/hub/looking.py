@@ -1,4 +1,4 @@
-"""Looks at repositories of the Hub: at the watched ones that are due, and while none is at others that have changed."""
+"""Reads repositories of the Hub: the watched ones that are due, and others that have changed while none is due."""
 
 import asyncio
 import logging
@@ -21,29 +21,29 @@ from streams.live.hub.watched import GIVEN_UP, HubWatched, Watch
 _LOG: Final = logging.getLogger(__name__)
 # The key of a watched repository's cursor, before its id.
 REPOSITORY: Final = "huggingface:repo:"
-# How many watched repositories are looked at side by side. Requests go out one at a time all the same; while one look
-# waits to try again after a failure, the others go on.
+# How many watched repositories are read at the same time. Requests still go out one at a time; while one reading waits
+# to try again after a failure, the others go on.
 LOOKERS: Final = 2
-# The station's seconds until it is asked again whether a watched repository is due.
+# Seconds of the station's clock between two checks whether a watched repository is due.
 _GLANCE: Final = 1.0
 _LONGEST_REST: Final = 60.0
-# The station's seconds until others that have changed are looked at again after the token was refused.
+# Seconds of the station's clock until others that have changed are read again after the token was refused.
 _AFTER_REFUSED_TOKEN: Final = 60.0
 
 Put = Callable[[Ledger, PollResult], Awaitable[None]]
 
 
 class Lookout(NamedTuple):
-    """What looks for one feed, and the feed's ledger."""
+    """The reader of one feed's repositories, and the feed's ledger."""
 
     looker: HubRepository
     ledger: Ledger
 
 
 class HubLooking:
-    """The tasks that look; `put` hands a find over, `states` are the cursors of watched repositories.
+    """The tasks that read; `put` publishes a poll result, `states` are the cursors of watched repositories.
 
-    Set `news` when something else may be due than what is waited for.
+    Set `news` when something may have become due earlier than expected.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class HubLooking:
         self._clock = clock
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Read until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for _ in range(LOOKERS):
                 tasks.create_task(self._keep_looking_at_watched())
@@ -81,7 +81,7 @@ class HubLooking:
                 await self._await_news(_LONGEST_REST if watch is None else (watch.due - now) / SECOND)
 
     async def _keep_looking_at_changes(self) -> None:
-        """One look at a time, begun while no watched repository is due."""
+        """Read one repository at a time, and begin only while no watched one is due."""
         while True:
             self.news.clear()
             watch, now = self._watched.next(), self._clock.now()
@@ -92,7 +92,7 @@ class HubLooking:
                 await self._await_news(_GLANCE)
 
     async def _await_news(self, seconds: float) -> None:
-        """Wait for news, at most for so many of the station's seconds."""
+        """Wait for news, at most for seconds of the station's clock."""
         try:
             async with asyncio.timeout(max(0.001, self._clock.wait(min(seconds, _LONGEST_REST)))):
                 await self.news.wait()
@@ -102,7 +102,7 @@ class HubLooking:
     async def _look_at_watched(self, watch: Watch, now: int) -> None:
         ledger, name = self._watched_ledger, watch.place.repository.name
         key = REPOSITORY + watch.place.key
-        # Whatever becomes of this look, the next one is planned: one that always fails must not hold up others.
+        # Whatever comes of this reading, the next one is planned: one that always fails must not hold up others.
         self._watched.schedule(watch, now + self._watched.pause(watch, now))
         before = self._states.get(key)
         listed, known_to = watch.listed, min(now, watch.listed_at)
@@ -150,12 +150,14 @@ class HubLooking:
         self._tell()
 
     def _tell(self) -> None:
-        """Say what cannot be seen, or that all is well."""
+        """Set the feed's state: what cannot be seen, or that all is well."""
         health = self._watched_ledger.health
         health.well, health.state = self._watched.well, self._watched.state
 
     async def _fail(self, watch: Watch, error: Unreachable) -> None:
-        """A failed look is repeated soon. One that keeps failing is told once, and marks no longer wait for it."""
+        """A failed reading is repeated soon. One that keeps failing gets a gap once, and watermarks no longer wait for
+        it.
+        """
         ledger = self._watched_ledger
         if self._watched.fail(watch):
             start, watch.told_to = max(watch.known_to, watch.told_to), self._clock.now()
@@ -173,12 +175,12 @@ class HubLooking:
         wait = min(longest, SECOND << min(watch.failures, 20))
         self._watched.schedule(watch, self._clock.now() + wait)
         ledger.health.well = self._watched.well
-        # Where the token is refused all repositories fail, and that is what helps to know.
+        # If the token is refused, all repositories fail, and the token is what to report.
         ledger.health.state = str(error) if isinstance(error, TokenRefused) else self._watched.trouble or str(error)
 
     async def _keep_likes(self, key: str, before: bytes, look: RepositoryRead) -> None:
-        """Save the times of likes before they are published: a like has none of its own, and must not be published with
-        two.
+        """Save the times of likes before they are published: a like has no time of its own and must not be published
+        with two.
         """
         ledger = self._watched_ledger
         likes = {activity.actor: activity.occurred_at for activity in look.activities if activity.kind == "like"}

@@ -1,4 +1,4 @@
-"""How popular the watched repositories are on the Hub: likes and downloads, as their owners' listings state them."""
+"""The popularity of the watched repositories on the Hub: likes and downloads, as their owners' listings state them."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ _KINDS: Final = {
     "dataset": ("likes", "downloads", "downloads_all"),
     "space": ("likes",),
 }
-# The numbers change with every listing; what an earlier run knew need not be newer than this (µs).
+# The numbers change with every listing, so they are saved only this often (µs).
 _SAVED_EVERY: Final = HOUR
 
 
@@ -44,7 +44,7 @@ _Listing = tuple[str, str]
 
 @dataclass(slots=True)
 class _StatedLevels:
-    """What is known of a repository, in which listing it is, and when that was last saved (µs)."""
+    """The numbers of a repository, the listing that it is in, and when that was last saved (µs)."""
 
     place: HubPlace
     listing: _Listing
@@ -55,16 +55,16 @@ class _StatedLevels:
 class HubPopularity:
     """The sums of what the listings state.
 
-    A listing that fails leaves its numbers as they were; a repository that is missing in one is asked about before it
-    leaves the sum. What an earlier run knew stands until the first listing. Nothing is shown of a project's artefact
-    before the listings of all its owners were asked for once, unless an earlier run knew it.
+    A listing that fails leaves its numbers as they were. A repository that is missing in a listing is asked about
+    before it leaves the sum. The numbers of an earlier run are valid until the first listing. A project's artefact is
+    shown when the listings of all its owners were asked for once, unless an earlier run knew it.
     """
 
     def __init__(self, watchlist: Watchlist, activities: HubActivities, cursors: Mapping[str, bytes]) -> None:
         self._owners = {each.project: _owners(each) for each in watchlist.projects}
         self._known: dict[str, _StatedLevels] = {}
         self._gone: dict[str, _HubPopularityCursor] = {}
-        # When a listing was last asked for (µs), in vain or not.
+        # When a listing was last asked for (µs), whether or not it came.
         self._asked: dict[_Listing, int] = {}
         self._listed: set[_Listing] = set()
         for key, data in cursors.items():
@@ -73,7 +73,9 @@ class HubPopularity:
         self._restored = {(each.place.repository.project, each.place.artefact) for each in self._known.values()}
 
     def take(self, owner: str, artefact: str, found: Mapping[str, tuple[HubPlace, Listed]], now: int) -> list[HubPlace]:
-        """Take up a whole listing, asked for at `now` (µs); the repositories that were in it and are missing now."""
+        """Take a complete listing, asked for at `now` (µs). Returns the repositories that were in it before and are
+        missing now.
+        """
         listing = owner.casefold(), artefact
         self._asked[listing] = now
         self._listed.add(listing)
@@ -84,24 +86,24 @@ class HubPopularity:
         return missing
 
     def fail(self, owner: str, artefact: str, now: int) -> None:
-        """A listing was asked for in vain."""
+        """A listing was asked for and did not come."""
         self._asked[owner.casefold(), artefact] = now
 
     def state(self, place: HubPlace, listed: Listed, now: int) -> None:
-        """What is stated of a known repository; a number that is not stated stays what it was."""
+        """The numbers stated for a known repository; a number that is not stated stays as it was."""
         known = self._known[place.key]
         known.place = place
         stated = {"likes": listed.likes, "downloads": listed.downloads, "downloads_all": listed.downloads_all_time}
         known.levels |= {kind: Level(value, now) for kind, value in stated.items() if value is not None}
 
     def forget(self, place: HubPlace) -> None:
-        """A repository is gone, or of no project any more."""
+        """A repository is gone, or no longer belongs to a project."""
         known = self._known.pop(place.key, None)
         if known is not None:
             self._gone[place.key] = _HubPopularityCursor(place.artefact, place.repository.name, known.listing[0])
 
     def changes(self, now: int) -> dict[str, bytes]:
-        """The cursors that are due; call `saved` once the broker has them."""
+        """The cursors that are due; call `saved` when the broker has them."""
         known = {
             key: _HubPopularityCursor(each.place.artefact, each.place.repository.name, each.listing[0], each.levels)
             for key, each in self._known.items()
@@ -110,7 +112,7 @@ class HubPopularity:
         return {POPULARITY_CURSOR + key: msgspec.msgpack.encode(each) for key, each in (self._gone | known).items()}
 
     def saved(self, cursors: Mapping[str, bytes], now: int) -> None:
-        """These cursors are on the broker."""
+        """The broker has these cursors."""
         for key in (key.removeprefix(POPULARITY_CURSOR) for key in cursors):
             self._gone.pop(key, None)
             if key in self._known:

@@ -1,7 +1,6 @@
-"""Why the Hub does not give what was asked for, told apart by what a person can do about it.
+"""Why the Hub refuses a request, told apart by what a person can do about it.
 
-A refusal concerns what was asked for and nothing else: it is not repeated at once, and the rest of the repository is
-looked at.
+A refusal concerns only what was asked for: it is not repeated at once, and the rest of the repository is read.
 """
 
 import re
@@ -19,7 +18,7 @@ NOT_PUBLIC: Final = "not public without a token: set HF_TOKEN"
 DISABLED: Final = "disabled by the Hub"
 LEGAL: Final = "unavailable for legal reasons"
 _DISABLED_MESSAGE: Final = "access to this resource is disabled"
-# Where discussions are switched off there is nothing to be seen, and nothing is missed.
+# If discussions are switched off, there is nothing to see, and nothing is missed.
 _SWITCHED_OFF: Final = re.compile(
     r"(discussions?|community)\b.*\b(disabled|turned off|switched off|not enabled)", re.IGNORECASE
 )
@@ -27,7 +26,7 @@ _LONGEST_MESSAGE: Final = 80
 
 
 class HubRefused(Gone):
-    """What was asked for is there, and not for us. `reason` says why, for a person."""
+    """What was asked for exists but may not be seen. `reason` says why, in words."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -39,9 +38,9 @@ class TokenRefused(Unreachable):
 
 
 def refusal(status: int, headers: Mapping[str, str], *, signed_in: bool) -> Gone | None:
-    """What an answer of this status refuses, None where it refuses nothing; `signed_in`: a token was sent along.
+    """What an answer with this status refuses; None if it refuses nothing. `signed_in`: a token was sent.
 
-    A 401 is about the token only if one was sent; then it is no refusal of what was asked for, and None.
+    A 401 with a token is about the token, not about what was asked for: None.
 
     >>> refusal(401, {"X-Error-Code": "GatedRepo"}, signed_in=False)
     HubRefused('gated: accept its terms and set HF_TOKEN')
@@ -69,7 +68,7 @@ def refusal(status: int, headers: Mapping[str, str], *, signed_in: bool) -> Gone
         message = "".join(each for each in headers.get("X-Error-Message", "") if each.isascii() and each.isprintable())
         if _DISABLED_MESSAGE in message.casefold():
             return HubRefused(DISABLED)
-        # A bare 403 does not say whether there is anything.
+        # A 403 without a message does not say whether the thing exists.
         return (
             HubRefused(f"refused: {message[:_LONGEST_MESSAGE]}")
             if message and not _SWITCHED_OFF.search(message)

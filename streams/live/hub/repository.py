@@ -36,16 +36,16 @@ from streams.live.hub.shapes import (
 from streams.live.hub.state import RepositoryState, ThreadState, bounded, settled, shows_the_same
 from streams.times import parse_time
 
-# How far back the first look publishes; what is older is the baseline that later looks are compared with.
+# How far back the first reading publishes. What is older is the baseline for later readings.
 FIRST_LOOK: Final = DAY
 COMMITS: Final = 50
 PARTS: Final = ("commits", "threads", "likers")
-# At least as many commits are known as a page holds, so that a page with a known one has nothing unknown below it.
+# More commits are remembered than a page holds, so that a page with a known one has nothing unknown below it.
 _KNOWN: Final = 64
 _MOST_COMMIT_PAGES: Final = 20
 _MOST_THREAD_PAGES: Final = 50
-# A small repository's threads are all looked at each time, a large one's newest, and the others by turns of so many
-# pages.
+# Threads: all pages of a small repository are read each time; of a large one the newest, and the others in turns of so
+# many pages.
 _TURN: Final = 4
 _MOST_EVENTS: Final = 500
 _MOST_LIKERS: Final = 20_000
@@ -53,10 +53,10 @@ _MOST_LIKERS: Final = 20_000
 
 @dataclass(slots=True)
 class RepositoryRead:
-    """What a look found, and the state after it.
+    """What a reading found, and the state after it.
 
-    The parts are `commits`, `threads` and `likers`: `refused` says why some are not for us, `seen` are those that
-    answered. `exceeded` says in words why one was left unfinished.
+    The parts are `commits`, `threads` and `likers`. `refused`: the reasons of parts that may not be seen. `seen`: the
+    parts that answered. `exceeded`: why a part was left unfinished, in words.
     """
 
     state: RepositoryState
@@ -69,7 +69,7 @@ class RepositoryRead:
 
 
 class HubRepository:
-    """Looks at one repository after the other; `health` is that of the feed it is done for."""
+    """Reads one repository after the other; `health` is that of the feed that it is read for."""
 
     def __init__(
         self, client: HubClient, activities: HubActivities, dead_letters: HubLetters, health: FeedHealth
@@ -89,11 +89,11 @@ class HubRepository:
         likers: bool,
         without: Container[str] = (),
     ) -> RepositoryRead:
-        """Everything new; `state` is that of the last look, None at the first; `without` are parts not to be asked for.
+        """Everything new. `state` is that of the last reading, None at the first; `without` are parts to leave out.
 
-        Raises `Gone` if commits are due and nothing is there, `HubRefused` if nothing is for us, `Unreachable`.
+        Raises `Gone` if commits are due and nothing exists, `HubRefused` if nothing may be seen, `Unreachable`.
         """
-        # Looks go on side by side, and each has an allowance of its own.
+        # Readings go on at the same time, and each has limits of its own.
         one = copy(self)
         one._client = self._client.look()
         look = RepositoryRead(
@@ -110,10 +110,10 @@ class HubRepository:
             except HubRefused as refused:
                 look.refused[name] = _reason(refused, listed)
             except Gone:
-                # No discussions where they are switched off, no commits in an empty repository: the rest may be there.
+                # Discussions may be switched off, or a repository empty: the other parts may still exist.
                 continue
             except Oversized as error:
-                # What the other parts found is published.
+                # What the other parts found is still published.
                 look.exceeded = str(error)
                 look.dead_letters += self._dead_letters.exceeding(self._health.feed, error)
             except Broken as error:
@@ -129,7 +129,9 @@ class HubRepository:
         return look
 
     async def _commits(self, place: HubPlace, listed: Listed, look: RepositoryRead) -> None:
-        """Newest first, until a page holds a known one (its order is git's: what is above is not always newer)."""
+        """The newest first, until a page holds a known one. The order is git's: a commit further up is not always
+        newer.
+        """
         state = look.state
         known = set(state.commits)
         first = not known
@@ -148,11 +150,11 @@ class HubRepository:
                     commit = read_commit(raw)
                     number = int(commit.id[:16], 16)
                     head = head or commit.id
-                    # Pages move on while they are read: what was on one is met on the next again.
+                    # Pages move while they are read: entries of one page come again on the next.
                     again = number in met
                     met.add(number)
                     if number in known:
-                        # What stands below everything known is older: an old answer may be shown once more.
+                        # What is below everything known is older: an old answer may be shown once more.
                         reached, above = True, len(found)
                     if again or number in known:
                         continue
@@ -172,8 +174,7 @@ class HubRepository:
             new = found
             floor = state.since
         else:
-            # Where nothing is known, history was rewritten (all its SHAs are new) or the answer is very old: then the
-            # time has to tell.
+            # If none is known, history was rewritten (all SHAs are new) or the answer is very old: then time decides.
             floor = 0 if reached else state.newest + 1
             new = [
                 (number, activity)
@@ -215,7 +216,7 @@ class HubRepository:
                         try:
                             threads[thread.num] = await self._thread(place, thread, old, look)
                         except Broken as error:
-                            # The other threads are looked at; this one is asked for again at the next look.
+                            # The other threads are read; this one is asked for again at the next reading.
                             look.exceeded = str(error)
                 except DeadLetter as error:
                     look.dead_letters += self._dead_letters.write(self._health.feed, page.address, line, error, raw)
@@ -275,12 +276,12 @@ class HubRepository:
         shown = sum(event.type == "comment" for _, event in events)
         comments = settled(thread.num_comments, shown, old.comments if old else None)
         shown_now = {digest for time, digest in met if time >= floor}
-        # What was met stays known when an older answer is shown once more.
+        # Known events stay known when an older answer is shown once more.
         all_known = shown_now | known if len(known) <= 2 * _MOST_EVENTS else shown_now
         return ThreadState(comments, details.status, _title(details), floor, sorted(all_known))
 
     async def _likers(self, place: HubPlace, listed: Listed, look: RepositoryRead) -> None:
-        """Who likes it now and did not at the last look. One who takes a like back and gives it again is counted once."""
+        """Who likes it now and did not at the last reading. A like that is taken back and given again counts once."""
         state = look.state
         if (listed.likes or 0) > _MOST_LIKERS:
             return
@@ -296,7 +297,7 @@ class HubRepository:
                     account = self._activities.account(read_liker(raw).user, "")
                     if account.hash not in known:
                         known.add(account.hash)
-                        # A look that was published and not saved is done again: the like stays where it was.
+                        # A reading that was published but not saved comes again: the like keeps its time.
                         found.append(
                             self._activities.liked(place, account, state.pending.get(account.hash, page.received))
                         )
@@ -309,7 +310,7 @@ class HubRepository:
 
 
 def _reason(refused: HubRefused, listed: Listed) -> str:
-    """Why something is refused: where the Hub names no reason, the listing may say that the repository is gated."""
+    """Why something is refused. If the Hub names no reason, the listing may say that the repository is gated."""
     return GATED if refused.reason == NOT_PUBLIC and listed.gated else refused.reason
 
 
@@ -323,7 +324,7 @@ def _opening(thread: HubDetails, events: list[tuple[int, HubEvent]]) -> HubEvent
 
 
 def _name(person: HubPerson | None) -> str | None:
-    """An account's name; a deleted one's is said to be `deleted` in one place and left out in the other."""
+    """An account's name. A deleted account is named `deleted` in some answers and absent in others."""
     return person.name if person is not None and person.name != DELETED else None
 
 
@@ -340,10 +341,10 @@ def _body(opening: HubEvent | None) -> str | None:
 
 
 def _page_after(number: int, pages: int, turn: int, *, everything: bool) -> int:
-    """The next page to look at after one; the pages are 0 to `pages` - 1, and any higher number ends the look.
+    """The next page to read; pages are 0 to `pages` - 1, and any higher number ends the reading.
 
-    >>> _page_after(0, 100, 9, everything=False), _page_after(9, 100, 9, everything=False), _page_after(12, 100, 9, everything=False)
-    (9, 10, 100)
+    >>> [_page_after(number, 100, 9, everything=False) for number in (0, 9, 12)]
+    [9, 10, 100]
     """
     if everything or pages <= 1 + _TURN:
         return number + 1

@@ -1,7 +1,7 @@
-"""What is read of the Hub's answers: only what tells activities apart. The decoders are typed and skip the rest unread.
+"""What is read of the Hub's answers: only what tells activities apart. The decoders are typed and skip the rest.
 
-Lists are decoded in two steps, the list first and each element apart, so that one odd element is one dead letter and
-not a lost page.
+Lists are decoded in two steps, the list first and then each element: an invalid element is one dead letter, not a lost
+page.
 """
 
 import re
@@ -17,18 +17,18 @@ from streams.values import clean
 
 T = TypeVar("T")
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
-# What is saved, or becomes part of an id: a record of the topics must not outgrow what Kafka takes.
+# A text that is saved, or becomes part of an id: a record must not be larger than Kafka accepts.
 Short: TypeAlias = Annotated[str, msgspec.Meta(max_length=200)]
 Raws: TypeAlias = list[msgspec.Raw]
 
 # The three kinds of repositories, as activities and as addresses name them.
 FOLDERS: Final = {"model": "models", "dataset": "datasets", "space": "spaces"}
 RELATIONS: Final = ("finetune", "adapter", "merge", "quantized")
-# What a listing says where the Hub had not recorded the creation.
+# What a listing states where the Hub had not recorded the creation.
 UNKNOWN_CREATION: Final = "2022-03-02T23:29:04"
 _NAME: Final = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 _LONGEST_NAME: Final = 200
-# Of one answer, and of one repository; real ones have hundreds at most.
+# Elements of one answer, and of one repository; real ones have hundreds at most.
 _MOST_ELEMENTS: Final = 10_000
 _MOST_TAGS: Final = 2_000
 
@@ -46,9 +46,9 @@ class Bases(msgspec.Struct, gc=False):
 
 
 class Listed(msgspec.Struct, gc=False, rename="camel"):
-    """A repository as a listing shows it; what a listing does not state is None.
+    """A repository in a listing; what the listing does not state is None.
 
-    `gated` is false where no terms must be accepted.
+    `gated` is False if no terms must be accepted.
     """
 
     id: Short
@@ -70,7 +70,7 @@ class _Author(msgspec.Struct, gc=False):
 
 
 class Commit(msgspec.Struct, gc=False):
-    """`authors` are user names; the first is the one who committed."""
+    """`authors` are user names; the first one committed."""
 
     id: Short
     date: Short
@@ -78,8 +78,8 @@ class Commit(msgspec.Struct, gc=False):
 
 
 class HubPerson(msgspec.Struct, gc=False, rename="camel"):
-    """The author of a thread or event; the flags are there where the Hub states them. A deleted account is absent or
-    named `deleted`.
+    """The author of a thread or event, with flags where the Hub states them. A deleted account is absent or named
+    `deleted`.
     """
 
     name: Short | None = None
@@ -89,7 +89,7 @@ class HubPerson(msgspec.Struct, gc=False, rename="camel"):
 
 
 class HubThread(msgspec.Struct, gc=False, rename="camel"):
-    """A discussion or pull request as its repository's list shows it."""
+    """A discussion or pull request in the list of its repository."""
 
     num: Count
     created_at: Short
@@ -101,7 +101,7 @@ class HubThread(msgspec.Struct, gc=False, rename="camel"):
 
 
 class HubThreads(msgspec.Struct):
-    """A page of them; `count` is how many there are in all."""
+    """A page of threads; `count` is the number of all of them."""
 
     discussions: Raws
     count: Count = 0
@@ -144,7 +144,7 @@ class Liker(msgspec.Struct, gc=False):
 
 
 def decoder(shape: type[T]) -> Callable[[bytes | msgspec.Raw], T]:
-    """A decoder of one shape; whatever else is a dead letter."""
+    """A decoder of one shape; anything else is a dead letter."""
     decode = msgspec.json.Decoder(shape).decode
 
     def read(raw: bytes | msgspec.Raw) -> T:
@@ -154,7 +154,7 @@ def decoder(shape: type[T]) -> Callable[[bytes | msgspec.Raw], T]:
             return decode(raw)
         except UNDECODABLE:
             pass
-        # A character that is none, as half of a surrogate pair in a title, costs nothing.
+        # An invalid character, such as half of a surrogate pair in a title, is replaced.
         text = clean(bytes(raw))
         try:
             return decode(text)
@@ -165,7 +165,7 @@ def decoder(shape: type[T]) -> Callable[[bytes | msgspec.Raw], T]:
 
 
 def is_json(raw: bytes | msgspec.Raw) -> bool:
-    """Whether the bytes are JSON of whatever shape.
+    """Whether the bytes are JSON of any shape.
 
     >>> is_json(b"[1]"), is_json(b"[1")
     (True, False)
@@ -183,8 +183,8 @@ def decode_list(content: bytes) -> Raws:
 
 
 def _with_list(shape: type[T], name: str) -> Callable[[bytes], T]:
-    """A decoder of an object that holds a list, whose elements and other members are decoded apart where one of them
-    cannot be.
+    """A decoder of an object that holds a list. If an element or another member cannot be decoded, they are decoded one
+    by one.
     """
     decode = msgspec.json.Decoder(shape).decode
 
@@ -223,7 +223,7 @@ read_changed: Final = decoder(Changed)
 
 
 def is_name(text: str) -> bool:
-    """Whether a text can be a repository's name, and so part of an address.
+    """Whether a text can be the name of a repository, and so part of an address.
 
     >>> is_name("allenai/OLMo-7B"), is_name("gpt2"), is_name("../whoami"), is_name("a/../b"), is_name("")
     (True, True, False, False, False)
@@ -233,10 +233,10 @@ def is_name(text: str) -> bool:
 
 
 def bases_of(listed: Listed) -> list[tuple[HubBase, str | None]]:
-    """The models that one was made from, each with its relation if that is known: as the listing states them, else by
-    its tags.
+    """The models that one was made from, each with its relation if known: as the listing states them, else by its tags.
 
-    >>> [(base.id, relation) for base, relation in bases_of(Listed("a/b", tags=["base_model:c/d", "base_model:finetune:c/d"]))]
+    >>> listed = Listed("a/b", tags=["base_model:c/d", "base_model:finetune:c/d"])
+    >>> [(base.id, relation) for base, relation in bases_of(listed)]
     [('c/d', 'finetune')]
     """
     relations: dict[str, str | None] = {}
