@@ -1,5 +1,5 @@
-"""Writes a world's hours as an archive holds them: late, doubled, out of order and with garbage between, and tells the
-truth about it.
+"""Writes a world's hours as an archive has them, with late, repeated and disordered lines and garbage, and states the
+truth about them.
 """
 
 import heapq
@@ -26,7 +26,7 @@ from simulator.world import World, deeds
 
 Packing = Literal["gz", "zst", "plain"]
 
-# What is no event, and the name under which it must be put aside.
+# Lines that are no events, each with the reason of its dead letter.
 GARBAGE: Final = (
     (b'{"id":"1","type":"PushEvent","actor":{"id":1,"lo\n', "json"),
     (b"null\n", "not-an-event"),
@@ -43,7 +43,8 @@ GARBAGE: Final = (
         "missing-field",
     ),
     (
-        b'{"id":"%d","type":"WatchEvent","actor":{"id":1,"login":"a"},"repo":{"id":1,"name":"a/b"},"payload":{"action":"started"},'
+        b'{"id":"%d","type":"WatchEvent","actor":{"id":1,"login":"a"},"repo":{"id":1,"name":"a/b"},'
+        b'"payload":{"action":"started"},'
         b'"created_at":"yesterday"}\n',
         "bad-time",
     ),
@@ -55,10 +56,10 @@ _COPY_HOURS: Final = 6
 
 @dataclass(frozen=True, kw_only=True)
 class ArchivePlan:
-    """What to write: `hours` from `start` (µs, a full hour), so many lines in each, and how badly.
+    """What to write: `hours` from `start` (µs, a full hour), the lines in each, and their disorder.
 
-    `duplicates`, `late` (older than three days) and `future` are shares of the lines; a tenth of the lines comes up to
-    `disorder_hours` late. `garbage` lines that are no events go into the whole archive.
+    `duplicates`, `late` (older than three days) and `future` are shares of the lines. A tenth of the lines comes up to
+    `disorder_hours` late. `garbage` lines that are no events are spread over the whole archive.
     """
 
     start: int
@@ -76,7 +77,7 @@ class ArchivePlan:
 
 
 class ArchiveLine(NamedTuple):
-    """A line and what it means: its deeds, or the reason why it has none. Ordered by its place in the file."""
+    """A line and its deeds, or the reason why it has none. Lines are ordered by their position in the file."""
 
     place: int
     number: int
@@ -114,7 +115,7 @@ class _Feed(ABC):
                 yield heapq.heappop(waiting)
             time, future = self._when(start + base, start + HOUR)
             for content, meant in self.draw(time, start + HOUR, merges=not future):
-                # Neighbours stand out of order, as they do in the real archive.
+                # Neighbours are out of order, as in the real archive.
                 place = start + base + (random.randrange(_JITTER) if random.random() < 0.3 else 0)
                 line = self._line(place, content, meant)
                 heapq.heappush(waiting, line)
@@ -128,7 +129,7 @@ class _Feed(ABC):
         return ArchiveLine(place, self._number, content, meant, reason)
 
     def _when(self, base: int, end: int) -> tuple[int, bool]:
-        """(when it is said to have happened, whether that is the future)."""
+        """(the stated time, whether it lies in the future)."""
         plan, random = self.plan, self._random
         draw = random.random()
         if draw < plan.future:
@@ -145,7 +146,7 @@ class _Feed(ABC):
         return base, False
 
     def _copy(self, line: ArchiveLine, index: int, waiting: list[ArchiveLine], *, anywhere: bool) -> None:
-        """The same line once more: later in the file or, if its time allows it to mean the same there, in a later one."""
+        """The same line once more: later in the file or, if its time still means the same there, in a later file."""
         later = index + self._random.randint(1, _COPY_HOURS)
         copy = self._line(line.place + self._random.randrange(HOUR), line.content, line.deeds)
         if anywhere and later < self.plan.hours and self._random.random() < 0.5:
@@ -195,9 +196,9 @@ class _HubFeed(_Feed):
 
 
 def write(directory: Path, plan: ArchivePlan, watched: Watched = WATCHED) -> tuple[list[Path], StreamTruth]:
-    """Write the plan's files into a directory that exists; the files and the truth of what was written.
+    """Write the plan's files into an existing directory. Returns the files and the truth about them.
 
-    A `watchlist.yaml` beside the files names what is watched in this world: `nomadwatch replay` takes it up by itself.
+    A `watchlist.yaml` beside the files names what is watched in this world; `nomadwatch replay` uses it by itself.
     """
     truth = StreamTruth()
     (directory / "watchlist.yaml").write_text(_watchlist(watched), "utf-8")
@@ -228,9 +229,10 @@ def _watchlist(watched: Watched) -> str:
 
 
 def _packed(file: IO[bytes], packing: Packing) -> IO[bytes]:
-    # No time and no name in the header: the same seed gives the same bytes.
+    # Without time and name in the header the same seed gives the same bytes.
     if packing == "gz":
-        return igzip.IGzipFile(filename="", mode="wb", compresslevel=2, fileobj=file, mtime=0)  # type: ignore[no-any-return]
+        packed: IO[bytes] = igzip.IGzipFile(filename="", mode="wb", compresslevel=2, fileobj=file, mtime=0)
+        return packed
     if packing == "zst":
         return zstandard.ZstdCompressor(level=1).stream_writer(file, closefd=False)
     return file

@@ -1,4 +1,4 @@
-"""What happens on the Hugging Face Hub in the generated world, written as activities: the Hub has no feed of events."""
+"""Activities on the generated Hugging Face Hub, which has no feed of events."""
 
 import json
 from bisect import bisect_left
@@ -30,7 +30,7 @@ _THREADED: Final = ("discussion", "discussion_comment", "pull_request", "pull_re
 
 
 class HubActs:
-    """The Hub with a seed: the same calls give the same activities, in the form that the wire knows."""
+    """The Hub with a seed: the same calls give the same activities, in the form of the wire."""
 
     def __init__(self, seed: int, *, repositories: int, people: int, watched: Watched = WATCHED) -> None:
         self.population = Population("huggingface", seed, repositories, people, watched)
@@ -42,7 +42,7 @@ class HubActs:
         self._numbers: dict[int, int] = {}
 
     def happen(self, time: int, ingested_at: int, *, merges: bool = True) -> list[dict[str, Any]]:
-        """The activities of the next thing that happens, at a time in µs; a merge is two of them."""
+        """The activities of the next thing that happens, at a time in µs; a merge is two activities."""
         _, kind, action = _MIX[bisect_left(self._shares, self._random.random())]
         if action == "merged" and not merges:
             action = "closed"

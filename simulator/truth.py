@@ -1,6 +1,6 @@
 """The truth: every measurement of activity and intensity, from the deeds that arrived, by sets and dictionaries.
 
-Written to be obviously right, not quick: each window looks at every deed.
+It is written to be obviously right, not fast: each window goes through all deeds.
 """
 
 from collections import Counter, defaultdict
@@ -19,7 +19,7 @@ ENGAGEMENT: Final = ("exchange", "review", "preference", "adaptation")
 
 
 class TrueFigure(NamedTuple):
-    """A value under its name (without prefix) and labels."""
+    """A value with its name (without prefix) and labels."""
 
     name: str
     labels: dict[str, str]
@@ -38,7 +38,7 @@ class StreamTruth:
         self._front: int | None = None
 
     def arrive(self, deed: Deed, ingested_at: int) -> None:
-        """A deed was read; a second time it counts as a duplicate, from the day after next as a dead letter."""
+        """A deed was read. A second time it counts as a duplicate; from the day after the next as a dead letter."""
         if deed.occurred_at > ingested_at + DAY:
             self.drop("future")
             return
@@ -53,7 +53,7 @@ class StreamTruth:
         self.dead_letters[reason] += 1
 
     def mark(self, time: int) -> None:
-        """Nothing older than this comes any more."""
+        """Nothing older than this time is expected."""
         self._advance(time - 1)
 
     def cover(self, platform: str, start: int, end: int) -> None:
@@ -62,7 +62,7 @@ class StreamTruth:
 
     @property
     def front(self) -> int:
-        """The newest that is known to be over; windows end there."""
+        """The newest event time that is known to be past; windows end there."""
         if self._front is None:
             raise ValueError("nothing has arrived")
         return self._front
@@ -71,7 +71,7 @@ class StreamTruth:
         self._front = time if self._front is None else max(self._front, time)
 
     def measurements(self, *, include_bots: bool = False) -> list[TrueFigure]:
-        """Every measurement at the front; with `include_bots` bots are people."""
+        """Every measurement at the front; with `include_bots` bots count as people."""
         deeds = credited(self.deeds.values())
         if include_bots:
             deeds = [deed._replace(bot=False) for deed in deeds]
@@ -115,7 +115,7 @@ class StreamTruth:
 
 
 def windows(front: int) -> dict[str, tuple[int, int]]:
-    """[begin, end) of each window: its steps up to and with the one that the front stands in.
+    """[begin, end) of each window: its steps, up to and with the one that contains the front.
 
     >>> begin, end = windows(30 * HOUR + 5)["24h"]
     >>> begin / HOUR, end / HOUR
@@ -178,7 +178,7 @@ def _busiest(scope: str, window: str, deeds: Sequence[Deed]) -> Iterator[TrueFig
 
 
 def _releases(window: str, deeds: Sequence[Deed]) -> Iterator[TrueFigure]:
-    """What was published, and what people did to it, by platform the BUSIEST."""
+    """What was published, and what people did to it; the BUSIEST of each platform."""
     found: defaultdict[tuple[str, str], int] = defaultdict(int)
     for platform in PLATFORMS:
         own = [deed for deed in deeds if deed.platform == platform]
@@ -202,7 +202,7 @@ def _intensity(scope: str, window: str, deeds: Sequence[Deed]) -> Iterator[TrueF
     for feature in FEATURES:
         values = {platform: [profile[feature] for profile in own] for platform, own in profiles.items()}
         if feature == "accepted":
-            # Not every source tells of merges: none at all is not known to be none.
+            # Not every source reports merges: none at all may mean that they are unknown.
             values = {platform: own if any(own) else [] for platform, own in values.items()}
         for platform in PLATFORMS:
             labels = {"scope": scope, "platform": platform, "feature": feature, "window": window}

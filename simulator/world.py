@@ -1,4 +1,4 @@
-"""What happens on GitHub in the generated world: who does what where, with threads that open, are answered, merged and
+"""What happens on GitHub in the generated world: who does what where, in threads that are opened, answered, merged and
 closed.
 """
 
@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from simulator.deed import Deed
 from simulator.population import WATCHED, Person, Population, SimulatedRepository, Watched
 
-# (share, event type, what happens, the feature that it is, the thread it needs)
+# (share, event type, action, feature, the thread that it needs)
 _Row = tuple[float, str, str, str, str]
 _MIX: Final[tuple[_Row, ...]] = (
     (58.0, "PushEvent", "", "contribution", ""),
@@ -51,9 +51,7 @@ _BY_PEOPLE_ONLY: Final = frozenset({"WatchEvent", "ForkEvent", "MemberEvent", "P
 
 
 class WorldThread(NamedTuple):
-    """An issue, pull request or discussion. `forked`: the pull request comes from its opener's own copy of the
-    repository.
-    """
+    """An issue, pull request or discussion. `forked`: the pull request comes from its opener's own fork."""
 
     number: int
     opener: Person
@@ -63,8 +61,8 @@ class WorldThread(NamedTuple):
 
 
 class Happening(NamedTuple):
-    """One event before it is written in either shape; `what` is its action or, for references, what was made. Time in
-    µs UTC.
+    """One event before it is written in the form of an era; `what` is its action or, for references, what was created.
+    Time in µs UTC.
     """
 
     serial: int
@@ -83,7 +81,7 @@ class Happening(NamedTuple):
 
     @property
     def head_owner(self) -> Person:
-        """Whose repository the branch of the pull request stands in."""
+        """The owner of the repository that holds the branch of the pull request."""
         assert self.thread is not None, "only pull requests have a head"
         return self.thread.opener if self.thread.forked else self.repository.owner
 
@@ -126,7 +124,7 @@ class World:
         new, kind = subject.startswith("new "), subject.removeprefix("new ")
         threads = self._threads.setdefault((repository.id, kind), [])
         if not new and threads:
-            # The youngest threads are the liveliest.
+            # The youngest threads are the busiest.
             return threads[-1 - int(len(threads) * self._random.random() ** 3)]
         opener = actor if new else self.population.actor(repository, self._random)
         number = self._numbers[repository.id] = self._numbers.get(repository.id, 0) + 1
@@ -148,18 +146,18 @@ class World:
         number = 3 * self._serial + self._random.randrange(3)
         if self.era == "2024":
             return 38_000_000_000 + number
-        # Two families of ids interleave in today's feed.
+        # Two series of ids interleave in today's feed.
         return (13_170_000_000 if self._serial % 4 else 17_490_000_000) + number
 
 
 def deeds(happening: Happening, era: str) -> list[Deed]:
-    """What a happening means as far as its line alone lets it be known: one deed, and for a merge the accepted
-    contribution too.
+    """What a happening means, as far as its line alone tells: one deed, and for a merge the accepted contribution
+    too.
     """
     repository, actor = happening.repository, happening.actor
     project = repository.project
     identity = f"github:{happening.type}:{happening.serial}"
-    # Pushes no longer say how many commits they bring.
+    # Today's pushes do not state the number of commits.
     commits = happening.commits if happening.type == "PushEvent" and era == "2024" else None
     time, name = happening.occurred_at, repository.name
     own = Deed(identity, "github", happening.feature, time, repository.id, name, actor.id, actor.bot, commits, project)
@@ -170,8 +168,8 @@ def deeds(happening: Happening, era: str) -> list[Deed]:
     assert happening.thread is not None, "a merge is of a thread"
     opener: Person | None = happening.thread.opener
     if era == "2026":
-        # Nobody is stated who opened it; of who merges a branch of a repository of their own it is taken that they made
-        # it. The truth believes the opening more, where it was written too.
+        # The opener is not stated. If the branch is in a repository of the account that merges, that account is taken
+        # as the opener. The truth prefers the opening, if that was written too.
         opener = actor if happening.head_owner.login.casefold() == actor.login.casefold() else None
     if opener is None:
         return [own]

@@ -1,4 +1,4 @@
-"""Who and what can be asked for by name: names fold their case, a renamed repository keeps its old one as a way to it."""
+"""What can be asked for by name: letter case is ignored, and the old name of a renamed repository still leads to it."""
 
 from collections.abc import Iterable, Iterator
 
@@ -23,7 +23,7 @@ class Directory:
         self._user_ids = {person.login.casefold(): person.id for person in self.users.values()}
 
     def repository(self, name: str) -> SimulatedRepository | None:
-        """By its present name or any that it had."""
+        """By its present name or any earlier one."""
         return self.repositories.get(self._repository_ids.get(name.casefold(), -1))
 
     def organisation(self, login: str) -> Person | None:
@@ -33,7 +33,7 @@ class Directory:
         return self.users.get(self._user_ids.get(login.casefold(), -1))
 
     def rename(self, renamed: SimulatedRepository) -> None:
-        """Know a repository under another name too; the new one is what it is called."""
+        """Know a repository under another name too, which is its name from now on."""
         self.repositories[renamed.id] = renamed
         self._repository_ids[renamed.name.casefold()] = renamed.id
 

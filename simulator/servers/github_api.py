@@ -1,4 +1,4 @@
-"""GitHub's routes: what is asked by which path, who may ask, and how an answer looks."""
+"""GitHub's routes: what each path answers, who may ask, and the form of the answers."""
 
 import asyncio
 from collections import deque
@@ -40,7 +40,7 @@ class Client(NamedTuple):
 
 
 class ServedRequest(NamedTuple):
-    """A request that was answered: when by the wall (s), for what, and with which status."""
+    """A request that was answered: when (Unix time), for what, and with which status."""
 
     at: float
     path: str
@@ -48,9 +48,9 @@ class ServedRequest(NamedTuple):
 
 
 class GithubApi:
-    """Answers over feeds to whoever has one of the `tokens`, or none.
+    """Serves feeds to clients with one of the `tokens`, or none.
 
-    `poll_interval` (simulated s) and `latency` (the wall's s) may change at any time.
+    `poll_interval` (simulated s) and `latency` (real s) may change at any time.
     """
 
     def __init__(
@@ -82,8 +82,8 @@ class GithubApi:
         return app
 
     def feed(self, path: str) -> SimulatedFeed:
-        """The feed of a path: /events, /orgs/NAME/events, /repos/OWNER/NAME/events or /users/NAME/events/public;
-        KeyError if none.
+        """The feed of a path: /events, /orgs/NAME/events, /repos/OWNER/NAME/events or /users/NAME/events/public.
+        KeyError if there is none.
         """
         know = self.directory
         match path.strip("/").split("/"):
@@ -144,7 +144,7 @@ class GithubApi:
         return self._elsewhere(request, _found(request, self.directory.repositories, self.directory.repository))
 
     def _elsewhere(self, request: web.Request, found: SimulatedRepository) -> web.Response:
-        """What is asked for by an old name, or for a network, stands where the repository does."""
+        """The redirect for an old name, or for a network, to where the repository is."""
         path = f"/repositories/{found.id}" + ("/events" if request.path.endswith("/events") else "")
         return failure(
             301, "Moved Permanently", {"Location": str(request.url.with_path(path).with_query(request.query))}
@@ -197,7 +197,7 @@ class GithubApi:
         stated = self.limits.headers(client.name, authorised=client.authorised)
         core = {name: float(stated[f"X-RateLimit-{name.title()}"]) for name in ("limit", "used", "remaining", "reset")}
         whole = {name: int(value) if value.is_integer() else value for name, value in core.items()}
-        # Nothing can be searched for here, so none of that quota is ever used.
+        # There is no search here, so that quota is never used.
         searches = 30 if client.authorised else 10
         search = whole | {"limit": searches, "used": 0, "remaining": searches}
         return web.json_response({"resources": {"core": whole, "search": search}, "rate": whole}, headers=stated)
@@ -206,7 +206,7 @@ class GithubApi:
 
     @web.middleware
     async def _note(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Write down what leaves; what a fault swallowed was not shown."""
+        """Record what leaves; what a fault swallowed was not shown."""
         answer = await handler(request)
         if request.transport is None or request.transport.is_closing():
             return answer
@@ -226,7 +226,7 @@ class GithubApi:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Who asks, and whether that may be answered."""
+        """Check who asks, and whether the limits allow an answer."""
         if not request.headers.get("User-Agent"):
             return web.Response(status=403, text=_AGENT_WANTED)
         client = self._client(request)
@@ -257,7 +257,7 @@ class GithubApi:
             return failure(404, "Not Found")
 
     def _finish(self, answer: web.StreamResponse) -> web.StreamResponse:
-        """What every answer says."""
+        """Add the headers of every answer."""
         answer.headers["Server"] = "github.com"
         answer.headers["X-GitHub-Media-Type"] = "github.v3; format=json"
         answer.headers["X-GitHub-Request-Id"] = f"{self._random.getrandbits(80):020X}"
@@ -285,7 +285,7 @@ def _user_feed(person: Person) -> SimulatedFeed:
 
 
 def _is_old_name(request: web.Request, found: SimulatedRepository) -> bool:
-    """Whether a repository is asked for by a name that it no longer has; another letter case is no other name."""
+    """Whether a repository is asked for by an earlier name; another letter case is not another name."""
     owner, name = request.match_info.get("owner"), request.match_info.get("name")
     return owner is not None and f"{owner}/{name}".casefold() != found.name.casefold()
 

@@ -1,5 +1,5 @@
-"""The Hugging Face Hub's API over a generated world: no feed of events, only what stands there now, page by page and
-within a quota.
+"""The Hugging Face Hub's API over a generated world: no feed of events, only what exists now, page by page and within a
+quota.
 """
 
 import asyncio
@@ -40,11 +40,11 @@ _CLOSED: Final = ("closed", "merged")
 class HubServer(Listening):
     """A Hub on loopback.
 
-    `rate` things a simulated second happen; `token` is the only valid one, without one every token is wrong; `granted`
-    says whether its account has accepted the terms of what is gated. It begins at `begin` (simulated µs), now if not
-    given: who is started again with the same settings shows the same world. The other settings are those of `HubWorld`:
-    `repositories`, `people`, `history`, `remembered`, `largest`, `release_in` (simulated seconds after the beginning),
-    `release_of` (an organisation), `release_factor`, `release_half_life` (simulated seconds).
+    `rate`: things a simulated second. `token`: the only valid one; without one every token is wrong. `granted`: its
+    account has accepted the terms of gated repositories. It begins at `begin` (simulated µs), else now; a server with
+    the same settings shows the same world. The other settings are those of `HubWorld`: `repositories`, `people`,
+    `history`, `remembered`, `largest`, `release_in` (simulated seconds after the beginning), `release_of` (an
+    organisation), `release_factor`, `release_half_life` (simulated seconds).
     """
 
     def __init__(
@@ -92,25 +92,24 @@ class HubServer(Listening):
 
     @property
     def offences(self) -> list[Offence]:
-        """What clients did that they must not do."""
+        """The rules that clients broke."""
         return self.ledger.offences
 
     def happened(self, since: int, until: int) -> list[Happened]:
-        """What happened in [since, until) (simulated µs), by the time stated for it; ValueError where some of it is
-        forgotten.
+        """What happened in [since, until) (simulated µs), by the stated time. ValueError if some of it is forgotten.
 
-        A commit can be dated some minutes before it becomes visible. A kind `delete` takes everything of its repository
-        out of sight. Actions `copied` (old commits in a copy) and `renamed` (a thread) are upkeep although a poller
-        cannot tell or may not look.
+        A commit may be dated some minutes before it becomes visible. A kind `delete` hides everything of its
+        repository. The actions `copied` (old commits in a copy) and `renamed` (a thread) are upkeep, although a poller
+        cannot see them or may not ask.
         """
         self.world.advance(self.clock.now())
         return self.world.truth.happened(since, until)
 
     def unmissable(self, since: int, until: int, interval: int, *, signed_in: bool = True) -> list[Happened]:
-        """What of [since, until) the answers tell for at least an `interval` (all simulated µs).
+        """What of [since, until) answers show for at least an `interval` (all simulated µs).
 
-        With a repository all of it is deleted. Commits of what is or was gated are left out where whoever asks has not
-        accepted its terms.
+        A deleted repository takes everything along. Commits of repositories that are or were gated are left out if the
+        client has not accepted their terms.
         """
         self.world.advance(self.clock.now())
         happened = self.world.truth.unmissable(since, until, interval)
@@ -120,11 +119,11 @@ class HubServer(Listening):
         return [each for each in happened if each.kind != "commit" or each.repository not in gated]
 
     def logins(self) -> set[str]:
-        """Of all people and bots; organisations are public names."""
+        """The logins of all people and bots; organisations are public names."""
         return {account.login for account in self.world.people.accounts}
 
     def left(self) -> Mapping[str, int]:
-        """{login: when in simulated µs} of deleted accounts: from then on answers do not name them in threads and
+        """{login: when, in simulated µs} of deleted accounts: from then on answers do not name them in threads and
         likes.
         """
         return {account.login: account.left for account in self.world.people.accounts if account.left is not None}
@@ -135,7 +134,7 @@ class HubServer(Listening):
         one = "/api/{folder:models|datasets|spaces}/{owner}/{name}"
         return {
             "/api/{folder:models|datasets|spaces}": self._list,
-            # Nothing of this world has a name without an owner.
+            # No repository of this world has a name without an owner.
             "/api/{folder:models|datasets|spaces}/{name}": self._repository,
             one: self._repository,
             f"{one}/revision/{{revision}}": self._repository,
@@ -184,7 +183,7 @@ class HubServer(Listening):
         return answers.answer(fields.listed(repository, now, expand) if expand else fields.detailed(repository, now))
 
     async def _commits(self, request: web.Request) -> web.Response:
-        """Newest first, by pages that move as commits are added."""
+        """The newest first, in pages that move as commits are added."""
         repository = self._found(request)
         answers.check_gate(repository, signed_in=self._knows(request), granted=self._granted)
         answers.check_revision(request, repository)
@@ -229,7 +228,7 @@ class HubServer(Listening):
         return answers.answer(shapes.details(repository, thread, self.world.people, self._bodies, diff=diff))
 
     async def _likers(self, request: web.Request) -> web.Response:
-        """Who likes it, and not since when; those who were there first come first."""
+        """Who likes it, without times; the earliest first."""
         repository = self._found(request)
         after = decode_cursor(request.query["cursor"])[0] if "cursor" in request.query else None
         rows = [(serial, number) for number, serial in repository.likers.items() if after is None or serial > after]
@@ -260,7 +259,9 @@ class HubServer(Listening):
         return answers.answer(shapes.whoami(_READER))
 
     def _found(self, request: web.Request) -> HubServerRepository:
-        """The repository of an address. Who asks without a token is not told whether it is private or was never there."""
+        """The repository of an address. Without a token the answer is the same for private repositories and missing
+        ones.
+        """
         type_ = _FOLDERS[request.match_info["folder"]]
         name = f"{request.match_info.get('owner', '')}/{request.match_info['name']}"
         repository, old = self.world.repositories.find(type_, name)
@@ -283,13 +284,13 @@ class HubServer(Listening):
         return repository
 
     def _knows(self, request: web.Request) -> bool:
-        """Whether who asks has the token."""
+        """Whether the client has the token."""
         given = request.headers.get("Authorization", "").removeprefix("Bearer ").encode("utf-8", "surrogateescape")
         return bool(self._token) and hmac.compare_digest(given, (self._token or "").encode())
 
     @web.middleware
     async def _note(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Write down who is told not to ask; what a fault swallowed tells nobody."""
+        """Record who was refused until when; a refusal that a fault swallowed does not count."""
         answer = await handler(request)
         if isinstance(answer, Told) and request.transport is not None and not request.transport.is_closing():
             self.ledger.refuse(answer)
@@ -297,7 +298,7 @@ class HubServer(Listening):
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Who asks, whether that is within the quota, and the world as it is now; every answer states the quota."""
+        """Check who asks and whether that is within the quota, and advance the world to now."""
         authorised = self._knows(request)
         client = _READER if authorised else f"{request.remote}"
         self.ledger.arrive(client, request.path)
@@ -321,7 +322,7 @@ class HubServer(Listening):
         return self._finish(answer, spent)
 
     def _finish(self, answer: web.StreamResponse, spent: Spent) -> web.StreamResponse:
-        """What every answer states."""
+        """Add the headers of every answer."""
         answer.headers.update(spent.headers)
         self.statuses[answer.status] += 1
         return answer

@@ -1,4 +1,4 @@
-"""What people do on the generated Hub, and how it changes what stands there."""
+"""What people do on the generated Hub, and how it changes what exists there."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -18,9 +18,9 @@ _STEMS: Final = (
 )
 _WORDS: Final = _STEMS.split()
 _SUFFIXES: Final = {"finetune": "ft", "adapter": "lora", "merge": "merge", "quantized": "GGUF"}
-# (of the pushes up to this share, so many commits)
+# (cumulative share of the pushes, number of commits)
 _PUSHES: Final = ((0.85, 1), (0.95, 2), (1.0, 4))
-# Commits that were made before they were pushed are at most so much older, each.
+# The longest time between two commits of a push.
 _LONGEST_DELAY: Final = 5 * MINUTE
 _COPIES: Final = 0.06
 _COPIED: Final = 5
@@ -28,9 +28,10 @@ _LONGEST_STEM: Final = 60
 
 
 class Acts(Talk):
-    """What can be done to a repository, by name, at a time in µs; each reports what it was to the truth.
+    """What can be done to a repository, by name, at a time in µs; each act reports itself to the truth.
 
-    What cannot be done there becomes something like it. Beyond `largest` repositories each new one costs an old one.
+    If something is impossible there, something similar happens. Beyond `largest` repositories each new one removes an
+    old one.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Acts(Talk):
         self.truth.report(repository, time, account, "like", None, account.login.casefold())
 
     def unlike(self, repository: HubServerRepository, time: int) -> None:
-        """The one who liked it first takes that back."""
+        """The account that liked it first takes that back."""
         if not repository.likers:
             return self.like(repository, time)
         account = self.people.accounts[next(iter(repository.likers))]
@@ -101,7 +102,7 @@ class Acts(Talk):
         self.publish(new, time)
 
     def derive(self, repository: HubServerRepository, time: int) -> None:
-        """A model made from a model; a merge has two of them, and belongs to the watched one, else to the first."""
+        """A model made from a model. A merge has two bases and belongs to the watched one, else to the first."""
         if repository.type != "model":
             return self.like(repository, time)
         relation = self._random.choices(RELATIONS, (4, 3, 1, 4))[0]
@@ -122,14 +123,16 @@ class Acts(Talk):
 
     @staticmethod
     def relate(repository: HubServerRepository, relation: str, bases: Sequence[HubServerRepository]) -> None:
-        """A model says what it was made from, by the names of now."""
+        """A model states what it was made from, by the present names."""
         repository.relation = relation
         repository.bases = tuple(SimulatedBase(base.name, base) for base in bases)
         for base in bases:
             base.children[relation] += 1
 
     def publish(self, repository: HubServerRepository, time: int, account: HubAccount | None = None) -> None:
-        """A repository appears, with a first commit by `system` and an upload; an old one goes if there are too many."""
+        """A repository appears, with a first commit by `system` and an upload; an old one goes if there are too
+        many.
+        """
         creator = account or self.people.insider(repository)
         for index in range(len(repository.commits)):
             commits = repository.commits
@@ -146,9 +149,7 @@ class Acts(Talk):
             self.delete(stalest, time)
 
     def merge(self, repository: HubServerRepository, time: int) -> None:
-        """An insider merges an open pull request: a change of status, a commit, and a contribution of whoever opened
-        it.
-        """
+        """An insider merges an open pull request: a change of status, a commit, and a contribution of the opener."""
         thread = self._thread_that(repository, lambda each: each.pull_request and each.status == "open")
         if thread is None:
             return self.request_pull(repository, time)
@@ -162,7 +163,7 @@ class Acts(Talk):
         self.repositories.touch(repository, whole(time))
 
     def move(self, repository: HubServerRepository, time: int) -> None:
-        """Another name of the same owner: the old one leads there, what was made from it keeps naming the old one."""
+        """A repository gets another name with the same owner. The old name redirects; derivatives keep naming it."""
         repository = self._any_like(repository)
         self._serial += 1
         owner, _, stem = repository.name.partition("/")
@@ -171,7 +172,7 @@ class Acts(Talk):
         self.truth.report(repository, time, self.people.insider(repository), "move", None, name)
 
     def configure(self, repository: HubServerRepository, time: int) -> None:
-        """Access is asked for from now on, or not any more."""
+        """Switch gated access on or off."""
         if repository.type != "space":
             repository.gated = self._random.choice(
                 [gated for gated in (False, "auto", "manual") if gated != repository.gated]
@@ -181,14 +182,14 @@ class Acts(Talk):
         self.truth.report(repository, time, self.people.insider(repository), "config", "updated", str(self._serial))
 
     def tidy(self, repository: HubServerRepository, time: int) -> None:
-        """Something is deleted; the watched organisations delete no more than they publish."""
+        """Something is deleted; watched organisations delete no more than they publish."""
         repository = self._any_like(repository)
         if repository.project and len(self.repositories.watched) <= self.least_watched:
             return self.push(repository, time)
         self.delete(repository, time)
 
     def delete(self, repository: HubServerRepository, time: int) -> None:
-        """With it goes all that was done there."""
+        """A repository is deleted, with everything done there."""
         repository.gone = time
         self.truth.report(repository, time, self.people.insider(repository), "delete", None, "")
         self.repositories.remove(repository)
@@ -196,7 +197,7 @@ class Acts(Talk):
             self.people.by_login[repository.owner].owns -= 1
         for base in repository.bases:
             base.repository.children[repository.relation or ""] -= 1
-        # What was made from it holds it for its name alone.
+        # Its derivatives keep only its name.
         repository.threads, repository.likers, repository.bases = [], {}, ()
 
     def leave(self, repository: HubServerRepository, time: int) -> None:
@@ -209,7 +210,7 @@ class Acts(Talk):
             each.likers.pop(account.number, None)
 
     def _any_like(self, repository: HubServerRepository) -> HubServerRepository:
-        """One that is watched as well, or not either, however little happens there."""
+        """A repository that is watched as well, or not either, however little happens there."""
         return self._random.choice(repository.crowd) if repository.crowd else repository
 
     def _new(

@@ -1,4 +1,4 @@
-"""How the Hub's API answers, what it refuses, and what it reads of a query."""
+"""How the Hub's API answers and refuses, and what it reads of a query."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from simulator.servers.hub_state import HubServerRepository
 
 
 class AnswerRefused(Exception):
-    """An answer other than 200: status, the error that it states, and the code of it in a header."""
+    """An answer other than 200: its status, the error that it states, and the error's code for a header."""
 
     def __init__(self, status: int, message: str, code: str | None = None, **headers: str) -> None:
         super().__init__(message)
@@ -35,9 +35,9 @@ def check_revision(request: web.Request, repository: HubServerRepository) -> Non
 
 
 def check_gate(repository: HubServerRepository, *, signed_in: bool, granted: bool) -> None:
-    """What a gated repository keeps for those who accepted its terms, its history and files, is refused to all others.
+    """Refuse the history and files of a gated repository to clients that have not accepted its terms.
 
-    Its listing, its discussions and who likes it are public.
+    Its listing, discussions and likers are public.
     """
     if repository.gated and not signed_in:
         raise AnswerRefused(401, f"Access to {repository.name} is restricted. You must be authenticated.", "GatedRepo")
@@ -47,7 +47,7 @@ def check_gate(repository: HubServerRepository, *, signed_in: bool, granted: boo
 
 
 def number(request: web.Request, name: str, default: int, least: int, most: int | None = None) -> int:
-    """A number of the query; what is too much is taken for as much as there may be."""
+    """A number of the query; one that is too large becomes the largest allowed."""
     text = request.query.get(name, str(default))
     if not text.isascii() or not text.isdecimal() or len(text) > 9 or int(text) < least:
         raise AnswerRefused(400, f"{name} must be a number of at least {least}")

@@ -1,4 +1,4 @@
-"""What the Hub's API shows of a repository, field by field. What is unknown is left out, as the Hub does."""
+"""What the Hub's API shows of a repository, field by field. Unknown fields are left out, as the Hub does."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -23,7 +23,7 @@ _FILES: Final = (".gitattributes", "README.md", "config.json", "model.safetensor
 
 
 def spelled(time: int) -> str:
-    """A time as the Hub writes it: to the millisecond.
+    """A time as the Hub writes it: with milliseconds.
 
     >>> spelled(1_646_263_744 * SECOND), spelled(5_123_456)
     ('2022-03-02T23:29:04.000Z', '1970-01-01T00:00:05.123Z')
@@ -32,7 +32,7 @@ def spelled(time: int) -> str:
 
 
 def _choice(repository: HubServerRepository, of: Sequence[Any], salt: int) -> Any:
-    """Something that is always the same for a repository."""
+    """A choice that is always the same for a repository."""
     return of[int(repository.key[salt : salt + 6], 16) % len(of)]
 
 
@@ -47,7 +47,7 @@ def library(repository: HubServerRepository) -> str | None:
 
 
 def tags(repository: HubServerRepository) -> list[str]:
-    """As the card states them: a base by the name that it had then."""
+    """The tags of the card: a base by the name that it had then."""
     if repository.type == "model":
         own = [name for name in (library(repository), "safetensors", task(repository)) if name]
     else:
@@ -58,7 +58,7 @@ def tags(repository: HubServerRepository) -> list[str]:
 
 
 def _base_models(repository: HubServerRepository, _: int) -> Shape | None:
-    """As the Hub resolves them: by the name of now, and only what is still there."""
+    """The bases as the Hub resolves them: by the present name, and only those that still exist."""
     models = [
         {"_id": base.repository.key, "id": base.repository.name}
         for base in repository.bases
@@ -103,7 +103,7 @@ def _nothing(_: HubServerRepository, __: int) -> None:
     return None
 
 
-# type: {what `expand` can name: how it is made}; whatever is None is left out.
+# type: {field that `expand` can name: how it is made}; a value of None is left out.
 EXPANDABLE: Final[Mapping[str, Mapping[str, Field]]] = {
     "model": {
         **_COMMON,
@@ -161,7 +161,7 @@ _DETAILED: Final = frozenset({"resourceGroup", "trendingScore", "downloadsAllTim
 
 
 def listed(repository: HubServerRepository, now: int, expand: Sequence[str], *, full: bool = False) -> Shape:
-    """A repository in a listing: with `expand` what it names and nothing else."""
+    """A repository in a listing: with `expand` the fields that it names and no others."""
     fields = EXPANDABLE[repository.type]
     shape: Shape = {"_id": repository.key, "id": repository.name}
     names = expand or (*_LISTED[repository.type], *(name for name in _FULL if full and name in fields))
@@ -175,6 +175,6 @@ def listed(repository: HubServerRepository, now: int, expand: Sequence[str], *, 
 
 
 def detailed(repository: HubServerRepository, now: int) -> Shape:
-    """A repository asked for alone."""
+    """A repository that is asked for by its name."""
     shape = listed(repository, now, [name for name in EXPANDABLE[repository.type] if name not in _DETAILED])
     return {**shape, "modelId": repository.name} if repository.type == "model" else shape

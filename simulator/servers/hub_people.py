@@ -31,7 +31,7 @@ class HubAccount:
 
 
 class People:
-    """The accounts of a population, drawn by Zipf's law; who has left is not drawn any more."""
+    """The accounts of a population, drawn by Zipf's law; an account that has left is no longer drawn."""
 
     def __init__(self, population: Population, random: Random, founded: int) -> None:
         self._random = random
@@ -56,7 +56,7 @@ class People:
             account.staff = True
 
     def found(self, organisation: str, size: int | None = None) -> list[HubAccount]:
-        """The members of an organisation, which is made if need be."""
+        """The members of an organisation, which is created if it does not exist."""
         members = self.members.get(organisation)
         if members is None:
             count = size or 2 + min(28, int(self._random.paretovariate(0.8)))
@@ -68,28 +68,28 @@ class People:
         return members
 
     def anyone(self) -> HubAccount:
-        """A person from anywhere, not a bot."""
+        """Any person, not a bot."""
         while True:
             account = self._people[bisect_left(self._ranks, self._random.random())]
             if account.left is None:
                 return account
 
     def insider(self, repository: HubServerRepository) -> HubAccount:
-        """The owner, or one of the owning organisation's members."""
+        """The owner, or a member of the owning organisation."""
         if not repository.organisation:
             return self.by_login[repository.owner]
         members = self.members[repository.owner]
         return members[int(len(members) * self._random.random() ** 2)]
 
     def committer(self, repository: HubServerRepository) -> HubAccount:
-        """Only insiders can push, and bots and staff where they are let."""
+        """An account that may push: insiders, and bots and staff where they are admitted."""
         draw = self._random.random()
         if draw < _BOT_SHARE:
             return self._random.choice(self.bots)
         return self._random.choice(self.staff) if draw < _BOT_SHARE + _STAFF_SHARE else self.insider(repository)
 
     def visitor(self, repository: HubServerRepository, insiders: float = 0.2) -> HubAccount:
-        """Someone who looks in: an insider now and then, else anyone."""
+        """A visitor: sometimes an insider, else anyone."""
         return self.insider(repository) if self._random.random() < insiders else self.anyone()
 
     def affiliation(self, account: HubAccount, repository: HubServerRepository) -> str:
@@ -106,7 +106,7 @@ class People:
         return repository.organisation and repository.owner in account.organisations
 
     def leaver(self) -> HubAccount | None:
-        """Someone whose account nothing hangs on."""
+        """An account on which nothing depends."""
         for account in self._random.choices(self._people, k=40):
             if account.left is None and not account.owns and not account.organisations:
                 return account

@@ -1,4 +1,4 @@
-"""The repositories that stand on the generated Hub, to be found by name, by order of change and by chance."""
+"""The repositories of the generated Hub, found by name, in order of change, and at random."""
 
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -7,13 +7,13 @@ from typing import Final
 
 from simulator.servers.hub_state import TYPES, HubServerRepository
 
-# A few repositories have most of what happens: a place among n is drawn as n·u^s with u uniform.
+# A few repositories have most of the activity: an index below n is drawn as n·u^s with u uniform.
 _STEEPNESS: Final = 2.5
 
 
 class Repositories:
-    """All that is there; `watched` and `others` are the crowds that chance draws from, the first ones most often;
-    private and pinned ones are in none.
+    """All repositories. `watched` and `others` are those that are drawn from, the first ones most often; private and
+    pinned ones are in neither.
     """
 
     def __init__(self, random: Random) -> None:
@@ -21,9 +21,9 @@ class Repositories:
         self.watched: list[HubServerRepository] = []
         self.others: list[HubServerRepository] = []
         self.by_name: dict[tuple[str, str], HubServerRepository] = {}
-        # (type, old name): where it went.
+        # (type, old name): the repository that had it.
         self.moved: dict[tuple[str, str], HubServerRepository] = {}
-        # By _id, the one that changed, or was created, last at the end.
+        # By _id, the one that changed or was created last at the end.
         self.modified: dict[str, OrderedDict[str, HubServerRepository]] = {type_: OrderedDict() for type_ in TYPES}
         self.created: dict[str, OrderedDict[str, HubServerRepository]] = {type_: OrderedDict() for type_ in TYPES}
 
@@ -34,7 +34,7 @@ class Repositories:
         return iter(self.by_name.values())
 
     def find(self, type_: str, name: str) -> tuple[HubServerRepository | None, bool]:
-        """The repository of a name, letter case aside, and whether that is an old one."""
+        """The repository of a name, whatever the letter case, and whether that is an old name."""
         key = type_, name.casefold()
         found = self.by_name.get(key)
         return (found, False) if found is not None else (self.moved.get(key), True)
@@ -47,7 +47,7 @@ class Repositories:
             crowd = self.watched if repository.project else self.others
             place = int(self._random.random() * (len(crowd) + 1))
             crowd.append(repository)
-            # Whoever stood there goes to the end, so that newcomers are drawn too.
+            # The one that was there goes to the end, so that new ones are drawn too.
             crowd[place], crowd[-1] = crowd[-1], crowd[place]
             crowd[-1].place = len(crowd) - 1
             repository.crowd, repository.place = crowd, place
@@ -89,7 +89,7 @@ class Repositories:
         return self._one_of(self.watched) if self.watched else None
 
     def stalest(self) -> HubServerRepository | None:
-        """Of the type with most, the public one that has not changed for longest and that nobody watches."""
+        """Of the most frequent type, the public repository that is not watched and has not changed for longest."""
         order = max(self.modified.values(), key=len)
         return next((each for each in order.values() if not each.project and not each.private), None)
 

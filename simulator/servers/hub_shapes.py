@@ -1,4 +1,4 @@
-"""What the Hub's API shows of commits, threads and people."""
+"""The form of commits, threads and people in the Hub's API."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ _TITLES: Final = (
 
 
 def commit(repository: HubServerRepository, index: int, accounts: Sequence[HubAccount]) -> Shape:
-    """A commit; a merge has two authors, who merged first."""
+    """A commit; a merge has two authors, the one that merged first."""
     commits = repository.commits
     place = index - commits.forgotten
     authors = [accounts[commits.authors[place]]]
@@ -47,7 +47,7 @@ def avatar(key: str) -> str:
 
 
 def person(account: HubAccount) -> Shape:
-    """Who opened a thread; of a deleted account the name `deleted` alone is left."""
+    """The account that opened a thread; a deleted one has only the name `deleted`."""
     if account.left is not None:
         return {"name": "deleted"}
     return {
@@ -87,7 +87,7 @@ def thread(repository: HubServerRepository, each: HubServerThread, people: Peopl
 def threads(
     repository: HubServerRepository, page: Sequence[HubServerThread], people: People, *, count: int, start: int
 ) -> Shape:
-    """A page of them, of `count` in all; how many are closed is said on the first page only."""
+    """A page of threads, of `count` in all; the number of closed ones is on the first page only."""
     shape: Shape = {"discussions": [thread(repository, each, people) for each in page], "count": count, "start": start}
     if not start:
         shape["numClosedDiscussions"] = sum(each.status in ("closed", "merged") for each in repository.threads)
@@ -126,7 +126,7 @@ def _event(
     people: People,
     bodies: Sequence[str],
 ) -> Shape:
-    """An event; of a deleted account's the author is left out altogether."""
+    """An event; a deleted account is left out as its author."""
     account = people.accounts[event.author]
     key = event_id(repository, each, index)
     shape: Shape = {"id": key, "createdAt": spelled(event.time), "type": event.type}
@@ -187,7 +187,7 @@ def overview(account: HubAccount, owned: Mapping[str, int], people: People) -> S
 
 
 def whoami(name: str) -> Shape:
-    """Whose a token is."""
+    """The account of a token."""
     key = object_id(0, name)
     token = {"displayName": "reader", "role": "read"}
     return {

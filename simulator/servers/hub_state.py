@@ -1,5 +1,5 @@
-"""What stands on the generated Hub: repositories with their commits, threads and likers. Everything that can be derived
-is not stored.
+"""What exists on the generated Hub: repositories with their commits, threads and likers. What can be derived is not
+stored.
 """
 
 import hashlib
@@ -12,9 +12,9 @@ from simulator.clock import DAY, SECOND
 
 TYPES: Final = ("model", "dataset", "space")
 RELATIONS: Final = ("finetune", "adapter", "merge", "quantized")
-# The creation that is stated of repositories older than the Hub's record: 2022-03-02T23:29:04Z in µs.
+# The creation time stated for repositories older than the Hub's record: 2022-03-02T23:29:04Z in µs.
 SENTINEL: Final = 1_646_263_744 * SECOND
-# What is kept of one repository and one thread, so that a busy world stays small. What is older is not shown any more.
+# What is kept of one repository and one thread, so that a busy world stays small. Older things are no longer shown.
 MOST_COMMITS: Final = 10_000
 MOST_THREADS: Final = 2_000
 MOST_EVENTS: Final = 400
@@ -40,9 +40,7 @@ def object_id(time: int, name: str) -> str:
 
 
 class Commits:
-    """A history in columns, 12 bytes a commit. A copied repository shares the first SHAs with the one that it was
-    copied from.
-    """
+    """A history in columns, 12 bytes a commit. A copied repository shares the first SHAs with its original."""
 
     def __init__(self, key: str, origin: "Commits | None" = None, copied: int = 0) -> None:
         self.key = key
@@ -55,7 +53,7 @@ class Commits:
         self._copied = copied
 
     def __len__(self) -> int:
-        """All that were ever made, the forgotten ones too."""
+        """The number of all commits ever made, forgotten ones too."""
         return self.forgotten + len(self.times)
 
     def sha(self, index: int) -> str:
@@ -108,7 +106,7 @@ class HubServerThread:
 
 
 class SimulatedBase(NamedTuple):
-    """What a model was made from: the name that its card states stays even when the base moves."""
+    """What a model was made from: the name in its card stays even if the base moves."""
 
     name: str
     repository: "HubServerRepository"
@@ -116,7 +114,7 @@ class SimulatedBase(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class HubServerRepository:
-    """A repository; times in µs, `key` is its id for ever, `slope` downloads a day. `crowd` and `place` say where draws
+    """A repository; times in µs, `key` is its permanent id, `slope` downloads a day. `crowd` and `place`: where draws
     find it.
     """
 
@@ -151,7 +149,7 @@ class HubServerRepository:
     _heated: int = 0
 
     def thread(self, number: int) -> HubServerThread | None:
-        """A thread by its number, unless it never was or is forgotten."""
+        """A thread by its number, unless it never existed or is forgotten."""
         index = number - 1 - (self.last_thread - len(self.threads))
         return self.threads[index] if 0 <= index < len(self.threads) else None
 
@@ -159,12 +157,12 @@ class HubServerRepository:
         return self.earlier_downloads + int(self.slope * max(0, now - self.created) / DAY)
 
     def downloads(self, now: int) -> int:
-        """Of the last 30 days."""
+        """Downloads of the last 30 days."""
         since = max(self.created, now - 30 * DAY)
         return int(self.slope * max(0, now - self.created) / DAY) - int(self.slope * max(0, since - self.created) / DAY)
 
     def heat(self, now: int, more: float = 0.0) -> float:
-        """How much it is liked of late: likes that fade."""
+        """How much it is liked recently: likes that fade."""
         faded = self._heat * 0.5 ** ((now - self._heated) / _TREND_HALF_LIFE) if self._heat else 0.0
         if more:
             self._heat, self._heated = faded + more, now
@@ -172,5 +170,5 @@ class HubServerRepository:
 
 
 def event_id(repository: HubServerRepository, thread: HubServerThread, index: int) -> str:
-    """The id of a thread's event by its place."""
+    """The id of a thread's event by its index."""
     return object_id(thread.events[index].time, f"{repository.key}/{thread.number}/{index}")

@@ -1,4 +1,4 @@
-"""Discussions and pull requests on the generated Hub: how they are opened, answered, closed and opened again."""
+"""Discussions and pull requests on the generated Hub: how they are opened, answered, closed and reopened."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -18,13 +18,13 @@ from simulator.servers.hub_state import (
 from simulator.servers.hub_truth import HubTruth
 
 _DRAFTS: Final = 0.08
-# A comment goes to one of the newest threads, or to any, however old.
+# A comment goes to one of the newest threads, or to any.
 _RECENT: Final = 8
 _TO_ANY: Final = 0.3
 
 
 class Talk(ABC):
-    """What is said in a repository, at a time in µs. What cannot be done there becomes something like it."""
+    """What is said in a repository, at a time in µs. If something is impossible there, something similar happens."""
 
     def __init__(self, random: Random, people: People, truth: HubTruth, titles: list[str]) -> None:
         self.people = people
@@ -34,7 +34,7 @@ class Talk(ABC):
 
     @abstractmethod
     def push(self, repository: HubServerRepository, time: int) -> None:
-        """What is done where nothing can be said."""
+        """What happens if nothing can be said."""
 
     def discuss(self, repository: HubServerRepository, time: int) -> None:
         self._open(repository, time, pull_request=False)
@@ -67,7 +67,7 @@ class Talk(ABC):
         )
 
     def reopen(self, repository: HubServerRepository, time: int) -> None:
-        """What was closed, or a draft, is open from now on."""
+        """Reopen a closed thread, or open a draft."""
         thread = self._thread_that(repository, lambda each: each.status in ("closed", "draft"))
         if thread is None:
             return self.comment(repository, time)

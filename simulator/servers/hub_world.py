@@ -1,5 +1,5 @@
-"""The generated Hub as it changes with time: what stood there before, what happens at random, and a release whose spike
-is known.
+"""The generated Hub as it changes with time: what existed before, what happens at random, and a release whose effect is
+known.
 """
 
 from collections.abc import Sequence
@@ -43,11 +43,11 @@ _MIX: Final = {
     "leave": 0.02,
 }
 _ENGAGEMENT: Final = {"like": 58.0, "comment": 25.0, "discussion": 7.0, "pull_request": 3.0, "derive": 7.0}
-# So often its makers push something after somebody engaged with a release.
+# How often its makers push something after somebody engaged with a release.
 _TENDED: Final = 0.05
 _ENGAGING: Final = sum(_MIX[act] for act in _ENGAGEMENT) / sum(_MIX.values())
 WATCHED_SHARE: Final = 0.2
-# What happens before the beginning is not more than this, however high the rate.
+# At most so much happens before the beginning, whatever the rate.
 _MOST_BEFORE: Final = 20_000
 _OLDEST: Final = SENTINEL - 300 * DAY
 _SENTINELS: Final = 0.12
@@ -56,11 +56,11 @@ _SILENT: Final = 0.02
 
 
 class HubWorld:
-    """A Hub that has been there for long when the truth begins, at `began`; all of it follows from the seed, `start`
-    and the settings.
+    """A Hub that has existed for long when the truth begins, at `began`; all of it follows from the seed, `start` and
+    the settings.
 
-    `rate` things a simulated second happen from `start` (µs) on, fewer in the `history` (s) before it. Of the truth the
-    newest `remembered` are kept. Beyond `largest` repositories each new one costs an old one.
+    `rate` things a simulated second happen from `start` (µs) on, fewer in the `history` (s) before it. The newest
+    `remembered` of the truth are kept. Beyond `largest` repositories each new one removes an old one.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class HubWorld:
             )
 
     def advance(self, now: int, most: int | None = None) -> bool:
-        """Let happen what does until `now` (µs), at most so many things; whether nothing is left."""
+        """Let things happen until `now` (µs), at most `most`. Whether nothing is left."""
         left = inf if most is None else most
         while left > 0:
             if self._next <= min(now, self._next_engagement):
@@ -125,12 +125,12 @@ class HubWorld:
         self.acts.acts[name](self.repositories.draw(WATCHED_SHARE), time)
 
     def _after(self, time: float) -> float:
-        """When the next thing happens."""
+        """The time of the next thing."""
         if time < self.start and self._rate_before:
             following = time + self._random.expovariate(self._rate_before) * SECOND
             if following < self.start:
                 return following
-        # Nothing is remembered of how long nothing has happened: the gap may begin anew where the rate changes.
+        # The process has no memory, so the gap may begin anew where the rate changes.
         return max(time, float(self.start)) + self._random.expovariate(self.rate) * SECOND if self.rate else inf
 
     def _announce(self, seed: int, at: int, owner: str | None, factor: float, half_life: int) -> None:
@@ -161,8 +161,8 @@ class HubWorld:
         self._next_engagement = float(at)
 
     def _engage(self, time: int) -> None:
-        """The release itself at first, then what it stirs. Chance does not find it elsewhere, so that its spike stays
-        what it is.
+        """First the release itself, then what it causes. Chance does not choose it otherwise, so that its effect is as
+        stated.
         """
         release, repository = self.release, self._released
         assert release is not None
@@ -177,7 +177,7 @@ class HubWorld:
         self._next_engagement = release.time_of(self._engaged)
 
     def _settle(self, named: Sequence[SimulatedRepository]) -> None:
-        """What stood there long before the truth begins."""
+        """What existed long before the truth begins."""
         settled = [self._settled(each) for each in named]
         for each in sorted(settled, key=lambda each: each.created):
             self.repositories.add(each)

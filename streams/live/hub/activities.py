@@ -180,8 +180,8 @@ class HubActivities:
 def _affiliation(person: HubPerson | None) -> str | None:
     """How an author relates to the repository, by the flags; None if there are none.
 
-    >>> [_affiliation(HubPerson(is_owner=False, is_org_member=True)), _affiliation(HubPerson(is_owner=False, is_hf=True))]
-    ['internal', 'staff']
+    >>> _affiliation(HubPerson(is_owner=False, is_org_member=True)), _affiliation(HubPerson(is_owner=False, is_hf=True))
+    ('internal', 'staff')
     >>> _affiliation(HubPerson())
     """
     if person is None:
