@@ -41,7 +41,7 @@ from streams.kafka.topics import Topics
 from streams.live.common.clock import Clock
 from streams.live.common.health import Feeds
 from streams.live.common.outlet import KafkaOutlet
-from streams.live.common.poll_result import Find
+from streams.live.common.poll_result import PollResult
 
 TOPICS = Topics()
 _WARM_UP = 5.0
@@ -100,7 +100,7 @@ def show(roles: Mapping[str, subprocess.Popen[str]], before: Mapping[str, float]
         )
 
 
-def finds(rate: float, random: Random) -> Iterator[Find]:
+def results(rate: float, random: Random) -> Iterator[PollResult]:
     """A tenth of a second's activities, received now, again and again."""
     number = 0
     while True:
@@ -123,7 +123,7 @@ def finds(rate: float, random: Random) -> Iterator[Find]:
                     project="olmo" if repo % 16 == 0 else None,
                 )
             )
-        yield Find(
+        yield PollResult(
             feed="github:/events", platform="github", cursor=b"{}", activities=made, complete_to=now - 60_000_000
         )
 
@@ -139,12 +139,12 @@ async def feed(bootstrap: str, rate: float, seconds: float, received: deque[tupl
         loop = asyncio.get_running_loop()
         begun = loop.time()
         waiting = set()
-        for turn, find in enumerate(finds(rate, Random(1))):
+        for turn, result in enumerate(results(rate, Random(1))):
             if loop.time() - begun > seconds:
                 break
-            total += len(find.activities)
+            total += len(result.activities)
             received.append((total, time.monotonic()))
-            waiting.add(asyncio.create_task(outlet.put(find)))
+            waiting.add(asyncio.create_task(outlet.put(result)))
             waiting = {task for task in waiting if not task.done()}
             await asyncio.sleep(max(0.0, begun + (turn + 1) / 10 - loop.time()))
         await asyncio.gather(*waiting)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import click
 
-from simulator.archive import Packing, Plan, write
+from simulator.archive import ArchivePlan, Packing, write
 from simulator.clock import HOUR, micros
-from simulator.servers.clock import Clock
+from simulator.servers.clock import WorldClock
 from simulator.servers.faults import KINDS, Faults
 from simulator.servers.serve import rates_of
 from simulator.servers.serve import serve as serve_both
@@ -90,7 +90,7 @@ def hour(
     """Write archive hours of both platforms into a folder and, beside it, FOLDER.truth.json: what must be measured of
     them.
     """
-    plan = Plan(
+    plan = ArchivePlan(
         start=_hour(start),
         hours=hours,
         events=events,
@@ -179,7 +179,7 @@ def serve(
     """Serve GitHub's events API and the Hub's API on loopback until SIGINT or SIGTERM; their addresses come as one line
     of JSON.
     """
-    clock, befalling = Clock(scale, time.time() if origin is None else origin), Faults(seed)
+    clock, befalling = WorldClock(scale, time.time() if origin is None else origin), Faults(seed)
     try:
         befalling.set(**rates_of(faults))
     except ValueError as error:

@@ -1,5 +1,5 @@
-"""Who made what a merge accepted: whoever opened the pull request, as far as an opening arrived, else whom the line of
-the merge names.
+"""Who made the contribution that a merge accepted: the account that opened the pull request, if its opening arrived,
+else the one that the line of the merge names.
 """
 
 from collections import defaultdict
@@ -13,7 +13,7 @@ REACH: Final = 31 * DAY
 
 
 def credited(deeds: Iterable[Deed]) -> list[Deed]:
-    """The deeds (each once) with every merge of a known opener credited to that one, once; nothing else is changed.
+    """The deeds (each once), with each merge of a known opener credited once to that opener. Nothing else changes.
 
     >>> opened = Deed("1", "github", "review", 0, 5, "o/r", 7, thread=3, turn="opened")
     >>> merged = Deed("2", "github", "upkeep", DAY, 5, "o/r", 8, thread=3, turn="merged")

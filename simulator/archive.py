@@ -1,5 +1,5 @@
-"""Writes a world's hours as an archive holds them: late, doubled, out of order and with garbage between, and tells the
-truth about it.
+"""Writes a world's hours as an archive has them, with late, repeated and disordered lines and garbage, and states the
+truth about them.
 """
 
 import heapq
@@ -18,15 +18,15 @@ from isal import igzip
 from simulator.clock import DAY, HOUR, MINUTE, SECOND, hour_name
 from simulator.deed import Deed
 from simulator.events import EventWriter
-from simulator.hub import Hub
+from simulator.hub import HubActs
 from simulator.population import WATCHED, WATCHLIST, Watched
-from simulator.truth import Truth
+from simulator.truth import StreamTruth
 from simulator.wire import deed
 from simulator.world import World, deeds
 
 Packing = Literal["gz", "zst", "plain"]
 
-# What is no event, and the name under which it must be put aside.
+# Lines that are no events, each with the reason of its dead letter.
 GARBAGE: Final = (
     (b'{"id":"1","type":"PushEvent","actor":{"id":1,"lo\n', "json"),
     (b"null\n", "not-an-event"),
@@ -43,7 +43,8 @@ GARBAGE: Final = (
         "missing-field",
     ),
     (
-        b'{"id":"%d","type":"WatchEvent","actor":{"id":1,"login":"a"},"repo":{"id":1,"name":"a/b"},"payload":{"action":"started"},'
+        b'{"id":"%d","type":"WatchEvent","actor":{"id":1,"login":"a"},"repo":{"id":1,"name":"a/b"},'
+        b'"payload":{"action":"started"},'
         b'"created_at":"yesterday"}\n',
         "bad-time",
     ),
@@ -54,11 +55,11 @@ _COPY_HOURS: Final = 6
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What to write: `hours` from `start` (µs, a full hour), so many lines in each, and how badly.
+class ArchivePlan:
+    """What to write: `hours` from `start` (µs, a full hour), the lines in each, and their disorder.
 
-    `duplicates`, `late` (older than three days) and `future` are shares of the lines; a tenth of the lines comes up to
-    `disorder_hours` late. `garbage` lines that are no events go into the whole archive.
+    `duplicates`, `late` (older than three days) and `future` are shares of the lines. A tenth of the lines comes up to
+    `disorder_hours` late. `garbage` lines that are no events are spread over the whole archive.
     """
 
     start: int
@@ -75,8 +76,8 @@ class Plan:
     packing: Packing = "gz"
 
 
-class Line(NamedTuple):
-    """A line and what it means: its deeds, or the reason why it has none. Ordered by its place in the file."""
+class ArchiveLine(NamedTuple):
+    """A line and its deeds, or the reason why it has none. Lines are ordered by their position in the file."""
 
     place: int
     number: int
@@ -91,18 +92,18 @@ class _Feed(ABC):
     platform: str
     suffix: str
 
-    def __init__(self, plan: Plan, lines: int) -> None:
+    def __init__(self, plan: ArchivePlan, lines: int) -> None:
         self.plan = plan
         self.lines = lines
         self._random = Random(f"archive/{self.platform}/{plan.seed}")
         self._number = 0
-        self._copies: dict[int, list[Line]] = {}
+        self._copies: dict[int, list[ArchiveLine]] = {}
 
     @abstractmethod
     def draw(self, time: int, hour_end: int, *, merges: bool) -> Iterator[tuple[bytes, list[Deed]]]:
         """The lines of the next thing that happens."""
 
-    def hour(self, index: int) -> Iterator[Line]:
+    def hour(self, index: int) -> Iterator[ArchiveLine]:
         """The lines of one file, in order."""
         plan, random = self.plan, self._random
         start = plan.start + index * HOUR
@@ -114,7 +115,7 @@ class _Feed(ABC):
                 yield heapq.heappop(waiting)
             time, future = self._when(start + base, start + HOUR)
             for content, meant in self.draw(time, start + HOUR, merges=not future):
-                # Neighbours stand out of order, as they do in the real archive.
+                # Neighbours are out of order, as in the real archive.
                 place = start + base + (random.randrange(_JITTER) if random.random() < 0.3 else 0)
                 line = self._line(place, content, meant)
                 heapq.heappush(waiting, line)
@@ -123,12 +124,12 @@ class _Feed(ABC):
         while waiting:
             yield heapq.heappop(waiting)
 
-    def _line(self, place: int, content: bytes, meant: list[Deed], reason: str = "") -> Line:
+    def _line(self, place: int, content: bytes, meant: list[Deed], reason: str = "") -> ArchiveLine:
         self._number += 1
-        return Line(place, self._number, content, meant, reason)
+        return ArchiveLine(place, self._number, content, meant, reason)
 
     def _when(self, base: int, end: int) -> tuple[int, bool]:
-        """(when it is said to have happened, whether that is the future)."""
+        """(the stated time, whether it lies in the future)."""
         plan, random = self.plan, self._random
         draw = random.random()
         if draw < plan.future:
@@ -144,8 +145,8 @@ class _Feed(ABC):
             return base - random.randrange(plan.disorder_hours * HOUR), False
         return base, False
 
-    def _copy(self, line: Line, index: int, waiting: list[Line], *, anywhere: bool) -> None:
-        """The same line once more: later in the file or, if its time allows it to mean the same there, in a later one."""
+    def _copy(self, line: ArchiveLine, index: int, waiting: list[ArchiveLine], *, anywhere: bool) -> None:
+        """The same line once more: later in the file or, if its time still means the same there, in a later file."""
         later = index + self._random.randint(1, _COPY_HOURS)
         copy = self._line(line.place + self._random.randrange(HOUR), line.content, line.deeds)
         if anywhere and later < self.plan.hours and self._random.random() < 0.5:
@@ -153,14 +154,14 @@ class _Feed(ABC):
         else:
             heapq.heappush(waiting, copy)
 
-    def _garbage(self, index: int, start: int) -> list[Line]:
+    def _garbage(self, index: int, start: int) -> list[ArchiveLine]:
         return []
 
 
 class _GithubFeed(_Feed):
     platform, suffix = "github", "json"
 
-    def __init__(self, plan: Plan, watched: Watched) -> None:
+    def __init__(self, plan: ArchivePlan, watched: Watched) -> None:
         super().__init__(plan, plan.events)
         size = plan.events * plan.hours
         self._world = World(
@@ -172,7 +173,7 @@ class _GithubFeed(_Feed):
         happening = self._world.happen(time // SECOND * SECOND, merges=merges)
         yield self._writer.line(happening), deeds(happening, self.plan.era)
 
-    def _garbage(self, index: int, start: int) -> list[Line]:
+    def _garbage(self, index: int, start: int) -> list[ArchiveLine]:
         lines = []
         for number in range(index, self.plan.garbage, self.plan.hours):
             content, reason = GARBAGE[number % len(GARBAGE)]
@@ -184,22 +185,22 @@ class _GithubFeed(_Feed):
 class _HubFeed(_Feed):
     platform, suffix = "huggingface", "activities.ndjson"
 
-    def __init__(self, plan: Plan, watched: Watched) -> None:
+    def __init__(self, plan: ArchivePlan, watched: Watched) -> None:
         super().__init__(plan, plan.hub_events)
         size = plan.hub_events * plan.hours
-        self._hub = Hub(plan.seed, repositories=30 + size // 2, people=40 + size // 3, watched=watched)
+        self._hub = HubActs(plan.seed, repositories=30 + size // 2, people=40 + size // 3, watched=watched)
 
     def draw(self, time: int, hour_end: int, *, merges: bool) -> Iterator[tuple[bytes, list[Deed]]]:
         for activity in self._hub.happen(time, hour_end, merges=merges):
             yield json.dumps(activity, separators=(",", ":")).encode() + b"\n", [deed(activity)]
 
 
-def write(directory: Path, plan: Plan, watched: Watched = WATCHED) -> tuple[list[Path], Truth]:
-    """Write the plan's files into a directory that exists; the files and the truth of what was written.
+def write(directory: Path, plan: ArchivePlan, watched: Watched = WATCHED) -> tuple[list[Path], StreamTruth]:
+    """Write the plan's files into an existing directory. Returns the files and the truth about them.
 
-    A `watchlist.yaml` beside the files names what is watched in this world: `nomadwatch replay` takes it up by itself.
+    A `watchlist.yaml` beside the files names what is watched in this world; `nomadwatch replay` uses it by itself.
     """
-    truth = Truth()
+    truth = StreamTruth()
     (directory / "watchlist.yaml").write_text(_watchlist(watched), "utf-8")
     paths: list[Path] = []
     feeds = [feed for feed in (_GithubFeed(plan, watched), _HubFeed(plan, watched)) if feed.lines]
@@ -228,15 +229,16 @@ def _watchlist(watched: Watched) -> str:
 
 
 def _packed(file: IO[bytes], packing: Packing) -> IO[bytes]:
-    # No time and no name in the header: the same seed gives the same bytes.
+    # Without time and name in the header the same seed gives the same bytes.
     if packing == "gz":
-        return igzip.IGzipFile(filename="", mode="wb", compresslevel=2, fileobj=file, mtime=0)  # type: ignore[no-any-return]
+        packed: IO[bytes] = igzip.IGzipFile(filename="", mode="wb", compresslevel=2, fileobj=file, mtime=0)
+        return packed
     if packing == "zst":
         return zstandard.ZstdCompressor(level=1).stream_writer(file, closefd=False)
     return file
 
 
-def _tell(truth: Truth, line: Line, ingested_at: int) -> None:
+def _tell(truth: StreamTruth, line: ArchiveLine, ingested_at: int) -> None:
     if line.reason:
         truth.drop(line.reason)
     for done in line.deeds:

@@ -21,7 +21,7 @@ def micros(time: datetime) -> int:
 
 
 def rfc3339(time: int, *, fraction: bool = False) -> str:
-    """A time as both platforms write it; without its fraction it is cut to the second.
+    """A time as both platforms write it; without fraction it is cut to whole seconds.
 
     >>> rfc3339(SECOND + 5), rfc3339(SECOND + 5, fraction=True)
     ('1970-01-01T00:00:01Z', '1970-01-01T00:00:01.000005Z')
@@ -31,7 +31,7 @@ def rfc3339(time: int, *, fraction: bool = False) -> str:
 
 
 def hour_name(start: int) -> str:
-    """The name that the archive gives to an hour: the hour of the day is not padded.
+    """The archive's name of an hour; the hour of the day is not padded.
 
     >>> hour_name(3 * HOUR)
     '1970-01-01-3'

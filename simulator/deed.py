@@ -1,4 +1,4 @@
-"""A deed: what the world meant by a line that it wrote. The truth counts deeds, never lines."""
+"""A deed: the meaning of a line that the world wrote. The truth counts deeds, never lines."""
 
 from typing import Final, NamedTuple
 
@@ -18,10 +18,10 @@ FEATURES: Final = (
 class Deed(NamedTuple):
     """One thing that one actor did to one repository. `occurred_at` in µs UTC.
 
-    `repository` and `actor` identify within their platform; `name` is what the repository is shown as. `commits` is
-    None where the source does not say, `project` None where the repository is not watched. `turn` is what a deed of the
-    pull request `thread` was: `opened`, `merged`, or `accepted` where the line itself says whose contribution a merge
-    accepted (its id is the merge's and `:accepted`).
+    `repository` and `actor` are ids within their platform; `name` is the repository's name. `commits` is None if the
+    source does not state it, `project` None if the repository is not watched. `turn` is the step of the pull request
+    `thread`: `opened`, `merged`, or `accepted` if the line itself says whose contribution a merge accepted (its id is
+    the merge's and `:accepted`).
     """
 
     id: str

@@ -6,11 +6,11 @@ from random import Random
 from typing import Final
 
 from simulator.clock import rfc3339
-from simulator.population import Person, Repository
+from simulator.population import Person, SimulatedRepository
 from simulator.prose import Prose
 from simulator.shapes import API
 from simulator.templates import ACTOR, ORGANISATION, REPOSITORY, TEMPLATES, USER
-from simulator.world import Happening, Thread
+from simulator.world import Happening, WorldThread
 
 _LISTED_COMMITS: Final = 20
 
@@ -28,10 +28,10 @@ def _user(person: Person) -> str:
 
 
 class EventWriter:
-    """Writes happenings as the lines that an era's archive holds of them; `seed` decides the texts.
+    """Writes happenings as lines of an era's archive; `seed` decides the texts.
 
-    With `marked` a line says that it is simulated, so that wherever it is counted the figures say so; the servers say
-    it in a header.
+    With `marked` each line says that it is simulated, and so do all figures that count it. The servers say it in a
+    header.
     """
 
     def __init__(self, seed: int, era: str, *, marked: bool = False) -> None:
@@ -60,14 +60,15 @@ class EventWriter:
         }
 
     def line(self, happening: Happening) -> bytes:
-        """One line of JSON, its end included."""
+        """One line of JSON with its line end."""
         repository = happening.repository
         payload = self._payloads[happening.type](happening)
         organisation = ""
         if repository.organisation:
             organisation = ',"org":' + ORGANISATION.fill({"id": repository.owner.id, "login": repository.owner.login})
         text = (
-            f'{{"id":"{happening.serial}","type":"{happening.type}","actor":{_actor(happening.actor)},"repo":{{"id":{repository.id},'
+            f'{{"id":"{happening.serial}","type":"{happening.type}","actor":{_actor(happening.actor)},'
+            f'"repo":{{"id":{repository.id},'
             f'"name":"{repository.name}","url":"{API}/repos/{repository.name}"}},"payload":{payload},"public":true,'
             f'"created_at":"{rfc3339(happening.occurred_at)}"{organisation}{self._mark}}}\n'
         )
@@ -92,7 +93,8 @@ class EventWriter:
     def _commit(self, happening: Happening, sha: str) -> str:
         name = happening.actor.login
         return (
-            f'{{"sha":"{sha}","author":{{"email":"{happening.actor.id}+{name}@users.noreply.github.com","name":"{name}"}},'
+            f'{{"sha":"{sha}","author":'
+            f'{{"email":"{happening.actor.id}+{name}@users.noreply.github.com","name":"{name}"}},'
             f'"message":"{self._prose.title()}\\n\\n{self._prose.body(0.8)}","distinct":true,'
             f'"url":"{API}/repos/{happening.repository.name}/commits/{sha}"}}'
         )
@@ -102,7 +104,10 @@ class EventWriter:
         reference = "null" if kind == "repository" else f'"{self._reference()}"'
         full = "" if self._full else f'"full_ref":{reference},'
         description = self._prose.title()
-        return f'{{"ref":{reference},"ref_type":"{kind}",{full}"master_branch":"main","description":"{description}","pusher_type":"user"}}'
+        return (
+            f'{{"ref":{reference},"ref_type":"{kind}",{full}"master_branch":"main",'
+            f'"description":"{description}","pusher_type":"user"}}'
+        )
 
     def _delete(self, happening: Happening) -> str:
         reference = self._reference()
@@ -110,8 +115,8 @@ class EventWriter:
         return f'{{"ref":"{reference}","ref_type":"{happening.what}",{full}"pusher_type":"user"}}'
 
     def _places(self, happening: Happening) -> dict[str, object]:
-        """What the templates of threads, comments and reviews are filled with."""
-        thread = happening.thread or Thread(1, happening.actor, happening.occurred_at, "", False)
+        """The values for the templates of threads, comments and reviews."""
+        thread = happening.thread or WorldThread(1, happening.actor, happening.occurred_at, "", False)
         closed = happening.what in ("closed", "merged")
         at = rfc3339(happening.occurred_at)
         return {
@@ -139,7 +144,7 @@ class EventWriter:
         }
 
     def _pull(self, happening: Happening, places: dict[str, object], *, result: bool = False) -> str:
-        """The pull request as the era shows it: whole, or a stub."""
+        """The pull request as the era shows it: in full, or reduced."""
         repository = happening.repository
         head = self._copy(happening) if happening.thread is not None and happening.thread.forked else repository
         branches = {
@@ -148,12 +153,14 @@ class EventWriter:
         }
         return self._fill("pull_request_result" if result else "pull_request", {**places, **branches})
 
-    def _copy(self, happening: Happening) -> Repository:
-        """The opener's own copy of the repository."""
+    def _copy(self, happening: Happening) -> SimulatedRepository:
+        """The opener's own fork of the repository."""
         owner, base = happening.head_owner, happening.repository
-        return Repository(10**9 + (base.id * 31 + owner.id) % 10**9, f"{owner.login}/{base.short_name}", owner, False)
+        return SimulatedRepository(
+            10**9 + (base.id * 31 + owner.id) % 10**9, f"{owner.login}/{base.short_name}", owner, False
+        )
 
-    def _branch(self, repository: Repository, reference: str, places: dict[str, object]) -> str:
+    def _branch(self, repository: SimulatedRepository, reference: str, places: dict[str, object]) -> str:
         owner = repository.owner
         return self._templates["branch"].fill(
             {
@@ -168,7 +175,7 @@ class EventWriter:
             }
         )
 
-    def _repository(self, repository: Repository, places: dict[str, object], *, fork: bool) -> str:
+    def _repository(self, repository: SimulatedRepository, places: dict[str, object], *, fork: bool) -> str:
         return REPOSITORY.fill(
             {
                 "id": repository.id,
@@ -186,20 +193,23 @@ class EventWriter:
 
     def _pull_request(self, happening: Happening) -> str:
         places = self._places(happening)
-        # A merge was once a closing whose pull request said so.
+        # In 2024 a merge was a closing whose pull request said so.
         action = "closed" if happening.merges and self._full else happening.what
         label = ""
         if action == "labeled":
             label = f',"label":{self._fill("label", places)},"labels":[{self._fill("label", places)}]'
-        return f'{{"action":"{action}","number":{places["number"]},"pull_request":{self._pull(happening, places, result=True)}{label}}}'
+        pull = self._pull(happening, places, result=True)
+        return f'{{"action":"{action}","number":{places["number"]},"pull_request":{pull}{label}}}'
 
     def _review(self, happening: Happening) -> str:
         places = self._places(happening)
-        return f'{{"action":"{happening.what}","review":{self._fill("review", places)},"pull_request":{self._pull(happening, places)}}}'
+        review, pull = self._fill("review", places), self._pull(happening, places)
+        return f'{{"action":"{happening.what}","review":{review},"pull_request":{pull}}}'
 
     def _review_comment(self, happening: Happening) -> str:
         places = {**self._places(happening), "place": "pull", "kind": "pulls"}
-        return f'{{"action":"created","comment":{self._fill("review_comment", places)},"pull_request":{self._pull(happening, places)}}}'
+        comment, pull = self._fill("review_comment", places), self._pull(happening, places)
+        return f'{{"action":"created","comment":{comment},"pull_request":{pull}}}'
 
     def _issue(self, happening: Happening, places: dict[str, object]) -> str:
         on_pull = happening.feature == "review"
@@ -215,12 +225,13 @@ class EventWriter:
 
     def _issue_comment(self, happening: Happening) -> str:
         places = self._places(happening)
-        return f'{{"action":"created","issue":{self._issue(happening, places)},"comment":{self._fill("issue_comment", places)}}}'
+        issue, comment = self._issue(happening, places), self._fill("issue_comment", places)
+        return f'{{"action":"created","issue":{issue},"comment":{comment}}}'
 
     def _fork(self, happening: Happening) -> str:
         places = self._places(happening)
         name = f"{happening.actor.login}/{happening.repository.short_name}"
-        forkee = Repository(10**9 + happening.serial % 10**9, name, happening.actor, False)
+        forkee = SimulatedRepository(10**9 + happening.serial % 10**9, name, happening.actor, False)
         action = "" if self._full else '"action":"forked",'
         return f'{{{action}"forkee":{self._repository(forkee, places, fork=True)}}}'
 

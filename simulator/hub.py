@@ -1,4 +1,4 @@
-"""What happens on the Hugging Face Hub in the generated world, written as activities: the Hub has no feed of events."""
+"""Activities on the generated Hugging Face Hub, which has no feed of events."""
 
 import json
 from bisect import bisect_left
@@ -6,7 +6,7 @@ from itertools import accumulate
 from random import Random
 from typing import Any, Final
 
-from simulator.population import WATCHED, Person, Population, Repository, Watched
+from simulator.population import WATCHED, Person, Population, SimulatedRepository, Watched
 from simulator.prose import Prose
 
 # (share, kind, action)
@@ -29,8 +29,8 @@ _RELATIONS: Final = ("finetune", "adapter", "merge", "quantized")
 _THREADED: Final = ("discussion", "discussion_comment", "pull_request", "pull_request_comment")
 
 
-class Hub:
-    """The Hub with a seed: the same calls give the same activities, in the form that the wire knows."""
+class HubActs:
+    """The Hub with a seed: the same calls give the same activities, in the form of the wire."""
 
     def __init__(self, seed: int, *, repositories: int, people: int, watched: Watched = WATCHED) -> None:
         self.population = Population("huggingface", seed, repositories, people, watched)
@@ -42,7 +42,7 @@ class Hub:
         self._numbers: dict[int, int] = {}
 
     def happen(self, time: int, ingested_at: int, *, merges: bool = True) -> list[dict[str, Any]]:
-        """The activities of the next thing that happens, at a time in µs; a merge is two of them."""
+        """The activities of the next thing that happens, at a time in µs; a merge is two activities."""
         _, kind, action = _MIX[bisect_left(self._shares, self._random.random())]
         if action == "merged" and not merges:
             action = "closed"
@@ -77,12 +77,12 @@ class Hub:
         accepted.pop("bot", None)
         return [activity, accepted | _person(opener)]
 
-    def _visitor(self, kind: str, repository: Repository) -> Person:
+    def _visitor(self, kind: str, repository: SimulatedRepository) -> Person:
         if kind == "like" or self._random.random() < 0.8:
             return self.population.anyone(self._random)
         return self.population.actor(repository, self._random)
 
-    def _details(self, kind: str, action: str | None, repository: Repository) -> dict[str, Any]:
+    def _details(self, kind: str, action: str | None, repository: SimulatedRepository) -> dict[str, Any]:
         if kind == "commit":
             return {"commits": 1}
         if kind == "derivative":

@@ -48,7 +48,8 @@ def panes(activities: Iterable[Mapping[str, Any]], partitions: int) -> dict[Plac
     Merges of known openers are credited to them. A pane is given whole, whether or not it is still kept or was ever
     open at its grain.
 
-    >>> one = {"id": "a", "platform": "github", "kind": "push", "occurred_at": 90_000_000, "repo_id": 5 << 32, "repo": "o/r", "actor": 7}
+    >>> one = {"id": "a", "platform": "github", "kind": "push", "occurred_at": 90_000_000, "actor": 7}
+    >>> one |= {"repo_id": 5 << 32, "repo": "o/r"}
     >>> found = panes([one, one], partitions=4)
     >>> [(place.grain, place.partition, place.start, pane.activities.total()) for place, pane in found.items()]
     [('minute', 1, 60000000, 1), ('hour', 1, 0, 1), ('day', 1, 0, 1)]

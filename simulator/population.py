@@ -1,6 +1,6 @@
-"""Who lives in the world: people, bots, organisations and repositories of one platform, all heavy-tailed.
+"""The people, bots, organisations and repositories of one platform, all with heavy tails.
 
-Repositories and people are drawn by Zipf's law; each repository has a few members of its own who do most of what
+Repositories and people are drawn by Zipf's law. Each repository has a few members of its own, who do most of what
 happens there.
 """
 
@@ -22,7 +22,7 @@ WATCHLIST: Final = Path(__file__).with_name("watchlist.yaml")
 WATCHED: Final[Watched] = {
     each["project"]: (each["github"], each["huggingface"]) for each in yaml.safe_load(WATCHLIST.read_text("utf-8"))
 }
-# Repositories near a watched one that are not watched: on GitHub of the same owner.
+# Repositories of the owner of a watched one on GitHub that are not watched.
 _NEIGHBOURS: Final = {
     "github": ("sample-hub/machines", "sample-hub/tables"),
     "huggingface": ("sample-hub/documentation-pictures",),
@@ -61,7 +61,7 @@ class Person(NamedTuple):
     bot: bool = False
 
 
-class Repository(NamedTuple):
+class SimulatedRepository(NamedTuple):
     """A repository; `id` is native (GitHub) or a 64-bit hash (Hub). `owner` may be an organisation or a person."""
 
     id: int
@@ -89,7 +89,7 @@ def zipf(n: int, exponent: float, shift: float = 2.0) -> list[float]:
 class Population:
     """People and repositories of one platform, drawn with a seed.
 
-    `repositories` and `people` are their numbers; the watched ones and the bots come on top.
+    `repositories` and `people` are their numbers; watched repositories and bots are added to them.
     """
 
     def __init__(self, platform: str, seed: int, repositories: int, people: int, watched: Watched = WATCHED) -> None:
@@ -110,14 +110,14 @@ class Population:
         self._people_ranks = zipf(people, 0.85)
         self._members: dict[int, list[Person]] = {}
 
-    def repository(self, random: Random) -> Repository:
-        """Where something happens."""
+    def repository(self, random: Random) -> SimulatedRepository:
+        """The repository in which something happens."""
         if self.watched and random.random() < _WATCHED_SHARE:
             return self.watched[bisect_left(self._watched_ranks, random.random())]
         return self.repositories[bisect_left(self._repository_ranks, random.random())]
 
-    def member(self, repository: Repository, random: Random) -> Person:
-        """One of those who may push to a repository, the first most often."""
+    def member(self, repository: SimulatedRepository, random: Random) -> Person:
+        """An account that may push to a repository; the first ones are drawn most often."""
         members = self._members.get(repository.id)
         if members is None:
             count = min(40, int(random.paretovariate(0.9)))
@@ -127,18 +127,18 @@ class Population:
         return members[int(len(members) * random.random() ** 2)]
 
     def anyone(self, random: Random) -> Person:
-        """A person from anywhere, not a bot."""
+        """Any person, not a bot."""
         return self.people[bisect_left(self._people_ranks, random.random())]
 
-    def actor(self, repository: Repository, random: Random, *, bots: bool = True) -> Person:
-        """Who does something in a repository: a bot now and then, a member mostly, else anyone."""
+    def actor(self, repository: SimulatedRepository, random: Random, *, bots: bool = True) -> Person:
+        """Who does something in a repository: sometimes a bot, mostly a member, else anyone."""
         draw = random.random()
         if bots and draw < _BOT_SHARE:
             return self.bots[int(len(self.bots) * random.random() ** 2)]
         return self.member(repository, random) if draw < _MEMBER_SHARE else self.anyone(random)
 
     def _native_id(self, index: int) -> int:
-        # Dense numbers on GitHub, hashes on the Hub, where an account is known by its name only.
+        # Dense numbers on GitHub. Hashes on the Hub, where only an account's name is known.
         return 1_000 + 7 * index if self.platform == "github" else self._random.getrandbits(64)
 
     def _bot_logins(self) -> Sequence[str]:
@@ -151,14 +151,14 @@ class Population:
         word = self._word()
         return f"{word.capitalize() if index % 5 == 0 else word}{index}"
 
-    def _repository(self, index: int, organisations: Sequence[Person]) -> Repository:
+    def _repository(self, index: int, organisations: Sequence[Person]) -> SimulatedRepository:
         organisation = self._random.random() < 0.4
         owner = self._random.choice(organisations if organisation else self.people)
         name = f"{owner.login}/{self._word()}-{self._random.choice(_NOUNS)}-{index}"
-        return Repository(self._repository_id(), name, owner, organisation, self._artefact())
+        return SimulatedRepository(self._repository_id(), name, owner, organisation, self._artefact())
 
-    def _watched(self, watched: Watched) -> list[Repository]:
-        repositories: list[Repository] = []
+    def _watched(self, watched: Watched) -> list[SimulatedRepository]:
+        repositories: list[SimulatedRepository] = []
         for project, (on_github, on_hub) in watched.items():
             for entry in on_github if self.platform == "github" else on_hub:
                 names = [entry] if "/" in entry else [f"{entry}/{noun}" for noun in self._random.sample(_NOUNS, 4)]
@@ -166,11 +166,11 @@ class Population:
         self._random.shuffle(repositories)
         return repositories
 
-    def _named(self, name: str, project: str | None, *, organisation: bool) -> Repository:
+    def _named(self, name: str, project: str | None, *, organisation: bool) -> SimulatedRepository:
         login = name.partition("/")[0]
-        # The same organisation must be the same account in each of its repositories.
+        # An organisation must be the same account in each of its repositories.
         owner = Person(Random(f"{self.platform}/{login}").randrange(10**8, 2 * 10**8), login)
-        return Repository(self._repository_id(), name, owner, organisation, self._artefact(), project)
+        return SimulatedRepository(self._repository_id(), name, owner, organisation, self._artefact(), project)
 
     def _repository_id(self) -> int:
         self._repository_count += 1

@@ -1,16 +1,17 @@
-"""Titles and bodies: text that means nothing, safe to stand inside a JSON string as it is."""
+"""Titles and bodies: meaningless text that is safe inside a JSON string as it is."""
 
 import json
 from random import Random
 from typing import Final
 
 _TEXT: Final = (
-    "the model tokenizer fails when loading weights from cache after upgrade expected output differs on cpu but works with smaller batch "
-    "please add support for streaming export config file path missing argument trace below reproduces every time since last release we see "
-    "memory growing slowly documentation says otherwise thanks for looking into this patch fixes broken test and keeps behaviour unchanged "
-    "naïve größer 模型 résumé датасет"
+    "the model tokenizer fails when loading weights from cache after upgrade expected output differs on cpu but "
+    "works with smaller batch please add support for streaming export config file path missing argument trace "
+    "below reproduces every time since last release we see memory growing slowly documentation says otherwise "
+    "thanks for looking into this patch fixes broken test and keeps behaviour unchanged naïve größer 模型 résumé "
+    "датасет"
 )
-# What a careful reader has to cope with: quotes, line ends, addresses and names that must not travel on.
+# What a careful reader has to handle: quotes, line ends, addresses, and names that must not be passed on.
 _INSERTS: Final = (
     'He said "it works here" and left.\r\n\r\n',
     "```python\r\nfor row in rows:\r\n    print(row[0], end='\\n')\r\n```\r\n",

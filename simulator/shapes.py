@@ -1,7 +1,7 @@
 """The JSON objects of GitHub's events, key by key in the order of recorded events.
 
-In a shape `<name>` inside a text is a place for text that is safe in JSON, and a text that is nothing but `<<name>>` a
-place for JSON.
+In a shape, `<name>` inside a text is a placeholder for text that is safe in JSON, and a text that consists of
+`<<name>>` is one for JSON.
 """
 
 from typing import Any, Final
@@ -176,7 +176,7 @@ ISSUE: Final[Shape] = {
     "performed_via_github_app": None,
     "state_reason": None,
 }
-# What tells a comment on a pull request from one on an issue: the issue of the former states its pull request.
+# A comment on a pull request differs from one on an issue in this: its issue states the pull request.
 ISSUE_OF_PULL: Final[Shape] = {
     **ISSUE,
     "pull_request": {
@@ -334,8 +334,8 @@ RELEASE: Final[Shape] = {
     "zipball_url": f"{API}/repos/<name>/zipball/v1.<number>",
     "body": "<comment_body>",
 }
-# Today's pull request is a stub: no title, no user, no merged flag, and repositories that state an address instead of
-# an owner.
+# Today's pull request is reduced: no title, no user, no merged flag, and repositories with an address instead of an
+# owner.
 STUB_BRANCH: Final[Shape] = {
     "ref": "<ref>",
     "sha": "<sha>",
@@ -357,7 +357,7 @@ LABEL: Final[Shape] = {
     "default": False,
     "description": None,
 }
-# What today's feed states beyond that.
+# What today's feed states in addition.
 ISSUE_TODAY: Final[Shape] = {
     "issue_dependencies_summary": dict.fromkeys(("blocked_by", "blocking", "total_blocked_by", "total_blocking"), 0),
     "sub_issues_summary": dict.fromkeys(("completed", "percent_completed", "total"), 0),

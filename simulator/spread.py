@@ -1,4 +1,4 @@
-"""How counts are spread over repositories, by the book: everything from sorted values and sums of integers."""
+"""How counts are spread over repositories, by the textbook: from sorted values and sums of integers."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from simulator.deed import FEATURES
 
-# For each repository what was done there: {feature: n > 0}
+# What was done in a repository: {feature: n > 0}.
 Profile = Mapping[str, int]
 
 
 def percentile(ordered: Sequence[int], share: float) -> float:
-    """Of sorted values, linearly between the two order statistics around the place (n - 1)·share.
+    """Of sorted values, interpolated linearly between the two order statistics around the rank (n - 1)·share.
 
     >>> percentile([1, 2, 4], 0.5), percentile([1, 2, 4], 0.75)
     (2.0, 3.0)
@@ -25,7 +25,7 @@ def percentile(ordered: Sequence[int], share: float) -> float:
 
 
 def gini(ordered: Sequence[int]) -> float | None:
-    """Of sorted values: Σ (2i - n - 1)·x_i ÷ (n·Σ x_i), i from 1; None where the sum is 0.
+    """Of sorted values: Σ (2i - n - 1)·x_i ÷ (n·Σ x_i), i from 1; None if the sum is 0.
 
     >>> gini([1, 1, 1]), gini([0, 0, 3]), gini([0, 0])
     (0.0, 0.6666666666666666, None)
@@ -48,7 +48,7 @@ def statistics(values: Sequence[int]) -> Iterator[tuple[str, float]]:
 
 
 class RankTest(NamedTuple):
-    """Mann and Whitney's U of the first sample; z and p are None where all values are the same."""
+    """Mann and Whitney's U of the first sample; z and p are None if all values are equal."""
 
     u: float
     z: float | None
@@ -56,10 +56,10 @@ class RankTest(NamedTuple):
 
 
 def mann_whitney(first: Sequence[int], second: Sequence[int]) -> RankTest:
-    """Two-sided, tie- and continuity-corrected, by counting how often the first sample beats the second.
+    """Two-sided, corrected for ties and continuity, by counting how often the first sample exceeds the second.
 
-    z is the distance of U from its mean less the half that corrects for continuity, 0 where U lies within that half,
-    with the sign of U - mean.
+    z is the distance of U from its mean, less the half of the continuity correction; 0 if U lies within that half; with
+    the sign of U - mean.
 
     >>> mann_whitney([1, 2, 3], [0, 2])
     RankTest(u=4.5, z=0.5923488777590923, p=0.5536169919657804)
@@ -83,7 +83,7 @@ def mann_whitney(first: Sequence[int], second: Sequence[int]) -> RankTest:
 
 
 def correlations(profiles: Sequence[Profile]) -> Iterator[tuple[str, str, float]]:
-    """(a, b, Pearson's r) of each pair of features over repositories, where both vary; sums are exact integers."""
+    """(a, b, Pearson's r) of each pair of features over repositories, if both vary; sums are exact integers."""
     n = len(profiles)
     sums: Counter[str] = Counter()
     products: Counter[tuple[str, str]] = Counter()

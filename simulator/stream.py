@@ -1,5 +1,5 @@
-"""Days of activities in the order of their arrival, straight in the form that the wire knows: quick input for whatever
-aggregates them.
+"""Days of activities in the order of their arrival, in the form of the wire: quick input for whatever aggregates
+them.
 """
 
 from bisect import bisect_left
@@ -65,14 +65,14 @@ def five_days(
     future: float = 0.001,
     start: int = START,
 ) -> list[dict[str, Any]]:
-    """n activities of both platforms over some days and the repeated ones on top, in the order of their `ingested_at`.
+    """n activities of both platforms over some days, and the repeated ones, in the order of their `ingested_at`.
 
     Half of them happened up to 5 minutes, four in ten up to an hour, one in ten up to `disorder_hours` before they
     arrive; the share `late` 3 to 20 days before, `future` 2 minutes to 20 hours after. A repeated one keeps its id and
     time and arrives up to 30 hours later.
 
-    Pull requests have threads: merges mostly of those that were opened, and some accepted contributions are of a merge
-    that came before.
+    Pull requests have threads. Merges are mostly of those that were opened, and some accepted contributions belong to
+    an earlier merge.
     """
     random = Random(f"stream/{seed}")
     populations = {platform: Population(platform, seed, 20 + n // 8, 20 + n // 10) for platform in _MIXES}
@@ -138,7 +138,7 @@ class _Pulls:
         self._merges: dict[str, list[dict[str, Any]]] = {platform: [] for platform in _MIXES}
 
     def thread(self, activity: dict[str, Any], disorder_hours: int) -> dict[str, Any]:
-        """What happens to a pull request as the pull request that it happens to has it."""
+        """The activity, with the thread of the pull request that it happens to."""
         random, action, platform = self._random, activity["action"], activity["platform"]
         repository, now = activity["repo_id"], activity["ingested_at"]
         lively = self._lively[platform]
@@ -150,13 +150,13 @@ class _Pulls:
             merge for merge in self._merges[platform] if 0 <= now - merge["occurred_at"] < max(1, disorder_hours) * HOUR
         ]
         if action == "accepted" and waiting and random.random() < 0.7:
-            # The source names whose contribution a merge was: mostly rightly.
+            # The source names whose contribution was merged, mostly rightly.
             merge = random.choice(waiting)
             self._merges[platform].remove(merge)
             named = {**merge, "id": f"{merge['id']}:accepted", "action": "accepted", "ingested_at": now}
             named.pop("bot", None)
             return {**named, **{key: activity[key] for key in ("actor", "bot") if key in activity}}
-        # Some were opened before anybody looked.
+        # Some were opened before the beginning.
         activity["thread"] = self._numbers.get(repository, 0) + 1000
         if lively and random.random() < 0.8:
             opening = lively[-1 - int(len(lively) * random.random() ** 3)]

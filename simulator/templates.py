@@ -22,12 +22,12 @@ class Template:
         self._text = re.sub(r"<(\w+)>", r"%(\1)s", text)
 
     def fill(self, places: Mapping[str, object]) -> str:
-        """The JSON text with every place filled."""
+        """The JSON text with every placeholder filled."""
         return self._text % places
 
 
 def _reduced(shape: Shape) -> Shape:
-    """What today's feed shows of a shape: how the author stands to the repository is gone."""
+    """What today's feed shows of a shape: without the author's relation to the repository."""
     return {name: value for name, value in shape.items() if name != "author_association"}
 
 

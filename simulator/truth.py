@@ -1,6 +1,6 @@
 """The truth: every measurement of activity and intensity, from the deeds that arrived, by sets and dictionaries.
 
-Written to be obviously right, not quick: each window looks at every deed.
+It is written to be obviously right, not fast: each window goes through all deeds.
 """
 
 from collections import Counter, defaultdict
@@ -18,15 +18,15 @@ BUSIEST: Final = 50
 ENGAGEMENT: Final = ("exchange", "review", "preference", "adaptation")
 
 
-class Measurement(NamedTuple):
-    """A value under its name (without prefix) and labels."""
+class TrueFigure(NamedTuple):
+    """A value with its name (without prefix) and labels."""
 
     name: str
     labels: dict[str, str]
     value: float
 
 
-class Truth:
+class StreamTruth:
     """What arrived, and what follows from it. Times in µs UTC."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Truth:
         self._front: int | None = None
 
     def arrive(self, deed: Deed, ingested_at: int) -> None:
-        """A deed was read; a second time it counts as a duplicate, from the day after next as a dead letter."""
+        """A deed was read. A second time it counts as a duplicate; from the day after the next as a dead letter."""
         if deed.occurred_at > ingested_at + DAY:
             self.drop("future")
             return
@@ -53,7 +53,7 @@ class Truth:
         self.dead_letters[reason] += 1
 
     def mark(self, time: int) -> None:
-        """Nothing older than this comes any more."""
+        """Nothing older than this time is expected."""
         self._advance(time - 1)
 
     def cover(self, platform: str, start: int, end: int) -> None:
@@ -62,7 +62,7 @@ class Truth:
 
     @property
     def front(self) -> int:
-        """The newest that is known to be over; windows end there."""
+        """The newest event time that is known to be past; windows end there."""
         if self._front is None:
             raise ValueError("nothing has arrived")
         return self._front
@@ -70,12 +70,12 @@ class Truth:
     def _advance(self, time: int) -> None:
         self._front = time if self._front is None else max(self._front, time)
 
-    def measurements(self, *, include_bots: bool = False) -> list[Measurement]:
-        """Every measurement at the front; with `include_bots` bots are people."""
+    def measurements(self, *, include_bots: bool = False) -> list[TrueFigure]:
+        """Every measurement at the front; with `include_bots` bots count as people."""
         deeds = credited(self.deeds.values())
         if include_bots:
             deeds = [deed._replace(bot=False) for deed in deeds]
-        found: list[Measurement] = []
+        found: list[TrueFigure] = []
         for scope in SCOPES:
             seen = deeds if scope == "all" else [deed for deed in deeds if deed.project is not None]
             found += _totals(scope, seen)
@@ -89,10 +89,10 @@ class Truth:
                     found += [*_projects(window, people), *_releases(window, people)]
         return found
 
-    def _coverage(self, scope: str, window: str, begin: int, end: int) -> Iterator[Measurement]:
+    def _coverage(self, scope: str, window: str, begin: int, end: int) -> Iterator[TrueFigure]:
         for platform, hours in self.covered.items():
             seen = sum(max(0, min(last, end) - max(first, begin)) for first, last in hours)
-            yield Measurement(
+            yield TrueFigure(
                 "window_coverage_ratio", {"scope": scope, "platform": platform, "window": window}, seen / (end - begin)
             )
 
@@ -115,7 +115,7 @@ class Truth:
 
 
 def windows(front: int) -> dict[str, tuple[int, int]]:
-    """[begin, end) of each window: its steps up to and with the one that the front stands in.
+    """[begin, end) of each window: its steps, up to and with the one that contains the front.
 
     >>> begin, end = windows(30 * HOUR + 5)["24h"]
     >>> begin / HOUR, end / HOUR
@@ -128,13 +128,13 @@ def windows(front: int) -> dict[str, tuple[int, int]]:
     return bounds
 
 
-def _totals(scope: str, deeds: Sequence[Deed]) -> Iterator[Measurement]:
+def _totals(scope: str, deeds: Sequence[Deed]) -> Iterator[TrueFigure]:
     for (platform, feature, bot), n in Counter((deed.platform, deed.feature, deed.bot) for deed in deeds).items():
         labels = {"scope": scope, "platform": platform, "feature": feature, "actor": "bot" if bot else "human"}
-        yield Measurement("activities_total", labels, n)
+        yield TrueFigure("activities_total", labels, n)
 
 
-def _activity(scope: str, window: str, deeds: Sequence[Deed]) -> Iterator[Measurement]:
+def _activity(scope: str, window: str, deeds: Sequence[Deed]) -> Iterator[TrueFigure]:
     activity: Counter[tuple[str, str]] = Counter()
     developers: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
     repositories: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
@@ -148,21 +148,21 @@ def _activity(scope: str, window: str, deeds: Sequence[Deed]) -> Iterator[Measur
             commits[deed.platform] += deed.commits
     for (platform, feature), n in activity.items():
         labels = {"scope": scope, "platform": platform, "feature": feature, "window": window}
-        yield Measurement("activity", labels, n)
-        yield Measurement("active_developers", labels, len(developers[platform, feature]))
-        yield Measurement("active_repositories", labels, len(repositories[platform, feature]))
+        yield TrueFigure("activity", labels, n)
+        yield TrueFigure("active_developers", labels, len(developers[platform, feature]))
+        yield TrueFigure("active_repositories", labels, len(repositories[platform, feature]))
     for platform, n in commits.items():
-        yield Measurement("commits", {"scope": scope, "platform": platform, "window": window}, n)
+        yield TrueFigure("commits", {"scope": scope, "platform": platform, "window": window}, n)
 
 
-def _projects(window: str, deeds: Sequence[Deed]) -> Iterator[Measurement]:
+def _projects(window: str, deeds: Sequence[Deed]) -> Iterator[TrueFigure]:
     counts = Counter((deed.project or "", deed.platform, deed.artefact, deed.feature) for deed in deeds)
     for (project, platform, artefact, feature), n in counts.items():
         labels = {"project": project, "platform": platform, "artefact": artefact, "feature": feature, "window": window}
-        yield Measurement("project_activity", labels, n)
+        yield TrueFigure("project_activity", labels, n)
 
 
-def _busiest(scope: str, window: str, deeds: Sequence[Deed]) -> Iterator[Measurement]:
+def _busiest(scope: str, window: str, deeds: Sequence[Deed]) -> Iterator[TrueFigure]:
     counts: defaultdict[tuple[str, str], Counter[int]] = defaultdict(Counter)
     newest: dict[tuple[str, int], tuple[int, str]] = {}
     for deed in deeds:
@@ -174,11 +174,11 @@ def _busiest(scope: str, window: str, deeds: Sequence[Deed]) -> Iterator[Measure
         rest = -sum(n for n, _ in ranked[BUSIEST:])
         for n, name in [*ranked[:BUSIEST], *([(-rest, "_other")] if rest else [])]:
             labels = {"scope": scope, "platform": platform, "feature": feature, "window": window, "repository": name}
-            yield Measurement("top_repository_activity", labels, -n)
+            yield TrueFigure("top_repository_activity", labels, -n)
 
 
-def _releases(window: str, deeds: Sequence[Deed]) -> Iterator[Measurement]:
-    """What was published, and what people did to it, by platform the BUSIEST."""
+def _releases(window: str, deeds: Sequence[Deed]) -> Iterator[TrueFigure]:
+    """What was published, and what people did to it; the BUSIEST of each platform."""
     found: defaultdict[tuple[str, str], int] = defaultdict(int)
     for platform in PLATFORMS:
         own = [deed for deed in deeds if deed.platform == platform]
@@ -191,10 +191,10 @@ def _releases(window: str, deeds: Sequence[Deed]) -> Iterator[Measurement]:
         for n, name in ranked:
             found[platform, name] -= n
     for (platform, name), n in found.items():
-        yield Measurement("release_engagement", {"platform": platform, "release": name, "window": window}, n)
+        yield TrueFigure("release_engagement", {"platform": platform, "release": name, "window": window}, n)
 
 
-def _intensity(scope: str, window: str, deeds: Sequence[Deed]) -> Iterator[Measurement]:
+def _intensity(scope: str, window: str, deeds: Sequence[Deed]) -> Iterator[TrueFigure]:
     by_repository: defaultdict[tuple[str, int], Counter[str]] = defaultdict(Counter)
     for deed in deeds:
         by_repository[deed.platform, deed.repository][deed.feature] += 1
@@ -202,29 +202,29 @@ def _intensity(scope: str, window: str, deeds: Sequence[Deed]) -> Iterator[Measu
     for feature in FEATURES:
         values = {platform: [profile[feature] for profile in own] for platform, own in profiles.items()}
         if feature == "accepted":
-            # Not every source tells of merges: none at all is not known to be none.
+            # Not every source reports merges: none at all may mean that they are unknown.
             values = {platform: own if any(own) else [] for platform, own in values.items()}
         for platform in PLATFORMS:
             labels = {"scope": scope, "platform": platform, "feature": feature, "window": window}
             for statistic, value in statistics(values[platform]) if values[platform] else ():
-                yield Measurement("intensity", {**labels, "stat": statistic}, value)
+                yield TrueFigure("intensity", {**labels, "stat": statistic}, value)
         if all(values.values()):
             yield from _comparison(
                 {"scope": scope, "feature": feature, "window": window}, values["github"], values["huggingface"]
             )
     for platform, own in profiles.items():
         for a, b, r in correlations(own):
-            yield Measurement(
+            yield TrueFigure(
                 "feature_correlation", {"scope": scope, "platform": platform, "a": a, "b": b, "window": window}, r
             )
 
 
-def _comparison(labels: dict[str, str], github: Sequence[int], hub: Sequence[int]) -> Iterator[Measurement]:
+def _comparison(labels: dict[str, str], github: Sequence[int], hub: Sequence[int]) -> Iterator[TrueFigure]:
     if any(hub):
-        yield Measurement("intensity_gap_ratio", labels, (sum(github) / len(github)) / (sum(hub) / len(hub)))
+        yield TrueFigure("intensity_gap_ratio", labels, (sum(github) / len(github)) / (sum(hub) / len(hub)))
     u, z, p = mann_whitney(github, hub)
-    yield Measurement("mann_whitney_u", labels, u)
-    yield Measurement("dominance_ratio", labels, u / (len(github) * len(hub)))
+    yield TrueFigure("mann_whitney_u", labels, u)
+    yield TrueFigure("dominance_ratio", labels, u / (len(github) * len(hub)))
     if z is not None and p is not None:
-        yield Measurement("mann_whitney_z", labels, z)
-        yield Measurement("mann_whitney_p", labels, p)
+        yield TrueFigure("mann_whitney_z", labels, z)
+        yield TrueFigure("mann_whitney_p", labels, p)

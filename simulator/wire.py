@@ -1,4 +1,4 @@
-"""Activities as the wire knows them, read as deeds: the meaning of kinds and actions, stated once more."""
+"""Activities in the form of the wire, read as deeds: the meaning of kinds and actions, stated once more."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -29,7 +29,7 @@ _BEGINS: Final = {None, "opened", "created", "submitted", "started", "forked", "
 
 
 def meaning(kind: str, action: str | None) -> str:
-    """The feature of a kind and an action: only what begins something is more than upkeep.
+    """The feature of a kind and an action: only a beginning is more than upkeep.
 
     >>> meaning("like", None), meaning("discussion", "closed"), meaning("pull_request", "accepted")
     ('preference', 'upkeep', 'accepted')
@@ -40,7 +40,7 @@ def meaning(kind: str, action: str | None) -> str:
 
 
 def deed(activity: Mapping[str, Any]) -> Deed:
-    """The deed that an activity in wire form stands for."""
+    """The deed of an activity in the form of the wire."""
     return Deed(
         activity["id"],
         activity["platform"],

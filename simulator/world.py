@@ -1,4 +1,4 @@
-"""What happens on GitHub in the generated world: who does what where, with threads that open, are answered, merged and
+"""What happens on GitHub in the generated world: who does what where, in threads that are opened, answered, merged and
 closed.
 """
 
@@ -8,9 +8,9 @@ from random import Random
 from typing import Final, NamedTuple
 
 from simulator.deed import Deed
-from simulator.population import WATCHED, Person, Population, Repository, Watched
+from simulator.population import WATCHED, Person, Population, SimulatedRepository, Watched
 
-# (share, event type, what happens, the feature that it is, the thread it needs)
+# (share, event type, action, feature, the thread that it needs)
 _Row = tuple[float, str, str, str, str]
 _MIX: Final[tuple[_Row, ...]] = (
     (58.0, "PushEvent", "", "contribution", ""),
@@ -50,10 +50,8 @@ _FROM_ANYWHERE: Final = frozenset({"WatchEvent", "ForkEvent", "IssuesEvent", "Di
 _BY_PEOPLE_ONLY: Final = frozenset({"WatchEvent", "ForkEvent", "MemberEvent", "PublicEvent"})
 
 
-class Thread(NamedTuple):
-    """An issue, pull request or discussion. `forked`: the pull request comes from its opener's own copy of the
-    repository.
-    """
+class WorldThread(NamedTuple):
+    """An issue, pull request or discussion. `forked`: the pull request comes from its opener's own fork."""
 
     number: int
     opener: Person
@@ -63,8 +61,8 @@ class Thread(NamedTuple):
 
 
 class Happening(NamedTuple):
-    """One event before it is written in either shape; `what` is its action or, for references, what was made. Time in
-    µs UTC.
+    """One event before it is written in the form of an era; `what` is its action or, for references, what was created.
+    Time in µs UTC.
     """
 
     serial: int
@@ -72,9 +70,9 @@ class Happening(NamedTuple):
     what: str
     feature: str
     occurred_at: int
-    repository: Repository
+    repository: SimulatedRepository
     actor: Person
-    thread: Thread | None
+    thread: WorldThread | None
     commits: int
 
     @property
@@ -83,7 +81,7 @@ class Happening(NamedTuple):
 
     @property
     def head_owner(self) -> Person:
-        """Whose repository the branch of the pull request stands in."""
+        """The owner of the repository that holds the branch of the pull request."""
         assert self.thread is not None, "only pull requests have a head"
         return self.thread.opener if self.thread.forked else self.repository.owner
 
@@ -102,7 +100,7 @@ class World:
         self._shares = [share / total[-1] for share in total]
         self._serial = 0
         self._numbers: dict[int, int] = {}
-        self._threads: dict[tuple[int, str], list[Thread]] = {}
+        self._threads: dict[tuple[int, str], list[WorldThread]] = {}
 
     def happen(self, time: int, *, merges: bool = True) -> Happening:
         """The next thing that happens, at a time in µs; without `merges` it is no merge."""
@@ -116,22 +114,24 @@ class World:
         commits = self._commits() if kind == "PushEvent" else 0
         return Happening(self._next_serial(), kind, what, feature, time, repository, actor, thread, commits)
 
-    def _actor(self, kind: str, repository: Repository) -> Person:
+    def _actor(self, kind: str, repository: SimulatedRepository) -> Person:
         random = self._random
         if kind in _FROM_ANYWHERE and random.random() < 0.8:
             return self.population.anyone(random)
         return self.population.actor(repository, random, bots=kind not in _BY_PEOPLE_ONLY)
 
-    def _thread(self, subject: str, repository: Repository, actor: Person, time: int) -> Thread:
+    def _thread(self, subject: str, repository: SimulatedRepository, actor: Person, time: int) -> WorldThread:
         new, kind = subject.startswith("new "), subject.removeprefix("new ")
         threads = self._threads.setdefault((repository.id, kind), [])
         if not new and threads:
-            # The youngest threads are the liveliest.
+            # The youngest threads are the busiest.
             return threads[-1 - int(len(threads) * self._random.random() ** 3)]
         opener = actor if new else self.population.actor(repository, self._random)
         number = self._numbers[repository.id] = self._numbers.get(repository.id, 0) + 1
         opened_at = time if new else time - self._random.randrange(10**9, 10**13)
-        thread = Thread(number, opener, opened_at, f"{kind} {number}", kind == "pull" and self._random.random() < 0.6)
+        thread = WorldThread(
+            number, opener, opened_at, f"{kind} {number}", kind == "pull" and self._random.random() < 0.6
+        )
         threads.append(thread)
         del threads[:-50]
         return thread
@@ -146,18 +146,18 @@ class World:
         number = 3 * self._serial + self._random.randrange(3)
         if self.era == "2024":
             return 38_000_000_000 + number
-        # Two families of ids interleave in today's feed.
+        # Two series of ids interleave in today's feed.
         return (13_170_000_000 if self._serial % 4 else 17_490_000_000) + number
 
 
 def deeds(happening: Happening, era: str) -> list[Deed]:
-    """What a happening means as far as its line alone lets it be known: one deed, and for a merge the accepted
-    contribution too.
+    """What a happening means, as far as its line alone tells: one deed, and for a merge the accepted contribution
+    too.
     """
     repository, actor = happening.repository, happening.actor
     project = repository.project
     identity = f"github:{happening.type}:{happening.serial}"
-    # Pushes no longer say how many commits they bring.
+    # Today's pushes do not state the number of commits.
     commits = happening.commits if happening.type == "PushEvent" and era == "2024" else None
     time, name = happening.occurred_at, repository.name
     own = Deed(identity, "github", happening.feature, time, repository.id, name, actor.id, actor.bot, commits, project)
@@ -168,8 +168,8 @@ def deeds(happening: Happening, era: str) -> list[Deed]:
     assert happening.thread is not None, "a merge is of a thread"
     opener: Person | None = happening.thread.opener
     if era == "2026":
-        # Nobody is stated who opened it; of who merges a branch of a repository of their own it is taken that they made
-        # it. The truth believes the opening more, where it was written too.
+        # The opener is not stated. If the branch is in a repository of the account that merges, that account is taken
+        # as the opener. The truth prefers the opening, if that was written too.
         opener = actor if happening.head_owner.login.casefold() == actor.login.casefold() else None
     if opener is None:
         return [own]

@@ -1,4 +1,4 @@
-"""What `/metrics` says of the program itself: its version, the world that its figures are about, and this process."""
+"""What `/metrics` says about the program itself: its version, the world of its figures, and this process."""
 
 import platform
 from collections.abc import Iterator
@@ -17,12 +17,12 @@ from sinks.prometheus import family_of
 BUILD: Final = "nomadwatch_build_info"
 
 
-# How many series of a scrape these are.
+# The number of series that this adds to a scrape.
 SERIES: Final = 7
 
 
 def build_info(world: World) -> Measurement:
-    """The series that names the version and the world: always 1.
+    """The series with the version and the world as labels; its value is always 1.
 
     >>> build_info("simulated").labels["world"], build_info("simulated").value
     ('simulated', 1.0)
@@ -34,17 +34,17 @@ def _version() -> str:
     try:
         return version("nomadwatch")
     except PackageNotFoundError:
-        return "unknown"  # run from a folder that was never installed
+        return "unknown"  # run from a folder without an installation
 
 
 class AboutCollector(Collector):
-    """`nomadwatch_build_info`, from the first scrape on: also before anything is measured."""
+    """Collects `nomadwatch_build_info`, also before anything is measured."""
 
     def __init__(self, board: Board) -> None:
         self._board = board
 
     def describe(self) -> Iterator[Family]:
-        """Nothing: the board's collector has announced all families of the catalogue."""
+        """Nothing: the collector of the board describes all families of the catalogue."""
         return iter(())
 
     def collect(self) -> Iterator[Family]:
@@ -56,6 +56,6 @@ class AboutCollector(Collector):
 
 
 def register(registry: CollectorRegistry, board: Board) -> None:
-    """Add the program, and this process as Prometheus' client libraries show one (`process_*`)."""
+    """Add `nomadwatch_build_info` and the `process_*` series of Prometheus' client libraries to a registry."""
     registry.register(AboutCollector(board))
     ProcessCollector(registry=registry)

@@ -90,7 +90,10 @@ class Board:
             self.guard.read(self.put, key, value)
 
     def put(self, key: bytes | None, value: bytes | None) -> None:
-        """Take in one record; None is a tombstone. Raises Foreign, and changes nothing, for a record of another kind."""
+        """Take in one record; None is a tombstone.
+
+        Raises Foreign, and changes nothing, for a record of another kind.
+        """
         found = _shown(read(key, value))
         assert key is not None
         if is_health(key):

@@ -1,9 +1,9 @@
-"""Cells of CSV: numbers without loss, and texts that no spreadsheet takes for a formula."""
+"""Cells of CSV: numbers without loss of precision, and texts that spreadsheets do not execute as formulas."""
 
 from collections.abc import Iterable
 from typing import Final
 
-# A spreadsheet takes a cell that begins so for a formula.
+# Spreadsheets take a cell that starts with one of these for a formula.
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 Cell = str | float | None

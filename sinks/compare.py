@@ -1,6 +1,6 @@
-"""Compares a report with another, or with a truth: `python -m sinks.compare REPORT TRUTH` says what differs.
+"""Compares a report with another one or with a known truth: `python -m sinks.compare REPORT TRUTH`.
 
-Exit code 1 if anything does.
+Prints the differences. The exit code is 1 if there are any.
 """
 
 import json
@@ -16,12 +16,12 @@ _SHOWN: Final = 20
 
 
 def differences(report: dict[str, Any], truth: dict[str, Any]) -> Iterator[str]:
-    """A line for everything of the truth that the report says otherwise, and for every measurement that only one of
-    them has.
+    """A line for each value that differs from the truth, and for each measurement that only one of the two has.
 
-    Values may differ by a billionth of themselves: sums of floating-point numbers depend on their order.
+    Values may differ by a relative 1e-9: sums of floating-point numbers depend on their order.
 
-    >>> list(differences({"as_of": None, "measurements": []}, {"as_of": None, "measurements": [{"name": "x", "labels": {}, "value": 1}]}))
+    >>> truth = {"as_of": None, "measurements": [{"name": "x", "labels": {}, "value": 1}]}
+    >>> list(differences({"as_of": None, "measurements": []}, truth))
     ['x: absent, must be 1']
     """
     for name in ("as_of", "watermark"):
@@ -55,7 +55,7 @@ def _by_series(report: dict[str, Any]) -> dict[str, float]:
 
 
 def main(report_path: str, truth_path: str) -> int:
-    """Print the verdict; the exit code."""
+    """Compare two files and print the result; returns the exit code."""
     report, truth = (json.loads(Path(path).read_text("utf-8")) for path in (report_path, truth_path))
     found = list(differences(report, truth))
     if not found:

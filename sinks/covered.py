@@ -1,6 +1,4 @@
-"""A figure and its own coverage, made in one place: the terminal, the page, reports and tables all show the pair that
-stands here.
-"""
+"""Figures with their coverage, computed in one place for the terminal, the page, reports and tables."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
@@ -10,24 +8,24 @@ from agents.metric import PREFIX
 from streams.activity import COMPARED
 
 _COVERAGE: Final = PREFIX + "window_coverage_ratio"
-# A merge is upkeep of the account that merged; the contribution that it accepts is counted beside it, and once more in
-# a sum.
+# An accepted contribution is counted beside the merge that it follows from (upkeep of the account that merged), so sums
+# leave it out.
 COUNTED_BESIDE: Final = "accepted"
-# Live feeds show few of the stars on GitHub, and likes on the Hub of watched repositories only
+# Live feeds show few of the stars on GitHub, and on the Hub only the likes of watched repositories
 # (streams.features.IN_PART).
 SEEN_IN_PART: Final = "preference"
 _SINCE: Final = PREFIX + "covered_since_timestamp_seconds"
 
 
 class Covered(NamedTuple):
-    """A figure and the share of its own scope, platform and window that was seen (0 to 1); None where it is unknown."""
+    """A figure, and the share of its scope, platform and window that was seen (0 to 1); None if unknown."""
 
     value: float
     coverage: float | None
 
 
 class Coverages:
-    """What was seen of each scope, platform and window, from rows that hold `window_coverage_ratio`."""
+    """The coverage of each scope, platform and window, from rows of `window_coverage_ratio`."""
 
     def __init__(self, rows: Iterable[Measurement]) -> None:
         rows = list(rows)
@@ -35,8 +33,9 @@ class Coverages:
         self.is_live = any(row.name == _SINCE for row in rows)
 
     def of(self, row: Measurement) -> float | None:
-        """The share of the row's window that was seen, of a comparison of platforms the lesser of both; None for no window,
-        and unknown.
+        """The coverage of a row's window (0 to 1); of a comparison of platforms, the lower one of both.
+
+        None if the row has no window, or if the coverage is unknown.
         """
         if "window" not in row.labels or (self.is_live and is_in_part(row.labels)):
             return None
@@ -47,24 +46,24 @@ class Coverages:
 
 
 class Totals:
-    """Sums of human activities over features, each activity once, each sum beside its own coverage."""
+    """Sums of people's activities over features, each activity counted once, with their coverage."""
 
     def __init__(self, rows: Iterable[Measurement]) -> None:
         self._rows = list(rows)
         self._coverages = Coverages(self._rows)
 
     def activity(self, scope: str, platform: str, window: str) -> Covered | None:
-        """Everything that people did; None where nothing is known of it."""
+        """All activities of people in a window; None if unknown."""
         wanted = {"scope": scope, "platform": platform, "window": window}
         found = [row for row in self._of("activity") if wanted.items() <= row.labels.items()]
         return Covered(sum(row.value for row in found), self.coverage(scope, platform, window)) if found else None
 
     def coverage(self, scope: str, platform: str, window: str) -> float | None:
-        """The share that was seen, also where nothing happened."""
+        """The coverage of a window; None if unknown."""
         return self._coverages.known.get((scope, platform, window))
 
     def repositories(self, scope: str, window: str) -> list[tuple[str, str, Covered]]:
-        """(repository, platform, activities) without upkeep, the busiest first; only the repositories that are named."""
+        """(repository, platform, activities without upkeep) of the repositories that are named, the busiest first."""
         sums: dict[tuple[str, str], Covered] = {}
         for row in self._of("top_repository_activity"):
             labels = row.labels
@@ -81,7 +80,7 @@ class Totals:
 
 
 def is_in_part(labels: Mapping[str, str]) -> bool:
-    """Whether a live station sees only a part of what the figure counts, which no coverage tells.
+    """Whether a live station sees only a part of what a figure counts, by an unknown share.
 
     >>> [is_in_part({"scope": scope, "feature": "preference"}) for scope in ("all", "watched")]
     [True, False]
@@ -90,5 +89,5 @@ def is_in_part(labels: Mapping[str, str]) -> bool:
 
 
 def _place(labels: Mapping[str, str], platform: str) -> tuple[str, str, str]:
-    # A project's rows and a release's say no scope: their repositories are watched.
+    # Rows of projects and releases have no scope: their repositories are watched.
     return labels.get("scope", "watched"), platform, labels["window"]

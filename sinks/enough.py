@@ -1,7 +1,7 @@
-"""Whether a window is covered enough for its figures to be shown, and from when on it is covered where it is not.
+"""Whether a window is covered enough for its figures to be shown, and if not, since when it is covered.
 
-The first look at a feed brings activities that are older than the time it covers: a day that is covered for an hour may
-hold those of three. Divided by its coverage such a figure is far too high, and by itself it is no level of that day.
+The first poll of a feed brings activities that are older than the time it covers: a day that is covered for one hour
+may hold the activities of three. Such a figure is misleading, and far too high when it is divided by the coverage.
 """
 
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ _SINCE: Final = PREFIX + "covered_since_timestamp_seconds"
 
 
 def is_enough(coverage: float | None) -> bool:
-    """Whether figures of a window that is covered so far are shown as a level or a rate; what is unknown is not enough.
+    """Whether figures of a window with this coverage are shown. An unknown coverage is not enough.
 
     >>> [is_enough(coverage) for coverage in (0.5, 0.4999, None)]
     [True, False, False]
@@ -28,10 +28,10 @@ def is_enough(coverage: float | None) -> bool:
 
 
 class Windows:
-    """What the rows say of each scope, platform and window.
+    """The coverage of the windows of each scope and platform, from rows.
 
-    `front` (µs UTC) is where the windows end; `watermark` up to where the feeds are complete, the end of what is
-    covered.
+    `front` (µs UTC): where the windows end. `watermark`: up to where the feeds are complete, the end of the covered
+    time.
     """
 
     def __init__(self, rows: Iterable[Measurement], front: int | None, watermark: int | None = None) -> None:
@@ -45,14 +45,14 @@ class Windows:
                 self._begun[row.labels["scope"], row.labels["platform"]] = int(row.value * 1e6)
 
     def enough(self, scope: str, platform: str, window: str) -> bool:
-        """Whether its figures are shown."""
+        """Whether the figures of a window are shown."""
         return is_enough(self._coverage.get((scope, platform, window)))
 
     def since(self, scope: str, platform: str, window: str) -> int | None:
-        """From when on it is covered (µs UTC): as the station says, else counted back from the end of what is covered;
-        None: unknown.
+        """Since when a window is covered (µs UTC); None if unknown.
 
-        Pollers can be ahead of the figures: a stretch that begins behind the front is not in them.
+        It is what the station reports, unless that is after the front: pollers can be ahead of the figures. Otherwise
+        it is counted back from the end of the covered time.
         """
         begun, coverage = self._begun.get((scope, platform)), self._coverage.get((scope, platform, window))
         if begun is not None and (self._front is None or begun <= self._front):
@@ -62,15 +62,15 @@ class Windows:
         return self._end - round(coverage * WINDOWS[window].length)
 
     def since_words(self, scope: str, platform: str, window: str) -> str:
-        """The same in words."""
+        """Since when a window is covered, in words."""
         return since_words(self.since(scope, platform, window), self._front)
 
     def known(self, scope: str) -> bool:
-        """Whether the coverage of any window is known."""
+        """Whether the coverage of any window of a scope is known."""
         return any(place[0] == scope for place in self._coverage)
 
     def longest(self, scope: str) -> str | None:
-        """The longest window that is covered enough on every platform, else on one; None where there is none."""
+        """The longest window that is covered enough on every platform, or else on one; None if there is none."""
         for enough in all, any:
             for window in reversed(WINDOWS):
                 if enough(self.enough(scope, platform, window) for platform in PLATFORMS):
@@ -79,7 +79,7 @@ class Windows:
 
 
 def since_words(since: int | None, front: int | None) -> str:
-    """In words, with the date where it is another day than the front's (both µs UTC).
+    """A time in words, with the date if that is not the date of the front (both µs UTC).
 
     >>> noon = 1_420_113_600_000_000
     >>> hour, day = WINDOWS["1h"].length, WINDOWS["24h"].length

@@ -1,5 +1,4 @@
-"""Server-sent events: everyone who listens gets the newest state, and whoever reads slowly skips what has passed
-meanwhile.
+"""Server-sent events: every browser gets the newest state; a slow one skips the states in between.
 
 Source: WHATWG HTML, 9.2 Server-sent events.
 """
@@ -17,12 +16,12 @@ from sinks.board import wall_clock
 
 logger = logging.getLogger(__name__)
 
-# Browsers at once; one holds about 0.3 MB of buffers when it does not read.
+# Browsers at the same time. One that does not read holds about 0.3 MB of buffers.
 MOST: Final = 250
-# Seconds between signs of life, and how long one may take to read anything at all.
+# Seconds between two signs of life, and after which a browser that reads nothing is dropped.
 BEAT: Final = 5.0
 PATIENCE: Final = 60.0
-# What the system may keep for one who does not read: more of it would be a backlog of old states.
+# Bytes that the system may buffer for a browser that does not read: more would be a backlog of old states.
 _SOCKET_BUFFER: Final = 64 * 1024
 _HEADERS: Final = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -32,11 +31,11 @@ _HEADERS: Final = {
 
 
 class Hub:
-    """Gives the newest state to everyone who listens: one copy of it for all, and nothing queued for anyone.
+    """Sends the newest state to all listeners, from one copy and without queues.
 
-    Every `beat` seconds comes an event `beat` with the server's time, `{"at": µs}`. One who has read nothing for
-    `patience` seconds is dropped, and the one after the `most` is sent away with 503; `dropped` and `refused` count
-    them. `now` in µs UTC.
+    Every `beat` seconds it sends an event `beat` with the server's time, `{"at": µs}`. A listener that reads nothing
+    for `patience` seconds is dropped (`dropped` counts them); beyond `most` listeners, new ones get 503 (`refused`).
+    `now` in µs UTC.
     """
 
     def __init__(
@@ -49,7 +48,7 @@ class Hub:
         self._beat = beat
         self._patience = patience
         self._now = now
-        # An id of another run of the server is nobody's newest.
+        # Part of the ids, so that an id of an earlier run of the server never matches.
         self._run = secrets.token_hex(4)
         self._number = 0
         self._newest: bytes | None = None
@@ -62,13 +61,13 @@ class Hub:
         return f"{self._run}-{self._number}"
 
     def publish(self, state: bytes) -> None:
-        """Make a state, one line of JSON, the newest."""
+        """Send a new state: one line of JSON."""
         self._number += 1
         self._newest = b"id: %s\nevent: state\ndata: %s\n\n" % (self.newest_id.encode(), state)
         self._wake()
 
     def close(self) -> None:
-        """Let everyone go, and nobody in."""
+        """End all streams, and refuse new ones."""
         self._closed = True
         self._wake()
 
@@ -77,10 +76,10 @@ class Hub:
         changed.set()
 
     async def listen(self, request: web.Request) -> web.StreamResponse:
-        """Serve one listener until it leaves; one that says with `Last-Event-ID` that it has the newest state does not
-        get it again.
+        """Serve one listener until it leaves.
 
-        HEAD is answered with the headers alone, and ends.
+        The newest state is not sent again to one whose `Last-Event-ID` is its id. HEAD is answered with the headers
+        only.
         """
         if request.method == "HEAD":
             return web.Response(headers=_HEADERS)
@@ -122,7 +121,7 @@ class Hub:
             if transport is not None:
                 transport.abort()
         except ConnectionError:
-            pass  # he left
+            pass  # the listener has left
         return response
 
     def _sign(self) -> bytes:
@@ -130,7 +129,7 @@ class Hub:
 
 
 async def _comes(event: asyncio.Event, within: float) -> bool:
-    """Whether it is set within so many seconds."""
+    """Whether the event is set within a number of seconds."""
     try:
         async with asyncio.timeout(within):
             await event.wait()

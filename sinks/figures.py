@@ -1,4 +1,4 @@
-"""What the live page shows: the board, sorted by where it stands on the page. Unknown is absent."""
+"""The state of the live page: the figures of the board, by their place on the page. Unknown figures are absent."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ from streams.windows import WINDOWS
 
 SCOPES: Final = ("watched", "all")
 _PLACES: Final = tuple((scope, platform, window) for scope in SCOPES for platform in PLATFORMS for window in WINDOWS)
-# What stands in a cell, and the metric that it comes from; intensity is the mean.
+# The measures of a cell, and their metrics. The intensity is the mean.
 MEASURES: Final = {
     "activity": "activity",
     "developers": "active_developers",
@@ -26,8 +26,7 @@ MEASURES: Final = {
     "intensity": "intensity",
 }
 BUSIEST: Final = 8
-# Of a sample that is less complete, a metric that is `invalid` under sampling is not shown in scope `all`
-# (docs/metrics.md).
+# Below this coverage, metrics that are `invalid` under sampling are not shown in scope `all` (docs/metrics.md).
 COMPLETE: Final = 0.95
 _REST: Final = "_other"
 _LABELS: Final = {row.name: frozenset(row.labels) for row in CATALOGUE}
@@ -37,7 +36,7 @@ Cell = tuple[str, str, str, str]
 
 
 class Feed(msgspec.Struct, frozen=True):
-    """One feed; `state` in words, `coverage` 0 to 1 over the last hour, `lag` in seconds."""
+    """A feed on the page: its state in words, its coverage of the last hour (0 to 1), and its lag in seconds."""
 
     feed: str
     state: str
@@ -46,22 +45,23 @@ class Feed(msgspec.Struct, frozen=True):
 
 
 class Figures(msgspec.Struct, kw_only=True):
-    """One moment of the page. Times in µs UTC.
+    """A state of the page. Times in µs UTC.
 
-    The dictionaries are keyed from the outside in: `coverage` by scope, platform, window; `cells` by scope, platform,
-    window, feature and measure; `gap` (GitHub ÷ Hub) by scope, window, feature; `busiest` by platform, window, feature,
-    watched repositories by falling activity; `releases` by platform and window, by falling engagement. `since` (scope,
-    platform, window) has the windows that are covered too little for their figures to be shown, with the time from
-    which on they are covered (None: unknown). `reserved` are those (scope, platform, window) whose sample is too thin
-    for what is invalid under sampling. Both are left out of the figures. `artefacts` has what those of the Hub are that
-    are no models, by name.
+    Keys of the dictionaries, from the outside in: `coverage`: scope, platform, window; `cells`: scope, platform,
+    window, feature, measure; `gap` (GitHub ÷ Hub): scope, window, feature; `busiest`: platform, window, feature;
+    `releases`: platform, window. Lists begin with the greatest figure.
+
+    `since` (scope, platform, window) has the windows that are covered too little for their figures to be shown, and
+    since when they are covered (None: unknown). `reserved` lists the (scope, platform, window) whose sample is too thin
+    for metrics that are invalid under sampling. Both are left out of the figures. `artefacts`: kind of artefact, by
+    name, of repositories of the Hub that are not models.
     """
 
     status: Status
     world: World = "real"
     evaluated_at: int | None = None
     front: int | None = None
-    # Windows that were last evaluated at an earlier front, with that one.
+    # Windows that were last evaluated at an earlier front, with that front.
     behind: dict[str, int] = {}
     feeds: list[Feed] = []
     coverage: dict[str, dict[str, dict[str, float]]] = {}
@@ -75,7 +75,7 @@ class Figures(msgspec.Struct, kw_only=True):
 
 
 def cells_in_order() -> Iterator[Cell]:
-    """(scope, platform, window, feature) of every cell there can be."""
+    """(scope, platform, window, feature) of every cell."""
     for scope in SCOPES:
         for platform in PLATFORMS:
             for window in WINDOWS:
@@ -84,7 +84,7 @@ def cells_in_order() -> Iterator[Cell]:
 
 
 def figures_of(board: Board) -> Figures:
-    """The figures of a live board; nothing that is too old is among them.
+    """The state of the page for a live board, without figures that are too old.
 
     >>> figures_of(Board()).status
     'starting'
@@ -122,7 +122,7 @@ def figures_of(board: Board) -> Figures:
         scope, window = row.labels["scope"], row.labels["window"]
         if all(sampled.allows("intensity_gap_ratio", (scope, platform, window)) for platform in COMPARED):
             figures.gap.setdefault(scope, {}).setdefault(window, {})[row.labels["feature"]] = row.value
-    # Both are of watched repositories.
+    # The busiest repositories and the releases are watched ones.
     shown = {
         (platform, window)
         for scope, platform, window in _PLACES
@@ -141,9 +141,7 @@ def figures_of(board: Board) -> Figures:
 
 
 class _Sampled:
-    """Which figures are shown: those of windows that are covered enough, and of a thin sample those that it leaves
-    valid.
-    """
+    """Which figures are shown: of windows that are covered enough; of a thin sample, only metrics that stay valid."""
 
     def __init__(self, coverage: dict[tuple[str, str, str], float], windows: Windows) -> None:
         self._windows = windows
@@ -157,7 +155,7 @@ class _Sampled:
 
 
 def _by_name(board: Board) -> defaultdict[str, list[Measurement]]:
-    """The rows by their names without the prefix; those of another version's labels stand in /metrics only."""
+    """The rows by name, without the prefix. Rows with the labels of another version are left to /metrics."""
     rows: defaultdict[str, list[Measurement]] = defaultdict(list)
     for row in (*board.shown, *board.health):
         if row.labels.keys() == _LABELS.get(row.name):
@@ -170,7 +168,7 @@ def _place(row: Measurement) -> tuple[str, str, str]:
 
 
 def _feeds(board: Board, rows: dict[str, list[Measurement]]) -> list[Feed]:
-    """Those in trouble first, then in the order of their names."""
+    """The feeds, those with problems first, then by name."""
     coverage = {row.labels["feed"]: row.value for row in rows["feed_coverage_ratio"]}
     lag = {row.labels["feed"]: row.value for row in rows["feed_lag_seconds"]}
     states = {feed: state for report in board.reports for feed, state in report.states.items()}
@@ -202,7 +200,7 @@ def _releases(rows: Iterable[Measurement]) -> dict[str, dict[str, list[tuple[str
 
 
 def _names_with_folders(figures: Figures) -> set[str]:
-    """The names that are shown of platforms where the address of a repository depends on its artefact."""
+    """The repositories that are shown of platforms where an address depends on the kind of the artefact."""
     ranked: list[list[tuple[str, float]]] = []
     for platform in (each.id for each in platforms.ALL if each.folders):
         ranked += [pairs for features in figures.busiest.get(platform, {}).values() for pairs in features.values()]
@@ -211,5 +209,5 @@ def _names_with_folders(figures: Figures) -> set[str]:
 
 
 def _first(pairs: list[tuple[str, float]]) -> list[tuple[str, float]]:
-    """The BUSIEST greatest, of equal ones the first by name."""
+    """The greatest BUSIEST pairs; equal ones by name."""
     return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))[:BUSIEST]

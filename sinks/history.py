@@ -1,5 +1,5 @@
-"""The recent past of the page's lines, in a fixed amount of memory: a point a second for ten minutes, a point a minute
-for a day.
+"""The past that the lines of the page show, in fixed memory: one point a second for ten minutes, one a minute for a
+day.
 """
 
 from typing import Final
@@ -18,11 +18,9 @@ Values = list[float | None]
 
 
 class Line(msgspec.Struct, frozen=True):
-    """Points of both platforms, measured at `times` (s UTC, rising), of windows that ended at `ends` (event time, s
-    UTC).
+    """Points measured at `times` (s UTC, rising), for windows that ended at `ends` (event time, s UTC).
 
-    `values` by platform and measure; None where it was unknown. A simulated world has a clock of its own, which `ends`
-    shows.
+    `values`: by platform and measure, None if unknown. In a simulated world, `ends` shows the time of that world.
     """
 
     times: list[float]
@@ -30,16 +28,15 @@ class Line(msgspec.Struct, frozen=True):
     values: dict[str, dict[str, Values]]
 
 
-class Past(msgspec.Struct, frozen=True):
-    """The answer of `/live/history`."""
+class LinesPast(msgspec.Struct, frozen=True):
+    """The answer of `/live/history`: the lines in both lengths."""
 
     seconds: Line
     minutes: Line
 
 
 class Ring:
-    """The newest `size` rows of `width` numbers, one a `step` (µs); the last row of a step is the one that stays. NaN
-    is unknown.
+    """The newest `size` rows of `width` numbers, one for each `step` (µs): the last row of a step stays. NaN: unknown.
 
     >>> ring = Ring(2, 1, step=10)
     >>> for time, value in (5, 1.0), (9, 2.0), (12, 3.0), (31, 4.0):
@@ -63,7 +60,7 @@ class Ring:
 
     @property
     def nbytes(self) -> int:
-        """The memory that it takes, however full it is."""
+        """The memory that the ring takes (bytes), however full it is."""
         return self._times.nbytes + self._rows.nbytes
 
     def put(self, time: int, row: np.ndarray) -> None:
@@ -77,7 +74,7 @@ class Ring:
         self._held = min(self._held + 1, len(self._times))
 
     def clear(self) -> None:
-        """Hold nothing."""
+        """Remove all rows."""
         self._next = self._held = 0
 
     def rows(self) -> tuple[np.ndarray, np.ndarray]:
@@ -87,7 +84,7 @@ class Ring:
 
 
 class History:
-    """What the figures were, by the time at which they were evaluated."""
+    """The past figures of all cells, by the time of their evaluation."""
 
     def __init__(self) -> None:
         self._column = {cell: 2 * place for place, cell in enumerate(cells_in_order())}
@@ -95,8 +92,9 @@ class History:
         self.rings: Final = (Ring(SECONDS, width, SECOND), Ring(MINUTES, width, MINUTE))
 
     def add(self, figures: Figures) -> None:
-        """Take in what is known. What is stale is not: there the lines have a gap. A clock that was set back begins
-        anew.
+        """Add the figures of an evaluation.
+
+        Stale ones leave a gap in the lines; a clock that was set back clears them.
         """
         time = figures.evaluated_at
         if time is None or figures.status != "ok":
@@ -113,10 +111,10 @@ class History:
                 ring.clear()
             ring.put(time, row)
 
-    def past(self, scope: str, window: str, feature: str) -> Past:
-        """The lines of both platforms. Raises KeyError for what is no scope, window or feature."""
+    def past(self, scope: str, window: str, feature: str) -> LinesPast:
+        """The lines of every platform. Raises KeyError for an unknown scope, window or feature."""
         columns = {platform: self._column[scope, platform, window, feature] for platform in PLATFORMS}
-        return Past(*(_line(ring, columns) for ring in self.rings))
+        return LinesPast(*(_line(ring, columns) for ring in self.rings))
 
 
 def _line(ring: Ring, columns: dict[str, int]) -> Line:

@@ -1,8 +1,9 @@
-"""The past as OpenMetrics text with timestamps, as `promtool tsdb create-blocks-from openmetrics` wants it: a file for
-each day (UTC).
+"""A history as OpenMetrics text with timestamps, one file a day (UTC).
 
-Names, labels and values are those of `/metrics`. In a file families stand in the order of the catalogue, a family's
-series one after the other, a series' samples by rising time; it ends in `# EOF`.
+`promtool tsdb create-blocks-from openmetrics` makes blocks for Prometheus of it.
+
+Names, labels and values are those of `/metrics`. The families of a file are in the order of the catalogue, the series
+of a family follow each other, and the samples of a series are in order of time. A file ends in `# EOF`.
 """
 
 import os
@@ -27,12 +28,12 @@ SIMULATED: Final = ".simulated"
 PARTIAL: Final = ".partial"
 _ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
-# A moment (µs UTC) and everything that was measured then.
+# A time (µs UTC) and the measurements at that time.
 Point = tuple[int, Iterable[Measurement]]
 
 
 class Written(msgspec.Struct, frozen=True):
-    """What a history holds."""
+    """The size of a history."""
 
     days: int = 0
     points: int = 0
@@ -40,10 +41,10 @@ class Written(msgspec.Struct, frozen=True):
 
 
 def is_history(name: str) -> bool:
-    """Whether a file is named as `write` names them.
+    """Whether a file name is one of a history.
 
-    >>> is_history("2015-02-22.openmetrics"), is_history("2015-02-22.simulated.openmetrics"), is_history("notes.openmetrics")
-    (True, True, False)
+    >>> [is_history(f"{name}.openmetrics") for name in ("2015-02-22", "2015-02-22.simulated", "notes")]
+    [True, True, False]
     """
     try:
         return name.endswith(SUFFIX) and bool(
@@ -54,11 +55,11 @@ def is_history(name: str) -> bool:
 
 
 def write(folder: Path, points: Iterable[Point], *, simulated: bool = False) -> Written:
-    """Write points of rising time into a folder, which is made if absent, in place of the history that it holds.
+    """Write points of rising time into a folder, in place of the history that it holds. Creates the folder if needed.
 
-    Of a simulated world the names of the files say so, and beside every point stands
-    `nomadwatch_build_info{world="simulated"}`. A day is held in memory at a time. Nothing in the folder changes before
-    the last day is written; each file is whole or not there. Raises OSError.
+    For a simulated world, the file names say so, and every point has `nomadwatch_build_info{world="simulated"}`. One
+    day is in memory at a time. The folder changes only when the last day is written, and files are never partial.
+    Raises OSError.
     """
     partial = folder / PARTIAL
     shutil.rmtree(partial, ignore_errors=True)
@@ -81,16 +82,16 @@ def write(folder: Path, points: Iterable[Point], *, simulated: bool = False) -> 
 
 
 def _day(time: int) -> str:
-    """The day of the hour that ends at a moment."""
+    """The day of the hour that ends at a time."""
     return datetime.fromtimestamp((time - 1) // DAY * DAY // SECOND, UTC).strftime("%Y-%m-%d")
 
 
 def _write_day(path: Path, points: Iterable[Point], before: Written) -> Written:
-    """Write one day's file; what is written in all then."""
+    """Write the file of a day; returns the size of the history so far."""
     families: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     times = samples = 0
     for time, measurements in points:
-        # Whole seconds: Prometheus reads others through a binary fraction, a millisecond off.
+        # Whole seconds: Prometheus parses others as binary fractions, which can be a millisecond off.
         stamp = -(-time // SECOND)
         times += 1
         for each in measurements:
@@ -115,7 +116,9 @@ def _labels(labels: Mapping[str, str]) -> str:
 
 
 def _header(row: Metric) -> Iterator[str]:
-    """As `/metrics` has it: the unit where OpenMetrics allows it, at the end of the name, else in the help."""
+    """As on `/metrics`: a UNIT line if the name ends in the unit, as OpenMetrics requires; else the unit is in the
+    help.
+    """
     named = row.family.endswith("_" + row.unit)
     text = row.help if named else f"{row.help} Unit: {row.unit}."
     yield f"# HELP {row.family} {text.translate(_ESCAPES)}\n"

@@ -1,4 +1,7 @@
-"""The live page: one HTML page, its files, its events, and the past of its lines. It needs nothing from elsewhere."""
+"""The live page: its HTML, its files, the stream of states, the recent past, and downloads.
+
+It loads nothing from elsewhere.
+"""
 
 import asyncio
 import hashlib
@@ -23,20 +26,20 @@ from streams.platform import Platform
 from streams.windows import WINDOWS
 
 STATIC: Final = Path(__file__).parent / "static"
-# Where a file is served, and what it is.
+# Path → (file, content type).
 FILES: Final = {
     "/": ("index.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
-    "/page.js": ("page.js", "text/javascript"),
-    "/choices.js": ("choices.js", "text/javascript"),
+    **{f"/{script.name}": (script.name, "text/javascript") for script in sorted(STATIC.glob("*.js"))},
     "/favicon.svg": ("favicon.svg", "image/svg+xml"),
     "/vendor/uplot/uPlot.esm.js": ("vendor/uplot/uPlot.esm.js", "text/javascript"),
     "/vendor/uplot/uPlot.min.css": ("vendor/uplot/uPlot.min.css", "text/css"),
     "/vendor/uplot/LICENSE": ("vendor/uplot/LICENSE", "text/plain"),
 }
 HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
+    "Content-Security-Policy": "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
@@ -46,15 +49,16 @@ HEADERS: Final = {
 }
 _EACH: Final = re.compile(r"<!-- each platform -->(.*?)<!-- end -->", re.DOTALL)
 _PLACEHOLDER: Final = re.compile(r"\{([a-z]+)\}")
-# Colours of platforms in page.css; further platforms begin with the first again.
+# The number of platform colours in page.css; further platforms reuse them from the first on.
 _COLOURS: Final = 6
-# Seconds between two looks at the board.
+# Seconds between two checks of the board.
 _LOOK_EVERY: Final = 1.0
 
 
 class LivePage:
-    """Looks at the board once a second, keeps the past, and tells everyone who listens, at most `listeners`. `now` in
-    µs UTC.
+    """Follows the board: once a second it records the past and publishes the state to at most `listeners` browsers.
+
+    `now` in µs UTC.
     """
 
     def __init__(self, board: Board, now: Callable[[], int] = wall_clock, listeners: int = MOST) -> None:
@@ -68,7 +72,7 @@ class LivePage:
         }
 
     def mount(self, app: web.Application) -> None:
-        """Add the page to an application; every answer of it gets the headers."""
+        """Add the page to an application, and the security headers to every answer."""
         for path, file in self._files.items():
             app.router.add_get(path, file.answer)
         app.router.add_get("/live/events", self.hub.listen)
@@ -79,13 +83,13 @@ class LivePage:
         app.on_shutdown.append(self._shut_down)
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Follow the board until cancelled."""
         while True:
             self.look()
             await asyncio.sleep(_LOOK_EVERY)
 
     def look(self) -> None:
-        """Take in the board if it has changed."""
+        """Publish the state of the board if it has changed."""
         evaluation = self._board.evaluation
         reports = tuple((report.role, report.evaluated_at) for report in self._board.reports)
         seen = (evaluation and evaluation.evaluated_at, self._board.is_stale, reports)
@@ -112,7 +116,7 @@ class LivePage:
         past, figures = self.history.past(scope, window, feature), figures_of(self._board)
         span = request.query.get("span", "seconds")
         if span not in ("seconds", "minutes"):
-            raise web.HTTPBadRequest(text="span is seconds or minutes\n")
+            raise web.HTTPBadRequest(text="span must be seconds or minutes\n")
         coverage = {
             platform: known[window] for platform, known in figures.coverage.get(scope, {}).items() if window in known
         }
@@ -120,7 +124,7 @@ class LivePage:
         return self._csv(text, figures, "lines", scope, window, feature)
 
     def _csv(self, text: str, figures: Figures, *words: str) -> web.Response:
-        """A file to keep; its name says what is in it, and the world where that is not the real one."""
+        """A download. Its name says what is in it, and the world unless that is the real one."""
         moment = (rfc3339(figures.front) or "nothing")[:19].replace(":", "")
         world = [] if self._board.world == "real" else [self._board.world]
         name = "-".join(["nomadwatch", *world, *words, moment]) + ".csv"
@@ -132,18 +136,18 @@ class LivePage:
 
 
 def _choice(request: web.Request) -> tuple[str, str, str]:
-    """The scope, window and feature that are asked for; 400 for what is none."""
+    """(scope, window, feature) of a request; 400 for unknown ones."""
     asked = tuple(request.query.get(name, "") for name in ("scope", "window", "feature"))
     if any(value not in known for value, known in zip(asked, (SCOPES, WINDOWS, FEATURES), strict=True)):
         raise web.HTTPBadRequest(
-            text="ask with ?scope=watched&window=24h&feature=contribution, or others of their kind\n"
+            text="give a scope, a window and a feature, as in ?scope=watched&window=24h&feature=contribution\n"
         )
     scope, window, feature = asked
     return scope, window, feature
 
 
 def index_html(of: Sequence[Platform] = platforms.ALL) -> bytes:
-    """The page; what stands between `<!-- each platform -->` and `<!-- end -->` is there once for each platform."""
+    """The page. The part between `<!-- each platform -->` and `<!-- end -->` is repeated for each platform."""
     template = (STATIC / "index.html").read_text("utf-8")
     return _EACH.sub(lambda found: "".join(_parts(found[1], of)), template).encode()
 
@@ -163,7 +167,7 @@ def _parts(template: str, of: Sequence[Platform]) -> Iterator[str]:
 
 
 class _File:
-    """A file as it is served: read once, asked for again only if it has changed."""
+    """A file in memory, with an ETag: a browser gets it again only if it has changed."""
 
     def __init__(self, body: bytes, kind: str) -> None:
         self._body = body

@@ -1,7 +1,7 @@
-"""The report as Parquet, for analysis: a row a measurement, typed, with the coverage of its window beside it.
+"""The report as Parquet, for analysis: one typed row for each measurement, with the coverage of its window.
 
-Every label of the catalogue is a column, also where the report has none of it: files of several reports have one schema
-and can be read together. Needs pyarrow, which is the extra `parquet`.
+Every label of the catalogue is a column, even if the report does not use it, so that all files have one schema and can
+be read together. Needs pyarrow: the extra `parquet`.
 """
 
 import importlib.util
@@ -16,9 +16,9 @@ from sinks.covered import Coverages
 from sinks.report import Report
 
 SUFFIX: Final = ".parquet"
-# The key of the file's metadata under which the report's head stands, as JSON without the measurements.
+# Key of the file's metadata that holds the report without its measurements, as JSON.
 HEAD: Final = b"nomadwatch"
-# Health of feeds, constants, the program itself: on `/metrics`, never in a report.
+# Health of feeds, constants, and the program itself are on `/metrics`, never in a report.
 _ELSEWHERE: Final = ("H", "I", "P")
 
 
@@ -36,8 +36,9 @@ def as_parquet(report: Report) -> bytes:
     """Columns `as_of` and `watermark` (µs UTC), `name`, every label (text, null where a metric has none), `value` and
     `coverage` (float64), `world` (`real` or `simulated`).
 
-    `coverage` is the share of the row's window that was seen: of a row about both platforms the lesser; null for what
-    has no window. The rows are sorted as in JSON; packed with zstd. Raises ModuleNotFoundError without pyarrow.
+    `coverage`: the share of the row's window that was seen, of a comparison of platforms the lower one; null without a
+    window. The rows have the order of the JSON, and the file is compressed with zstd. Raises ModuleNotFoundError
+    without pyarrow.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -1,4 +1,4 @@
-"""The board as Prometheus sees it: a view at the moment of a scrape, nothing is kept twice."""
+"""The board as Prometheus scrapes it: a view at the time of the scrape, without state of its own."""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
@@ -15,7 +15,7 @@ from agents.metric import Metric
 from sinks.board import Board, wall_clock
 from sinks.reference import REFERENCE
 
-# Labels are bounded one by one (docs/metrics.md); this is what their product may come to.
+# Each label is bounded (docs/metrics.md); this bounds the number of series.
 MOST: Final = 50_000
 _LONGEST: Final = "nomadwatch_top_repository_activity"
 LEFT_OUT: Final = "nomadwatch_series_left_out"
@@ -23,11 +23,11 @@ _PARTS: Final = ("_bucket", "_count", "_sum")
 
 
 class BoardCollector(Collector):
-    """Collects the families of the catalogue that have a value on the board; unknown is absent. `now` in µs UTC.
+    """Collects the families of the catalogue that have a value on the board; unknown ones are absent. `now` in µs UTC.
 
-    Left out are `strangers`, names without a row in the catalogue, and rows `repeated`: as often as a scrape met a
-    series that another role had said before. Of measurements beyond `most` series a scrape says how many it left out;
-    what the roles say of themselves always fits.
+    It leaves out names that are not in the catalogue (`strangers`) and series that another role has reported already
+    (`repeated` counts them). Beyond `most` series, a scrape leaves measurements out and says how many; the health of
+    the roles always fits.
     """
 
     def __init__(self, board: Board, now: Callable[[], int] = wall_clock, most: int = MOST) -> None:
@@ -52,11 +52,11 @@ class BoardCollector(Collector):
         shown, health = self._board.shown, [row for row in self._health() if row.name != LEFT_OUT]
         room = max(0, self._most - len(health) - len(REFERENCE) - 1)
         if len(shown) > room:
-            # What many others stand behind goes last: a project's figure that were missing would look like one of 0.
+            # Over the limit, drop series of top repositories first: a missing series of a project would look like zero.
             shown = sorted(shown, key=lambda row: row.name == _LONGEST)
         if shown:
             health.append(Measurement(LEFT_OUT, {}, max(0, len(shown) - room)))
-        # What the papers found stands beside what is measured, never alone.
+        # The papers' figures are shown beside measurements only, never alone.
         for measurement in chain(islice(shown, room), REFERENCE if shown else (), health):
             row = self._rows.get(measurement.name)
             if row is None:
@@ -74,7 +74,7 @@ class BoardCollector(Collector):
                 yield family
 
     def _health(self) -> Iterator[Measurement]:
-        """What the roles say, each series once: Prometheus refuses a scrape that says one twice."""
+        """The health series, each once: Prometheus refuses a scrape that has a series twice."""
         seen: set[bytes] = set()
         for measurement in (*self._latency.rows(LATENCY, {"stage": "shown"}), *self._board.health):
             key = series(measurement.name, measurement.labels)
@@ -86,14 +86,17 @@ class BoardCollector(Collector):
 
 
 def registry_of(collector: BoardCollector) -> CollectorRegistry:
-    """A registry of its own, of the board alone: `about.register` adds what is said of the program."""
+    """A new registry with the collector of the board; `about.register` adds the series about the program."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(collector)
     return registry
 
 
 def family_of(row: Metric) -> Family:
-    """An empty family; the unit stands where OpenMetrics allows it, at the end of the name, else in the help."""
+    """An empty family.
+
+    Its unit is set if the name ends in the unit, as OpenMetrics requires; else it is in the help.
+    """
     if row.family.endswith("_" + row.unit):
         return Family(row.family, row.help, row.type, row.unit)
     return Family(row.family, f"{row.help} Unit: {row.unit}.", row.type)
@@ -104,6 +107,6 @@ def _sample_names(row: Metric) -> Iterable[str]:
 
 
 def _place_in_histogram(sample: Sample) -> tuple[list[tuple[str, str]], str, float]:
-    """Buckets of one label set beside each other, rising, before their count and sum."""
+    """Sort key: the buckets of a label set in rising order, then their count and sum."""
     labels = [(label, value) for label, value in sorted(sample.labels.items()) if label != "le"]
     return labels, sample.name, float(sample.labels.get("le", 0))

@@ -1,7 +1,7 @@
-"""What the papers found: constants that stand beside what is measured, as the metric `reference`.
+"""The figures of the papers, as constants beside what is measured: the metric `reference`.
 
-A ratio is 0 to 1. `stat` says which of several values of a metric it is: of a network the projection and the statistic,
-of shares whose share. What a paper does not state is absent.
+Ratios are 0 to 1. `stat` tells several values of a metric apart: for networks it is projection and statistic, for
+shares whose share it is. What a paper does not state is absent.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,4 @@
-"""The report: one evaluation with what it was made from, as JSON for programs, CSV for spreadsheets (a table for
-people: `sinks.table`).
-"""
+"""The report: one evaluation and what it was made from, as JSON or CSV. `sinks.table` shows it to people."""
 
 import csv
 import io
@@ -22,9 +20,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class HourDoubtful(msgspec.Struct, kw_only=True):
-    """An hour of an archive, by its beginning, with `events`, far fewer than the hours around it have (`usual`: their
-    median).
-    """
+    """An hour of an archive with far fewer events than the hours around it. `usual`: the median of these."""
 
     hour: str
     events: int
@@ -32,22 +28,22 @@ class HourDoubtful(msgspec.Struct, kw_only=True):
 
 
 def in_words(doubtful: Sequence[HourDoubtful]) -> str:
-    """The first doubtful hours, for a line.
+    """A line with the first doubtful hours.
 
     >>> in_words([HourDoubtful(hour="2020-10-30T17:00:00Z", events=605, usual=6000)])
-    'far fewer events than in the hours around: 2020-10-30T17:00:00Z (605 instead of 6,000)'
+    'far fewer events than in the hours around it: 2020-10-30T17:00:00Z (605 instead of 6,000)'
     """
     named = [f"{each.hour} ({each.events:,} instead of {each.usual:,})" for each in doubtful[:_MOST_NAMED]]
     more = [f"and {len(doubtful) - _MOST_NAMED:,} more"] if len(doubtful) > _MOST_NAMED else []
-    return "far fewer events than in the hours around: " + ", ".join([*named, *more])
+    return "far fewer events than in the hours around it: " + ", ".join([*named, *more])
 
 
 class Input(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """What went in. `files` and `after_as_of` (activities later than the asked end) are known of a replay only.
+    """The input of an evaluation. `files` and `after_as_of` (activities after the requested end) are of replays only.
 
-    `activities` are those that count, `late` the ones too old to be checked for duplicates and therefore left out,
-    `missing` the records that a broker had deleted before they were aggregated. `hour_doubtful` are hours that may hold
-    less than happened, although their files were read to their end.
+    `activities`: those that count. `late`: left out, because they are too old to be checked for duplicates. `missing`:
+    records that the broker had deleted before they were counted. `hour_doubtful`: hours that may be incomplete,
+    although their files were read to the end.
     """
 
     files: int | None = None
@@ -64,11 +60,10 @@ class Input(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class Report(msgspec.Struct, kw_only=True):
-    """`world`: `real`, or `simulated` where any part of the figures comes from a simulated world.
+    """A report. `world`: `real`, or `simulated` if any part of the figures comes from a simulated world.
 
-    Times as RFC 3339: `as_of` the front, `watermark` up to where closed panes reach; None while nothing has arrived.
-    `behind`, only of a live station on a busy machine: windows that were last evaluated at an earlier front, with that
-    front.
+    Times are RFC 3339. `as_of`: the front. `watermark`: up to where the input is complete. Both are None while nothing
+    has arrived. `behind`: windows that a busy live station last evaluated at an earlier front, with that front.
     """
 
     world: World
@@ -79,13 +74,13 @@ class Report(msgspec.Struct, kw_only=True):
     measurements: list[Measurement]
 
     def moment_of(self, measurement: Measurement) -> str | None:
-        """The front at which a measurement's window was evaluated."""
+        """The front at which the window of a measurement was evaluated."""
         behind = {} if self.behind is UNSET else self.behind
         return behind.get(measurement.labels.get("window", ""), self.as_of)
 
 
 def rfc3339(time: int | None) -> str | None:
-    """µs UTC as text, with as many decimals as it needs.
+    """A time (µs UTC) as RFC 3339, with as many decimals as needed.
 
     >>> rfc3339(1_420_072_200_000_000), rfc3339(1_420_072_199_999_999)
     ('2015-01-01T00:30:00Z', '2015-01-01T00:29:59.999999Z')
@@ -107,10 +102,10 @@ def build(
     after_as_of: int | None = None,
     doubtful: Iterable[Doubt] = (),
 ) -> Report:
-    """The report of an evaluation; files, doubtful hours, dead letters and what was after the asked end are the
-    reader's; its dead letters are added to the worker's.
+    """The report of an evaluation. `world` is the board's, which knows more than its evaluation.
 
-    `world` is the board's, which knows more than its evaluation.
+    The reader provides files, doubtful hours, dead letters and activities after the end; its dead letters are added to
+    those of the evaluation.
     """
     letters = dict(dead_letters or {})
     behind = evaluation.behind if evaluation else {}
@@ -138,7 +133,7 @@ def build(
 
 
 def as_json(report: Report) -> str:
-    """Indented, one measurement a line; the same report is the same text."""
+    """JSON, indented, with one measurement on each line. Equal reports give equal texts."""
     head = msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(report, measurements=[])), indent=2).decode()
     if not report.measurements:
         return head + "\n"
@@ -149,9 +144,7 @@ def as_json(report: Report) -> str:
 
 
 def as_csv(report: Report) -> str:
-    """A row a measurement: its name, every label as a column (empty where it has none), its value, its coverage, the
-    moment, the world.
-    """
+    """CSV with one row for each measurement: name, every label (empty if absent), value, coverage, times, world."""
     labels = sorted({label for each in report.measurements for label in each.labels})
     coverage = Coverages(report.measurements)
     text = io.StringIO()

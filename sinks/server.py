@@ -1,4 +1,4 @@
-"""What is asked over HTTP: the live page for people, `/metrics` for Prometheus, `/healthz` for supervisors."""
+"""The HTTP server: the live page for people, `/metrics` for Prometheus, `/healthz` for supervisors."""
 
 import asyncio
 import errno
@@ -30,7 +30,7 @@ from streams.kafka.topics import Topics
 logger = logging.getLogger(__name__)
 
 PORT: Final = 9108
-# Seconds before the topic is opened again after the broker went away.
+# Seconds before the topic is opened again, after the broker was lost.
 _AGAIN_AFTER: Final = 1.0
 _STOP_WITHIN: Final = 5.0
 
@@ -44,8 +44,9 @@ class CannotListen(Exception):
 
 
 class Health(msgspec.Struct, kw_only=True):
-    """The answer of `/healthz`. `roles`: when each last spoke. Left out were: records that are `unreadable`, series
-    that were `repeated`, names that are `strangers` to the catalogue.
+    """The answer of `/healthz`. `roles`: when each role last reported.
+
+    Left out were: `unreadable` records, `repeated` series, and names that are not in the catalogue (`strangers`).
     """
 
     status: Literal["starting", "ok", "stale"]
@@ -59,7 +60,7 @@ class Health(msgspec.Struct, kw_only=True):
 
 
 class Sink:
-    """Follows the topic `measurements` and answers from what it holds."""
+    """Follows the topic `measurements` and answers requests from its board."""
 
     def __init__(
         self, bootstrap: str, topic: str, now: Callable[[], int] = wall_clock, *, simulated: bool = False
@@ -71,18 +72,18 @@ class Sink:
         self._topic = topic
 
     async def run(self) -> None:
-        """Follow the topic, and keep the page up to date, until cancelled."""
+        """Follow the topic and update the page, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.follow())
             group.create_task(self.page.run())
 
     async def follow(self) -> None:
-        """Read the topic until cancelled. While the broker is away the board stays as it is, and goes stale by itself."""
+        """Read the topic until cancelled. While the broker is away, the board keeps its state and becomes stale."""
         while True:
             try:
                 async with TopicReader.open(self._bootstrap, self._topic) as reader:
-                    # What was deleted while nobody looked may have left no tombstone: the board is filled anew, without
-                    # an empty moment.
+                    # Series that were deleted in the meantime may have left no tombstone: fill the board again, without
+                    # showing an empty one.
                     records = await reader.read_to_end()
                     self.board.clear()
                     while True:
@@ -93,7 +94,7 @@ class Sink:
             await asyncio.sleep(_AGAIN_AFTER)
 
     def app(self, *middlewares: Middleware) -> web.Application:
-        """The pages, behind the middlewares."""
+        """The application with all pages, behind middlewares."""
         app = web.Application(middlewares=middlewares)
         registry = registry_of(self.collector)
         about.register(registry, self.board)
@@ -111,7 +112,7 @@ class Sink:
         )
 
     def health(self) -> Health:
-        """How this process is doing."""
+        """The state of this process."""
         evaluation = self.board.evaluation
         return Health(
             status="starting" if evaluation is None else "stale" if self.board.is_stale else "ok",
@@ -137,10 +138,10 @@ async def serve(
     now: Callable[[], int] = wall_clock,
     simulated: bool = False,
 ) -> None:
-    """Answer until `stop` is set; `ready` is called with the port (0: a free one) when it listens. Raises CannotListen.
+    """Serve until `stop` is set; `ready` is called with the port (0: a free one) once it listens. Raises CannotListen.
 
-    Requests must name loopback, `host` or one of `allow_hosts`. `simulated`: what will be shown is known to be a
-    simulated world's.
+    Requests must name loopback, `host` or one of `allow_hosts`. `simulated`: the figures are known to come from a
+    simulated world.
     """
     sink = Sink(bootstrap, topics.measurements, now, simulated=simulated)
     hosts = Hosts([host, *allow_hosts])
@@ -151,7 +152,7 @@ async def serve(
         access_log=None,
         shutdown_timeout=1.0,
         keepalive_timeout=HEAD_WITHIN,
-        # The rest of a body that nobody reads is waited for no longer: a client that still sends might miss the answer.
+        # Wait this long for the rest of a body that is not read, so that a client that still sends gets the answer.
         lingering_time=2.0,
         auto_decompress=False,
     )
@@ -169,7 +170,7 @@ async def serve(
         await asyncio.wait([following, stopping], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if following.done():
-            await following  # only a fault of the program ends it
+            await following  # only a bug ends it
     finally:
         if following is not None:
             following.cancel()

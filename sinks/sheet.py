@@ -1,6 +1,4 @@
-"""What the page shows, as CSV for spreadsheets: the figures of one scope, window and feature, and the lines of their
-recent past.
-"""
+"""The figures and the lines of the page as CSV, for one scope, window and feature."""
 
 import csv
 import io
@@ -33,11 +31,10 @@ _COLUMNS: Final = (
 
 
 def figures_csv(figures: Figures, scope: str, window: str, feature: str, world: World) -> str:
-    """A row a figure. What is unknown, or not shown because its window is covered too little, has no value.
+    """One row for each figure. A figure has no value if it is unknown, or if its window is covered too little.
 
-    `coverage` (0 to 1) is that of the figure's own scope, platform and window; `covered_since` says from when on a
-    window is covered that is covered too little. Of what a station sees only in part (`is_in_part`) the coverage is
-    unknown. Times are RFC 3339.
+    `coverage` (0 to 1) is that of the figure's scope, platform and window, and unknown for what a station sees only in
+    part (`is_in_part`). `covered_since`: since when a window is covered that is covered too little. Times are RFC 3339.
     """
     moments = {each: rfc3339(figures.behind.get(each, figures.front)) for each in WINDOWS}
     front, evaluated_at = rfc3339(figures.front), rfc3339(figures.evaluated_at)
@@ -50,9 +47,10 @@ def figures_csv(figures: Figures, scope: str, window: str, feature: str, world: 
 
 
 def history_csv(line: Line, coverage: dict[str, float], scope: str, window: str, feature: str, world: World) -> str:
-    """A row an evaluation: the activity and the intensity of both platforms. `coverage` is that of now, by platform.
+    """One row for each evaluation, with the activity and the intensity of each platform.
 
-    `as_of` is where the windows end, `evaluated_at` when that was measured (RFC 3339).
+    `coverage`: the present coverage, by platform. `as_of`: where the windows end; `evaluated_at`: when they were
+    evaluated (RFC 3339).
     """
     names = [(platform, measure) for measure in ("activity", "intensity") for platform in PLATFORMS]
     columns = [line.values[platform][measure] for platform, measure in names]

@@ -1,7 +1,7 @@
-"""Bounds on HTTP connections: nobody who sends or reads slowly keeps others out, whatever the number.
+"""Bounds on HTTP connections: slow clients, however many, must not keep others out.
 
-aiohttp closes a connection whose request head is not complete in time (`HEAD_WITHIN`). What it has no bound for is
-here: the number of connections, and answers that are not read.
+aiohttp closes a connection whose request head is not complete in time (`HEAD_WITHIN`). The bounds that it lacks are
+here: on the number of connections, and on answers that are not read.
 """
 
 import asyncio
@@ -12,29 +12,29 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-# Seconds until the head of a request must be whole, counted from the connection or from the answer before.
+# Seconds until the head of a request must be complete, from the connection or from the last answer on.
 HEAD_WITHIN: Final = 20.0
 # Seconds until an answer must have been read.
 READ_WITHIN: Final = 60.0
-# Bytes of answers that wait to be read, of all connections.
+# Bytes of unread answers, of all connections together.
 UNREAD: Final = 64 << 20
 _MOST: Final = 512
 _BUSY: Final = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 5\r\nConnection: close\r\n\r\n"
 
 
 def most_connections() -> int:
-    """How many connections a process may hold: half of its file descriptors at most, for it needs others."""
+    """The number of connections that a process may hold: at most half of its file descriptors, as it needs others."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _MOST if soft == resource.RLIM_INFINITY else max(8, min(_MOST, soft // 2))
 
 
 class Visitors:
-    """Makes the protocol of each connection, from what makes aiohttp's.
+    """Makes the protocol of each connection around aiohttp's, which `protocol` makes.
 
-    A connection is `waiting` unless its request is with a handler: for a request, or for its reader. Beyond `most`
-    connections the one that has waited longest is closed in favour of a new one, and a new one is refused (503) only
-    where none waits. Beyond `unread` bytes the oldest answers that wait are given up, and each after `read_within`
-    seconds. `closed` counts all of these.
+    A connection waits, unless a handler works on its request: for a request, or for the client to read the answer.
+    Beyond `most` connections, the one that has waited longest is closed for a new one; if none waits, the new one gets
+    503. Beyond `unread` bytes, the oldest unread answers are given up, and every answer is after `read_within` seconds.
+    `closed` counts all of these.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Visitors:
         self._most = most_connections() if most is None else most
         self._unread = unread
         self._all: dict[asyncio.BaseTransport, _Visitor] = {}
-        # In the order in which they began to wait.
+        # In the order in which they started to wait.
         self._waiting: dict[_Visitor, None] = {}
 
     def __call__(self) -> asyncio.Protocol:
@@ -60,7 +60,7 @@ class Visitors:
 
     @web.middleware
     async def serve(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Tell apart who waits and who is being answered."""
+        """Note which connections wait and which are being answered."""
         visitor = self._all.get(request.transport) if request.transport is not None else None
         if visitor is not None:
             self._waiting.pop(visitor, None)
@@ -74,7 +74,7 @@ class Visitors:
                 asyncio.get_running_loop().call_soon(self._bound_unread)
 
     def enter(self, visitor: "_Visitor") -> bool:
-        """Let a connection in, unless everybody is being answered."""
+        """Admit a connection; False if all others are being answered."""
         if len(self._all) >= self._most and not self._close_oldest():
             self.closed += 1
             return False
@@ -83,12 +83,12 @@ class Visitors:
         return True
 
     def leave(self, visitor: "_Visitor") -> None:
-        """A connection has ended."""
+        """Forget a connection that has ended."""
         self._all.pop(visitor.transport, None)
         self._waiting.pop(visitor, None)
 
     def close(self, visitor: "_Visitor") -> None:
-        """End a connection now, whatever is still to be sent."""
+        """Close a connection at once, even if data is unsent."""
         self.closed += 1
         self.leave(visitor)
         visitor.transport.abort()
@@ -111,14 +111,16 @@ class Visitors:
 
 @web.middleware
 async def without_body(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """No request here has a body: one that comes is not kept, and ends the connection (413)."""
+    """Refuse requests with a body (413), and close the connection: no request needs one."""
     if request.body_exists:
-        raise web.HTTPRequestEntityTooLarge(0, 1, text="no request here has a body\n", headers={"Connection": "close"})
+        raise web.HTTPRequestEntityTooLarge(
+            0, 1, text="requests must not have a body\n", headers={"Connection": "close"}
+        )
     return await handler(request)
 
 
 class _Visitor(asyncio.Protocol):
-    """One connection: everything goes on to aiohttp's protocol."""
+    """A connection; everything is passed on to aiohttp's protocol."""
 
     transport: asyncio.Transport
 
@@ -164,7 +166,7 @@ class _Visitor(asyncio.Protocol):
         self._watching = asyncio.get_running_loop().call_later(self._visitors.read_within, self._give_up)
 
     def stop_watching(self) -> None:
-        """Another request has come, or the connection has ended."""
+        """Stop to watch: another request has arrived, or the connection has ended."""
         if self._watching is not None:
             self._watching.cancel()
             self._watching = None

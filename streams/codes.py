@@ -71,10 +71,10 @@ ACTIONS: Final = (
 RELATIONS: Final = ("", "finetune", "adapter", "merge", "quantized")
 
 
-class Table(dict[str | None, int]):
+class CodeTable(dict[str | None, int]):
     """Words to numbers; a word that the table lacks, and None, are OTHER.
 
-    >>> table = Table(("", "push", "commit"))
+    >>> table = CodeTable(("", "push", "commit"))
     >>> table["commit"], table["unheard of"], table[None]
     (2, 0, 0)
     """
@@ -121,8 +121,8 @@ assert len(FEATURES) <= 1 << FEATURE_BITS
 assert CODE_BITS <= 8, "a code is one byte"
 
 CODE: Final = _FeatureCodes()
-KIND: Final = Table(KINDS)
-ACTION: Final = Table(ACTIONS)
-AFFILIATION: Final = Table(AFFILIATIONS)
-ARTEFACT: Final = Table(ARTEFACTS)
-RELATION: Final = Table(RELATIONS)
+KIND: Final = CodeTable(KINDS)
+ACTION: Final = CodeTable(ACTIONS)
+AFFILIATION: Final = CodeTable(AFFILIATIONS)
+ARTEFACT: Final = CodeTable(ARTEFACTS)
+RELATION: Final = CodeTable(RELATIONS)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from simulator.archive import Packing, Plan, write
+from simulator.archive import ArchivePlan, Packing, write
 from simulator.clock import HOUR
 from simulator.population import GITHUB_BOTS, WATCHED
 from simulator.stream import START
@@ -24,10 +24,10 @@ WATCHLIST = [
 BOTS = frozenset(login.casefold() for login in GITHUB_BOTS)
 
 
-def messy(**changes: Any) -> Plan:
+def messy(**changes: Any) -> ArchivePlan:
     """Five hours with more duplicates, late lines and garbage than usual."""
     messes = {"duplicates": 0.05, "late": 0.02, "future": 0.01, "garbage": 14}
-    return Plan(
+    return ArchivePlan(
         **{"start": START + 9 * HOUR, "hours": 5, "events": 600, "hub_events": 250, "seed": 7, **messes, **changes}
     )
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nomadwatch.settings import Settings
     from nomadwatch.state import Kept
     from streams.live.common.health import Row
-    from streams.live.common.http import World
+    from streams.live.common.http import WorldSign
     from streams.live.common.poller import Poller
     from streams.live.common.popularity import Popularity
 
@@ -90,7 +90,7 @@ async def _poll(polling: Polling, foreign: Collection[str]) -> None:
     from streams.live.common.clock import Clock
     from streams.live.common.context import Context
     from streams.live.common.health import Feeds
-    from streams.live.common.http import World, open_session
+    from streams.live.common.http import WorldSign, open_session
     from streams.live.common.outlet import KafkaOutlet
     from streams.platform import imported
     from streams.watchlist import Watchlist
@@ -102,7 +102,7 @@ async def _poll(polling: Polling, foreign: Collection[str]) -> None:
     clock = Clock(polling.time_scale, polling.time_origin)
     feeds = Feeds()
     # Time that runs faster than the wall's is no real world's; of one at its pace the answers say so.
-    world = World(simulated=polling.time_scale != 1)
+    world = WorldSign(simulated=polling.time_scale != 1)
     table = await read_table(polling.bootstrap, topics, topics.cursors, sound_key)
     cursors = {key.decode(): value for key, value in table.items() if key.decode() not in foreign}
     async with (
@@ -118,7 +118,7 @@ async def _poll(polling: Polling, foreign: Collection[str]) -> None:
             cursors=cursors,
             feeds=feeds,
             clock=clock,
-            dead_letters=polling.dead_letters,
+            keep_dead_letters=polling.dead_letters,
             interval_cap=polling.interval_cap,
         )
         pollers: dict[str, Poller] = {}
@@ -155,7 +155,7 @@ class Reporter:
     `artefacts` may be many: they are in the record only every `_ARTEFACTS_EVERY` seconds.
     """
 
-    def __init__(self, world: "World", now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, world: "WorldSign", now: Callable[[], float] = time.monotonic) -> None:
         self.artefacts: Callable[[], dict[str, str]] = dict
         self._world, self._now = world, now
         self._next = 0.0

@@ -183,7 +183,7 @@ async def _simulate(
     ports: tuple[int, int],
     began: float | None = None,
 ) -> None:
-    from simulator.servers.clock import Clock
+    from simulator.servers.clock import WorldClock
     from simulator.servers.faults import Faults
     from simulator.servers.github import GithubServer
     from simulator.servers.hub import HubServer
@@ -191,7 +191,7 @@ async def _simulate(
 
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    clock, faults = Clock(speed, origin), Faults(seed)
+    clock, faults = WorldClock(speed, origin), Faults(seed)
     # A glob names no repository that could be made up; whoever has an owner's name has a place.
     named = {
         each.project: (_plain(each.places["github"]), _plain(each.places["huggingface"]))

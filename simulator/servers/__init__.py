@@ -1,1 +1,1 @@
-"""The generated world behind HTTP: a GitHub and a Hub that are honest in everything that a poller has to cope with."""
+"""The generated world over HTTP: a GitHub and a Hub that have every difficulty that a poller must handle."""

@@ -1,4 +1,4 @@
-"""The time that the servers live in: the wall's, or one that runs faster from a common origin on."""
+"""The time of the servers: real time, or one that runs faster since a common origin."""
 
 import time
 from collections.abc import Callable
@@ -7,13 +7,13 @@ from math import ceil
 from simulator.clock import SECOND
 
 
-class Clock:
-    """Simulated time = origin + (wall - origin)·scale; `origin` in seconds since 1970, `wall` gives the wall's.
+class WorldClock:
+    """Simulated time = origin + (real time - origin)·scale; `origin` is Unix time, `wall` gives real time.
 
-    Whoever is judged beside the servers computes the same from the same two numbers. What happens stands in simulated
-    time; whatever a server states as a time to wait, and the end of a rate window, is the wall's.
+    A station beside the servers computes the same from the same two numbers. Happenings are in simulated time. Times to
+    wait that a server states, and the end of a rate window, are real time.
 
-    >>> Clock(60.0, origin=1_000.0, wall=lambda: 1_010.0).now()
+    >>> WorldClock(60.0, origin=1_000.0, wall=lambda: 1_010.0).now()
     1600000000
     """
 
@@ -29,26 +29,26 @@ class Clock:
         return self.at(self.wall())
 
     def at(self, wall: float) -> int:
-        """Simulated µs UTC at a wall time in seconds."""
+        """Simulated µs UTC at a Unix time."""
         return int((self.origin + (wall - self.origin) * self.scale) * SECOND)
 
     def wait(self, seconds: float) -> float:
-        """How many of the wall's seconds so many simulated ones take."""
+        """The seconds of real time that simulated seconds take."""
         return seconds / self.scale
 
     def stated(self, seconds: float) -> str:
-        """Simulated seconds as the wall's, in a header.
+        """Simulated seconds as real ones, for a header.
 
-        >>> Clock().stated(60), Clock(60).stated(60), Clock(1200).stated(60), Clock(7).stated(60)
+        >>> WorldClock().stated(60), WorldClock(60).stated(60), WorldClock(1200).stated(60), WorldClock(7).stated(60)
         ('60', '1', '0.05', '8.571429')
         """
         return self.stated_wall(self.wait(seconds))
 
     def stated_wall(self, seconds: float) -> str:
-        """The wall's seconds, or an epoch of them, in a header: whole and rounded up at scale 1, else with the decimals
-        that they need.
+        """Seconds of real time, or a Unix time, for a header: whole and rounded up at scale 1, else with the decimals
+        that are needed.
 
-        >>> Clock().stated_wall(1_700_000_000.2), Clock(60).stated_wall(1_700_000_000.25)
+        >>> WorldClock().stated_wall(1_700_000_000.2), WorldClock(60).stated_wall(1_700_000_000.25)
         ('1700000001', '1700000000.25')
         """
         if self.scale == 1:

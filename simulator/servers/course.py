@@ -1,4 +1,4 @@
-"""The course of the world: what happens when, and a release whose spike is known."""
+"""The course of the world: what happens when, and a release whose effect is known."""
 
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -8,21 +8,21 @@ from random import Random
 from typing import Final, NamedTuple
 
 from simulator.clock import SECOND
-from simulator.population import WATCHED, Person, Repository, Watched
+from simulator.population import WATCHED, Person, SimulatedRepository, Watched
 from simulator.world import MIXES, Happening, World
 
-# What a release brings more of: (event type, action).
+# What a release increases: (event type, action).
 STIRRED: Final = frozenset({("WatchEvent", "started"), ("IssuesEvent", "opened"), ("IssueCommentEvent", "created")})
 
-# Of members drawn so often, those who are never drawn do not show that they are.
+# Members are drawn so often; those that are never drawn are private members.
 _MEMBERS_DRAWN: Final = 12
 _CALIBRATION: Final = 200_000
 
 
 class Release(NamedTuple):
-    """At `at` (µs UTC) a repository publishes; its stars, issues and comments then come `factor` times as often.
+    """At `at` (µs UTC) a repository publishes; then its stars, issues and comments come `factor` times as often.
 
-    What is above 1 of that factor halves with every `half_life` (s).
+    The part of the factor above 1 halves with every `half_life` (s).
 
     >>> release = Release("o/r", at=0, factor=9.0, half_life=3600.0)
     >>> [release.rise(hours * 3600 * SECOND) for hours in (-1, 0, 1, 2)]
@@ -41,8 +41,8 @@ class Release(NamedTuple):
 
 
 class Course(World):
-    """A world that goes on by itself: `rate` events a second on average (Poisson) from `begin` (µs) on; a release comes
-    on top.
+    """A world that runs by itself: `rate` events a second on average (Poisson) from `begin` (µs); releases are
+    added.
     """
 
     def __init__(
@@ -60,8 +60,8 @@ class Course(World):
         self.rate = rate
         self._gaps = Random(f"gaps/{seed}")
         self._stir = Random(f"release/{seed}")
-        self._renamed: dict[int, Repository] = {}
-        # Whoever asks for the members must not decide who they are, so they are drawn before anything happens.
+        self._renamed: dict[int, SimulatedRepository] = {}
+        # Asking for members must not change who they are, so they are drawn before anything happens.
         draw = Random(f"members/{seed}")
         self._public_members: dict[int, set[Person]] = {}
         for repository in self.population.repositories + self.population.watched:
@@ -74,24 +74,26 @@ class Course(World):
         self._next_stirred: tuple[int, Happening] | None = None
 
     def public_members(self, organisation: int) -> list[Person]:
-        """The members of an organisation (its account's id) who show that they are."""
+        """The public members of an organisation (by its account's id)."""
         return sorted(self._public_members.get(organisation, ()))
 
-    def rename(self, repository: Repository, name: str) -> Repository:
+    def rename(self, repository: SimulatedRepository, name: str) -> SimulatedRepository:
         """The same repository under another name from now on."""
         renamed = self._renamed[repository.id] = repository._replace(name=name)
         return renamed
 
     def publish(self, release: Release) -> None:
-        """Let a release happen, which must be still to come."""
+        """Plan a release, which must lie in the future."""
         repository = next(each for each in self.population.watched if each.name == release.repository)
         self._stirred = self._stirrings(release, repository, self.base_rate(repository))
         self._next_stirred = next(self._stirred, None)
 
     def until(self, time: int) -> Iterator[tuple[int, Happening]]:
-        """(when in µs, what) of everything not told yet that happens until a time; `occurred_at` is cut to the second."""
+        """(time in µs, happening) of everything up to a time that was not returned before; `occurred_at` is cut to
+        whole seconds.
+        """
         while True:
-            # Whoever stops listening in between misses nothing: all is settled before it is told.
+            # A caller that stops in between misses nothing: the state is final before each one is returned.
             stirred, at = self._next_stirred, int(self._next)
             if stirred is not None and stirred[0] <= min(at, time):
                 at, happening = stirred
@@ -111,22 +113,22 @@ class Course(World):
         renamed = self._renamed.get(happening.repository.id)
         return happening._replace(repository=renamed) if renamed else happening
 
-    def base_rate(self, repository: Repository) -> float:
-        """How often, in events a second, what a release stirs happens in a watched repository anyway."""
+    def base_rate(self, repository: SimulatedRepository) -> float:
+        """How many events a second of the kinds that a release increases happen in a watched repository anyway."""
         random = Random("calibration")
         hits = sum(self.population.repository(random).id == repository.id for _ in range(_CALIBRATION))
         rows = MIXES[self.era]
         stirring = sum(row[0] for row in rows if (row[1], row[2]) in STIRRED)
         return self.rate * hits / _CALIBRATION * stirring / sum(row[0] for row in rows)
 
-    def _stirrings(self, release: Release, repository: Repository, base_rate: float) -> Iterator[tuple[int, Happening]]:
-        """The release, then what it brings on top of what happens anyway: a Poisson process whose rate halves with each
-        half-life.
-        """
+    def _stirrings(
+        self, release: Release, repository: SimulatedRepository, base_rate: float
+    ) -> Iterator[tuple[int, Happening]]:
+        """The release, then its additional events: a Poisson process whose rate halves with each half-life."""
         yield release.at, self._stirring(release.at, repository, "ReleaseEvent", "published", "publication", "")
         rows = [row for row in MIXES[self.era] if (row[1], row[2]) in STIRRED]
         shares = list(accumulate(row[0] for row in rows))
-        # The expected number after a time t is all·(1 - 2^(-t ÷ half-life)); solved for t it turns unit exponentials
+        # The expected number after a time t is all·(1 - 2^(-t ÷ half-life)). Solved for t, it turns unit exponentials
         # into times.
         all_of_it = base_rate * (release.factor - 1) * release.half_life / log(2)
         expected = self._stir.expovariate(1.0)
@@ -136,7 +138,9 @@ class Course(World):
             yield at, self._stirring(at, repository, kind, what, feature, subject)
             expected += self._stir.expovariate(1.0)
 
-    def _stirring(self, at: int, repository: Repository, kind: str, what: str, feature: str, subject: str) -> Happening:
+    def _stirring(
+        self, at: int, repository: SimulatedRepository, kind: str, what: str, feature: str, subject: str
+    ) -> Happening:
         time = at // SECOND * SECOND
         actor = (
             self.population.anyone(self._stir)

@@ -1,8 +1,8 @@
-"""Who and what can be asked for by name: names fold their case, a renamed repository keeps its old one as a way to it."""
+"""What can be asked for by name: letter case is ignored, and the old name of a renamed repository still leads to it."""
 
 from collections.abc import Iterable, Iterator
 
-from simulator.population import Person, Population, Repository
+from simulator.population import Person, Population, SimulatedRepository
 
 
 class Directory:
@@ -10,7 +10,7 @@ class Directory:
 
     def __init__(self, population: Population) -> None:
         everything = population.repositories + population.watched
-        self.repositories: dict[int, Repository] = {repository.id: repository for repository in everything}
+        self.repositories: dict[int, SimulatedRepository] = {repository.id: repository for repository in everything}
         self.organisations: dict[int, Person] = {each.owner.id: each.owner for each in everything if each.organisation}
         owners = (each.owner for each in everything if not each.organisation)
         self.users: dict[int, Person] = {
@@ -22,8 +22,8 @@ class Directory:
         self._organisation_ids = {person.login.casefold(): person.id for person in self.organisations.values()}
         self._user_ids = {person.login.casefold(): person.id for person in self.users.values()}
 
-    def repository(self, name: str) -> Repository | None:
-        """By its present name or any that it had."""
+    def repository(self, name: str) -> SimulatedRepository | None:
+        """By its present name or any earlier one."""
         return self.repositories.get(self._repository_ids.get(name.casefold(), -1))
 
     def organisation(self, login: str) -> Person | None:
@@ -32,8 +32,8 @@ class Directory:
     def user(self, login: str) -> Person | None:
         return self.users.get(self._user_ids.get(login.casefold(), -1))
 
-    def rename(self, renamed: Repository) -> None:
-        """Know a repository under another name too; the new one is what it is called."""
+    def rename(self, renamed: SimulatedRepository) -> None:
+        """Know a repository under another name too, which is its name from now on."""
         self.repositories[renamed.id] = renamed
         self._repository_ids[renamed.name.casefold()] = renamed.id
 

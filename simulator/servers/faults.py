@@ -1,5 +1,5 @@
-"""What goes wrong between a server and its client, by chance and with a seed; counted, so that a test can say what it
-has been through.
+"""Random faults between a server and its client, with a seed. They are counted, so that a test can say what
+happened.
 """
 
 import time
@@ -21,19 +21,21 @@ KINDS: Final = {
     "stale": "an older answer to the same request, with its old ETag",
 }
 
-_GARBAGE: Final = "<!DOCTYPE html>\n<html><head><title>Unicorn!</title></head><body>This page is taking too long to load.</body></html>\n"
-# So many older answers to each of so many requests; a walk with cursors asks for ever new ones.
+_GARBAGE: Final = (
+    "<!DOCTYPE html>\n<html><head><title>Unicorn!</title></head>"
+    "<body>This page is taking too long to load.</body></html>\n"
+)
+# This many older answers are kept for each request. A walk with cursors makes ever new requests.
 _REMEMBERED: Final = 3
 _REQUESTS: Final = 64
-# Headers that belong to a body and travel with it.
+# Headers that belong to the body.
 _OF_THE_BODY: Final = ("ETag", "Link", "Last-Modified", "Content-Type")
 
 
 class Faults:
-    """Faults at a rate each, all of them off until `set`; `skew` shifts the Date header by so many seconds. The keys
-    are those of `KINDS`.
+    """Faults with a rate each, all off until `set`; `skew` shifts the Date header by seconds. The kinds are in `KINDS`.
 
-    At most one fault befalls an answer; the rates add up to at most 1. `counts` tells how many of which there were.
+    An answer has at most one fault; the rates add up to at most 1. `counts` has the number of each kind.
 
     >>> faults = Faults(1)
     >>> faults.set(error=0.5, skew=90)
@@ -50,7 +52,7 @@ class Faults:
         self._earlier: dict[tuple[str, str | None], deque[web.Response]] = {}
 
     def set(self, *, skew: float | None = None, **rates: float) -> None:
-        """Change some rates; ValueError where a kind is unknown or the rates do not fit."""
+        """Change some rates. ValueError if a kind is unknown or the rates add up to more than 1."""
         wrong = rates.keys() - KINDS.keys()
         if wrong:
             raise ValueError(f"no such fault: {', '.join(sorted(wrong))}; there are {', '.join(KINDS)} and skew")
@@ -67,7 +69,7 @@ class Faults:
 
     @property
     def middleware(self) -> Middleware:
-        """To stand outside of everything that makes answers."""
+        """A middleware that must be outside of everything that makes answers."""
 
         @web.middleware
         async def befall(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -108,7 +110,7 @@ class Faults:
         if kind == "truncated":
             return _another(answer, body[: self._random.randrange(1, len(body))])
         if kind == "cut":
-            # The whole body is announced, half of it sent.
+            # The headers announce the whole body; half of it is sent.
             begun = web.StreamResponse(status=answer.status, headers=answer.headers)
             begun.content_length = len(body)
             await begun.prepare(request)
@@ -150,7 +152,7 @@ def _body(answer: web.Response) -> bytes:
 def _another(
     answer: web.Response, body: bytes, *, status: int | None = None, beside: web.Response | None = None
 ) -> web.Response:
-    """The same answer with another body, or with the headers that do not belong to the body of the one `beside` it."""
+    """The same answer with another body, or with the headers of the one `beside` it that do not belong to the body."""
     headers = dict((beside or answer).headers)
     for name in _OF_THE_BODY:
         headers.pop(name, None)

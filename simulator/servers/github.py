@@ -1,4 +1,6 @@
-"""GitHub's events API over a generated world: slow, disordered, short of memory and strict, as the real one is."""
+"""GitHub's events API over a generated world: with the delays, disorder, short memory and strict limits of the real
+one.
+"""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,14 +11,14 @@ from aiohttp import web
 from simulator.clock import SECOND
 from simulator.deed import Deed
 from simulator.population import WATCHED, Watched
-from simulator.servers.clock import Clock
+from simulator.servers.clock import WorldClock
 from simulator.servers.course import Course, Release
 from simulator.servers.directory import Directory
 from simulator.servers.faults import Faults
 from simulator.servers.github_api import GithubApi
-from simulator.servers.github_feeds import Event, Feeds, polls
-from simulator.servers.github_limits import Limits
-from simulator.servers.ledger import Ledger, Offence
+from simulator.servers.github_feeds import FeedEvent, SimulatedFeeds, polls
+from simulator.servers.github_limits import GithubServerLimits
+from simulator.servers.ledger import Offence, OffenceLedger
 from simulator.servers.listening import Listening
 
 _SLICE: Final = 500
@@ -25,17 +27,17 @@ _SLICE: Final = 500
 class GithubServer(Listening):
     """A GitHub on loopback.
 
-    `rate` events a simulated second; `token` or several of them are valid, without one every token is wrong. `era`:
-    2026, 2024 or mixed. It begins at `begin` (simulated µs), now if not given: who is started again with the same
-    settings shows the same world, as far as it has come by now. `history` simulated seconds have happened when it
-    begins. `release_in` so many simulated seconds after that the busiest watched repository, or `release_of`,
-    publishes. `unknown` is the share of events of a type that nobody knows.
+    `rate`: events a simulated second. `token`: one or several valid tokens; without one every token is wrong. `era`:
+    2026, 2024 or mixed. It begins at `begin` (simulated µs), else now; a server with the same settings shows the same
+    world, as far as it has come by now. `history`: simulated seconds that have happened at the beginning. `release_in`:
+    so many simulated seconds later the busiest watched repository publishes, or `release_of`. `unknown`: the share of
+    events of an unknown type.
     """
 
     def __init__(
         self,
         seed: int,
-        clock: Clock,
+        clock: WorldClock,
         faults: Faults | None = None,
         *,
         begin: int | None = None,
@@ -71,9 +73,9 @@ class GithubServer(Listening):
             self.release = Release(of, begin + int(release_in * SECOND), release_factor, release_half_life)
             self.course.publish(self.release)
         self.directory = Directory(self.course.population)
-        self.feeds = Feeds(self.course, seed, era, unknown=unknown)
-        self.ledger = Ledger(clock.wall)
-        self.limits = Limits(clock, seed)
+        self.feeds = SimulatedFeeds(self.course, seed, era, unknown=unknown)
+        self.ledger = OffenceLedger(clock.wall)
+        self.limits = GithubServerLimits(clock, seed)
         tokens = frozenset([token] if isinstance(token, str) else token or ())
         self.api = GithubApi(clock, self.feeds, self.directory, self.ledger, self.limits, tokens=tokens, seed=seed)
 
@@ -90,30 +92,30 @@ class GithubServer(Listening):
 
     @property
     def offences(self) -> list[Offence]:
-        """What clients did that they must not do."""
+        """The rules that clients broke."""
         return self.ledger.offences
 
     @property
-    def events(self) -> Sequence[Event]:
+    def events(self) -> Sequence[FeedEvent]:
         """Every event that has become visible by now, in that order."""
         return self.feeds.past
 
     def shown(self, feed: str) -> Mapping[str, float]:
-        """{event id: when an answer first showed it, by the wall (s)}; a feed by its path. KeyError where there is no
+        """{event id: the Unix time at which an answer first showed it} of a feed, by its path. KeyError if there is no
         such feed.
         """
         return self.ledger.shown(self.api.feed(feed).path)
 
     def visible(self, feed: str, since: int, until: int) -> set[str]:
-        """Ids that a poller sees who asks for all of a feed at `since` and then each poll interval, until `until`
+        """The ids seen by a poller that reads a whole feed at `since` and then at each poll interval, until `until`
         (simulated µs).
         """
         self.feeds.advance(self.clock.now())
         return self.feeds.visible(self.api.feed(feed), polls(since, until, int(self.api.poll_interval * SECOND)))
 
     def unmissable(self, feed: str, since: int, until: int) -> set[str]:
-        """Ids that nobody can miss who gets all of a feed at least once in each poll interval from `since` to `until`
-        (simulated µs).
+        """The ids that every poller sees that reads a whole feed at least once in each poll interval from `since` to
+        `until` (simulated µs).
         """
         self.feeds.advance(self.clock.now())
         return self.feeds.unmissable(self.api.feed(feed), since, until, int(self.api.poll_interval * SECOND))
@@ -123,19 +125,19 @@ class GithubServer(Listening):
         return self.feeds.deeds(ids)
 
     def stars(self, name: str) -> int:
-        """The stars that a repository was given since the world began. KeyError where there is none of that name."""
+        """The stars that a repository was given since the world began. KeyError if there is none of that name."""
         found = self.directory.repository(name)
         if found is None:
             raise KeyError(name)
         return self.feeds.stars[found.id]
 
     def logins(self) -> set[str]:
-        """Of all people and bots; organisations are public names."""
+        """The logins of all people and bots; organisations are public names."""
         return {person.login for person in self.directory.users.values()}
 
     def rename(self, old: str, new: str) -> None:
-        """Give a repository another name; its feed keeps the old one in the ledger. KeyError where there is none of
-        that name.
+        """Give a repository another name; its feed keeps the old one in the ledger. KeyError if there is none of that
+        name.
         """
         found = self.directory.repository(old)
         if found is None:

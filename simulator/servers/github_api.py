@@ -1,4 +1,4 @@
-"""GitHub's routes: what is asked by which path, who may ask, and how an answer looks."""
+"""GitHub's routes: what each path answers, who may ask, and the form of the answers."""
 
 import asyncio
 from collections import deque
@@ -9,14 +9,14 @@ from typing import Final, NamedTuple, TypeVar
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from simulator.population import Person, Repository
-from simulator.servers.clock import Clock
+from simulator.population import Person, SimulatedRepository
+from simulator.servers.clock import WorldClock
 from simulator.servers.directory import Directory
 from simulator.servers.faults import Faults
-from simulator.servers.github_feeds import EVERYTHING, Feed, Feeds
-from simulator.servers.github_limits import Limits
-from simulator.servers.github_pages import JSON, Cut, Page, conditional, etag, failure, members, repository
-from simulator.servers.ledger import Ledger, Told
+from simulator.servers.github_feeds import EVERYTHING, SimulatedFeed, SimulatedFeeds
+from simulator.servers.github_limits import GithubServerLimits
+from simulator.servers.github_pages import JSON, Cut, ServedPage, conditional, etag, failure, members, repository
+from simulator.servers.ledger import OffenceLedger, Told
 
 _RATE_LIMIT: Final = "/rate_limit"
 _REMEMBERED: Final = 100_000
@@ -39,8 +39,8 @@ class Client(NamedTuple):
     authorised: bool
 
 
-class Request(NamedTuple):
-    """A request that was answered: when by the wall (s), for what, and with which status."""
+class ServedRequest(NamedTuple):
+    """A request that was answered: when (Unix time), for what, and with which status."""
 
     at: float
     path: str
@@ -48,18 +48,18 @@ class Request(NamedTuple):
 
 
 class GithubApi:
-    """Answers over feeds to whoever has one of the `tokens`, or none.
+    """Serves feeds to clients with one of the `tokens`, or none.
 
-    `poll_interval` (simulated s) and `latency` (the wall's s) may change at any time.
+    `poll_interval` (simulated s) and `latency` (real s) may change at any time.
     """
 
     def __init__(
         self,
-        clock: Clock,
-        feeds: Feeds,
+        clock: WorldClock,
+        feeds: SimulatedFeeds,
         directory: Directory,
-        ledger: Ledger,
-        limits: Limits,
+        ledger: OffenceLedger,
+        limits: GithubServerLimits,
         *,
         tokens: frozenset[str],
         seed: int,
@@ -71,7 +71,7 @@ class GithubApi:
         self.limits = limits
         self.poll_interval = 60.0
         self.latency = 0.0
-        self.requests: deque[Request] = deque(maxlen=_REMEMBERED)
+        self.requests: deque[ServedRequest] = deque(maxlen=_REMEMBERED)
         self._tokens = tokens
         self._random = Random(f"requests/{seed}")
 
@@ -81,9 +81,9 @@ class GithubApi:
         app.add_routes([web.get(path, handler) for path, handler in self._routes().items()])
         return app
 
-    def feed(self, path: str) -> Feed:
-        """The feed of a path: /events, /orgs/NAME/events, /repos/OWNER/NAME/events or /users/NAME/events/public;
-        KeyError if none.
+    def feed(self, path: str) -> SimulatedFeed:
+        """The feed of a path: /events, /orgs/NAME/events, /repos/OWNER/NAME/events or /users/NAME/events/public.
+        KeyError if there is none.
         """
         know = self.directory
         match path.strip("/").split("/"):
@@ -120,8 +120,8 @@ class GithubApi:
             _RATE_LIMIT: self._rate_limit,
         }
 
-    def _repository_feed(self, found: Repository) -> Feed:
-        return Feed("repository", found.id, f"/repos/{self.directory.first_names[found.id]}/events")
+    def _repository_feed(self, found: SimulatedRepository) -> SimulatedFeed:
+        return SimulatedFeed("repository", found.id, f"/repos/{self.directory.first_names[found.id]}/events")
 
     async def _events(self, request: web.Request) -> web.Response:
         return self._page(request, EVERYTHING, "/events", 15)
@@ -143,14 +143,14 @@ class GithubApi:
     async def _network_events(self, request: web.Request) -> web.Response:
         return self._elsewhere(request, _found(request, self.directory.repositories, self.directory.repository))
 
-    def _elsewhere(self, request: web.Request, found: Repository) -> web.Response:
-        """What is asked for by an old name, or for a network, stands where the repository does."""
+    def _elsewhere(self, request: web.Request, found: SimulatedRepository) -> web.Response:
+        """The redirect for an old name, or for a network, to where the repository is."""
         path = f"/repositories/{found.id}" + ("/events" if request.path.endswith("/events") else "")
         return failure(
             301, "Moved Permanently", {"Location": str(request.url.with_path(path).with_query(request.query))}
         )
 
-    def _page(self, request: web.Request, feed: Feed, path: str, default: int = 30) -> web.Response:
+    def _page(self, request: web.Request, feed: SimulatedFeed, path: str, default: int = 30) -> web.Response:
         """One page of a feed, whose links name it by `path`."""
         cut = Cut.asked(request.rel_url, default)
         if cut.beyond:
@@ -169,7 +169,7 @@ class GithubApi:
         }
         if links := cut.links(request.url.with_path(path).with_query(request.query), len(held)):
             headers["Link"] = links
-        return conditional(request, Page(b"[" + b",".join(entry.line for entry in entries) + b"]", headers, ids))
+        return conditional(request, ServedPage(b"[" + b",".join(entry.line for entry in entries) + b"]", headers, ids))
 
     async def _repository(self, request: web.Request) -> web.Response:
         found = _found(request, self.directory.repositories, self.directory.repository)
@@ -197,7 +197,7 @@ class GithubApi:
         stated = self.limits.headers(client.name, authorised=client.authorised)
         core = {name: float(stated[f"X-RateLimit-{name.title()}"]) for name in ("limit", "used", "remaining", "reset")}
         whole = {name: int(value) if value.is_integer() else value for name, value in core.items()}
-        # Nothing can be searched for here, so none of that quota is ever used.
+        # There is no search here, so that quota is never used.
         searches = 30 if client.authorised else 10
         search = whole | {"limit": searches, "used": 0, "remaining": searches}
         return web.json_response({"resources": {"core": whole, "search": search}, "rate": whole}, headers=stated)
@@ -206,11 +206,11 @@ class GithubApi:
 
     @web.middleware
     async def _note(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Write down what leaves; what a fault swallowed was not shown."""
+        """Record what leaves; what a fault swallowed was not shown."""
         answer = await handler(request)
         if request.transport is None or request.transport.is_closing():
             return answer
-        self.requests.append(Request(self.clock.wall(), request.path_qs, answer.status))
+        self.requests.append(ServedRequest(self.clock.wall(), request.path_qs, answer.status))
         if isinstance(answer, Told):
             self.ledger.refuse(answer)
         interval = answer.headers.get("X-Poll-Interval")
@@ -218,7 +218,7 @@ class GithubApi:
             feed = self.feed(request.path).path
             if Cut.asked(request.rel_url).page == 1:
                 self.ledger.answer(self._client(request).name, feed, float(interval))
-            if isinstance(answer, Page):
+            if isinstance(answer, ServedPage):
                 self.ledger.show(feed, answer.ids)
         if isinstance(answer, web.Response) and answer.body and "gzip" in request.headers.get("Accept-Encoding", ""):
             answer.enable_compression(web.ContentCoding.gzip)
@@ -226,7 +226,7 @@ class GithubApi:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Who asks, and whether that may be answered."""
+        """Check who asks, and whether the limits allow an answer."""
         if not request.headers.get("User-Agent"):
             return web.Response(status=403, text=_AGENT_WANTED)
         client = self._client(request)
@@ -257,7 +257,7 @@ class GithubApi:
             return failure(404, "Not Found")
 
     def _finish(self, answer: web.StreamResponse) -> web.StreamResponse:
-        """What every answer says."""
+        """Add the headers of every answer."""
         answer.headers["Server"] = "github.com"
         answer.headers["X-GitHub-Media-Type"] = "github.v3; format=json"
         answer.headers["X-GitHub-Request-Id"] = f"{self._random.getrandbits(80):020X}"
@@ -276,16 +276,16 @@ class GithubApi:
             return request.path
 
 
-def _organisation_feed(organisation: Person) -> Feed:
-    return Feed("organisation", organisation.id, f"/orgs/{organisation.login}/events")
+def _organisation_feed(organisation: Person) -> SimulatedFeed:
+    return SimulatedFeed("organisation", organisation.id, f"/orgs/{organisation.login}/events")
 
 
-def _user_feed(person: Person) -> Feed:
-    return Feed("user", person.id, f"/users/{person.login}/events/public")
+def _user_feed(person: Person) -> SimulatedFeed:
+    return SimulatedFeed("user", person.id, f"/users/{person.login}/events/public")
 
 
-def _is_old_name(request: web.Request, found: Repository) -> bool:
-    """Whether a repository is asked for by a name that it no longer has; another letter case is no other name."""
+def _is_old_name(request: web.Request, found: SimulatedRepository) -> bool:
+    """Whether a repository is asked for by an earlier name; another letter case is not another name."""
     owner, name = request.match_info.get("owner"), request.match_info.get("name")
     return owner is not None and f"{owner}/{name}".casefold() != found.name.casefold()
 

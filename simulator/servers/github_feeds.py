@@ -21,18 +21,19 @@ SOONEST: Final = 30
 """Seconds after which an event is visible at the earliest."""
 LATEST: Final = 6 * 3600
 
-# So many lines are kept for feeds that nobody has asked for yet.
+# This many lines are kept for feeds that were not asked for yet.
 _RECENT: Final = 20_000
-# The rest is visible as soon as can be; with this share a quarter of the neighbours in a feed stand out of order.
+# The other events are visible as early as possible. With this share a quarter of the neighbours in a feed are out of
+# order.
 _DELAYED: Final = 0.3
-# Stars have been missing from the feed of everything since 2025.
+# The share of stars in the feed of everything, where most are missing since 2025.
 _STARS_LISTED: Final = {"2024": 1.0, "2026": 0.18}
 _UNKNOWN: Final = b"SponsorshipEvent"
 
 
-class Event(NamedTuple):
-    """What stays of an event: when it became visible (µs), the era of its shape, whether `/events` lists it, and the
-    type it states.
+class FeedEvent(NamedTuple):
+    """What is kept of an event: when it became visible (µs), the era of its form, whether `/events` lists it, and its
+    stated type.
     """
 
     happening: Happening
@@ -50,38 +51,36 @@ class Event(NamedTuple):
         return self.type == self.happening.type
 
 
-class Feed(NamedTuple):
-    """One feed: `kind` is all, organisation, repository or user, `id` that account's or repository's, `path` where it
-    is asked for.
+class SimulatedFeed(NamedTuple):
+    """One feed: `kind` is all, organisation, repository or user, `id` that of the account or repository, `path` where
+    it is asked for.
     """
 
     kind: str
     id: int
     path: str
 
-    def holds(self, event: Event) -> bool:
+    def holds(self, event: FeedEvent) -> bool:
         """Whether an event belongs to it."""
         return (self.kind, self.id) in _places(event)
 
 
-EVERYTHING: Final = Feed("all", 0, "/events")
+EVERYTHING: Final = SimulatedFeed("all", 0, "/events")
 
 
 class Entry(NamedTuple):
     """An event and its JSON."""
 
-    event: Event
+    event: FeedEvent
     line: bytes
 
 
-class Feeds:
-    """All feeds of a world. `era` is 2024, 2026 or mixed; `unknown` the share of public events of a type that nobody
-    knows yet.
-    """
+class SimulatedFeeds:
+    """All feeds of a world. `era` is 2024, 2026 or mixed; `unknown` the share of public events of an unknown type."""
 
     def __init__(self, course: Course, seed: int, era: str, *, unknown: float = 0.0) -> None:
         self.course = course
-        self.past: list[Event] = []
+        self.past: list[FeedEvent] = []
         self.stars: Counter[int] = Counter()
         self.forks: Counter[int] = Counter()
         self._era = era
@@ -96,7 +95,7 @@ class Feeds:
                 self._held.setdefault(key, deque(maxlen=HELD))
 
     def advance(self, now: int, at_most: int | None = None) -> bool:
-        """Let the world go on until a time in µs, or for so many events; whether it has arrived there."""
+        """Run the world until a time in µs, or for `at_most` events. Whether it has reached the time."""
         for number, (time, happening) in enumerate(self.course.until(now)):
             self._happen(time, happening)
             if at_most is not None and number + 1 >= at_most:
@@ -105,22 +104,22 @@ class Feeds:
             self._show(heapq.heappop(self._pending)[2])
         return True
 
-    def held(self, feed: Feed, now: int) -> list[Entry]:
-        """What a feed holds at a time in µs that the world has arrived at, newest to become visible first."""
+    def held(self, feed: SimulatedFeed, now: int) -> list[Entry]:
+        """What a feed holds at a time in µs that the world has reached, the latest visible first."""
         entries = self._held.get((feed.kind, feed.id))
         if entries is None:
-            # From now on it is kept whole; so far it reaches back as far as any lines do.
+            # From now on it is kept completely; so far it reaches back as far as the kept lines.
             own = [entry for entry in self._recent if feed.holds(entry.event)]
             entries = self._held[feed.kind, feed.id] = deque(own[-HELD:][::-1], maxlen=HELD)
         return [entry for entry in entries if entry.event.happening.occurred_at > now - HORIZON]
 
-    def visible(self, feed: Feed, polls: Iterable[int]) -> set[str]:
-        """Ids that whoever gets a whole feed at each of these times (µs, in order) has seen."""
+    def visible(self, feed: SimulatedFeed, polls: Iterable[int]) -> set[str]:
+        """The ids seen by a reader that gets a whole feed at each of these times (µs, in order)."""
         stays = list(self._stays(feed))
         seen: set[str] = set()
         first = 0
         for poll in polls:
-            # In the order of becoming visible all but a few stays end in order too.
+            # In the order of becoming visible, all but a few also leave in that order.
             while first < len(stays) and stays[first][2] <= poll:
                 first += 1
             for event, begin, end in stays[first:]:
@@ -130,20 +129,20 @@ class Feeds:
                     seen.add(event.id)
         return seen
 
-    def unmissable(self, feed: Feed, since: int, until: int, interval: int) -> set[str]:
-        """Ids that whoever gets a whole feed at least every `interval` between two times (µs) must have seen, whenever
-        the polls are.
+    def unmissable(self, feed: SimulatedFeed, since: int, until: int, interval: int) -> set[str]:
+        """The ids seen by every reader that gets a whole feed at least once an `interval` between two times (µs),
+        whenever it polls.
         """
         return {event.id for event, begin, end in self._stays(feed) if min(end, until) - max(begin, since) >= interval}
 
     def deeds(self, ids: Iterable[str]) -> list[Deed]:
-        """What the events with these ids meant; one of an unknown type means nothing that can be known."""
+        """What the events with these ids meant. An event of an unknown type has no known meaning."""
         wanted = set(ids)
         found = [event for event in self.past if event.known and event.id in wanted]
         return [deed for event in found for deed in deeds(event.happening, event.era)]
 
-    def _stays(self, feed: Feed) -> Iterator[tuple[Event, int, int]]:
-        """(event, from when, until when it stands in a feed), in the order of becoming visible."""
+    def _stays(self, feed: SimulatedFeed) -> Iterator[tuple[FeedEvent, int, int]]:
+        """(event, from when, until when it is in a feed), in the order of becoming visible."""
         own = [event for event in self.past if feed.holds(event)]
         for place, event in enumerate(own):
             end = event.happening.occurred_at + HORIZON
@@ -165,7 +164,7 @@ class Feeds:
         if random.random() < self._unknown:
             line = line.replace(f'"type":"{kind}"'.encode(), b'"type":"%s"' % _UNKNOWN, 1)
             kind = _UNKNOWN.decode()
-        event = Event(happening, time + int(seconds * SECOND), era, listed, kind)
+        event = FeedEvent(happening, time + int(seconds * SECOND), era, listed, kind)
         heapq.heappush(self._pending, (event.visible_at, happening.serial, Entry(event, line)))
 
     def _show(self, entry: Entry) -> None:
@@ -177,7 +176,7 @@ class Feeds:
                 held.appendleft(entry)
 
 
-def _places(event: Event) -> list[tuple[str, int]]:
+def _places(event: FeedEvent) -> list[tuple[str, int]]:
     """(kind, id) of every feed that an event belongs to."""
     repository = event.happening.repository
     places = [("repository", repository.id), ("user", event.happening.actor.id)]
@@ -189,7 +188,7 @@ def _places(event: Event) -> list[tuple[str, int]]:
 
 
 def polls(since: int, until: int, interval: int) -> list[int]:
-    """The times of polls from one on, each an interval (all in µs) after the one before.
+    """The times of polls from `since` on, an interval apart (all in µs).
 
     >>> polls(0, 100, 40)
     [0, 40, 80]

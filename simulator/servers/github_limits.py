@@ -1,25 +1,27 @@
-"""GitHub's limits: requests an hour, points a minute, requests at once, and what follows for whoever does not stop."""
+"""GitHub's limits: requests an hour, points a minute, requests at the same time, and what happens to clients that
+exceed them.
+"""
 
 from collections import Counter, deque
 from dataclasses import dataclass
 from random import Random
 from typing import Final, NamedTuple
 
-from simulator.servers.clock import Clock
+from simulator.servers.clock import WorldClock
 
 DIALECTS: Final = ("retry-after", "reset", "silent")
-"""What a refusal states: a time to wait, a remaining 0 and a reset, or nothing. (A spent hour always states its reset.)"""
+"""What a refusal states: a time to wait, a remaining 0 and a reset, or nothing. A spent hour states its reset."""
 
 _HOUR: Final = 3_600
 _MINUTE: Final = 60
-# How long whoever is refused without a word about time must wait before it tries again, in the wall's seconds.
+# How long a client that is refused without a stated time must wait, in seconds of real time.
 _SILENT: Final = 60.0
-# Whoever waits exactly as long as it was told is not early, whatever decimals and clocks do.
+# A client that waits exactly as long as demanded is not early, whatever decimals and clocks do.
 _TOLERANCE: Final = 0.002
 
 
 class Refusal(NamedTuple):
-    """An answer instead of what was asked for; `until` (the wall's s) whoever gets it must not ask again."""
+    """An answer instead of what was asked for. Until `until` (Unix time) the client must not ask again."""
 
     status: int
     headers: dict[str, str]
@@ -29,7 +31,7 @@ class Refusal(NamedTuple):
 
 @dataclass
 class _Ban:
-    """`until` and what it is for; `until` is the wall's."""
+    """The end of a ban (Unix time), and its reason."""
 
     until: float
     primary: bool
@@ -38,21 +40,21 @@ class _Ban:
 
 @dataclass
 class _Hour:
-    """A client's window: requests counted until it ends (wall)."""
+    """A client's window: requests counted until it ends (Unix time)."""
 
     ends: float
     used: int = 0
 
 
-class Limits:
-    """Counts each client's requests and refuses what is too much.
+class GithubServerLimits:
+    """Counts each client's requests and refuses too many.
 
     Simulated windows: an hour and a minute. A client is a token, or an address without one. `anonymous` and
-    `authorised` requests an hour, `points` a minute and endpoint, `concurrent` requests at once, `dialects` of refusals
-    and `ban` (s) can be changed at any time.
+    `authorised` requests an hour, `points` a minute and endpoint, `concurrent` requests, `dialects` of refusals and
+    `ban` (s) can be changed at any time.
     """
 
-    def __init__(self, clock: Clock, seed: int) -> None:
+    def __init__(self, clock: WorldClock, seed: int) -> None:
         self.anonymous = 60
         self.authorised = 5_000
         self.points = 900
@@ -69,13 +71,11 @@ class Limits:
         self._everybody: _Ban | None = None
 
     def refuse_everybody(self, seconds: float, dialect: str) -> None:
-        """A secondary ban of every client for so many simulated seconds from now on, whatever it has done; it is not
-        prolonged.
-        """
+        """Ban every client for simulated seconds from now on, whatever it has done. The ban is not prolonged."""
         self._everybody = _Ban(self._clock.wall() + self._clock.wait(seconds), False, dialect)
 
     def enter(self, client: str, endpoint: str, *, authorised: bool) -> Refusal | None:
-        """Count a request that begins, or refuse it. What was not refused must `leave`."""
+        """Count a request that begins, or refuse it. A request that was not refused must `leave`."""
         now = self._clock.wall()
         ban = self._ban_of(client, now) or self._too_much(client, endpoint, now, authorised=authorised)
         if ban is not None:
@@ -86,14 +86,14 @@ class Limits:
         return None
 
     def leave(self, client: str, *, free: bool) -> None:
-        """A request has ended; a `free` one is not counted against the hour after all."""
+        """A request has ended; a `free` one does not count against the hour."""
         self._under_way[client] -= 1
         hour = self._hours.get(client)
         if free and hour is not None and hour.used:
             hour.used -= 1
 
     def headers(self, client: str, *, authorised: bool) -> dict[str, str]:
-        """What every answer states of the hour."""
+        """What every answer states about the hour."""
         hour, limit = self._hour(client, self._clock.wall()), self._limit(authorised)
         return {
             "X-RateLimit-Limit": str(limit),
@@ -124,7 +124,7 @@ class Limits:
         return ban
 
     def _too_much(self, client: str, endpoint: str, now: float, *, authorised: bool) -> _Ban | None:
-        """A new ban, if one request more would be too much."""
+        """A new ban, if one more request would exceed a limit."""
         hour, points = self._hour(client, now), self._points.setdefault((client, endpoint), deque())
         while points and points[0] <= now - self._clock.wait(_MINUTE):
             points.popleft()

@@ -11,7 +11,7 @@ from aiohttp import web
 from yarl import URL
 
 from simulator.clock import rfc3339
-from simulator.population import Person, Repository
+from simulator.population import Person, SimulatedRepository
 from simulator.servers.github_feeds import HELD
 from simulator.templates import REPOSITORY, USER
 
@@ -61,7 +61,7 @@ class Cut(NamedTuple):
         return self.page > ceil(HELD / self.length)
 
 
-class Page(web.Response):
+class ServedPage(web.Response):
     """A page of a feed, and the ids that it shows."""
 
     def __init__(self, body: bytes, headers: dict[str, str], ids: tuple[str, ...]) -> None:
@@ -101,7 +101,7 @@ def members(people: Sequence[Person]) -> bytes:
     return f"[{','.join(map(user, people))}]".encode()
 
 
-def repository(repository: Repository, stars: int, forks: int, time: int) -> bytes:
+def repository(repository: SimulatedRepository, stars: int, forks: int, time: int) -> bytes:
     """A repository as it is stated by itself: with what it had before the world began and the stars and forks since;
     time in µs.
     """

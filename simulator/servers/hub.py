@@ -1,5 +1,5 @@
-"""The Hugging Face Hub's API over a generated world: no feed of events, only what stands there now, page by page and
-within a quota.
+"""The Hugging Face Hub's API over a generated world: no feed of events, only what exists now, page by page and within a
+quota.
 """
 
 import asyncio
@@ -16,15 +16,15 @@ from simulator.prose import Prose
 from simulator.servers import hub_answers as answers
 from simulator.servers import hub_fields as fields
 from simulator.servers import hub_shapes as shapes
-from simulator.servers.clock import Clock
+from simulator.servers.clock import WorldClock
 from simulator.servers.faults import Faults
-from simulator.servers.hub_answers import Refused
-from simulator.servers.hub_limits import Limits, Spent
-from simulator.servers.hub_state import Repository
-from simulator.servers.hub_truth import Happened, Release
+from simulator.servers.hub_answers import AnswerRefused
+from simulator.servers.hub_limits import HubServerLimits, Spent
+from simulator.servers.hub_state import HubServerRepository
+from simulator.servers.hub_truth import Happened, TrueRelease
 from simulator.servers.hub_walk import SORTS, BadCursor, decode_cursor, encode_cursor, walk
 from simulator.servers.hub_world import HubWorld
-from simulator.servers.ledger import Ledger, Offence, Told
+from simulator.servers.ledger import Offence, OffenceLedger, Told
 from simulator.servers.listening import Listening
 
 _LONGEST_PAGE: Final = 1_000
@@ -40,17 +40,17 @@ _CLOSED: Final = ("closed", "merged")
 class HubServer(Listening):
     """A Hub on loopback.
 
-    `rate` things a simulated second happen; `token` is the only valid one, without one every token is wrong; `granted`
-    says whether its account has accepted the terms of what is gated. It begins at `begin` (simulated µs), now if not
-    given: who is started again with the same settings shows the same world. The other settings are those of `HubWorld`:
-    `repositories`, `people`, `history`, `remembered`, `largest`, `release_in` (simulated seconds after the beginning),
-    `release_of` (an organisation), `release_factor`, `release_half_life` (simulated seconds).
+    `rate`: things a simulated second. `token`: the only valid one; without one every token is wrong. `granted`: its
+    account has accepted the terms of gated repositories. It begins at `begin` (simulated µs), else now; a server with
+    the same settings shows the same world. The other settings are those of `HubWorld`: `repositories`, `people`,
+    `history`, `remembered`, `largest`, `release_in` (simulated seconds after the beginning), `release_of` (an
+    organisation), `release_factor`, `release_half_life` (simulated seconds).
     """
 
     def __init__(
         self,
         seed: int,
-        clock: Clock,
+        clock: WorldClock,
         faults: Faults | None = None,
         *,
         begin: int | None = None,
@@ -62,8 +62,8 @@ class HubServer(Listening):
         super().__init__()
         self.clock = clock
         self.world = HubWorld(seed, clock.now() if begin is None else begin, rate=rate, **settings)
-        self.ledger = Ledger(clock.wall)
-        self.limits = Limits(clock)
+        self.ledger = OffenceLedger(clock.wall)
+        self.limits = HubServerLimits(clock)
         self.statuses: Counter[int] = Counter()
         """How many answers of which status were made."""
         self._faults = faults
@@ -87,30 +87,29 @@ class HubServer(Listening):
     # The truth.
 
     @property
-    def release(self) -> Release | None:
+    def release(self) -> TrueRelease | None:
         return self.world.release
 
     @property
     def offences(self) -> list[Offence]:
-        """What clients did that they must not do."""
+        """The rules that clients broke."""
         return self.ledger.offences
 
     def happened(self, since: int, until: int) -> list[Happened]:
-        """What happened in [since, until) (simulated µs), by the time stated for it; ValueError where some of it is
-        forgotten.
+        """What happened in [since, until) (simulated µs), by the stated time. ValueError if some of it is forgotten.
 
-        A commit can be dated some minutes before it becomes visible. A kind `delete` takes everything of its repository
-        out of sight. Actions `copied` (old commits in a copy) and `renamed` (a thread) are upkeep although a poller
-        cannot tell or may not look.
+        A commit may be dated some minutes before it becomes visible. A kind `delete` hides everything of its
+        repository. The actions `copied` (old commits in a copy) and `renamed` (a thread) are upkeep, although a poller
+        cannot see them or may not ask.
         """
         self.world.advance(self.clock.now())
         return self.world.truth.happened(since, until)
 
     def unmissable(self, since: int, until: int, interval: int, *, signed_in: bool = True) -> list[Happened]:
-        """What of [since, until) the answers tell for at least an `interval` (all simulated µs).
+        """What of [since, until) answers show for at least an `interval` (all simulated µs).
 
-        With a repository all of it is deleted. Commits of what is or was gated are left out where whoever asks has not
-        accepted its terms.
+        A deleted repository takes everything along. Commits of repositories that are or were gated are left out if the
+        client has not accepted their terms.
         """
         self.world.advance(self.clock.now())
         happened = self.world.truth.unmissable(since, until, interval)
@@ -120,11 +119,11 @@ class HubServer(Listening):
         return [each for each in happened if each.kind != "commit" or each.repository not in gated]
 
     def logins(self) -> set[str]:
-        """Of all people and bots; organisations are public names."""
+        """The logins of all people and bots; organisations are public names."""
         return {account.login for account in self.world.people.accounts}
 
     def left(self) -> Mapping[str, int]:
-        """{login: when in simulated µs} of deleted accounts: from then on answers do not name them in threads and
+        """{login: when, in simulated µs} of deleted accounts: from then on answers do not name them in threads and
         likes.
         """
         return {account.login: account.left for account in self.world.people.accounts if account.left is not None}
@@ -135,7 +134,7 @@ class HubServer(Listening):
         one = "/api/{folder:models|datasets|spaces}/{owner}/{name}"
         return {
             "/api/{folder:models|datasets|spaces}": self._list,
-            # Nothing of this world has a name without an owner.
+            # No repository of this world has a name without an owner.
             "/api/{folder:models|datasets|spaces}/{name}": self._repository,
             one: self._repository,
             f"{one}/revision/{{revision}}": self._repository,
@@ -153,16 +152,16 @@ class HubServer(Listening):
         query = request.query
         expand = answers.expanded(request, type_)
         if expand and (query.get("full") or query.get("cardData") or query.get("config")):
-            raise Refused(400, "expand cannot be used with full, cardData or config")
+            raise AnswerRefused(400, "expand cannot be used with full, cardData or config")
         sort = query.get("sort", "trendingScore")
         if sort not in SORTS or (type_ == "space" and sort == "downloads"):
-            raise Refused(400, f"sort must be one of {', '.join(SORTS)}")
+            raise AnswerRefused(400, f"sort must be one of {', '.join(SORTS)}")
         if query.get("direction", "-1") != "-1":
-            raise Refused(400, "direction must be -1")
+            raise AnswerRefused(400, "direction must be -1")
         author, words = query.get("author", "").casefold(), [word.casefold() for word in query.getall("search", [])]
         tags = set(query.getall("filter", []))
 
-        def fits(repository: Repository) -> bool:
+        def fits(repository: HubServerRepository) -> bool:
             if repository.private or (author and repository.owner.casefold() != author):
                 return False
             if words and not all(word in repository.name.casefold() for word in words):
@@ -184,7 +183,7 @@ class HubServer(Listening):
         return answers.answer(fields.listed(repository, now, expand) if expand else fields.detailed(repository, now))
 
     async def _commits(self, request: web.Request) -> web.Response:
-        """Newest first, by pages that move as commits are added."""
+        """The newest first, in pages that move as commits are added."""
         repository = self._found(request)
         answers.check_gate(repository, signed_in=self._knows(request), granted=self._granted)
         answers.check_revision(request, repository)
@@ -203,10 +202,10 @@ class HubServer(Listening):
         repository = self._discussed(request)
         query = request.query
         if query.get("sort", "recently-created") not in ("recently-created", "trending", "reactions"):
-            raise Refused(400, "sort must be recently-created, trending or reactions")
+            raise AnswerRefused(400, "sort must be recently-created, trending or reactions")
         kind, status = query.get("type", "all"), query.get("status", "all")
         if kind not in ("all", "discussion", "pull_request") or status not in ("all", "open", "closed"):
-            raise Refused(400, "type must be all, discussion or pull_request; status all, open or closed")
+            raise AnswerRefused(400, "type must be all, discussion or pull_request; status all, open or closed")
         author = query.get("author")
         accounts = self.world.people.accounts
         fitting = [
@@ -224,12 +223,12 @@ class HubServer(Listening):
         repository = self._discussed(request)
         thread = repository.thread(int(request.match_info["number"]))
         if thread is None:
-            raise Refused(404, "Discussion not found")
+            raise AnswerRefused(404, "Discussion not found")
         diff = request.query.get("diff") == "1"
         return answers.answer(shapes.details(repository, thread, self.world.people, self._bodies, diff=diff))
 
     async def _likers(self, request: web.Request) -> web.Response:
-        """Who likes it, and not since when; those who were there first come first."""
+        """Who likes it, without times; the earliest first."""
         repository = self._found(request)
         after = decode_cursor(request.query["cursor"])[0] if "cursor" in request.query else None
         rows = [(serial, number) for number, serial in repository.likers.items() if after is None or serial > after]
@@ -241,7 +240,7 @@ class HubServer(Listening):
     async def _members(self, request: web.Request) -> web.Response:
         members = self.world.people.members.get(request.match_info["name"])
         if members is None:
-            raise Refused(404, "This organization does not exist")
+            raise AnswerRefused(404, "This organization does not exist")
         after = decode_cursor(request.query["cursor"])[0] if "cursor" in request.query else 0
         limit = answers.number(request, "limit", _PEOPLE, 1, _LONGEST_PAGE)
         cursor = encode_cursor(after + limit, "") if len(members) > after + limit else None
@@ -250,44 +249,48 @@ class HubServer(Listening):
     async def _overview(self, request: web.Request) -> web.Response:
         account = self.world.people.by_login.get(request.match_info["name"])
         if account is None or account.left is not None:
-            raise Refused(404, "This user does not exist")
+            raise AnswerRefused(404, "This user does not exist")
         public = (each for each in self.world.repositories if each.owner == account.login and not each.private)
         return answers.answer(shapes.overview(account, Counter(each.type for each in public), self.world.people))
 
     async def _whoami(self, request: web.Request) -> web.Response:
         if not self._knows(request):
-            raise Refused(401, "Invalid username or password.")
+            raise AnswerRefused(401, "Invalid username or password.")
         return answers.answer(shapes.whoami(_READER))
 
-    def _found(self, request: web.Request) -> Repository:
-        """The repository of an address. Who asks without a token is not told whether it is private or was never there."""
+    def _found(self, request: web.Request) -> HubServerRepository:
+        """The repository of an address. Without a token the answer is the same for private repositories and missing
+        ones.
+        """
         type_ = _FOLDERS[request.match_info["folder"]]
         name = f"{request.match_info.get('owner', '')}/{request.match_info['name']}"
         repository, old = self.world.repositories.find(type_, name)
         if repository is None or repository.private:
             status, message = (
-                (404, "Repository not found") if self._knows(request) else (401, "Invalid username or password.")
+                (404, "HubServerRepository not found")
+                if self._knows(request)
+                else (401, "Invalid username or password.")
             )
-            raise Refused(status, message, "RepoNotFound")
+            raise AnswerRefused(status, message, "RepoNotFound")
         if old:
             location = request.rel_url.raw_path_qs.replace(name, repository.name, 1)
-            raise Refused(307, f"Temporary Redirect. Redirecting to {location}", Location=location)
+            raise AnswerRefused(307, f"Temporary Redirect. Redirecting to {location}", Location=location)
         return repository
 
-    def _discussed(self, request: web.Request) -> Repository:
+    def _discussed(self, request: web.Request) -> HubServerRepository:
         repository = self._found(request)
         if not repository.discussions:
-            raise Refused(403, "Discussions are disabled for this repo")
+            raise AnswerRefused(403, "Discussions are disabled for this repo")
         return repository
 
     def _knows(self, request: web.Request) -> bool:
-        """Whether who asks has the token."""
+        """Whether the client has the token."""
         given = request.headers.get("Authorization", "").removeprefix("Bearer ").encode("utf-8", "surrogateescape")
         return bool(self._token) and hmac.compare_digest(given, (self._token or "").encode())
 
     @web.middleware
     async def _note(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Write down who is told not to ask; what a fault swallowed tells nobody."""
+        """Record who was refused until when; a refusal that a fault swallowed does not count."""
         answer = await handler(request)
         if isinstance(answer, Told) and request.transport is not None and not request.transport.is_closing():
             self.ledger.refuse(answer)
@@ -295,31 +298,31 @@ class HubServer(Listening):
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Who asks, whether that is within the quota, and the world as it is now; every answer states the quota."""
+        """Check who asks and whether that is within the quota, and advance the world to now."""
         authorised = self._knows(request)
         client = _READER if authorised else f"{request.remote}"
         self.ledger.arrive(client, request.path)
         spent = self.limits.spend(client, authorised=authorised)
         try:
             if not spent.passes:
-                refusal = Refused(
+                refusal = AnswerRefused(
                     429, "We had to rate limit you, you hit the quota of your plan. Wait, or log in with a token."
                 )
                 return self._finish(Told(answers.refusal(refusal), client, spent.until), spent)
             if "Authorization" in request.headers and not authorised:
-                raise Refused(401, "Invalid credentials in Authorization header")
+                raise AnswerRefused(401, "Invalid credentials in Authorization header")
             await self._catch_up()
             answer = await handler(request)
         except BadCursor:
-            answer = answers.refusal(Refused(400, "Invalid cursor"))
-        except Refused as refused:
+            answer = answers.refusal(AnswerRefused(400, "Invalid cursor"))
+        except AnswerRefused as refused:
             answer = answers.refusal(refused)
         except web.HTTPException as other:
-            answer = answers.refusal(Refused(other.status, "Sorry, we can't find the page you are looking for."))
+            answer = answers.refusal(AnswerRefused(other.status, "Sorry, we can't find the page you are looking for."))
         return self._finish(answer, spent)
 
     def _finish(self, answer: web.StreamResponse, spent: Spent) -> web.StreamResponse:
-        """What every answer states."""
+        """Add the headers of every answer."""
         answer.headers.update(spent.headers)
         self.statuses[answer.status] += 1
         return answer

@@ -1,4 +1,4 @@
-"""What people do on the generated Hub, and how it changes what stands there."""
+"""What people do on the generated Hub, and how it changes what exists there."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -7,20 +7,20 @@ from typing import Final
 
 from simulator.clock import MINUTE
 from simulator.prose import Prose
-from simulator.servers.hub_people import Account, People
+from simulator.servers.hub_people import HubAccount, People
 from simulator.servers.hub_repositories import Repositories
-from simulator.servers.hub_state import RELATIONS, TYPES, Base, Commits, Repository, object_id, whole
+from simulator.servers.hub_state import RELATIONS, TYPES, Commits, HubServerRepository, SimulatedBase, object_id, whole
 from simulator.servers.hub_talk import Talk
-from simulator.servers.hub_truth import Truth
+from simulator.servers.hub_truth import HubTruth
 
 _STEMS: Final = (
     "base chat instruct coder vision mini large math speech embed guard reason corpus bench arena playground"
 )
 _WORDS: Final = _STEMS.split()
 _SUFFIXES: Final = {"finetune": "ft", "adapter": "lora", "merge": "merge", "quantized": "GGUF"}
-# (of the pushes up to this share, so many commits)
+# (cumulative share of the pushes, number of commits)
 _PUSHES: Final = ((0.85, 1), (0.95, 2), (1.0, 4))
-# Commits that were made before they were pushed are at most so much older, each.
+# The longest time between two commits of a push.
 _LONGEST_DELAY: Final = 5 * MINUTE
 _COPIES: Final = 0.06
 _COPIED: Final = 5
@@ -28,13 +28,14 @@ _LONGEST_STEM: Final = 60
 
 
 class Acts(Talk):
-    """What can be done to a repository, by name, at a time in µs; each reports what it was to the truth.
+    """What can be done to a repository, by name, at a time in µs; each act reports itself to the truth.
 
-    What cannot be done there becomes something like it. Beyond `largest` repositories each new one costs an old one.
+    If something is impossible there, something similar happens. Beyond `largest` repositories each new one removes an
+    old one.
     """
 
     def __init__(
-        self, seed: int, random: Random, people: People, repositories: Repositories, truth: Truth, largest: int
+        self, seed: int, random: Random, people: People, repositories: Repositories, truth: HubTruth, largest: int
     ) -> None:
         prose = Prose(seed)
         super().__init__(random, people, truth, [json.loads(f'"{prose.title()}"') for _ in range(500)])
@@ -42,7 +43,7 @@ class Acts(Talk):
         self._largest = largest
         self._serial = 0
         self.least_watched = 0
-        self.acts: dict[str, Callable[[Repository, int], None]] = {
+        self.acts: dict[str, Callable[[HubServerRepository, int], None]] = {
             "commit": self.push,
             "like": self.like,
             "unlike": self.unlike,
@@ -61,7 +62,7 @@ class Acts(Talk):
             "leave": self.leave,
         }
 
-    def push(self, repository: Repository, time: int) -> None:
+    def push(self, repository: HubServerRepository, time: int) -> None:
         """A push of one commit or several, the earlier ones dated before it."""
         draw = self._random.random()
         account = self.people.committer(repository)
@@ -70,7 +71,7 @@ class Acts(Talk):
             self._commit(repository, time, account, max(made, repository.commits.times[-1]))
         self.repositories.touch(repository, whole(time))
 
-    def like(self, repository: Repository, time: int) -> None:
+    def like(self, repository: HubServerRepository, time: int) -> None:
         account = self.people.anyone()
         if account.number in repository.likers:
             return self.comment(repository, time)
@@ -79,15 +80,15 @@ class Acts(Talk):
         repository.heat(time, 1.0)
         self.truth.report(repository, time, account, "like", None, account.login.casefold())
 
-    def unlike(self, repository: Repository, time: int) -> None:
-        """The one who liked it first takes that back."""
+    def unlike(self, repository: HubServerRepository, time: int) -> None:
+        """The account that liked it first takes that back."""
         if not repository.likers:
             return self.like(repository, time)
         account = self.people.accounts[next(iter(repository.likers))]
         del repository.likers[account.number]
         self.truth.report(repository, time, account, "unlike", None, account.login.casefold())
 
-    def create(self, repository: Repository, time: int) -> None:
+    def create(self, repository: HubServerRepository, time: int) -> None:
         """A new repository of the same owner or of anyone; some are copies, whose history has the same SHAs."""
         # A watched organisation publishes rarely.
         if self._random.random() < (0.1 if repository.project else 0.5):
@@ -100,8 +101,8 @@ class Acts(Talk):
             new.commits = Commits(new.key, repository.commits, min(_COPIED, len(repository.commits)))
         self.publish(new, time)
 
-    def derive(self, repository: Repository, time: int) -> None:
-        """A model made from a model; a merge has two of them, and belongs to the watched one, else to the first."""
+    def derive(self, repository: HubServerRepository, time: int) -> None:
+        """A model made from a model. A merge has two bases and belongs to the watched one, else to the first."""
         if repository.type != "model":
             return self.like(repository, time)
         relation = self._random.choices(RELATIONS, (4, 3, 1, 4))[0]
@@ -121,15 +122,17 @@ class Acts(Talk):
         )
 
     @staticmethod
-    def relate(repository: Repository, relation: str, bases: Sequence[Repository]) -> None:
-        """A model says what it was made from, by the names of now."""
+    def relate(repository: HubServerRepository, relation: str, bases: Sequence[HubServerRepository]) -> None:
+        """A model states what it was made from, by the present names."""
         repository.relation = relation
-        repository.bases = tuple(Base(base.name, base) for base in bases)
+        repository.bases = tuple(SimulatedBase(base.name, base) for base in bases)
         for base in bases:
             base.children[relation] += 1
 
-    def publish(self, repository: Repository, time: int, account: Account | None = None) -> None:
-        """A repository appears, with a first commit by `system` and an upload; an old one goes if there are too many."""
+    def publish(self, repository: HubServerRepository, time: int, account: HubAccount | None = None) -> None:
+        """A repository appears, with a first commit by `system` and an upload; an old one goes if there are too
+        many.
+        """
         creator = account or self.people.insider(repository)
         for index in range(len(repository.commits)):
             commits = repository.commits
@@ -145,10 +148,8 @@ class Acts(Talk):
         if len(self.repositories) > self._largest and (stalest := self.repositories.stalest()) is not None:
             self.delete(stalest, time)
 
-    def merge(self, repository: Repository, time: int) -> None:
-        """An insider merges an open pull request: a change of status, a commit, and a contribution of whoever opened
-        it.
-        """
+    def merge(self, repository: HubServerRepository, time: int) -> None:
+        """An insider merges an open pull request: a change of status, a commit, and a contribution of the opener."""
         thread = self._thread_that(repository, lambda each: each.pull_request and each.status == "open")
         if thread is None:
             return self.request_pull(repository, time)
@@ -161,8 +162,8 @@ class Acts(Talk):
         thread.merge_commit = self._commit(repository, time, account, whole(time), (thread.number, thread.author))
         self.repositories.touch(repository, whole(time))
 
-    def move(self, repository: Repository, time: int) -> None:
-        """Another name of the same owner: the old one leads there, what was made from it keeps naming the old one."""
+    def move(self, repository: HubServerRepository, time: int) -> None:
+        """A repository gets another name with the same owner. The old name redirects; derivatives keep naming it."""
         repository = self._any_like(repository)
         self._serial += 1
         owner, _, stem = repository.name.partition("/")
@@ -170,8 +171,8 @@ class Acts(Talk):
         self.repositories.rename(repository, name)
         self.truth.report(repository, time, self.people.insider(repository), "move", None, name)
 
-    def configure(self, repository: Repository, time: int) -> None:
-        """Access is asked for from now on, or not any more."""
+    def configure(self, repository: HubServerRepository, time: int) -> None:
+        """Switch gated access on or off."""
         if repository.type != "space":
             repository.gated = self._random.choice(
                 [gated for gated in (False, "auto", "manual") if gated != repository.gated]
@@ -180,15 +181,15 @@ class Acts(Talk):
         self._serial += 1
         self.truth.report(repository, time, self.people.insider(repository), "config", "updated", str(self._serial))
 
-    def tidy(self, repository: Repository, time: int) -> None:
-        """Something is deleted; the watched organisations delete no more than they publish."""
+    def tidy(self, repository: HubServerRepository, time: int) -> None:
+        """Something is deleted; watched organisations delete no more than they publish."""
         repository = self._any_like(repository)
         if repository.project and len(self.repositories.watched) <= self.least_watched:
             return self.push(repository, time)
         self.delete(repository, time)
 
-    def delete(self, repository: Repository, time: int) -> None:
-        """With it goes all that was done there."""
+    def delete(self, repository: HubServerRepository, time: int) -> None:
+        """A repository is deleted, with everything done there."""
         repository.gone = time
         self.truth.report(repository, time, self.people.insider(repository), "delete", None, "")
         self.repositories.remove(repository)
@@ -196,10 +197,10 @@ class Acts(Talk):
             self.people.by_login[repository.owner].owns -= 1
         for base in repository.bases:
             base.repository.children[repository.relation or ""] -= 1
-        # What was made from it holds it for its name alone.
+        # Its derivatives keep only its name.
         repository.threads, repository.likers, repository.bases = [], {}, ()
 
-    def leave(self, repository: Repository, time: int) -> None:
+    def leave(self, repository: HubServerRepository, time: int) -> None:
         """An account is deleted: its likes go, its threads and comments stay without a name."""
         account = self.people.leaver()
         if account is None:
@@ -208,18 +209,18 @@ class Acts(Talk):
         for each in self.repositories:
             each.likers.pop(account.number, None)
 
-    def _any_like(self, repository: Repository) -> Repository:
-        """One that is watched as well, or not either, however little happens there."""
+    def _any_like(self, repository: HubServerRepository) -> HubServerRepository:
+        """A repository that is watched as well, or not either, however little happens there."""
         return self._random.choice(repository.crowd) if repository.crowd else repository
 
     def _new(
         self, owner: str, organisation: bool, project: str | None, type_: str, time: int, stem: str | None = None
-    ) -> Repository:
+    ) -> HubServerRepository:
         self._serial += 1
         name = f"{owner}/{stem or '-'.join(self._random.sample(_WORDS, 2))}-{self._serial}"
         key = object_id(time, name)
         slope = self._random.paretovariate(0.8) * 5 if type_ != "space" else 0.0
-        return Repository(
+        return HubServerRepository(
             key,
             type_,
             name,
@@ -233,7 +234,12 @@ class Acts(Talk):
         )
 
     def _commit(
-        self, repository: Repository, time: int, account: Account, made: int, merged: tuple[int, int] | None = None
+        self,
+        repository: HubServerRepository,
+        time: int,
+        account: HubAccount,
+        made: int,
+        merged: tuple[int, int] | None = None,
     ) -> str:
         sha = repository.commits.add(made, account.number, merged)
         self.truth.report(repository, time, account, "commit", None, sha, made)

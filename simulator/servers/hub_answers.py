@@ -1,4 +1,4 @@
-"""How the Hub's API answers, what it refuses, and what it reads of a query."""
+"""How the Hub's API answers and refuses, and what it reads of a query."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,11 +7,11 @@ import msgspec
 from aiohttp import web
 
 from simulator.servers.hub_fields import EXPANDABLE
-from simulator.servers.hub_state import Repository
+from simulator.servers.hub_state import HubServerRepository
 
 
-class Refused(Exception):
-    """An answer other than 200: status, the error that it states, and the code of it in a header."""
+class AnswerRefused(Exception):
+    """An answer other than 200: its status, the error that it states, and the error's code for a header."""
 
     def __init__(self, status: int, message: str, code: str | None = None, **headers: str) -> None:
         super().__init__(message)
@@ -25,32 +25,32 @@ def expanded(request: web.Request, type_: str) -> Sequence[str]:
     names = [*request.query.getall("expand", []), *request.query.getall("expand[]", [])]
     known = EXPANDABLE[type_]
     if wrong := [name for name in names if name not in known]:
-        raise Refused(400, f'Invalid option "{wrong[0][:40]}": expected one of {"|".join(known)}')
+        raise AnswerRefused(400, f'Invalid option "{wrong[0][:40]}": expected one of {"|".join(known)}')
     return names
 
 
-def check_revision(request: web.Request, repository: Repository) -> None:
+def check_revision(request: web.Request, repository: HubServerRepository) -> None:
     if request.match_info.get("revision", "main") not in ("main", repository.commits.head):
-        raise Refused(404, "Invalid rev id", "RevisionNotFound")
+        raise AnswerRefused(404, "Invalid rev id", "RevisionNotFound")
 
 
-def check_gate(repository: Repository, *, signed_in: bool, granted: bool) -> None:
-    """What a gated repository keeps for those who accepted its terms, its history and files, is refused to all others.
+def check_gate(repository: HubServerRepository, *, signed_in: bool, granted: bool) -> None:
+    """Refuse the history and files of a gated repository to clients that have not accepted its terms.
 
-    Its listing, its discussions and who likes it are public.
+    Its listing, discussions and likers are public.
     """
     if repository.gated and not signed_in:
-        raise Refused(401, f"Access to {repository.name} is restricted. You must be authenticated.", "GatedRepo")
+        raise AnswerRefused(401, f"Access to {repository.name} is restricted. You must be authenticated.", "GatedRepo")
     if repository.gated and not granted:
         message = f"Access to {repository.name} is restricted and you are not in the authorized list."
-        raise Refused(403, message, "GatedRepo")
+        raise AnswerRefused(403, message, "GatedRepo")
 
 
 def number(request: web.Request, name: str, default: int, least: int, most: int | None = None) -> int:
-    """A number of the query; what is too much is taken for as much as there may be."""
+    """A number of the query; one that is too large becomes the largest allowed."""
     text = request.query.get(name, str(default))
     if not text.isascii() or not text.isdecimal() or len(text) > 9 or int(text) < least:
-        raise Refused(400, f"{name} must be a number of at least {least}")
+        raise AnswerRefused(400, f"{name} must be a number of at least {least}")
     return int(text) if most is None else min(most, int(text))
 
 
@@ -68,7 +68,7 @@ def next_link(request: web.Request, **changed: str) -> str:
     return f'<{request.url.update_query(changed)}>; rel="next"'
 
 
-def refusal(refused: Refused) -> web.Response:
+def refusal(refused: AnswerRefused) -> web.Response:
     response = answer({"error": refused.message}, refused.headers)
     response.set_status(refused.status)
     return response

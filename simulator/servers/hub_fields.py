@@ -1,13 +1,13 @@
-"""What the Hub's API shows of a repository, field by field. What is unknown is left out, as the Hub does."""
+"""What the Hub's API shows of a repository, field by field. Unknown fields are left out, as the Hub does."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from simulator.clock import SECOND, rfc3339
-from simulator.servers.hub_state import Repository
+from simulator.servers.hub_state import HubServerRepository
 
 Shape = dict[str, Any]
-Field = Callable[[Repository, int], Any]
+Field = Callable[[HubServerRepository, int], Any]
 
 _TASKS: Final = (
     "text-generation",
@@ -23,7 +23,7 @@ _FILES: Final = (".gitattributes", "README.md", "config.json", "model.safetensor
 
 
 def spelled(time: int) -> str:
-    """A time as the Hub writes it: to the millisecond.
+    """A time as the Hub writes it: with milliseconds.
 
     >>> spelled(1_646_263_744 * SECOND), spelled(5_123_456)
     ('2022-03-02T23:29:04.000Z', '1970-01-01T00:00:05.123Z')
@@ -31,23 +31,23 @@ def spelled(time: int) -> str:
     return f"{rfc3339(time)[:-1]}.{time % SECOND // 1000:03d}Z"
 
 
-def _choice(repository: Repository, of: Sequence[Any], salt: int) -> Any:
-    """Something that is always the same for a repository."""
+def _choice(repository: HubServerRepository, of: Sequence[Any], salt: int) -> Any:
+    """A choice that is always the same for a repository."""
     return of[int(repository.key[salt : salt + 6], 16) % len(of)]
 
 
-def task(repository: Repository) -> str | None:
+def task(repository: HubServerRepository) -> str | None:
     name: str | None = _choice(repository, _TASKS, 8)
     return name
 
 
-def library(repository: Repository) -> str | None:
+def library(repository: HubServerRepository) -> str | None:
     name: str | None = _choice(repository, _LIBRARIES, 12)
     return name
 
 
-def tags(repository: Repository) -> list[str]:
-    """As the card states them: a base by the name that it had then."""
+def tags(repository: HubServerRepository) -> list[str]:
+    """The tags of the card: a base by the name that it had then."""
     if repository.type == "model":
         own = [name for name in (library(repository), "safetensors", task(repository)) if name]
     else:
@@ -57,8 +57,8 @@ def tags(repository: Repository) -> list[str]:
     return [*own, f"license:{_choice(repository, _LICENCES, 16)}", "region:us"]
 
 
-def _base_models(repository: Repository, _: int) -> Shape | None:
-    """As the Hub resolves them: by the name of now, and only what is still there."""
+def _base_models(repository: HubServerRepository, _: int) -> Shape | None:
+    """The bases as the Hub resolves them: by the present name, and only those that still exist."""
     models = [
         {"_id": base.repository.key, "id": base.repository.name}
         for base in repository.bases
@@ -67,7 +67,7 @@ def _base_models(repository: Repository, _: int) -> Shape | None:
     return {"relation": repository.relation, "models": models} if models else None
 
 
-def _card(repository: Repository, _: int) -> Shape:
+def _card(repository: HubServerRepository, _: int) -> Shape:
     bases = [base.name for base in repository.bases]
     return {
         "license": _choice(repository, _LICENCES, 16),
@@ -99,11 +99,11 @@ _DOWNLOADED: Final[Mapping[str, Field]] = {
 }
 
 
-def _nothing(_: Repository, __: int) -> None:
+def _nothing(_: HubServerRepository, __: int) -> None:
     return None
 
 
-# type: {what `expand` can name: how it is made}; whatever is None is left out.
+# type: {field that `expand` can name: how it is made}; a value of None is left out.
 EXPANDABLE: Final[Mapping[str, Mapping[str, Field]]] = {
     "model": {
         **_COMMON,
@@ -160,8 +160,8 @@ _FULL: Final = ("author", "gated", "lastModified", "sha", "siblings", "disabled"
 _DETAILED: Final = frozenset({"resourceGroup", "trendingScore", "downloadsAllTime", "baseModels", "childrenModelCount"})
 
 
-def listed(repository: Repository, now: int, expand: Sequence[str], *, full: bool = False) -> Shape:
-    """A repository in a listing: with `expand` what it names and nothing else."""
+def listed(repository: HubServerRepository, now: int, expand: Sequence[str], *, full: bool = False) -> Shape:
+    """A repository in a listing: with `expand` the fields that it names and no others."""
     fields = EXPANDABLE[repository.type]
     shape: Shape = {"_id": repository.key, "id": repository.name}
     names = expand or (*_LISTED[repository.type], *(name for name in _FULL if full and name in fields))
@@ -174,7 +174,7 @@ def listed(repository: Repository, now: int, expand: Sequence[str], *, full: boo
     return shape
 
 
-def detailed(repository: Repository, now: int) -> Shape:
-    """A repository asked for alone."""
+def detailed(repository: HubServerRepository, now: int) -> Shape:
+    """A repository that is asked for by its name."""
     shape = listed(repository, now, [name for name in EXPANDABLE[repository.type] if name not in _DETAILED])
     return {**shape, "modelId": repository.name} if repository.type == "model" else shape

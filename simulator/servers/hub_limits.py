@@ -1,42 +1,42 @@
-"""The Hub's quota: so many requests in each fixed window, told with every answer, and what follows for whoever does not
-stop.
+"""The Hub's quota: a number of requests in each fixed window, stated in every answer, and what happens to clients that
+exceed it.
 """
 
 from dataclasses import dataclass
 from math import ceil, inf
 from typing import Final, NamedTuple
 
-from simulator.servers.clock import Clock
+from simulator.servers.clock import WorldClock
 
 WINDOW: Final = 300
-# Whoever waits exactly as long as it was told is not early, whatever decimals and clocks do.
+# A client that waits exactly as long as demanded is not early, whatever decimals and clocks do.
 _TOLERANCE: Final = 0.002
 
 
 @dataclass(slots=True)
 class _Window:
-    """A client's: the window's number, and requests counted in it."""
+    """A client's window: its number, and the requests counted in it."""
 
     number: int
     used: int = 0
 
 
 class Spent(NamedTuple):
-    """What a request comes to: whether it may pass, what the answer states, and when (the wall's s) its window ends."""
+    """The result of a request: whether it may pass, what the answer states, and when (Unix time) its window ends."""
 
     passes: bool
     headers: dict[str, str]
     until: float
 
 
-class Limits:
+class HubServerLimits:
     """Counts each client's requests; the windows are 300 simulated seconds long and the same for all.
 
     A client is a token, or an address without one. `anonymous` and `authorised` requests a window can be changed at any
     time; `refused` counts 429s.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: WorldClock) -> None:
         self.anonymous = 500
         self.authorised = 1_000
         self.refused = 0
@@ -45,8 +45,8 @@ class Limits:
         self._refusing_to = -inf  # windows before the clock's origin have negative numbers
 
     def refuse_everybody(self, seconds: float) -> None:
-        """Others with the same token or address use up every window that begins before so many simulated seconds from
-        now, and this one.
+        """Others with the same token or address use up this window, and each one that begins within simulated seconds
+        from now.
         """
         self._refusing_to = self._number(self._clock.wall() + self._clock.wait(seconds))
 
@@ -71,9 +71,9 @@ class Limits:
         return Spent(passes, headers, until)
 
     def _number(self, wall: float) -> int:
-        """The window of a time of the wall's."""
+        """The number of the window at a Unix time."""
         return int((wall + _TOLERANCE - self._clock.origin) // self._clock.wait(WINDOW))
 
     def _stated(self, seconds: float) -> str:
-        """The wall's seconds, never too few: whole at scale 1, else with decimals where they are needed."""
+        """Seconds of real time, never too few: whole at scale 1, else with decimals where they are needed."""
         return str(ceil(seconds)) if self._clock.scale <= 1 else f"{ceil(seconds * 1000) / 1000:g}"

@@ -1,4 +1,4 @@
-"""What the Hub's API shows of commits, threads and people."""
+"""The form of commits, threads and people in the Hub's API."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -6,8 +6,8 @@ from typing import Final
 
 from simulator.clock import SECOND
 from simulator.servers.hub_fields import Shape, spelled
-from simulator.servers.hub_people import Account, People
-from simulator.servers.hub_state import Event, Repository, Thread, event_id, object_id
+from simulator.servers.hub_people import HubAccount, People
+from simulator.servers.hub_state import HubServerRepository, HubServerThread, ThreadEvent, event_id, object_id
 
 _TITLES: Final = (
     "Upload folder using huggingface_hub",
@@ -19,8 +19,8 @@ _TITLES: Final = (
 )
 
 
-def commit(repository: Repository, index: int, accounts: Sequence[Account]) -> Shape:
-    """A commit; a merge has two authors, who merged first."""
+def commit(repository: HubServerRepository, index: int, accounts: Sequence[HubAccount]) -> Shape:
+    """A commit; a merge has two authors, the one that merged first."""
     commits = repository.commits
     place = index - commits.forgotten
     authors = [accounts[commits.authors[place]]]
@@ -46,8 +46,8 @@ def avatar(key: str) -> str:
     return f"/avatars/{hashlib.md5(key.encode(), usedforsecurity=False).hexdigest()}.svg"
 
 
-def person(account: Account) -> Shape:
-    """Who opened a thread; of a deleted account the name `deleted` alone is left."""
+def person(account: HubAccount) -> Shape:
+    """The account that opened a thread; a deleted one has only the name `deleted`."""
     if account.left is not None:
         return {"name": "deleted"}
     return {
@@ -62,7 +62,7 @@ def person(account: Account) -> Shape:
     }
 
 
-def thread(repository: Repository, each: Thread, people: People) -> Shape:
+def thread(repository: HubServerRepository, each: HubServerThread, people: People) -> Shape:
     """A discussion or pull request in its repository's list."""
     return {
         "num": each.number,
@@ -84,15 +84,19 @@ def thread(repository: Repository, each: Thread, people: People) -> Shape:
     }
 
 
-def threads(repository: Repository, page: Sequence[Thread], people: People, *, count: int, start: int) -> Shape:
-    """A page of them, of `count` in all; how many are closed is said on the first page only."""
+def threads(
+    repository: HubServerRepository, page: Sequence[HubServerThread], people: People, *, count: int, start: int
+) -> Shape:
+    """A page of threads, of `count` in all; the number of closed ones is on the first page only."""
     shape: Shape = {"discussions": [thread(repository, each, people) for each in page], "count": count, "start": start}
     if not start:
         shape["numClosedDiscussions"] = sum(each.status in ("closed", "merged") for each in repository.threads)
     return shape
 
 
-def details(repository: Repository, each: Thread, people: People, bodies: Sequence[str], *, diff: bool) -> Shape:
+def details(
+    repository: HubServerRepository, each: HubServerThread, people: People, bodies: Sequence[str], *, diff: bool
+) -> Shape:
     """A thread with its events."""
     shape = thread(repository, each, people)
     for name in ("repoOwner", "numReactionUsers", "topReactions"):
@@ -115,9 +119,14 @@ def details(repository: Repository, each: Thread, people: People, bodies: Sequen
 
 
 def _event(
-    repository: Repository, each: Thread, index: int, event: Event, people: People, bodies: Sequence[str]
+    repository: HubServerRepository,
+    each: HubServerThread,
+    index: int,
+    event: ThreadEvent,
+    people: People,
+    bodies: Sequence[str],
 ) -> Shape:
-    """An event; of a deleted account's the author is left out altogether."""
+    """An event; a deleted account is left out as its author."""
     account = people.accounts[event.author]
     key = event_id(repository, each, index)
     shape: Shape = {"id": key, "createdAt": spelled(event.time), "type": event.type}
@@ -148,7 +157,7 @@ def _event(
     return shape
 
 
-def user(account: Account) -> Shape:
+def user(account: HubAccount) -> Shape:
     """A liker or member."""
     return {
         "_id": account.key,
@@ -165,7 +174,7 @@ def organisation(name: str, people: People) -> Shape:
     return {"id": key, "name": name, "fullname": name, "avatarUrl": avatar(key), "isEnterprise": False}
 
 
-def overview(account: Account, owned: Mapping[str, int], people: People) -> Shape:
+def overview(account: HubAccount, owned: Mapping[str, int], people: People) -> Shape:
     """An account's public page; `owned` counts its repositories by type."""
     return {
         **user(account),
@@ -178,7 +187,7 @@ def overview(account: Account, owned: Mapping[str, int], people: People) -> Shap
 
 
 def whoami(name: str) -> Shape:
-    """Whose a token is."""
+    """The account of a token."""
     key = object_id(0, name)
     token = {"displayName": "reader", "role": "read"}
     return {

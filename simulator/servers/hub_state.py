@@ -1,5 +1,5 @@
-"""What stands on the generated Hub: repositories with their commits, threads and likers. Everything that can be derived
-is not stored.
+"""What exists on the generated Hub: repositories with their commits, threads and likers. What can be derived is not
+stored.
 """
 
 import hashlib
@@ -12,9 +12,9 @@ from simulator.clock import DAY, SECOND
 
 TYPES: Final = ("model", "dataset", "space")
 RELATIONS: Final = ("finetune", "adapter", "merge", "quantized")
-# The creation that is stated of repositories older than the Hub's record: 2022-03-02T23:29:04Z in µs.
+# The creation time stated for repositories older than the Hub's record: 2022-03-02T23:29:04Z in µs.
 SENTINEL: Final = 1_646_263_744 * SECOND
-# What is kept of one repository and one thread, so that a busy world stays small. What is older is not shown any more.
+# What is kept of one repository and one thread, so that a busy world stays small. Older things are no longer shown.
 MOST_COMMITS: Final = 10_000
 MOST_THREADS: Final = 2_000
 MOST_EVENTS: Final = 400
@@ -40,9 +40,7 @@ def object_id(time: int, name: str) -> str:
 
 
 class Commits:
-    """A history in columns, 12 bytes a commit. A copied repository shares the first SHAs with the one that it was
-    copied from.
-    """
+    """A history in columns, 12 bytes a commit. A copied repository shares the first SHAs with its original."""
 
     def __init__(self, key: str, origin: "Commits | None" = None, copied: int = 0) -> None:
         self.key = key
@@ -55,7 +53,7 @@ class Commits:
         self._copied = copied
 
     def __len__(self) -> int:
-        """All that were ever made, the forgotten ones too."""
+        """The number of all commits ever made, forgotten ones too."""
         return self.forgotten + len(self.times)
 
     def sha(self, index: int) -> str:
@@ -83,7 +81,7 @@ class Commits:
         self.merged = {index: pair for index, pair in self.merged.items() if index >= self.forgotten}
 
 
-class Event(NamedTuple):
+class ThreadEvent(NamedTuple):
     """Something in a thread; `detail` is the new status, or both titles."""
 
     time: int
@@ -93,7 +91,7 @@ class Event(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class Thread:
+class HubServerThread:
     """A discussion or pull request."""
 
     number: int
@@ -102,21 +100,21 @@ class Thread:
     author: int
     created: int
     status: str
-    events: list[Event] = field(default_factory=list)
+    events: list[ThreadEvent] = field(default_factory=list)
     comments: int = 0
     merge_commit: str | None = None
 
 
-class Base(NamedTuple):
-    """What a model was made from: the name that its card states stays even when the base moves."""
+class SimulatedBase(NamedTuple):
+    """What a model was made from: the name in its card stays even if the base moves."""
 
     name: str
-    repository: "Repository"
+    repository: "HubServerRepository"
 
 
 @dataclass(slots=True, eq=False)
-class Repository:
-    """A repository; times in µs, `key` is its id for ever, `slope` downloads a day. `crowd` and `place` say where draws
+class HubServerRepository:
+    """A repository; times in µs, `key` is its permanent id, `slope` downloads a day. `crowd` and `place`: where draws
     find it.
     """
 
@@ -137,21 +135,21 @@ class Repository:
     slope: float = 0.0
     earlier_downloads: int = 0
     relation: str | None = None
-    bases: tuple[Base, ...] = ()
+    bases: tuple[SimulatedBase, ...] = ()
     children: Counter[str] = field(default_factory=Counter)
-    threads: list[Thread] = field(default_factory=list)
+    threads: list[HubServerThread] = field(default_factory=list)
     last_thread: int = 0
     # Account: serial number of the like.
     likers: dict[int, int] = field(default_factory=dict)
     old_names: list[str] = field(default_factory=list)
     gone: int | None = None
-    crowd: "list[Repository] | None" = None
+    crowd: "list[HubServerRepository] | None" = None
     place: int = 0
     _heat: float = 0.0
     _heated: int = 0
 
-    def thread(self, number: int) -> Thread | None:
-        """A thread by its number, unless it never was or is forgotten."""
+    def thread(self, number: int) -> HubServerThread | None:
+        """A thread by its number, unless it never existed or is forgotten."""
         index = number - 1 - (self.last_thread - len(self.threads))
         return self.threads[index] if 0 <= index < len(self.threads) else None
 
@@ -159,18 +157,18 @@ class Repository:
         return self.earlier_downloads + int(self.slope * max(0, now - self.created) / DAY)
 
     def downloads(self, now: int) -> int:
-        """Of the last 30 days."""
+        """Downloads of the last 30 days."""
         since = max(self.created, now - 30 * DAY)
         return int(self.slope * max(0, now - self.created) / DAY) - int(self.slope * max(0, since - self.created) / DAY)
 
     def heat(self, now: int, more: float = 0.0) -> float:
-        """How much it is liked of late: likes that fade."""
+        """How much it is liked recently: likes that fade."""
         faded = self._heat * 0.5 ** ((now - self._heated) / _TREND_HALF_LIFE) if self._heat else 0.0
         if more:
             self._heat, self._heated = faded + more, now
         return faded + more
 
 
-def event_id(repository: Repository, thread: Thread, index: int) -> str:
-    """The id of a thread's event by its place."""
+def event_id(repository: HubServerRepository, thread: HubServerThread, index: int) -> str:
+    """The id of a thread's event by its index."""
     return object_id(thread.events[index].time, f"{repository.key}/{thread.number}/{index}")

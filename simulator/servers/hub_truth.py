@@ -1,4 +1,4 @@
-"""The truth about the generated Hub: what happened, and what of it the API can tell."""
+"""The truth about the generated Hub: what happened, and what of it the API can show."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from math import inf, log, log2
 from typing import Final, NamedTuple
 
 from simulator.clock import DAY
-from simulator.servers.hub_people import Account, People
-from simulator.servers.hub_state import Repository
+from simulator.servers.hub_people import HubAccount, People
+from simulator.servers.hub_state import HubServerRepository
 
 _FEATURES: Final = {
     ("commit", None): "contribution",
@@ -21,12 +21,12 @@ _FEATURES: Final = {
     ("repository", "created"): "publication",
 }
 _OPPOSITE: Final = {"closed": "reopened", "reopened": "closed"}
-# A like stands in a list without times, a move is another name of the same id, of the others only the outcome is there.
+# A like is in a list without times, a move is another name of the same id, and of the others only the result shows.
 UNTIMED: Final = frozenset({"like", "unlike", "move", "delete", "config"})
 
 
 def feature_of(kind: str, action: str | None = None) -> str:
-    """What a kind and its action mean (METRICS, Vocabulary).
+    """The feature of a kind and an action.
 
     >>> feature_of("commit"), feature_of("pull_request", "merged"), feature_of("discussion", "opened")
     ('contribution', 'upkeep', 'exchange')
@@ -37,11 +37,11 @@ def feature_of(kind: str, action: str | None = None) -> str:
 class Happened(NamedTuple):
     """One thing that one account did to one repository.
 
-    `repository` is the repository's `_id`, `name` its name then. `mark` tells it apart there: a commit's SHA, an opened
-    thread's number, a later event's id, a derivative's `_id`, the login of a like. `occurred_at` is the time that the
-    API states, in whole seconds; where it states none (`timed` is false) that of the deed. From `visible_at` on an
-    answer shows it. Both in µs. `actor` is a login; who created a repository or derivative the API does not tell, only
-    its owner. `affiliation`: internal, staff or external.
+    `repository`: the repository's `_id`; `name`: its name then. `mark` identifies it there: a commit's SHA, an opened
+    thread's number, a later event's id, a derivative's `_id`, the login of a like. `occurred_at`: the time that the API
+    states, in whole seconds; if it states none (`timed` is False), the time of the deed. From `visible_at` on an answer
+    shows it. Both in µs. `actor` is a login. The API does not say who created a repository or derivative, only its
+    owner. `affiliation`: internal, staff or external.
     """
 
     kind: str
@@ -70,12 +70,12 @@ class Happened(NamedTuple):
 
     @property
     def stands_in(self) -> str:
-        """The `_id` of the repository that tells of it: a derivative itself names what it was made from."""
+        """The `_id` of the repository that shows it. A derivative names its base."""
         return self.mark if self.kind == "derivative" else self.repository
 
     @property
     def id(self) -> str:
-        """What a poller can call it, from the answers alone (of a like with the login)."""
+        """The id that a poller can give it, from the answers alone (for a like with the login)."""
         if self.kind == "derivative":
             return f"huggingface:derivative:{self.mark}"
         accepted = ":accepted" if self.action == "accepted" else ""
@@ -83,11 +83,11 @@ class Happened(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
-    """A model that a watched organisation publishes at a known time, and how its engagement rises at once and fades.
+class TrueRelease:
+    """A model that a watched organisation publishes at a known time; its engagement rises at once and fades.
 
     Its engagement (likes, discussions, pull requests, comments, derivatives) is a Poisson process of
-    `baseline`·`factor`·2^(-age/half-life) a day; `baseline` is what a watched repository has a day on average when the
+    `baseline`·`factor`·2^(-age/half-life) a day. `baseline` is what a watched repository has a day on average when the
     world begins. Times in µs; `repository` is the `_id`.
     """
 
@@ -102,16 +102,16 @@ class Release:
     def expected(self, since: int, until: int) -> float:
         """The mean number of things that people do to it between two times.
 
-        >>> release = Release(0, "a/b", "id", None, baseline=10.0, factor=4.0, half_life=DAY)
+        >>> release = TrueRelease(0, "a/b", "id", None, baseline=10.0, factor=4.0, half_life=DAY)
         >>> round(release.expected(0, DAY), 3), round(release.expected(0, 50 * DAY), 3), release.expected(-DAY, 0)
         (28.854, 57.708, 0.0)
         """
         return self._until(until) - self._until(since)
 
     def time_of(self, expected: float) -> float:
-        """The time in µs until which so many are expected; infinity where there never will be.
+        """The time in µs until which so many are expected; infinity if there never will be.
 
-        >>> release = Release(0, "a/b", "id", None, baseline=10.0, factor=4.0, half_life=DAY)
+        >>> release = TrueRelease(0, "a/b", "id", None, baseline=10.0, factor=4.0, half_life=DAY)
         >>> round(release.time_of(release.expected(0, DAY)) / DAY, 9), release.time_of(58.0)
         (1.0, inf)
         """
@@ -127,7 +127,7 @@ class Release:
         return self.baseline * self.factor * self.half_life / DAY / log(2)
 
 
-class Truth:
+class HubTruth:
     """The newest `remembered` things that happened, in the order in which they became visible; nothing before `begin`
     (µs) is known.
     """
@@ -142,9 +142,9 @@ class Truth:
 
     def report(
         self,
-        repository: Repository,
+        repository: HubServerRepository,
         time: int,
-        account: Account,
+        account: HubAccount,
         kind: str,
         action: str | None,
         mark: str,
@@ -154,7 +154,7 @@ class Truth:
         family: str | None = None,
         relation: str | None = None,
     ) -> None:
-        """An account does something to a repository at a time, which the API will state as `occurred_at`, or not at
+        """An account does something to a repository at a time. The API will state it as `occurred_at`, or not at
         all.
         """
         if len(self._happened) == self._happened.maxlen:
@@ -180,7 +180,7 @@ class Truth:
         )
 
     def happened(self, since: int, until: int) -> list[Happened]:
-        """What happened in [since, until), by the time stated for it. ValueError where some of it is forgotten."""
+        """What happened in [since, until), by the stated time. ValueError if some of it is forgotten."""
         if since < self._known_from and since < until:
             raise ValueError(
                 f"what happened before {self._known_from} is not known any more, or never was; ask from there on"
@@ -188,10 +188,10 @@ class Truth:
         return [each for each in self._happened if since <= each.occurred_at < until]
 
     def unmissable(self, since: int, until: int, interval: int) -> list[Happened]:
-        """What of [since, until) stands in an answer with its time, or did for at least an `interval` (µs); ValueError
-        as above.
+        """What of [since, until) is in an answer with its time, or was for at least an `interval` (µs). ValueError as
+        above.
 
-        A thread that was closed and opened again within an interval looks as it did before.
+        A thread that was closed and reopened within an interval looks as it did before.
         """
         happened = self.happened(since, until)
         ends: dict[Happened, float] = {}
@@ -213,7 +213,7 @@ class Truth:
         return [
             each
             for each in happened
-            # Of commits that came along in a copied repository no look can tell that they are copies.
+            # Nothing shows that commits in a copied repository are copies.
             if each.timed
             and each.action != "copied"
             and min(deleted.get(each.stands_in, inf), ends.get(each, inf)) - each.visible_at >= interval

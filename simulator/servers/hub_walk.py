@@ -1,4 +1,4 @@
-"""Walking through what stands on the generated Hub: orders, filters, and cursors that say where a page ended."""
+"""Paging through the generated Hub: orders, filters, and cursors that say where a page ended."""
 
 import base64
 import binascii
@@ -9,16 +9,16 @@ from itertools import groupby, islice
 from typing import Final
 
 from simulator.servers.hub_repositories import Repositories
-from simulator.servers.hub_state import Repository
+from simulator.servers.hub_state import HubServerRepository
 
-# A place in an order: what it is ordered by, descending, then the `_id` among equals.
+# A position in an order: what it is ordered by, descending, then the `_id` among equals.
 Place = tuple[int, str]
 
-_BY_TIME: Final[dict[str, Callable[[Repository], int]]] = {
+_BY_TIME: Final[dict[str, Callable[[HubServerRepository], int]]] = {
     "lastModified": lambda repository: repository.modified,
     "createdAt": lambda repository: repository.created,
 }
-_BY_NUMBER: Final[dict[str, Callable[[Repository, int], int]]] = {
+_BY_NUMBER: Final[dict[str, Callable[[HubServerRepository, int], int]]] = {
     "likes": lambda repository, _: len(repository.likers),
     "trendingScore": lambda repository, now: int(repository.heat(now)),
     "downloads": lambda repository, now: repository.downloads(now),
@@ -27,11 +27,11 @@ SORTS: Final = (*_BY_TIME, *_BY_NUMBER)
 
 
 class BadCursor(ValueError):
-    """A cursor that this server did not give."""
+    """A cursor that this server did not make."""
 
 
 def encode_cursor(*place: int | str) -> str:
-    """Something that a client should not look into.
+    """An opaque text for clients.
 
     >>> decode_cursor(encode_cursor(5, "a"))
     (5, 'a')
@@ -56,11 +56,11 @@ def walk(
     after: Place | None,
     now: int,
     limit: int,
-    fits: Callable[[Repository], bool],
-) -> tuple[list[Repository], str | None]:
+    fits: Callable[[HubServerRepository], bool],
+) -> tuple[list[HubServerRepository], str | None]:
     """A page of an order as it is now, and the cursor of the next one.
 
-    The order may have changed since the cursor was given: what has moved to its head meanwhile is not met again.
+    The order may have changed since the cursor was made: what has moved to its head since does not come again.
     """
     order = _by_time if sort in _BY_TIME else _by_number
     found = list(islice(order(repositories, type_, sort, after, now, limit + 1, fits), limit + 1))
@@ -75,9 +75,9 @@ def _by_time(
     after: Place | None,
     _: int,
     __: int,
-    fits: Callable[[Repository], bool],
-) -> Iterator[tuple[int, Repository]]:
-    """The newest first; those of one second, which the Hub cannot tell apart, by their ids."""
+    fits: Callable[[HubServerRepository], bool],
+) -> Iterator[tuple[int, HubServerRepository]]:
+    """The newest first; those of the same second, which the Hub cannot order, by their ids."""
     order = repositories.modified if sort == "lastModified" else repositories.created
     for second, group in groupby(reversed(order[type_].values()), key=_BY_TIME[sort]):
         if after is not None and second > after[0]:
@@ -94,9 +94,9 @@ def _by_number(
     after: Place | None,
     now: int,
     most: int,
-    fits: Callable[[Repository], bool],
-) -> Iterator[tuple[int, Repository]]:
-    """The highest first, by the numbers of now."""
+    fits: Callable[[HubServerRepository], bool],
+) -> Iterator[tuple[int, HubServerRepository]]:
+    """The highest first, by the present numbers."""
     number = _BY_NUMBER[sort]
     rows = ((-number(each, now), each.key, each) for each in repositories.created[type_].values() if fits(each))
     start = (-after[0], after[1]) if after else None

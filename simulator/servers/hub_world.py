@@ -1,5 +1,5 @@
-"""The generated Hub as it changes with time: what stood there before, what happens at random, and a release whose spike
-is known.
+"""The generated Hub as it changes with time: what existed before, what happens at random, and a release whose effect is
+known.
 """
 
 from collections.abc import Sequence
@@ -9,13 +9,20 @@ from random import Random
 from typing import Final
 
 from simulator.clock import DAY, SECOND
-from simulator.population import WATCHED, Population, Watched
-from simulator.population import Repository as Named
+from simulator.population import WATCHED, Population, SimulatedRepository, Watched
 from simulator.servers.hub_acts import Acts
-from simulator.servers.hub_people import Account, People
+from simulator.servers.hub_people import HubAccount, People
 from simulator.servers.hub_repositories import Repositories
-from simulator.servers.hub_state import SENTINEL, Commits, Event, Repository, Thread, object_id, whole
-from simulator.servers.hub_truth import Release, Truth
+from simulator.servers.hub_state import (
+    SENTINEL,
+    Commits,
+    HubServerRepository,
+    HubServerThread,
+    ThreadEvent,
+    object_id,
+    whole,
+)
+from simulator.servers.hub_truth import HubTruth, TrueRelease
 
 _MIX: Final = {
     "commit": 50.0,
@@ -36,11 +43,11 @@ _MIX: Final = {
     "leave": 0.02,
 }
 _ENGAGEMENT: Final = {"like": 58.0, "comment": 25.0, "discussion": 7.0, "pull_request": 3.0, "derive": 7.0}
-# So often its makers push something after somebody engaged with a release.
+# How often its makers push something after somebody engaged with a release.
 _TENDED: Final = 0.05
 _ENGAGING: Final = sum(_MIX[act] for act in _ENGAGEMENT) / sum(_MIX.values())
 WATCHED_SHARE: Final = 0.2
-# What happens before the beginning is not more than this, however high the rate.
+# At most so much happens before the beginning, whatever the rate.
 _MOST_BEFORE: Final = 20_000
 _OLDEST: Final = SENTINEL - 300 * DAY
 _SENTINELS: Final = 0.12
@@ -49,11 +56,11 @@ _SILENT: Final = 0.02
 
 
 class HubWorld:
-    """A Hub that has been there for long when the truth begins, at `began`; all of it follows from the seed, `start`
-    and the settings.
+    """A Hub that has existed for long when the truth begins, at `began`; all of it follows from the seed, `start` and
+    the settings.
 
-    `rate` things a simulated second happen from `start` (µs) on, fewer in the `history` (s) before it. Of the truth the
-    newest `remembered` are kept. Beyond `largest` repositories each new one costs an old one.
+    `rate` things a simulated second happen from `start` (µs) on, fewer in the `history` (s) before it. The newest
+    `remembered` of the truth are kept. Beyond `largest` repositories each new one removes an old one.
     """
 
     def __init__(
@@ -83,14 +90,14 @@ class HubWorld:
         self.repositories = Repositories(self._random)
         population = Population("huggingface", seed, repositories, people, watched)
         self.people = People(population, self._random, _OLDEST)
-        self.truth = Truth(self.people, self.began, remembered)
+        self.truth = HubTruth(self.people, self.began, remembered)
         self.acts = Acts(seed, self._random, self.people, self.repositories, self.truth, largest)
         self._settle(population.repositories + population.watched)
         self.acts.least_watched = len(self.repositories.watched)
         self._names, self._shares = list(_MIX), list(accumulate(_MIX.values()))
         self._next = self._after(self.began)
-        self.release: Release | None = None
-        self._released: Repository | None = None
+        self.release: TrueRelease | None = None
+        self._released: HubServerRepository | None = None
         self._next_engagement = inf
         self._engaged = 0.0
         if release_in is not None:
@@ -99,7 +106,7 @@ class HubWorld:
             )
 
     def advance(self, now: int, most: int | None = None) -> bool:
-        """Let happen what does until `now` (µs), at most so many things; whether nothing is left."""
+        """Let things happen until `now` (µs), at most `most`. Whether nothing is left."""
         left = inf if most is None else most
         while left > 0:
             if self._next <= min(now, self._next_engagement):
@@ -118,12 +125,12 @@ class HubWorld:
         self.acts.acts[name](self.repositories.draw(WATCHED_SHARE), time)
 
     def _after(self, time: float) -> float:
-        """When the next thing happens."""
+        """The time of the next thing."""
         if time < self.start and self._rate_before:
             following = time + self._random.expovariate(self._rate_before) * SECOND
             if following < self.start:
                 return following
-        # Nothing is remembered of how long nothing has happened: the gap may begin anew where the rate changes.
+        # The process has no memory, so the gap may begin anew where the rate changes.
         return max(time, float(self.start)) + self._random.expovariate(self.rate) * SECOND if self.rate else inf
 
     def _announce(self, seed: int, at: int, owner: str | None, factor: float, half_life: int) -> None:
@@ -135,7 +142,7 @@ class HubWorld:
             )
         name = f"{first.owner}/{first.project}-next-{seed}"
         key = object_id(at, name)
-        repository = Repository(
+        repository = HubServerRepository(
             key,
             "model",
             name,
@@ -150,12 +157,12 @@ class HubWorld:
         )
         self._released = repository
         baseline = self.rate * 86_400 * WATCHED_SHARE * _ENGAGING / len(watched)
-        self.release = Release(at, name, key, first.project, baseline, factor, half_life)
+        self.release = TrueRelease(at, name, key, first.project, baseline, factor, half_life)
         self._next_engagement = float(at)
 
     def _engage(self, time: int) -> None:
-        """The release itself at first, then what it stirs. Chance does not find it elsewhere, so that its spike stays
-        what it is.
+        """First the release itself, then what it causes. Chance does not choose it otherwise, so that its effect is as
+        stated.
         """
         release, repository = self.release, self._released
         assert release is not None
@@ -169,8 +176,8 @@ class HubWorld:
         self._engaged += self._random.expovariate(1.0)
         self._next_engagement = release.time_of(self._engaged)
 
-    def _settle(self, named: Sequence[Named]) -> None:
-        """What stood there long before the truth begins."""
+    def _settle(self, named: Sequence[SimulatedRepository]) -> None:
+        """What existed long before the truth begins."""
         settled = [self._settled(each) for each in named]
         for each in sorted(settled, key=lambda each: each.created):
             self.repositories.add(each)
@@ -183,7 +190,7 @@ class HubWorld:
             if self._random.random() < 0.5:
                 self._descend(each, self._random.choice(models[: len(models) // 2]))
 
-    def _settled(self, named: Named) -> Repository:
+    def _settled(self, named: SimulatedRepository) -> HubServerRepository:
         random = self._random
         sentinel = random.random() < _SENTINELS
         born = int(random.uniform(_OLDEST, SENTINEL) if sentinel else random.uniform(SENTINEL, self.began - DAY))
@@ -194,7 +201,7 @@ class HubWorld:
             self.people.found(owner)
         else:
             self.people.by_login[owner].owns += 1
-        repository = Repository(
+        repository = HubServerRepository(
             key, named.artefact, named.name, owner, named.organisation, created, created, Commits(key), named.project
         )
         repository.private = random.random() < _PRIVATE
@@ -219,35 +226,35 @@ class HubWorld:
                 self._discussed(repository, whole(time))
         return repository
 
-    def _discussed(self, repository: Repository, time: int) -> None:
+    def _discussed(self, repository: HubServerRepository, time: int) -> None:
         """An old thread with its answers."""
         random = self._random
         repository.last_thread += 1
         pull_request = random.random() < 0.4
         opener = self._speaker(repository, bots=pull_request)
-        thread = Thread(
+        thread = HubServerThread(
             repository.last_thread, pull_request, random.choice(self.acts.titles), opener.number, time, "open"
         )
         if pull_request:
-            thread.events.append(Event(time, "commit", opener.number))
-        thread.events.append(Event(time, "comment", opener.number))
+            thread.events.append(ThreadEvent(time, "commit", opener.number))
+        thread.events.append(ThreadEvent(time, "comment", opener.number))
         for _ in range(min(20, int(random.paretovariate(1.2)) - 1)):
             time = min(self.began - SECOND, time + int(random.expovariate(1 / DAY)))
-            thread.events.append(Event(whole(time), "comment", self._speaker(repository).number))
+            thread.events.append(ThreadEvent(whole(time), "comment", self._speaker(repository).number))
         thread.comments = sum(event.type == "comment" for event in thread.events)
         if random.random() < 0.4:
             thread.status = "closed"
             thread.events.append(
-                Event(whole(time), "status-change", self.people.insider(repository).number, ("closed",))
+                ThreadEvent(whole(time), "status-change", self.people.insider(repository).number, ("closed",))
             )
         repository.threads.append(thread)
 
-    def _speaker(self, repository: Repository, *, bots: bool = False) -> Account:
+    def _speaker(self, repository: HubServerRepository, *, bots: bool = False) -> HubAccount:
         return (
             self._random.choice(self.people.bots)
             if bots and self._random.random() < 0.3
             else self.people.visitor(repository)
         )
 
-    def _descend(self, repository: Repository, base: Repository) -> None:
+    def _descend(self, repository: HubServerRepository, base: HubServerRepository) -> None:
         self.acts.relate(repository, self._random.choice(("finetune", "adapter", "quantized")), [base])

@@ -1,4 +1,4 @@
-"""What was shown to whom, and who did not keep the rules."""
+"""What was shown to each client, and which clients broke the rules."""
 
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
@@ -8,13 +8,13 @@ from aiohttp import web
 EARLY: Final = "asked again before the poll interval had passed"
 BANNED: Final = "asked during a ban"
 
-# A client counts from when it got the answer, by a clock of its own.
+# A client counts from when it got the answer, by its own clock.
 _TOLERANCE_SHARE: Final = 0.02
 _TOLERANCE: Final = 0.005
 
 
 class Offence(NamedTuple):
-    """What a client did, in which feed, and when by the wall (s)."""
+    """The rule that a client broke, in which feed, and when (Unix time)."""
 
     what: str
     feed: str
@@ -22,8 +22,8 @@ class Offence(NamedTuple):
 
 
 class Told(web.Response):
-    """A refusal, which tells a client not to ask before `until` (the wall's s). What a fault puts in its place is
-    another answer.
+    """A refusal that tells a client not to ask before `until` (Unix time). If a fault replaces it, the answer is
+    another one.
     """
 
     def __init__(self, refusal: web.Response, client: str, until: float) -> None:
@@ -32,8 +32,8 @@ class Told(web.Response):
         self.until = until
 
 
-class Ledger:
-    """Keeps, by the wall, what left the server as an answer."""
+class OffenceLedger:
+    """Keeps what left the server as an answer, by real time."""
 
     def __init__(self, wall: Callable[[], float]) -> None:
         self.offences: list[Offence] = []
@@ -46,30 +46,30 @@ class Ledger:
         self.offences.append(Offence(what, feed, self._wall()))
 
     def arrive(self, client: str, place: str) -> None:
-        """A client asks for anything: during a ban, if it was told of one that is not over."""
+        """A client asks for anything. During a ban that it was told of, this is an offence."""
         if self._wall() < self._refused.get(client, 0.0) - _TOLERANCE:
             self.offend(BANNED, place)
 
     def refuse(self, told: Told) -> None:
-        """A refusal left the server whole: from now on its client knows."""
+        """A refusal left the server completely: from now on its client knows."""
         self._refused[told.client] = told.until
 
     def ask(self, client: str, feed: str) -> None:
-        """A client asks for a feed's first page: too early, unless the interval that it was told has passed."""
+        """A client asks for a feed's first page. Before the stated interval has passed, this is an offence."""
         answered, interval = self._answered.get((client, feed), (0.0, 0.0))
         if self._wall() < answered + interval * (1 - _TOLERANCE_SHARE) - _TOLERANCE:
             self.offend(EARLY, feed)
 
     def answer(self, client: str, feed: str, interval: float) -> None:
-        """A client was answered a feed's first page, 200 or 304, and told an interval (the wall's s)."""
+        """A client got a feed's first page, 200 or 304, with an interval (seconds of real time)."""
         self._answered[client, feed] = self._wall(), interval
 
     def show(self, feed: str, ids: tuple[str, ...]) -> None:
-        """These ids left the server in a whole answer."""
+        """These ids left the server in a complete answer."""
         shown, now = self._shown.setdefault(feed, {}), self._wall()
         for each in ids:
             shown.setdefault(each, now)
 
     def shown(self, feed: str) -> Mapping[str, float]:
-        """{event id: when it was first shown, by the wall (s)}."""
+        """{event id: the Unix time at which it was first shown}."""
         return dict(self._shown.get(feed, {}))

@@ -6,21 +6,21 @@ from typing import Final
 
 from aiohttp import web
 
-# Every answer says that its world is simulated: whoever measures it must know.
+# Every answer says that its world is simulated: its measurements must say so too.
 WORLD: Final = ("X-World", "simulated")
-# Seconds between two looks at what has happened meanwhile, where nobody asks.
+# Seconds between two advances of the world while there are no requests.
 _BREATH: Final = 0.05
 
 
 class Listening(ABC):
-    """Starts and stops; what it answers, and what happens, is its own."""
+    """Starts and stops. Subclasses say what it answers and what happens."""
 
     def __init__(self) -> None:
         self._runner: web.AppRunner | None = None
         self._going_on: asyncio.Task[None] | None = None
 
     async def start(self, port: int = 0) -> str:
-        """Listen on loopback, on a free port if 0; the address."""
+        """Listen on loopback, on a free port if 0. Returns the address."""
         await self._catch_up()
         application = self._application()
         application.on_response_prepare.append(_name_the_world)
@@ -31,7 +31,7 @@ class Listening(ABC):
         return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
     async def stop(self) -> None:
-        """Stop listening and let the world stand still."""
+        """Stop listening and stop the world."""
         if self._going_on is not None:
             self._going_on.cancel()
             await asyncio.gather(self._going_on, return_exceptions=True)
@@ -40,11 +40,11 @@ class Listening(ABC):
 
     @abstractmethod
     def _application(self) -> web.Application:
-        """What answers."""
+        """The application that answers."""
 
     @abstractmethod
     async def _catch_up(self) -> None:
-        """Let happen what has happened by now, in small steps, so that no request has to wait for many."""
+        """Advance the world to the present in small steps, so that no request has to wait for many."""
 
     async def _go_on(self) -> None:
         while True:

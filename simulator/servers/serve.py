@@ -1,17 +1,17 @@
-"""Both platforms over one clock, until a signal ends them."""
+"""Both platforms on one clock, until a signal ends them."""
 
 import asyncio
 import json
 import signal
 from collections.abc import Callable
 
-from simulator.servers.clock import Clock
+from simulator.servers.clock import WorldClock
 from simulator.servers.faults import Faults
 from simulator.servers.github import GithubServer
 
 
 def rates_of(text: str) -> dict[str, float]:
-    """Faults as the command line writes them; ValueError where they are not written so.
+    """Rates of faults as the command line writes them. ValueError for anything else.
 
     >>> rates_of("error=0.02,stale=0.05,skew=90"), rates_of("")
     ({'error': 0.02, 'stale': 0.05, 'skew': 90.0}, {})
@@ -27,7 +27,7 @@ def rates_of(text: str) -> dict[str, float]:
 
 async def serve(
     seed: int,
-    clock: Clock,
+    clock: WorldClock,
     faults: Faults,
     *,
     port: int,
@@ -40,8 +40,8 @@ async def serve(
     release_in: float | None,
     tell: Callable[[str], object] = print,
 ) -> None:
-    """Serve until SIGINT or SIGTERM; `tell` is given one line of JSON when both listen. OSError where a port is taken."""
-    # Whoever wants GitHub alone need not have the Hub.
+    """Serve until SIGINT or SIGTERM; `tell` gets one line of JSON when both listen. OSError if a port is taken."""
+    # GitHub alone does not need the Hub's modules.
     from simulator.servers.hub import HubServer
 
     ended = asyncio.Event()

@@ -1,14 +1,14 @@
-// What the reader chose. It stands in the address, which can be kept, sent and gone back from. Colours are the reader's alone: they stay in
-// the browser, where it allows that.
+// The reader's choices. They are kept in the address, which can be bookmarked and shared. The colours are kept in the browser, if it allows
+// that.
 
 const ADDRESSED = ["window", "scope", "feature", "span"];
 const first = { window: "1h", scope: "watched", feature: "contribution", span: "seconds", theme: "auto" };
 export const chosen = { ...first };
 
-let tell = () => {}; // called with the name of what changed; with "window" for any of the address
+let tell = () => {}; // called with the name of the choice that has changed; "window" after a change of the address
 let longestCovered = () => undefined;
-let decided = false; // whether the window was chosen, by the reader or, when the first figures came, by the page
-let address = null; // what the choices were taken from
+let decided = false; // whether the window was chosen: by the reader, or by the page with the first figures
+let address = null; // the query of the address that the choices were taken from
 
 const controlsOf = (name) => [...document.querySelectorAll(`input[name="${name}"], select[name="${name}"]`)];
 const offers = (name, value) => controlsOf(name).some((control) => (
@@ -19,14 +19,14 @@ export function begin(changed, longest) {
     for (const control of controlsOf(name)) control.addEventListener("change", () => chooseAndKeep(name, control.value));
   }
   let theme = null;
-  try { theme = JSON.parse(localStorage.getItem("nomadwatch") ?? "{}")?.theme; } catch { /* then none */ }
+  try { theme = JSON.parse(localStorage.getItem("nomadwatch") ?? "{}")?.theme; } catch { /* no choice is kept */ }
   if (offers("theme", theme)) choose("theme", theme);
   takeAddress();
   [tell, longestCovered] = [changed, longest];
   addEventListener("popstate", () => { if (location.search !== address) { takeAddress(); tell("window"); } });
 }
 
-// The page opens on the longest window that is covered; until there is one, on the shortest. Whether that changed what is chosen.
+// Choose the longest window that is covered, unless a window was chosen before. Whether the choice has changed.
 export function openWindow() {
   const found = decided ? undefined : longestCovered();
   if (found === undefined) return false;
@@ -43,7 +43,7 @@ function choose(name, value) {
   }
 }
 
-// What the address says and the page offers; anything else in it is as if it were not there.
+// Take the choices from the address. Values that the page does not offer are ignored.
 function takeAddress() {
   address = location.search;
   const asked = new URLSearchParams(address);
@@ -54,10 +54,10 @@ function takeAddress() {
 function chooseAndKeep(name, value) {
   choose(name, value);
   if (name === "theme") {
-    try { localStorage.setItem("nomadwatch", JSON.stringify({ theme: value })); } catch { /* then not */ }
+    try { localStorage.setItem("nomadwatch", JSON.stringify({ theme: value })); } catch { /* it is not kept */ }
   } else {
     if (name === "window") decided = true; else openWindow();
-    // A window that nobody chose is chosen anew by whoever opens the address.
+    // A window that was not chosen yet is left out, and chosen when the address is opened.
     const kept = ADDRESSED.filter((each) => each !== "window" || decided);
     address = `?${new URLSearchParams(kept.map((each) => [each, chosen[each]]))}`;
     history.pushState(null, "", address);

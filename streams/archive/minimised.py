@@ -19,7 +19,7 @@ from streams.times import Times
 from streams.values import clean
 
 
-class Deed(msgspec.Struct, gc=False):
+class MinimisedEvent(msgspec.Struct, gc=False):
     """A line of a minimised archive; `actor` is None where nobody is said."""
 
     id: str | int
@@ -31,7 +31,7 @@ class Deed(msgspec.Struct, gc=False):
     commits: Count | None = None
 
 
-decode_deed: Final = msgspec.json.Decoder(Deed).decode
+decode_deed: Final = msgspec.json.Decoder(MinimisedEvent).decode
 STATED: Final = "stated"
 
 # Type of the line → type of the event that it was cut from, kind, action (`STATED`: the line says it).
@@ -111,7 +111,7 @@ class MinimisedEvents:
         return (row,)
 
 
-def read_by_hand(text: bytes) -> Deed:
+def read_by_hand(text: bytes) -> MinimisedEvent:
     """The deed of a cleaned text that the typed decoder refuses: an odd number of commits, or actor, is none. Raises
     `DeadLetter`.
 
@@ -134,6 +134,6 @@ def read_by_hand(text: bytes) -> Deed:
         except msgspec.ValidationError:
             value.pop(name, None)
     try:
-        return msgspec.convert(value, Deed)
+        return msgspec.convert(value, MinimisedEvent)
     except msgspec.ValidationError:
         raise DeadLetter("missing-field") from None

@@ -14,7 +14,16 @@ from typing import Final
 from streams.archive.plan import Plan
 from streams.archive.sections import Breath, Doubtful, Letter, Options, Sections, Send, Step
 from streams.errors import OtherReplay
-from streams.kafka.cursors import ARCHIVE, Counts, Cursor, begin, decode_cursor, decoded, encode_cursor, sound_archive
+from streams.kafka.cursors import (
+    ARCHIVE,
+    Cursor,
+    ReadCounts,
+    begin,
+    decode_cursor,
+    decoded,
+    encode_cursor,
+    sound_archive,
+)
 from streams.kafka.deliver import Delivery, Sent, read_table
 from streams.kafka.topics import Topics
 
@@ -28,7 +37,7 @@ class Progress:
 
     position: int
     size: int
-    counts: Counts
+    counts: ReadCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +48,7 @@ class Summary:
     `newest` is the newest event time in µs, 0 if nothing was measured.
     """
 
-    counts: Counts
+    counts: ReadCounts
     offsets: list[int]
     newest: int
     done: bool

@@ -21,7 +21,7 @@ _FEEDS: Final = (ARCHIVE, "coverage:", ASSIGNMENT_CURSOR, *(f"{platform}:" for p
 T = TypeVar("T")
 
 
-class Counts(msgspec.Struct, kw_only=True):
+class ReadCounts(msgspec.Struct, kw_only=True):
     """What a reading has met so far. `skipped` are blank lines and the action lines of bulk files; `dead_letters` is by
     reason.
 
@@ -62,7 +62,7 @@ class Cursor(msgspec.Struct, kw_only=True):
     intact: bool = True
     events: int = 0
     hours: list[HourRead] = []
-    counts: Counts = msgspec.field(default_factory=Counts)
+    counts: ReadCounts = msgspec.field(default_factory=ReadCounts)
     done: bool = False
 
 

@@ -507,7 +507,7 @@ def test_what_is_too_old_is_said_to_be_and_goes(run: Callable[..., None]) -> Non
         await expect(headline(page)).to_have_text("1,234")
         world.clock.now += STALE_AFTER + 1
         await expect(page.locator("#status")).to_contain_text(
-            "Stale: nothing was measured since 2015-01-01 12:00:01 UTC"
+            "Stale: nothing has been measured since 2015-01-01 12:00:01 UTC"
         )
         await expect(headline(page)).to_have_text("–")
         await expect(page).to_have_title("⚠ nomadwatch")

@@ -13,7 +13,7 @@ from kafka import KafkaConsumer, TopicPartition
 from agents.config import Config
 from agents.measurements import EVALUATION, Measurement, decode_evaluation, decode_measurement
 from simulator.stream import five_days
-from simulator.truth import Truth
+from simulator.truth import StreamTruth
 from simulator.wire import deed
 from streams.activity import HOUR
 from streams.kafka import admin
@@ -39,9 +39,9 @@ TURN = 15
 MOST_TURNS = 16
 
 
-def write_hours(folder: Path, wire: list[dict[str, Any]]) -> Truth:
+def write_hours(folder: Path, wire: list[dict[str, Any]]) -> StreamTruth:
     """Write the activities, one file for each hour of receipt. Returns the truth."""
-    truth = Truth()
+    truth = StreamTruth()
     hours: dict[int, list[dict[str, Any]]] = {}
     for activity in wire:
         hours.setdefault(activity["ingested_at"] // HOUR, []).append(activity)
@@ -97,7 +97,7 @@ def latest_evaluation(bootstrap: str, topic: str) -> tuple[Any, dict[bytes, Meas
     }
 
 
-def check_measurements(found: list[Measurement], truth: Truth) -> None:
+def check_measurements(found: list[Measurement], truth: StreamTruth) -> None:
     values = {(m.name, frozenset(m.labels.items())): m.value for m in found}
     expected = {("nomadwatch_" + m.name, frozenset(m.labels.items())): m.value for m in truth.measurements()}
     assert values.keys() == expected.keys()

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from simulator.archive import Plan, write
+from simulator.archive import ArchivePlan, write
 from simulator.stream import START
 from sinks.compare import differences
 from tests.chaos.conftest import Embedded
@@ -18,7 +18,7 @@ AWAY = 30.0
 def test_a_replay_survives_a_broker_that_is_away_for_half_a_minute(tmp_path: Path) -> None:
     hours = tmp_path / "hours"
     hours.mkdir()
-    _, truth = write(hours, Plan(start=START, hours=6, events=20_000, hub_events=1_000, seed=3))
+    _, truth = write(hours, ArchivePlan(start=START, hours=6, events=20_000, hub_events=1_000, seed=3))
     broker = Embedded(tmp_path)
     report = tmp_path / "report.json"
     command = [

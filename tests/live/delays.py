@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from simulator.servers.clock import Clock
+from simulator.servers.clock import WorldClock
 from simulator.servers.hub_truth import Happened
 from streams.activity import SECOND, Activity
 
@@ -38,7 +38,7 @@ class Delays:
     counting: list[float] = field(default_factory=list)
     unseen: int = 0
 
-    def add(self, visible: int, received: int, counted: int, clock: Clock) -> None:
+    def add(self, visible: int, received: int, counted: int, clock: WorldClock) -> None:
         """`visible` and `received` are simulated µs, `counted` is the wall's."""
         in_all = (clock.at(counted / SECOND) - visible) / SECOND
         self.received.append((received - visible) / SECOND)
@@ -78,7 +78,7 @@ def table(delays: Mapping[str, Delays]) -> str:
 
 
 def of_github(
-    events: Mapping[str, int], published: Iterable[Activity], counted_at: Mapping[str, int], clock: Clock
+    events: Mapping[str, int], published: Iterable[Activity], counted_at: Mapping[str, int], clock: WorldClock
 ) -> Delays:
     """Those of events, by id and when they were visible (µs). An event counts with its first activity."""
     received: dict[str, int] = {}
@@ -95,7 +95,7 @@ def of_github(
 
 
 def of_the_hub(
-    deeds: Iterable[Happened], published: Iterable[Activity], counted_at: Mapping[str, int], clock: Clock
+    deeds: Iterable[Happened], published: Iterable[Activity], counted_at: Mapping[str, int], clock: WorldClock
 ) -> dict[str, Delays]:
     """Those of what happened in watched repositories of the Hub, by group."""
     received = {each.id: each.ingested_at for each in sorted(published, key=lambda each: -each.ingested_at)}

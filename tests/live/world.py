@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from simulator.servers.clock import Clock
+from simulator.servers.clock import WorldClock
 from simulator.servers.faults import Faults
 from simulator.servers.github import GithubServer
 from simulator.servers.hub import HubServer
@@ -68,7 +68,7 @@ class World:
         self.watchlist = _listed(watched)
         self.origin = time.time()
         self.scale = scale
-        self.clock = Clock(scale, self.origin)
+        self.clock = WorldClock(scale, self.origin)
         self.faults = Faults(seed)
         world: dict[str, Any] = {"token": TOKEN, "watched": watched, "people": 600}
         self.github = GithubServer(seed, self.clock, self.faults, rate=rate, history=history, repositories=600, **world)

@@ -13,7 +13,7 @@ from agents.measurements import Measurement
 from simulator.accepted import credited
 from simulator.deed import Deed
 from simulator.stream import START, five_days
-from simulator.truth import Truth
+from simulator.truth import StreamTruth
 from simulator.wire import deed
 from streams.activity import DAY, HOUR, MINUTE, Activity, Batch, Cover
 from tests.measure.making import PARTITIONS, Measured, activity, batches, by_series, one
@@ -44,7 +44,7 @@ def truth_at(
     """Up to a moment. The stream has merges that lie before their openings: these are credited by what is known in the
     end.
     """
-    truth = Truth()
+    truth = StreamTruth()
     known = {own.id: own for own in deeds}
     for each in credited(known.values()):
         if each.occurred_at < end:

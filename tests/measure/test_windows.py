@@ -20,7 +20,7 @@ from agents.operators.progress import Progress
 from agents.operators.threads import Threads
 from agents.operators.window import SCOPES, distinct
 from simulator.stream import five_days
-from simulator.truth import Truth
+from simulator.truth import StreamTruth
 from simulator.wire import deed
 from streams import codes
 from streams.activity import DAY, FEATURES, HOUR, MINUTE, PLATFORMS, Activity, Batch, Cover, Foreign, hash_name
@@ -34,7 +34,7 @@ PUSHES = {"scope": "all", "platform": "github", "feature": "contribution"}
 @pytest.mark.parametrize("way", ["at once", "measuring", "restarting"])
 def test_every_measurement_of_five_days_equals_the_truth(way: str, tmp_path: Path) -> None:
     wire = five_days(seed=5, n=12_000)
-    truth = Truth()
+    truth = StreamTruth()
     log = list(batches(msgspec.convert(wire, list[Activity]), Random(2)))
     for each in wire:
         truth.arrive(deed(each), each["ingested_at"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from simulator.archive import Plan, write
+from simulator.archive import ArchivePlan, write
 from simulator.stream import START
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +32,7 @@ def totals(report: Path) -> dict[str, Any]:
 def test_what_is_written_is_read_again(suffix: str, tmp_path: Path) -> None:
     hours = tmp_path / "hours"
     hours.mkdir()
-    write(hours, Plan(start=START, hours=1, events=800, hub_events=300, seed=3))
+    write(hours, ArchivePlan(start=START, hours=1, events=800, hub_events=300, seed=3))
     replayed = nomadwatch("replay", hours, "--data-dir", tmp_path / "state", "--report", tmp_path / "first.json")
     assert replayed.returncode == 0, replayed.stderr
     file = tmp_path / ("copy" + suffix)

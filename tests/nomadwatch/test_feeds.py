@@ -203,9 +203,12 @@ def test_sinks_that_others_can_reach_says_so(process: Process, host: str, near: 
     [
         (
             ["--host", "http://localhost"],
-            "--host: 'http://localhost' is no host name; write it without http:// and without a port",
+            "--host: 'http://localhost' is not a host name; write it without http:// and without a port",
         ),
-        (["--allow-host", "a:80"], "--allow-host: 'a:80' is no host name; write it without http:// and without a port"),
+        (
+            ["--allow-host", "a:80"],
+            "--allow-host: 'a:80' is not a host name; write it without http:// and without a port",
+        ),
         (["--host", ""], "--host: '' will not do for host; give a text, not an empty one"),
     ],
 )

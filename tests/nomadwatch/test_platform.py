@@ -30,7 +30,7 @@ POLLER = '''
 import asyncio
 
 from streams.activity import Activity, Cover, hash_name
-from streams.live.common.poll_result import Find
+from streams.live.common.poll_result import PollResult
 from streams.live.common.poller import Poller
 
 
@@ -51,7 +51,7 @@ class ForgePoller(Poller):
     async def run(self):
         self.feeds.open("forge:events", "forge", scope="all").state = "ok"
         covered, made = [Cover("forge", self.now - 3_600_000_000, self.now)], list(pushes(self.now, self.watchlist))
-        await self.outlet.put(Find(feed="forge:events", platform="forge", cursor=b"{}", activities=made, covered=covered))
+        await self.outlet.put(PollResult(feed="forge:events", platform="forge", cursor=b"{}", activities=made, covered=covered))
         await asyncio.Event().wait()
 '''
 WATCHLIST = "- project: smithy\n  forge: [smith]\n"

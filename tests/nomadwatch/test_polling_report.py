@@ -4,12 +4,12 @@ import msgspec
 
 from agents.measurements import HealthReport
 from nomadwatch.processes.polling import Reporter
-from streams.live.common.http import World
+from streams.live.common.http import WorldSign
 
 
 def test_the_artefacts_of_the_hub_are_said_when_they_are_known_and_then_every_twenty_seconds() -> None:
     now = 100.0
-    reporter = Reporter(World(simulated=False), lambda: now)
+    reporter = Reporter(WorldSign(simulated=False), lambda: now)
 
     def said() -> dict[str, str]:
         key, value = reporter(0, [("nomadwatch_feed_lag_seconds", {"feed": "f"}, 3.0)], {"f": "ok"})

@@ -18,7 +18,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from simulator.archive import Plan, write
+from simulator.archive import ArchivePlan, write
 from simulator.clock import DAY, HOUR, rfc3339
 from simulator.stream import START
 from tests.nomadwatch.commands import command
@@ -107,7 +107,9 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("days")
     write(
         folder,
-        Plan(start=START + 20 * HOUR, hours=10, events=250, hub_events=80, seed=4, late=0.02, future=0.0, garbage=20),
+        ArchivePlan(
+            start=START + 20 * HOUR, hours=10, events=250, hub_events=80, seed=4, late=0.02, future=0.0, garbage=20
+        ),
     )
     return folder
 

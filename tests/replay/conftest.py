@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from simulator.archive import Plan, write
+from simulator.archive import ArchivePlan, write
 from simulator.clock import HOUR
 from simulator.stream import START
-from simulator.truth import Truth
+from simulator.truth import StreamTruth
 from tests.replay.running import Replayed, replayed
 from tests.simulator.recorded import recorded
 
-MESSY = Plan(
+MESSY = ArchivePlan(
     start=START + 9 * HOUR,
     hours=5,
     events=6000,
@@ -32,7 +32,7 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.paths: list[Path]
-        self.truth: Truth
+        self.truth: StreamTruth
         self.paths, self.truth = write(folder, MESSY)
         self.undisturbed = replayed(folder)
 

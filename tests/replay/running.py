@@ -65,7 +65,7 @@ def unread(stated: Mapping[str, Any]) -> str:
         f"{each['hour']} ({each['events']:,} instead of {each['usual']:,})" for each in stated.get("hour_doubtful", [])
     ]
     counts = ", ".join(f"{reason} {letters[reason]:,}" for reason in sorted(letters))
-    said = [f"far fewer events than in the hours around: {', '.join(doubts)}"] if doubts else []
+    said = [f"far fewer events than in the hours around it: {', '.join(doubts)}"] if doubts else []
     said += [f"some of the input could not be measured ({counts}); everything else was"] if letters else []
     return "".join(f"nomadwatch: {line}\n" for line in said)
 

@@ -5,10 +5,10 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from simulator.archive import Plan, write
+from simulator.archive import ArchivePlan, write
 from simulator.clock import DAY, HOUR, MINUTE, rfc3339
 from simulator.population import WATCHED
-from simulator.truth import Truth
+from simulator.truth import StreamTruth
 from tests.recount import compare, recount
 from tests.replay.conftest import MESSY, World
 from tests.replay.running import BOTS, Replayed, counted, replayed, values
@@ -19,7 +19,7 @@ WATCHLIST = [
 AS_OF = MESSY.start + 3 * HOUR + 17 * MINUTE + 29_000_001
 
 
-def differences(replay: Replayed, truth: Truth) -> list[str]:
+def differences(replay: Replayed, truth: StreamTruth) -> list[str]:
     expected = {(name, frozenset(labels.items())): value for name, labels, value in truth.measurements()}
     return compare(replay.measurements, expected)
 
@@ -54,9 +54,9 @@ def test_as_of_an_earlier_front_it_equals_the_truth_of_what_had_happened(world: 
     assert earlier.input["after_as_of"] > 5000
 
 
-def truth_up_to(whole: Truth, time: int) -> Truth:
+def truth_up_to(whole: StreamTruth, time: int) -> StreamTruth:
     """The truth without anything after a time."""
-    truth = Truth()
+    truth = StreamTruth()
     for deed in whole.deeds.values():
         if deed.occurred_at <= time:
             truth.arrive(deed, deed.occurred_at)
@@ -151,7 +151,7 @@ def test_merges_of_todays_payloads_are_credited_by_their_openings(tmp_path: Path
 
 
 def test_hours_too_far_apart_to_be_read_in_any_order_are_read_in_theirs(tmp_path: Path) -> None:
-    early = Plan(start=MESSY.start, events=300, hub_events=0, era="2024", future=0, late=0)
+    early = ArchivePlan(start=MESSY.start, events=300, hub_events=0, era="2024", future=0, late=0)
     late = replace(early, start=MESSY.start + 60 * DAY, era="2026")  # its ids have another form
     paths = [*write(tmp_path, early)[0], *write(tmp_path, late)[0]]
     # In the other order the earlier hour would be too old to recognise duplicates.

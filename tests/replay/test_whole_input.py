@@ -109,7 +109,7 @@ def test_a_torn_hour_is_not_covered_and_has_no_history_and_a_thin_one_is_doubted
     report = read(several.output)
     assert several.code == 0
     assert report.input["hour_doubtful"] == [{"hour": "2024-05-01T12:00:00Z", "events": 60, "usual": 600}]
-    assert "far fewer events than in the hours around: 2024-05-01T12:00:00Z (60 instead of 600)" in several.complaint
+    assert "far fewer events than in the hours around it: 2024-05-01T12:00:00Z (60 instead of 600)" in several.complaint
     assert values(report, "window_coverage_ratio", platform="github", scope="all", window="24h") == [3 / 24]
     again = read(command("report", "--data-dir", tmp_path / "state", "--format", "json").output)
     assert again.input["hour_doubtful"] == report.input["hour_doubtful"]

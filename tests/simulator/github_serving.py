@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 from multidict import CIMultiDictProxy
 
-from simulator.servers.clock import Clock
+from simulator.servers.clock import WorldClock
 from simulator.servers.faults import Faults
 from simulator.servers.github import GithubServer
 
@@ -87,7 +87,7 @@ async def serving(seed: int = 1, *, scale: float = 1.0, **options: Any) -> Async
     """A server and a client of it; `options` are the server's."""
     wall = Wall()
     settings: dict[str, Any] = {"token": TOKEN, "rate": 10.0, "repositories": 300, "people": 400} | options
-    server = GithubServer(seed, Clock(scale, NOON, wall), Faults(seed, wall), **settings)
+    server = GithubServer(seed, WorldClock(scale, NOON, wall), Faults(seed, wall), **settings)
     url = await server.start()
     try:
         async with aiohttp.ClientSession() as session:

@@ -9,7 +9,7 @@ from simulator.clock import HOUR
 from simulator.deed import Deed
 from simulator.events import EventWriter
 from simulator.stream import START
-from simulator.truth import Truth
+from simulator.truth import StreamTruth
 from simulator.world import World, deeds
 
 
@@ -58,7 +58,7 @@ def test_openings_are_known_for_31_days_and_the_first_of_several_counts() -> Non
 
 
 def test_the_truth_knows_of_an_opening_only_what_arrived() -> None:
-    told = Truth()
+    told = StreamTruth()
     told.arrive(MERGED, START + HOUR)
     assert not any(m.labels.get("feature") == "accepted" for m in told.measurements() if m.name == "activity")
     told.arrive(OPENED._replace(bot=False), START + HOUR)

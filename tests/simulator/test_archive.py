@@ -11,14 +11,14 @@ import zstandard
 from click.testing import CliRunner
 
 from simulator.__main__ import main
-from simulator.archive import GARBAGE, Packing, Plan, write
+from simulator.archive import GARBAGE, ArchivePlan, Packing, write
 from simulator.clock import DAY, HOUR, SECOND, micros
 from simulator.stream import START
-from simulator.truth import Truth
+from simulator.truth import StreamTruth
 
 
-def written(folder: Path, **changes: Any) -> tuple[list[Path], Truth]:
-    return write(folder, Plan(start=START + 8 * HOUR, **{"events": 400, "hub_events": 100, **changes}))
+def written(folder: Path, **changes: Any) -> tuple[list[Path], StreamTruth]:
+    return write(folder, ArchivePlan(start=START + 8 * HOUR, **{"events": 400, "hub_events": 100, **changes}))
 
 
 def read(path: Path) -> list[bytes]:

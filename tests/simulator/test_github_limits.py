@@ -6,14 +6,14 @@ from contextlib import suppress
 import aiohttp
 import pytest
 
-from simulator.servers.clock import Clock
-from simulator.servers.github_limits import DIALECTS, Limits
+from simulator.servers.clock import WorldClock
+from simulator.servers.github_limits import DIALECTS, GithubServerLimits
 from simulator.servers.ledger import BANNED
 from tests.simulator.github_serving import NOON, TOKEN, Wall, serving
 
 
-def limits(wall: Wall, scale: float = 1.0, seed: int = 1) -> Limits:
-    return Limits(Clock(scale, NOON, wall), seed)
+def limits(wall: Wall, scale: float = 1.0, seed: int = 1) -> GithubServerLimits:
+    return GithubServerLimits(WorldClock(scale, NOON, wall), seed)
 
 
 def test_60_requests_an_hour_without_a_token_then_a_refusal_that_states_when() -> None:

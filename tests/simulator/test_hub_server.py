@@ -18,10 +18,10 @@ from huggingface_hub.community import DiscussionComment, DiscussionCommit, Discu
 from huggingface_hub.errors import BadRequestError, HfHubHTTPError, RepositoryNotFoundError
 
 from simulator.clock import HOUR, SECOND
-from simulator.servers.clock import Clock
+from simulator.servers.clock import WorldClock
 from simulator.servers.faults import Faults
 from simulator.servers.hub import HubServer
-from simulator.servers.hub_state import Repository
+from simulator.servers.hub_state import HubServerRepository
 from simulator.servers.hub_truth import Happened
 from simulator.servers.ledger import BANNED
 from tests.simulator.recorded import recorded
@@ -77,7 +77,7 @@ def ask(body: Callable[[Asking], Awaitable[None]], faults: Faults | None = None,
     async def main() -> None:
         wall = Wall()
         small = {"rate": 1.0, "repositories": 200, "people": 300, "history": 3_600.0, "token": TOKEN, **settings}
-        server = HubServer(5, Clock(small.pop("scale", 1.0), ORIGIN, wall), faults, **small)
+        server = HubServer(5, WorldClock(small.pop("scale", 1.0), ORIGIN, wall), faults, **small)
         url = await server.start()
         try:
             async with aiohttp.ClientSession() as session:
@@ -88,11 +88,13 @@ def ask(body: Callable[[Asking], Awaitable[None]], faults: Faults | None = None,
     asyncio.run(main())
 
 
-def path(repository: Repository) -> str:
+def path(repository: HubServerRepository) -> str:
     return f"{repository.type}s/{repository.name}"
 
 
-def busiest(server: HubServer, key: Callable[[Repository], int], type_: str | None = None) -> Repository:
+def busiest(
+    server: HubServer, key: Callable[[HubServerRepository], int], type_: str | None = None
+) -> HubServerRepository:
     return max((each for each in server.world.repositories if not each.private and type_ in (None, each.type)), key=key)
 
 
@@ -181,7 +183,7 @@ def test_members_and_whoami_are_those_of_the_world(monkeypatch: pytest.MonkeyPat
     ask(body)
 
 
-def _public(world: Any, type_: str) -> list[Repository]:
+def _public(world: Any, type_: str) -> list[HubServerRepository]:
     return [each for each in world.repositories.created[type_].values() if not each.private]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from simulator.clock import DAY, HOUR, MINUTE, SECOND
 from simulator.servers.hub_repositories import Repositories
-from simulator.servers.hub_state import SENTINEL, TYPES, Repository
+from simulator.servers.hub_state import SENTINEL, TYPES, HubServerRepository
 from simulator.servers.hub_truth import Happened
 from simulator.servers.hub_walk import BadCursor, decode_cursor, walk
 from simulator.servers.hub_world import HubWorld
@@ -39,7 +39,7 @@ def happened(world: HubWorld) -> list[Happened]:
     return world.truth.happened(world.began, END + 1)
 
 
-def everything(world: HubWorld) -> list[Repository]:
+def everything(world: HubWorld) -> list[HubServerRepository]:
     return [each for type_ in TYPES for each in world.repositories.created[type_].values()]
 
 
@@ -296,7 +296,7 @@ def test_there_are_never_more_repositories_than_were_allowed() -> None:
     assert all(each.crowd[each.place] is each for each in everything(world) if each.crowd is not None)
 
 
-def _walked(repositories: Repositories, sort: str, limit: int) -> list[Repository]:
+def _walked(repositories: Repositories, sort: str, limit: int) -> list[HubServerRepository]:
     after, found = None, []
     while True:
         page, cursor = walk(repositories, "model", sort, after, END, limit, lambda each: True)

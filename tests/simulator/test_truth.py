@@ -11,7 +11,7 @@ from simulator.clock import DAY, HOUR, MINUTE
 from simulator.deed import FEATURES, Deed
 from simulator.spread import correlations, mann_whitney, statistics
 from simulator.stream import START
-from simulator.truth import Measurement, Truth, windows
+from simulator.truth import StreamTruth, TrueFigure, windows
 
 quick = settings(deadline=None, database=None, derandomize=True)
 counts = some.lists(some.integers(0, 40), min_size=1, max_size=60)
@@ -30,15 +30,15 @@ def deed(number: int = 0, **changes: Any) -> Deed:
     return Deed(f"id-{number}", **{**fields, **changes})
 
 
-def truth(*deeds: Deed, mark: int = END) -> Truth:
-    told = Truth()
+def truth(*deeds: Deed, mark: int = END) -> StreamTruth:
+    told = StreamTruth()
     for done in deeds:
         told.arrive(done, END)
     told.mark(mark)
     return told
 
 
-def value(told: Truth, name: str, **labels: str) -> float | None:
+def value(told: StreamTruth, name: str, **labels: str) -> float | None:
     """The one measurement with these labels and perhaps others; None if it is absent."""
     found = [m.value for m in told.measurements() if m.name == name and labels.items() <= m.labels.items()]
     assert len(found) <= 1, found
@@ -132,7 +132,7 @@ def test_bots_count_in_totals_only_until_they_are_taken_for_people() -> None:
     assert value(told, "activity", feature="contribution", **ALL_HOUR) is None
     humans = told.measurements(include_bots=True)
     assert (
-        Measurement("activity", {"scope": "all", "platform": "github", "feature": "contribution", "window": "1h"}, 1)
+        TrueFigure("activity", {"scope": "all", "platform": "github", "feature": "contribution", "window": "1h"}, 1)
         in humans
     )
     assert not any(m.labels.get("actor") == "bot" for m in humans)
@@ -163,7 +163,7 @@ def test_watched_repositories_have_a_scope_and_their_projects_a_count() -> None:
         "feature": "contribution",
         "window": "1h",
     }
-    assert Measurement("project_activity", labels, 1) in told.measurements()
+    assert TrueFigure("project_activity", labels, 1) in told.measurements()
 
 
 def test_the_fifty_busiest_are_named_and_the_rest_is_one() -> None:
@@ -231,4 +231,4 @@ def test_a_report_says_what_was_read() -> None:
 
 def test_before_anything_arrived_there_is_no_front() -> None:
     with pytest.raises(ValueError, match="nothing has arrived"):
-        _ = Truth().front
+        _ = StreamTruth().front

@@ -9,7 +9,7 @@ import pytest
 from simulator.clock import MINUTE
 from simulator.deed import FEATURES
 from simulator.events import EventWriter
-from simulator.hub import Hub
+from simulator.hub import HubActs
 from simulator.population import WATCHED, Population
 from simulator.stream import START
 from simulator.wire import meaning
@@ -186,7 +186,7 @@ def test_members_do_most_of_what_happens_in_a_repository() -> None:
 
 
 def hub_activities() -> list[dict[str, Any]]:
-    hub = Hub(1, repositories=200, people=300)
+    hub = HubActs(1, repositories=200, people=300)
     return [activity for number in range(3_000) for activity in hub.happen(START + number, START + number)]
 
 

@@ -1,4 +1,4 @@
-"""Which hosts a request may name, on a running sink: a page of another site must not read the figures (DNS rebinding)."""
+"""Which hosts a request may name, on a running sink: pages of other sites must not read it (DNS rebinding)."""
 
 import asyncio
 
@@ -24,9 +24,9 @@ LOOPBACK = [
     "127.0.0.1:",
 ]
 FOREIGN = [
-    "evil.example", "evil.example:9108", "localhost.evil.example", "127.0.0.1.evil.example", "evil.localhost", "10.0.0.5", "0.0.0.0",
-    "[::]", "[fe80::1]:9108", "", ":9108", "localhost:9108:1", "localhost@evil.example", "[::1", "::1", "evil.example,localhost",
-    "local host", "2130706433", "localhost..", "localhost:evil", "\xff", "127.0.0.1/../evil",
+    "evil.example", "evil.example:9108", "localhost.evil.example", "127.0.0.1.evil.example", "evil.localhost",
+    "10.0.0.5", "0.0.0.0", "[::]", "[fe80::1]:9108", "", ":9108", "localhost:9108:1", "localhost@evil.example", "[::1",
+    "::1", "evil.example,localhost", "local host", "2130706433", "localhost..", "localhost:evil", "\xff", "127.0.0.1/../evil",
 ]  # fmt: skip
 
 
@@ -137,5 +137,5 @@ def test_a_sink_on_every_interface_answers_for_addresses_but_for_no_further_name
 
 @pytest.mark.parametrize("name", ["http://monitor.example.org", "monitor.example.org:80", "", "a b", "[::1", "*"])
 def test_what_is_no_host_name_is_told(name: str) -> None:
-    with pytest.raises(ValueError, match=r"is no host name; write it without http:// and without a port$"):
+    with pytest.raises(ValueError, match=r"is not a host name; write it without http:// and without a port$"):
         Hosts([name])

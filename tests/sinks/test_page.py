@@ -84,7 +84,7 @@ def test_the_policy_allows_nothing_inline_and_nothing_from_elsewhere() -> None:
 
 
 def test_the_own_files_name_no_other_address() -> None:
-    for name in ("index.html", "page.css", "page.js", "choices.js"):
+    for name in ("index.html", "page.css", *(script.name for script in STATIC.glob("*.js"))):
         assert not re.findall(r"(?:https?:)?//[a-z0-9]+\.[a-z./]*", (STATIC / name).read_text())
     # Names of repositories link to their platform's site; nothing is fetched from there.
     named = re.findall(r"https?://[a-z0-9.]+[a-z./]*", index_html().decode())
@@ -97,8 +97,8 @@ def test_every_file_that_the_page_names_is_served() -> None:
         for tag, attributes in Elements(index_html().decode()).found
         if tag in ("link", "script")
     }
-    for script in ("page.js", "choices.js"):
-        named |= set(re.findall(r'from "([^"]+)"', (STATIC / script).read_text()))
+    for script in STATIC.glob("*.js"):
+        named |= set(re.findall(r'from "([^"]+)"', script.read_text()))
     assert named <= set(FILES)
 
 
@@ -186,7 +186,7 @@ def test_the_past_goes_on_with_each_evaluation(process: Process) -> None:
                 ):
                     async with session.get(f"{page.address}/live/{name}.csv", params={**query, **wrong}) as answer:
                         assert (answer.status, answer.headers.get("Content-Disposition")) == (400, None)
-            assert (await past(feature="<script>"))[1].startswith("ask with ?scope=")
+            assert (await past(feature="<script>"))[1].startswith("give a scope, a window and a feature")
 
     asyncio.run(main())
 

@@ -1,4 +1,4 @@
-"""The sink over HTTP, on a real broker: before anything has come, while the broker is away, when everything is too old."""
+"""The sink over HTTP, on a real broker: before anything has arrived, without the broker, and with stale figures."""
 
 import asyncio
 import gzip

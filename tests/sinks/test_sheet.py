@@ -47,9 +47,10 @@ def test_a_figure_stands_beside_its_coverage_its_moment_and_its_world() -> None:
     found = of(rows(figures(ACTIVITY), "simulated"), name="nomadwatch_activity", platform="github", feature="exchange")
     assert found == [
         {
-            "name": "nomadwatch_activity", "scope": "watched", "platform": "github", "window": "24h", "feature": "exchange",
-            "repository": "", "feed": "", "value": "1234", "state": "", "coverage": "0.75", "covered_since": "",
-            "as_of": "2015-01-01T11:59:59.999999Z", "evaluated_at": "2015-01-01T12:00:00Z", "world": "simulated",
+            "name": "nomadwatch_activity", "scope": "watched", "platform": "github", "window": "24h",
+            "feature": "exchange", "repository": "", "feed": "", "value": "1234", "state": "", "coverage": "0.75",
+            "covered_since": "", "as_of": "2015-01-01T11:59:59.999999Z", "evaluated_at": "2015-01-01T12:00:00Z",
+            "world": "simulated",
         }
     ]  # fmt: skip
 
@@ -117,8 +118,8 @@ def test_the_lines_are_a_row_a_moment() -> None:
     assert found_rows[1] == {
         "as_of": "2015-01-01T11:00:30Z", "evaluated_at": "2015-01-01T12:00:01Z",
         "github_activity": "6", "huggingface_activity": "", "github_intensity": "",
-        "huggingface_intensity": "", "scope": "watched", "window": "24h", "feature": "exchange", "github_coverage_now": "0.75",
-        "huggingface_coverage_now": "",
+        "huggingface_intensity": "", "scope": "watched", "window": "24h", "feature": "exchange",
+        "github_coverage_now": "0.75", "huggingface_coverage_now": "",
         "world": "simulated",
     }  # fmt: skip
     assert [row["github_activity"] for row in found_rows] == ["5", "6"]

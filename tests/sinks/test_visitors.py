@@ -156,7 +156,7 @@ def test_a_request_with_a_body_is_answered_at_once_and_ends_the_connection(head:
             for method in ("GET", "POST"):
                 sender = await opened.open(f"{method} / HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n")
                 assert await sender.status() == 413
-                assert await sender.rest() == b"no request here has a body\n"
+                assert await sender.rest() == b"requests must not have a body\n"
 
     asyncio.run(main())
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Time that runs `scale` times as fast as the wall's since `origin` (seconds since 1970), when both showed the
-    same.
+    """Time that runs `scale` times as fast as real time since `origin` (Unix time), when both showed the same.
 
-    Only the station's own waits are shortened by it. A time that a server states (`retry-after`, `X-Poll-Interval`, …)
-    is the wall's.
+    It shortens the station's own waits only. Times that a server states (`retry-after`, `X-Poll-Interval`, …) are real
+    time.
 
     >>> Clock(scale=60, origin=1000.0, wall=lambda: 1002.0).now()
     1120000000
@@ -27,5 +26,5 @@ class Clock:
         return round(1e6 * (wall if self.scale == 1 else self.origin + (wall - self.origin) * self.scale))
 
     def wait(self, seconds: float) -> float:
-        """How many of the wall's seconds a wait of the station's own lasts."""
+        """The seconds of real time that a wait of the station's own lasts."""
         return seconds / self.scale

@@ -1,4 +1,4 @@
-"""What the pollers of both platforms are given."""
+"""What every poller is given."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +12,9 @@ from streams.watchlist import Watchlist
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """`actor_key` is that of the actors' hashes, `cursors` are those of an earlier run, `interval_cap` is in the
-    station's seconds.
+    """`actor_key` keys the hashes of actors. `cursors` are those of an earlier run, by their keys. `interval_cap` is
+    the longest time between two polls of a feed, in seconds of the station's clock. `keep_dead_letters`: as raw bytes
+    or as a digest.
     """
 
     watchlist: Watchlist
@@ -23,5 +24,5 @@ class Context:
     feeds: Feeds
     clock: Clock
     include_bots: bool = False
-    dead_letters: Keep = "raw"
+    keep_dead_letters: Keep = "raw"
     interval_cap: float = 300.0

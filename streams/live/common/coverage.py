@@ -1,8 +1,9 @@
-"""Which share of event time each feed saw whole, and from that the coverage of every window.
+"""The share of event time that each feed saw completely, and from it the coverage of every window.
 
-Kept in steps as windows are: minutes for two hours, hours for eight days, days for 35. A platform's coverage is the
-mean over its feeds: one of ten that is silent for a whole window leaves 0.9. What a feed has not said yet is no part of
-its window of an hour, unless it is late; in the longer windows that weighs little, and they go up to now.
+It is kept in the steps of the windows: minutes for two hours, hours for eight days, days for 35 days. The coverage of a
+platform is the mean over its feeds: if one of ten is silent for a whole window, 0.9 is left. Time that a feed has not
+reported yet is excluded from the window of one hour until the feed is overdue. Longer windows go up to now, because a
+few minutes weigh little in them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,34 +19,36 @@ from streams.windows import WINDOWS
 
 # Step → how long it is kept.
 _KEPT: Final = {MINUTE: 2 * HOUR, HOUR: 8 * DAY, DAY: 35 * DAY}
-# A feed has a cursor of its own: together they would outgrow the largest record.
+# Each feed has a cursor of its own: all in one would be larger than the largest record.
 COVERAGE_CURSOR: Final = "coverage:"
 
-# Kept as a step of no length: the start of the latest stretch that a feed saw without a break → its end (µs).
+# The key of one more entry beside the steps: start → end (µs) of the latest stretch that a feed saw without a break.
 _STRETCH: Final = 0
-# Half of the shortest window: a window that is covered less than that has lost more.
+# A longer pause is a break. It is half of the shortest window.
 _BREAK: Final = 30 * MINUTE
 
-# Step → start of a step in steps → covered µs, weighted by the share that was seen.
+# Step (µs) → number of the step since 1970 → covered µs in it, weighted by the share that was seen.
 _Steps = dict[int, dict[int, float]]
 _NO_LATER: Final[Mapping[str, int]] = {}
 _decode_steps: Final = msgspec.json.Decoder(_Steps, strict=False).decode
 
 
 def _decode(data: bytes) -> _Steps:
-    """The covered time of a feed. Raises ValueError where a step is missing."""
+    """The covered time of a feed from its cursor. Raises ValueError where a step is missing."""
     steps = _decode_steps(data)
     if not steps.keys() >= _KEPT.keys():
         raise ValueError("no covered time of a feed")
     return steps
 
 
-class Coverage:
-    """The covered time of a station's `feeds`. The window of an hour leaves out what is younger than `settling` (µs).
+class FeedCoverage:
+    """The covered time of a station's `feeds`. The window of one hour excludes the last `settling` µs, which no feed
+    can have reported yet.
 
     >>> feeds = Feeds()
-    >>> watched, everything = feeds.open("github:/orgs/a/events", "github"), feeds.open("github:/events", "github", scope="all")
-    >>> coverage = Coverage(feeds)
+    >>> watched = feeds.open("github:/orgs/a/events", "github")
+    >>> everything = feeds.open("github:/events", "github", scope="all")
+    >>> coverage = FeedCoverage(feeds)
     >>> coverage.add(watched.feed, 0, 30 * MINUTE)
     >>> coverage.add(everything.feed, 0, HOUR, share=0.04)
     >>> [round(coverage.share("github", scope, "1h", HOUR - 1), 3) for scope in ("watched", "all")]
@@ -65,7 +68,7 @@ class Coverage:
             self._unsaved.add(feed)
 
     def add(self, feed: str, start: int, end: int, share: float = 1.0) -> None:
-        """From start to end (µs) a feed saw everything, or a share of it (0 to 1). Never twice for the same time."""
+        """A feed saw everything from start to end (µs), or a share of it (0 to 1). Call it once for the same time."""
         steps = self._feeds.setdefault(feed, {step: {} for step in _KEPT})
         self._unsaved.add(feed)
         for step, keep in _KEPT.items():
@@ -89,10 +92,10 @@ class Coverage:
     def share(
         self, platform: str, scope: str, window: str, now: int, late_after: Mapping[str, int] = _NO_LATER
     ) -> float | None:
-        """The coverage of a window that ends now (µs); None where no feed of the scope is known, or nothing of that
-        time can be yet.
+        """The coverage of a window that ends now (µs). None if no feed of the scope is known, or none can have reported
+        any of that time yet.
 
-        `late_after` (µs) is after how long the silence of single feeds counts, where `settling` is not enough.
+        `late_after` has, by feed, the µs after which its silence counts, where that is longer than `settling`.
         """
         step, count = WINDOWS[window]
         begin = now // step + 1 - count
@@ -116,19 +119,18 @@ class Coverage:
         return health is None or health.has_total
 
     def _settled(self, steps: _Steps, now: int, late_after: int) -> int:
-        """Up to when a feed has said what it saw or missed, or is late to; a whole minute (µs)."""
+        """The time (a whole minute, µs) up to which a feed has reported what it saw or missed, or is overdue."""
         said = max(steps[MINUTE], default=0) * MINUTE
         settled = now - self._settling
         return max(min(said, settled), min(settled, now - late_after)) // MINUTE * MINUTE
 
     def since(self, platform: str, scope: str) -> int | None:
-        """From when on the feeds of a scope have seen what happened, or their share of it, without a break (µs): the
-        median of the feeds.
+        """The time (µs) since which the feeds of a scope have seen everything, or their share of it, without a break.
 
-        A break is longer than half an hour. None where no feed has seen anything.
+        It is the median over the feeds. A break is longer than half an hour. None where no feed has seen anything.
 
         >>> feeds = Feeds()
-        >>> coverage = Coverage(feeds)
+        >>> coverage = FeedCoverage(feeds)
         >>> coverage.add(feeds.open("github:/orgs/a/events", "github").feed, 0, MINUTE)
         >>> coverage.add("github:/orgs/a/events", HOUR, HOUR + MINUTE)
         >>> coverage.since("github", "watched") == HOUR
@@ -138,8 +140,8 @@ class Coverage:
         return median_high(found) if found else None
 
     def rows(self, now: int, late_after: Mapping[str, int] = _NO_LATER) -> Iterator[Row]:
-        """`window_coverage_ratio` and `covered_since_timestamp_seconds` of every platform, scope and window that is
-        known.
+        """`window_coverage_ratio` and `covered_since_timestamp_seconds` of every platform, scope and window, where they
+        are known.
         """
         for platform in PLATFORMS:
             for scope in ("all", "watched"):
@@ -156,25 +158,27 @@ class Coverage:
                         yield "nomadwatch_window_coverage_ratio", labels, share
 
     def keep(self, feeds: set[str]) -> None:
-        """Forget all other feeds: they are not watched any more."""
+        """Forget all other feeds: they are no longer watched."""
         for feed in self._feeds.keys() - feeds:
             del self._feeds[feed]
             self._unsaved.add(feed)
 
     def changes(self) -> dict[str, bytes | None]:
-        """The cursors of the feeds that have changed since `saved`, JSON; None for one that was forgotten."""
+        """The cursors (JSON) of the feeds that changed since `saved`; None for a feed that was forgotten."""
         return {
             COVERAGE_CURSOR + feed: msgspec.json.encode(self._feeds[feed]) if feed in self._feeds else None
             for feed in sorted(self._unsaved)
         }
 
     def saved(self) -> None:
-        """All changes are on the broker."""
+        """The broker has all changes."""
         self._unsaved.clear()
 
     @classmethod
     def restore(cls, cursors: Mapping[str, bytes], feeds: Feeds, settling: int = 0) -> Self:
-        """The coverage that cursors hold, whatever else is among them. Raises `StreamsError` for one that is none."""
+        """The coverage that cursors hold; other cursors are ignored. Raises `StreamsError` for one that cannot be
+        read.
+        """
         coverage = cls(feeds, settling)
         for key, value in cursors.items():
             if key.startswith(COVERAGE_CURSOR):
@@ -183,7 +187,7 @@ class Coverage:
 
 
 def _extend(stretch: dict[int, float], start: int, end: int) -> None:
-    """Take a covered interval into the latest stretch: it goes on, reaches further back, or begins anew after a break."""
+    """Add a covered interval to the latest stretch, which grows at either end, or begins again after a break."""
     begun, until = next(iter(stretch.items()), (start, end))
     if end + _BREAK < begun:
         return

@@ -1,4 +1,4 @@
-"""How each feed is doing: shown beside every metric, because a number without its coverage misleads."""
+"""The health of each feed. It is shown beside every metric, because a number without its coverage misleads."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,22 +11,22 @@ Row = tuple[str, dict[str, str], float]
 
 
 @dataclass(slots=True)
-class Health:
+class FeedHealth:
     """A feed, and its health.
 
     What the feed declares: `scope` is `all` for a feed that shows the platform as a whole, `watched` for one of the
     watchlist. `sampled`: it shows only a share of what happens, and `coverage` estimates the share. `has_total` is
     False where there is no whole that it could show a share of: such a feed has no coverage.
 
-    `state` is a few words for a person: `ok`, `limited until 12:03:20`, `failing: 502`.
-    It begins with `ok` only where all is well: `ok, moved to new-org/tool`. `well` is the state while its requests
-    succeed: `ok`, with what there is to know, or what cannot be seen all the same.
+    `state` is a few words for people: `ok`, `limited until 12:03:20`, `failing: 502`. It begins with `ok` only if
+    nothing is wrong: `ok, moved to new-org/tool`. `well` is the state while requests succeed: `ok` with a remark, or
+    what cannot be seen nevertheless.
 
-    `polls` counts HTTP requests by outcome: 200, 304, refusals of a limit, everything else (broken bodies too).
-    `seen` counts activities of its own finds, `gap_seconds` and `gaps` the ledger's rows by reason. Unknown is None:
-    `newest` (µs, the newest event time seen), `coverage` (0 to 1, the trailing hour's estimate), `remaining` (requests
-    left of the quota). `late_after` (µs) is how long it may say nothing of what it saw although it is well, where that
-    is longer than what holds for all feeds.
+    `polls` counts HTTP requests by outcome: 200, 304, refused by a rate limit, everything else (broken bodies too).
+    `seen` counts the activities of the feed's own poll results, `gaps` and `gap_seconds` the rows of the ledger by
+    reason. Unknown is None: `newest` (the newest event time seen, µs), `coverage` (0 to 1, of the last hour),
+    `remaining` (requests left of the quota). `late_after` (µs): a healthy feed may be silent so long, where that is
+    longer than for all feeds.
     """
 
     feed: str
@@ -46,7 +46,7 @@ class Health:
     late_after: int = 0
 
     def rows(self, now: int) -> Iterator[Row]:
-        """(name, labels, value) of the catalogue's group H; `now` in µs."""
+        """(name, labels, value) of the metrics of feeds; `now` in µs."""
         feed = {"feed": self.feed}
         for outcome, n in self.polls.items():
             yield "nomadwatch_feed_polls_total", {**feed, "outcome": outcome}, n
@@ -65,7 +65,7 @@ class Feeds:
     """The health of all feeds of a station, by name, in the order in which they were opened."""
 
     def __init__(self) -> None:
-        self.by_name: dict[str, Health] = {}
+        self.by_name: dict[str, FeedHealth] = {}
 
     def open(
         self,
@@ -75,12 +75,12 @@ class Feeds:
         scope: Scope = "watched",
         sampled: bool = False,
         has_total: bool = True,
-    ) -> Health:
+    ) -> FeedHealth:
         """The health of a feed: the one that is known, or a new one with what the feed declares."""
-        new = Health(feed, platform, scope=scope, sampled=sampled, has_total=has_total)
+        new = FeedHealth(feed, platform, scope=scope, sampled=sampled, has_total=has_total)
         return self.by_name.setdefault(feed, new)
 
     def rows(self, now: int) -> Iterator[Row]:
-        """Those of all feeds."""
+        """The rows of all feeds."""
         for health in self.by_name.values():
             yield from health.rows(now)

@@ -1,4 +1,4 @@
-"""HTTP GET as pollers need it: each failure is one exception, and nothing that a server sends is without a limit."""
+"""HTTP GET for pollers: every failure is one exception, and everything that a server sends has a limit."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ from streams.kafka.dead_letters import KEPT
 from streams.live.common.trouble import trouble
 
 LARGEST_BODY: Final = 32 << 20
-# From this size on decoding takes long enough to hold up the other platform, which has the same event loop.
+# From this size on, decoding would delay the other platforms, which share the event loop.
 LARGE: Final = 256 << 10
 MOST_MOVES: Final = 3
 _LONGEST_HEADER: Final = 4_096
@@ -33,14 +33,11 @@ T = TypeVar("T")
 
 
 class Unreachable(StreamsError):
-    """No usable answer came: the address, the network, the server or the body failed.
-
-    The text names the kind of failure, never a header.
-    """
+    """No usable answer came: the address, the network, the server or the body failed. The text never has a header."""
 
 
 class Oversized(Unreachable):
-    """An answer exceeds what is read of one: a dead letter. `address` is where it came from, `raw` its first bytes."""
+    """An answer exceeds a limit and becomes a dead letter. `address`: where it came from; `raw`: its first bytes."""
 
     def __init__(self, what: str, address: str, raw: bytes) -> None:
         super().__init__(f"failing: {what}")
@@ -49,18 +46,18 @@ class Oversized(Unreachable):
 
 
 class Broken(Unreachable):
-    """A whole answer came, and what it says cannot be read."""
+    """A complete answer came, but its content cannot be read."""
 
 
 class Gone(Exception):
-    """What was asked for is not there, or not for us."""
+    """What was asked for does not exist, or may not be seen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer. `headers` are those whose value is printable ASCII of a bounded length; the others are left out.
+    """A complete answer. Headers whose value is too long or not printable ASCII are left out.
 
-    `moved_to` is the address of a redirect, if it is on the same server.
+    `moved_to` is the target of a redirect if that is on the same server.
     """
 
     status: int
@@ -70,25 +67,25 @@ class Answer:
 
     @property
     def failure(self) -> str:
-        """The state of a feed that got an answer of an unexpected status."""
+        """The state of a feed whose answer has an unexpected status."""
         elsewhere = " to another server, which is not asked" if self.status in _MOVED and self.moved_to is None else ""
         return f"failing: {self.status}{elsewhere}"
 
 
 @dataclass(slots=True)
-class World:
-    """Whether a station looks at a simulated world: it does once an answer has said so."""
+class WorldSign:
+    """Whether a station polls a simulated world. It does as soon as one answer has said so."""
 
     simulated: bool = False
 
     async def hear(self, session: aiohttp.ClientSession, context: object, ended: aiohttp.TraceRequestEndParams) -> None:
-        """Take note of an answer."""
+        """Take note of the header of an answer."""
         self.simulated = self.simulated or ended.response.headers.get(WORLD) == "simulated"
 
 
-def open_session(user_agent: str, world: World | None = None) -> aiohttp.ClientSession:
-    """A session for one platform's feeds; close it in the end. Environment proxies are honoured. What answers say of it
-    goes to `world`.
+def open_session(user_agent: str, world: WorldSign | None = None) -> aiohttp.ClientSession:
+    """A session for one platform's feeds, which the caller closes. Proxies of the environment are used. `world` learns
+    from the answers whether they are simulated.
     """
     tracing = aiohttp.TraceConfig()
     if world is not None:
@@ -99,15 +96,15 @@ def open_session(user_agent: str, world: World | None = None) -> aiohttp.ClientS
         connector=aiohttp.TCPConnector(limit=16),
         trust_env=True,
         trace_configs=[tracing],
-        # Session cookies would make one answer depend on another.
+        # Cookies would make one answer depend on another.
         cookie_jar=aiohttp.DummyCookieJar(),
     )
 
 
 async def fetch(session: aiohttp.ClientSession, url: str, *, headers: dict[str, str] | None = None) -> Answer:
-    """The answer, of whatever status.
+    """The answer, whatever its status.
 
-    Redirects are not followed: each is a request of the quota, and may lead to another server.
+    Redirects are not followed: each one costs a request of the quota and may lead to another server.
 
     Raises `Unreachable`, and `Oversized` for a body of more than `LARGEST_BODY` bytes after decompression.
     """
@@ -119,19 +116,19 @@ async def fetch(session: aiohttp.ClientSession, url: str, *, headers: dict[str, 
                 blocks.append(block)
                 length += len(block)
                 if length > LARGEST_BODY:
-                    # The same bytes each time, however the network cuts them: the same answer must be told of once.
+                    # Always the same bytes, however the network cut them: the same answer is one dead letter.
                     head = b"".join(blocks)[:_BLOCK]
                     raise Oversized(f"the answer is larger than {LARGEST_BODY >> 20} MB", url, head)
             stated = _believable(response.headers)
             return Answer(response.status, stated, b"".join(blocks), _moved_to(response.status, response.url, stated))
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-        # A ValueError comes from an address that no request can be made of, and from headers that cannot be parsed.
+        # ValueError: an address that cannot be requested, or headers that cannot be parsed.
         raise Unreachable(trouble(error)) from error
 
 
 async def off_loop(size: int, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-    """The result of a function that decodes so many bytes. If they are many it runs in a thread: others are asked
-    meanwhile.
+    """The result of a function that decodes `size` bytes. Many bytes are decoded in a thread, so that other feeds go
+    on meanwhile.
     """
     if size < LARGE:
         return function(*arguments, **named)
@@ -139,7 +136,7 @@ async def off_loop(size: int, function: Callable[P, T], *arguments: P.args, **na
 
 
 async def unhurried(elements: Iterable[msgspec.Raw]) -> AsyncIterator[tuple[int, msgspec.Raw]]:
-    """The elements of an answer, numbered from 1. After every `LARGE` bytes of them other feeds have their turn."""
+    """The elements of an answer, numbered from 1. Other feeds get a turn after every `LARGE` bytes."""
     length = 0
     for number, element in enumerate(elements, 1):
         length += memoryview(element).nbytes
@@ -150,19 +147,21 @@ async def unhurried(elements: Iterable[msgspec.Raw]) -> AsyncIterator[tuple[int,
 
 
 def growing(failures: int, shortest: float, longest: float) -> float:
-    """How long to wait after so many failures (1 or more): each time twice as long, less up to a half at random."""
+    """Seconds to wait after `failures` failures in a row (1 or more): doubled each time, with up to half taken off at
+    random.
+    """
     return min(longest, shortest * 2.0 ** min(failures - 1, 60)) * random.uniform(0.5, 1.0)
 
 
 class RefusedToken:
-    """Says once, in the log, that a platform refuses its token; `setting` names it."""
+    """Logs once that a platform refuses its token; `setting` is the name of the token's variable."""
 
     def __init__(self, platform: str, setting: str) -> None:
         self._platform, self._setting = platform, setting
         self._said = False
 
     def say(self) -> str:
-        """The state of a feed, for a person."""
+        """The state of a feed whose token is refused."""
         if not self._said:
             self._said = True
             _LOG.warning(
@@ -174,7 +173,7 @@ class RefusedToken:
 
 
 def _believable(headers: CIMultiDictProxy[str]) -> CIMultiDictProxy[str]:
-    """Without values that are longer than real ones or not printable ASCII: they can be neither saved nor sent back."""
+    """The headers without values that are overlong or not printable ASCII: these can be neither saved nor sent back."""
     kept = (
         (name, value)
         for name, value in headers.items()
@@ -184,8 +183,8 @@ def _believable(headers: CIMultiDictProxy[str]) -> CIMultiDictProxy[str]:
 
 
 def _moved_to(status: int, asked: URL, headers: CIMultiDictProxy[str]) -> str | None:
-    """Where a redirect leads, or None if that is another server or has a name and password: the token is meant for this
-    one.
+    """The target of a redirect. None if it is on another server or has a user name or password: the token is meant for
+    this server only.
     """
     location = headers.get("Location")
     if status not in _MOVED or location is None:

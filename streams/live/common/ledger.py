@@ -1,4 +1,4 @@
-"""How far a feed has come, what it may have missed, and which share of the trailing hour it saw whole."""
+"""A feed's watermark, the gaps in which it may have missed something, and its coverage of the last hour."""
 
 import asyncio
 from collections import deque
@@ -8,27 +8,27 @@ from typing import Final
 import msgspec
 
 from streams.activity import HOUR, MINUTE, SECOND, Activity, Cover
-from streams.live.common.health import Health
-from streams.live.common.poll_result import Find, Gap
+from streams.live.common.health import FeedHealth
+from streams.live.common.poll_result import Gap, PollResult
 
-# An answer shows what was there when it was made: a mark keeps that far behind.
+# An answer shows the state of when it was made, so a watermark stays this far behind a poll.
 MARGIN: Final = MINUTE
-# A feed that does not get on for so long opens a gap, and its mark goes on: others must not wait for it for ever.
+# A feed without progress for so long gets a gap, and its watermark goes on: other feeds must not wait for ever.
 PATIENCE: Final = 15 * MINUTE
 
 
 class Ledger:
-    """The mark of one feed (µs; None before its first) and its gaps.
+    """The watermark (`mark`) of one feed (µs; None before its first) and its gaps.
 
-    `began` is when this run did (µs), `encode` makes the feed's cursor with a mark. The feed's coverage is what no gap
-    touches, times the share that is `reached` of all that it looks at; or it is what `share` says at a time, where gaps
-    do not tell it. Finds are built and put under `lock`, so that they are committed in the order in which their cursors
-    were made.
+    `began`: when this run began (µs). `encode`: makes the feed's cursor for a watermark. The feed's coverage is the
+    time without gaps, times the share of its sources that it has `reached`. Where gaps do not determine it, `share`
+    says it for a time. Poll results are made and put under `lock`, so that they are committed in the order of their
+    cursors.
     """
 
     def __init__(
         self,
-        health: Health,
+        health: FeedHealth,
         mark: int | None,
         began: int,
         encode: Callable[[int | None], bytes],
@@ -45,25 +45,27 @@ class Ledger:
         self._reached = reached or (lambda: 1.0)
         self._gaps = GapCoverage(began)
 
-    def find(
+    def poll_result(
         self,
         *,
         activities: Sequence[Activity] = (),
-        letters: Sequence[bytes] = (),
+        dead_letters: Sequence[bytes] = (),
         gaps: Sequence[Gap] = (),
         covered: Sequence[Cover] = (),
         mark: int | None = None,
         cursor: bytes | None = None,
         cursors: Mapping[str, bytes] | None = None,
-    ) -> Find:
-        """A find of this feed, whose mark never falls; with a `cursor` if it moves by more than the mark."""
+    ) -> PollResult:
+        """A poll result of this feed. The watermark never falls. `cursor` is given if more than the watermark
+        changes.
+        """
         complete_to = None if mark is None else max(mark, self.mark or 0)
-        return Find(
+        return PollResult(
             feed=self.health.feed,
             platform=self.health.platform,
             cursor=self._encode(self.mark if complete_to is None else complete_to) if cursor is None else cursor,
             activities=list(activities),
-            letters=list(letters),
+            dead_letters=list(dead_letters),
             gaps=list(gaps),
             covered=list(covered),
             share=self._reached(),
@@ -72,10 +74,10 @@ class Ledger:
         )
 
     def overdue(self, end: int, reason: str, *, least: int) -> list[Gap]:
-        """The rows of a feed that does not get on, from its mark up to a time: what lies before this run apart, none
-        shorter than `least`.
+        """The gaps of a feed without progress, from its watermark to `end`. The time before this run is a gap of its
+        own.
 
-        What little is left of the time before this run is told with what comes after it, or it never would be.
+        No gap is shorter than `least`. A shorter time before this run becomes part of the gap that follows.
         """
         start = self.began if self.mark is None else self.mark
         rows = [(start, end, reason)]
@@ -88,31 +90,31 @@ class Ledger:
         ]
 
     def cover(self, start: int, end: int) -> list[Cover]:
-        """What the feed saw whole between two times (µs)."""
+        """The feed saw everything between two times (µs)."""
         return [Cover(self.health.platform, start, end)] if start < end else []
 
-    def note(self, find: Find, now: int) -> None:
-        """Count what was published and missed. Call it after the broker has it."""
+    def note(self, result: PollResult, now: int) -> None:
+        """Count what a poll result published and missed. Call it after the broker has it."""
         health = self.health
-        health.seen += len(find.activities)
-        newest = max((activity.occurred_at for activity in find.activities), default=None)
+        health.seen += len(result.activities)
+        newest = max((activity.occurred_at for activity in result.activities), default=None)
         if newest is not None:
             health.newest = max(health.newest or newest, newest)
-        for gap in find.gaps:
+        for gap in result.gaps:
             health.gaps[gap.reason] = health.gaps.get(gap.reason, 0) + 1
             health.gap_seconds[gap.reason] = health.gap_seconds.get(gap.reason, 0.0) + (gap.end - gap.start) / SECOND
-        if find.complete_to is not None:  # else it is a gap of one of many repositories
-            self.mark = find.complete_to
+        if result.complete_to is not None:  # else it is the gap of a single repository
+            self.mark = result.complete_to
             if self._share is None:
-                self._gaps.add(find.gaps, find.covered)
+                self._gaps.add(result.gaps, result.covered)
         if self.mark is not None:
             health.coverage = self._gaps.get(now) * self._reached() if self._share is None else self._share(now)
 
 
 class GapCoverage:
-    """The share of the last hour, or of this run if that is younger, that no gap touches; `began` in µs.
+    """The share of the last hour without gaps, or of this run if it began later (`began`, µs).
 
-    What was a gap because nobody could look is none any more as far as a look reaches back over it.
+    A later poll that reaches back over an outage closes that part of the gap.
 
     >>> coverage = GapCoverage(0)
     >>> coverage.add([Gap(feed="f", start=0, end=HOUR // 4, reason="limited")], [])
@@ -129,13 +131,13 @@ class GapCoverage:
         self._gaps: deque[Gap] = deque()
 
     def add(self, gaps: Iterable[Gap], covered: Iterable[Cover]) -> None:
-        """Take up what the ledger got, and what was seen whole."""
+        """Add gaps, after closing the gaps that `covered` reaches over."""
         for cover in covered:
             self._gaps = deque(piece for gap in self._gaps for piece in _without(gap, cover))
         self._gaps.extend(gaps)
 
     def get(self, now: int) -> float:
-        """0 to 1."""
+        """The share at a time (µs), 0 to 1."""
         start = max(now - HOUR, self._began)
         while self._gaps and self._gaps[0].end <= start:
             self._gaps.popleft()
@@ -144,7 +146,7 @@ class GapCoverage:
 
 
 def _without(gap: Gap, cover: Cover) -> Iterator[Gap]:
-    """What of a gap lies before and after a time that was seen whole."""
+    """The parts of a gap before and after a time that was seen completely."""
     for start, end in ((gap.start, min(gap.end, cover.start)), (max(gap.start, cover.end), gap.end)):
         if start < end:
             yield msgspec.structs.replace(gap, start=start, end=end)

@@ -1,8 +1,7 @@
-"""Finds go to the broker: activities in batches, then, once those are acknowledged, the feeds' cursors.
+"""Poll results go to the broker: activities in batches, and after their acknowledgement the feeds' cursors.
 
-A find that was published when its feed is killed before its cursor is saved comes again: its activities have the same
-identities and are counted once. Marks go to every partition every few seconds, one for a platform: that of its feed
-which is furthest behind.
+If a poller dies between the two, the result comes again: its activities have the same ids and are counted once. Every
+few seconds the watermark of each platform goes to every partition. It is the lowest watermark of the platform's feeds.
 """
 
 import asyncio
@@ -17,10 +16,10 @@ from streams.activity import SECOND, Activity, Batch, encode_batch, partition_of
 from streams.kafka.deliver import Delivery
 from streams.kafka.topics import Topics
 from streams.live.common.clock import Clock
-from streams.live.common.coverage import Coverage
+from streams.live.common.coverage import FeedCoverage
 from streams.live.common.health import Feeds, Row
-from streams.live.common.http import World
-from streams.live.common.poll_result import Find, Gap
+from streams.live.common.http import WorldSign
+from streams.live.common.poll_result import Gap, PollResult
 
 BATCH: Final = 500
 LARGEST: Final = 4 << 20
@@ -28,7 +27,7 @@ _MARK_EVERY: Final = 5.0
 _REPORT_EVERY: Final = 1.0
 _LEAST: Final = 0.5
 
-# Makes the record of the topic `measurements` (key, value) that shows rows and states.
+# Makes a record of the topic `measurements` (key, value) from the time (µs), rows, and states of feeds.
 Report = Callable[[int, list[Row], dict[str, str]], tuple[bytes, bytes]]
 
 
@@ -37,10 +36,10 @@ class _Letter(msgspec.Struct):
 
 
 class KafkaOutlet:
-    """Publishes finds of all feeds; run `run` beside the pollers.
+    """Publishes the poll results of all feeds; run `run` beside the pollers.
 
-    `cursors` are those of an earlier run, for the coverage that it knew; `settling` is after how many seconds of the
-    station's a feed that is well has said what it saw. What comes from a simulated `world` is marked.
+    `cursors` are those of an earlier run, from which the coverage is restored. A healthy feed reports what it saw
+    within `settling` seconds of the station's clock. Activities of a simulated `world` are marked.
     """
 
     def __init__(
@@ -52,31 +51,31 @@ class KafkaOutlet:
         cursors: dict[str, bytes],
         report: Report,
         settling: float = 0.0,
-        world: World | None = None,
+        world: WorldSign | None = None,
     ) -> None:
-        self._world = world or World()
+        self._world = world or WorldSign()
         self._delivery, self._topics = delivery, topics
         self._clock, self._feeds, self._report = clock, feeds, report
-        self._waiting: list[tuple[Find, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[PollResult, asyncio.Future[None]]] = []
         self._work = asyncio.Event()
         self._marks: dict[str, dict[str, int]] = {}
         self._told: dict[str, int] = {}
-        self.coverage = Coverage.restore(cursors, feeds, round(settling * SECOND))
+        self.coverage = FeedCoverage.restore(cursors, feeds, round(settling * SECOND))
         self.published = 0
-        self._letters: Counter[str] = Counter()
+        self._dead_letters: Counter[str] = Counter()
         self.more_rows: Callable[[], list[Row]] = list
 
-    async def put(self, find: Find) -> None:
-        """Returns when the broker has everything in the find, and the cursor."""
+    async def put(self, result: PollResult) -> None:
+        """Returns when the broker has everything in the poll result, and its cursor."""
         done = asyncio.get_running_loop().create_future()
-        self._waiting.append((find, done))
+        self._waiting.append((result, done))
         self._work.set()
         await done
 
     async def run(self) -> None:
-        """Publish until cancelled. Raises the broker's refusal for good; an absent one is waited for."""
+        """Publish until cancelled. Waits while the broker is away; raises if it refuses permanently."""
         marked = reported = 0.0
-        # In a world that runs faster marks come more often, but not so often that they are all that happens.
+        # Under a faster clock watermarks come more often, but not so often that they hold up everything else.
         mark_every = max(_LEAST, self._clock.wait(_MARK_EVERY))
         while True:
             rest = min(marked + mark_every, reported + _REPORT_EVERY) - time.monotonic()
@@ -94,7 +93,7 @@ class KafkaOutlet:
                 await self.report()
 
     async def flush(self) -> None:
-        """Publish what waits, and the coverage, before the end."""
+        """Publish what waits, and the coverage, before the process ends."""
         await self._publish()
         await self._mark()
 
@@ -105,17 +104,17 @@ class KafkaOutlet:
             return
         buffers: dict[tuple[str, int], list[Activity]] = {}
         sent = []
-        for find, _ in waiting:
-            for activity in find.activities:
+        for result, _ in waiting:
+            for activity in result.activities:
                 activity.simulated = activity.simulated or self._world.simulated
-                place = find.platform, partition_of(activity.repo_id, self._topics.partitions)
+                place = result.platform, partition_of(activity.repo_id, self._topics.partitions)
                 buffers.setdefault(place, []).append(activity)
-            for letter in find.letters:
-                self._letters[msgspec.json.decode(letter, type=_Letter).reason] += 1
-                sent.append(await self._delivery.send(self._topics.dead_letters, 0, letter, find.feed.encode()))
-            for gap in find.gaps:
+            for letter in result.dead_letters:
+                self._dead_letters[msgspec.json.decode(letter, type=_Letter).reason] += 1
+                sent.append(await self._delivery.send(self._topics.dead_letters, 0, letter, result.feed.encode()))
+            for gap in result.gaps:
                 sent.append(
-                    await self._delivery.send(self._topics.gaps, 0, msgspec.json.encode(gap), find.feed.encode())
+                    await self._delivery.send(self._topics.gaps, 0, msgspec.json.encode(gap), result.feed.encode())
                 )
         for (platform, partition), activities in buffers.items():
             for value in _batches(platform, activities):
@@ -123,32 +122,32 @@ class KafkaOutlet:
             self.published += len(activities)
         await self._delivery.acknowledged(sent)
         cursors: dict[str, bytes | None] = {}
-        for find, _ in waiting:
-            self._take(find)
-            cursors |= {**find.cursors, find.feed: find.cursor}
+        for result, _ in waiting:
+            self._take(result)
+            cursors |= {**result.cursors, result.feed: result.cursor}
         await self._save(cursors)
         for _, done in waiting:
             if not done.done():
                 done.set_result(None)
 
-    def _take(self, find: Find) -> None:
-        health = self._feeds.by_name.get(find.feed)
+    def _take(self, result: PollResult) -> None:
+        health = self._feeds.by_name.get(result.feed)
         if health is None:
             return
-        if find.gaps:
-            # It counts from its first gap on, even if it has never seen anything.
-            self.coverage.expect(find.feed)
-        if find.complete_to is not None:  # else a gap is of one of many repositories
-            for gap in find.gaps:
-                self.coverage.miss(find.feed, gap.start, gap.end)
-            marks = self._marks.setdefault(find.platform, {})
-            before = marks.get(find.feed, find.complete_to)
+        if result.gaps:
+            # A feed counts in the coverage from its first gap on, even if it has never seen anything.
+            self.coverage.expect(result.feed)
+        if result.complete_to is not None:  # else the gaps are those of a single repository
+            for gap in result.gaps:
+                self.coverage.miss(result.feed, gap.start, gap.end)
+            marks = self._marks.setdefault(result.platform, {})
+            before = marks.get(result.feed, result.complete_to)
             if health.sampled and health.coverage is not None:
-                for start, end in _outside(find.gaps, before, find.complete_to):
-                    self.coverage.add(find.feed, start, end, health.coverage)
-            marks[find.feed] = max(find.complete_to, before)
-        for cover in find.covered:
-            self.coverage.add(find.feed, cover.start, cover.end, find.share)
+                for start, end in _outside(result.gaps, before, result.complete_to):
+                    self.coverage.add(result.feed, start, end, health.coverage)
+            marks[result.feed] = max(result.complete_to, before)
+        for cover in result.covered:
+            self.coverage.add(result.feed, cover.start, cover.end, result.share)
 
     async def _save(self, cursors: Mapping[str, bytes | None]) -> None:
         sent = [
@@ -175,22 +174,23 @@ class KafkaOutlet:
         self.coverage.saved()
 
     async def report(self) -> None:
-        """Show how the feeds are doing."""
+        """Publish the health of the feeds."""
         now = self._clock.now()
-        letters: list[Row] = [
-            ("nomadwatch_dead_letters_total", {"reason": reason}, n) for reason, n in self._letters.items()
+        dead_letters: list[Row] = [
+            ("nomadwatch_dead_letters_total", {"reason": reason}, n) for reason, n in self._dead_letters.items()
         ]
         late_after = {feed: health.late_after for feed, health in self._feeds.by_name.items()}
-        rows = [*self._feeds.rows(now), *self.coverage.rows(now, late_after), *letters, *self.more_rows()]
+        rows = [*self._feeds.rows(now), *self.coverage.rows(now, late_after), *dead_letters, *self.more_rows()]
         states = {feed: health.state for feed, health in self._feeds.by_name.items()}
         key, value = self._report(now, rows, states)
         await self._delivery.acknowledged([await self._delivery.send(self._topics.measurements, 0, value, key)])
 
 
 def _outside(gaps: list[Gap], start: int, end: int) -> Iterator[tuple[int, int]]:
-    """The stretches between start and end (µs) that no gap touches.
+    """The stretches between start and end (µs) without gaps.
 
-    >>> list(_outside([Gap(feed="f", start=30, end=40, reason="down"), Gap(feed="f", start=0, end=10, reason="failed")], 5, 50))
+    >>> gaps = [Gap(feed="f", start=30, end=40, reason="down"), Gap(feed="f", start=0, end=10, reason="failed")]
+    >>> list(_outside(gaps, 5, 50))
     [(10, 30), (40, 50)]
     """
     for gap in sorted(gaps, key=lambda gap: gap.start):

@@ -1,4 +1,4 @@
-"""What a poll found, and where it goes: the contract between the pollers and the outlet."""
+"""The result of a poll, and where it goes: the contract between the pollers and the outlet."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,13 +13,12 @@ GAP_REASONS: Final = ("overflow", "stale", "limited", "failed", "down", "quota")
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A row of the ledger, a record of the topic `gaps`: from `start` to `end` (µs UTC) a feed may have missed
-    something.
+    """A record of the topic `gaps` (the ledger): from `start` to `end` (µs UTC) a feed may have missed something.
 
-    `reason`: `overflow` (more happened between two polls than a feed holds), `stale` (it showed old pages), `limited`
-    (the server's ban or a spent quota), `failed` (it did not answer), `down` (the station did not run), `quota` (the
-    budget was too small to look in time). The feed `archive` of a replay has one reason of its own: `hour_doubtful`
-    (far fewer events than in the hours around it).
+    `reason`: `overflow` (more happened between two polls than a feed holds), `stale` (the server showed old pages),
+    `limited` (a backoff or a spent quota), `failed` (the server did not answer), `down` (the station did not run),
+    `quota` (the quota was too small to poll in time). The feed `archive` of a replay has one reason of its own,
+    `hour_doubtful` (far fewer events than in the hours around it).
     """
 
     feed: str
@@ -32,21 +31,21 @@ encode_gap: Final = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Find:
-    """What a poll of one feed found; when all of it is on the broker, its cursor is saved.
+class PollResult:
+    """The result of a poll of one feed. Its cursor is saved when the broker has all of it.
 
-    `activities` are those that this feed had not shown before; `letters` are records for the topic `dead-letters`.
-    `complete_to` (µs) is the feed's mark: nothing older is expected from it. `covered` are the stretches that it saw
-    whole, or of which it saw a `share` (0 to 1) because it does not reach all that it looks at. `cursor` is where it
-    goes on. `cursors` are further ones by their keys (a feed of thousands of repositories writes only those that
-    changed), saved with it.
+    `activities`: those that this feed had not shown before. `dead_letters`: records of the topic `dead-letters`.
+    `complete_to` (µs): the feed's watermark; nothing older is expected from it. `covered`: the stretches that it saw
+    completely, or a `share` (0 to 1) of which it saw because it does not reach all its sources. `cursor`: where the
+    feed goes on. `cursors`: further ones by their keys, saved with it (a feed of thousands of repositories writes only
+    those that changed).
     """
 
     feed: str
     platform: str
     cursor: bytes
     activities: list[Activity] = field(default_factory=list)
-    letters: list[bytes] = field(default_factory=list)
+    dead_letters: list[bytes] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     covered: list[Cover] = field(default_factory=list)
     share: float = 1.0
@@ -55,9 +54,7 @@ class Find:
 
 
 class Outlet(Protocol):
-    """Where finds go."""
+    """Where poll results go."""
 
-    async def put(self, find: Find) -> None:
-        """Returns when the broker has committed the find: everything in it, and the cursor. Only then may a feed
-        forget.
-        """
+    async def put(self, result: PollResult) -> None:
+        """Returns when the broker has stored the whole result and its cursor. Only then may a feed forget it."""

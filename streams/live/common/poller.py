@@ -11,7 +11,7 @@ class Poller(Protocol):
 
     Made with the platform's address, its token (may be empty), an HTTP session and a `Context`. A poller opens its
     feeds in `Context.feeds`, hands what it has found to `Context.outlet`, and saves its cursors with it: whatever is in
-    a `PollResult` and its cursor reach the broker together or come again. Feeds and cursors are named `PLATFORM:…`.
+    a `PollResult` reaches the broker before its cursor does, or comes again. Feeds and cursors are named `PLATFORM:…`.
     """
 
     async def run(self) -> None:

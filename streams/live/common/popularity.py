@@ -1,4 +1,4 @@
-"""How popular a project is, as its platform states it: sums over its repositories that no failed answer makes jump."""
+"""The popularity of projects as the platforms state it. A failed answer does not make the sums jump."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
@@ -7,7 +7,7 @@ import msgspec
 
 from streams.activity import DAY
 
-# How long (µs) the last stated number stands in for an answer that is missing.
+# How long (µs) the last stated number replaces a missing answer.
 KEPT: Final = DAY
 
 
@@ -18,18 +18,18 @@ class Level(msgspec.Struct, array_like=True, frozen=True, gc=False):
     at: int
 
 
-class Repository(NamedTuple):
-    """What is known of a repository: its levels by kind, and when it was last asked (µs), in vain or not."""
+class RepositoryLevels(NamedTuple):
+    """A repository's levels by kind, and when it was last asked for (µs), whether or not it answered."""
 
     levels: Mapping[str, Level]
     asked: int
 
 
 class Popularity(NamedTuple):
-    """A project's sum of one kind: over the repositories that answered when last asked and the others' last numbers.
+    """A project's sum of one kind. Repositories that did not answer when last asked count with their last number.
 
-    `answered` is the share (0 to 1) of its repositories that did, `counted` the share of those that are in the sum.
-    `value` is None where nothing is.
+    `answered`: the share (0 to 1) of its repositories that answered when last asked. `counted`: the share that is in
+    the sum. `value` is None if none is.
     """
 
     project: str
@@ -41,12 +41,19 @@ class Popularity(NamedTuple):
 
 
 def total(
-    project: str, artefact: str, kinds: Sequence[str], repositories: Iterable[Repository], now: int, *, unknown: int = 0
+    project: str,
+    artefact: str,
+    kinds: Sequence[str],
+    repositories: Iterable[RepositoryLevels],
+    now: int,
+    *,
+    unknown: int = 0,
 ) -> Iterator[Popularity]:
-    """A row for each kind, none where a project has no repositories; `unknown` counts those of which nothing is known.
+    """A row for each kind; no rows for a project without repositories. `unknown`: how many repositories have no
+    numbers.
 
-    >>> fresh = Repository({"stars": Level(5, DAY)}, DAY)
-    >>> late = Repository({"stars": Level(2, 1)}, DAY)
+    >>> fresh = RepositoryLevels({"stars": Level(5, DAY)}, DAY)
+    >>> late = RepositoryLevels({"stars": Level(2, 1)}, DAY)
     >>> list(total("olmo", "software", ["stars"], [fresh, late], DAY))
     [Popularity(project='olmo', artefact='software', kind='stars', value=7, answered=0.5, counted=1.0)]
     >>> [(row.value, row.counted) for row in total("olmo", "software", ["stars"], [fresh, late], DAY + 2)]

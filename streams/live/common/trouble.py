@@ -1,4 +1,4 @@
-"""Why no answer came over HTTP, in words."""
+"""Failures of HTTP requests in words."""
 
 import aiohttp
 
@@ -6,7 +6,7 @@ from streams.errors import in_words
 
 
 def trouble(error: BaseException) -> str:
-    """What went wrong with a request, for a person: never the name of a class, never what was sent.
+    """What went wrong with a request, in words: never the name of a class, never what was sent.
 
     >>> trouble(aiohttp.ServerDisconnectedError()), trouble(aiohttp.NonHttpUrlClientError("x")), trouble(TimeoutError())
     ('the server closed the connection', 'not an http address', 'no answer in time')

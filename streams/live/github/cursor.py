@@ -1,5 +1,5 @@
-"""How far a feed of GitHub has come: what it has shown, and when it was asked. Never an id to compare with: ids have no
-order.
+"""How far a feed of GitHub has come: which events it has shown, and when it was polled. Ids are never compared by size,
+because they have no order.
 """
 
 from array import array
@@ -10,15 +10,15 @@ import msgspec
 from msgspec.structs import replace
 
 from streams.kafka.cursors import decoded
-from streams.live.common.bans import LONGEST_INTERVAL
+from streams.live.common.backoff import LONGEST_INTERVAL
 from streams.live.github.coverage import Poll
 
 
 class Seen:
-    """The 64-bit hashes of the last events that a feed has shown, the last shown at the end.
+    """The 64-bit hashes of the last events that a feed has shown, the latest at the end.
 
-    Those of its complete polls are *settled*: a poll that meets one of them has missed nothing since. What an
-    incomplete poll found is known, so that it is not published again, but not settled.
+    Events of complete polls are *settled*: a poll that meets one of them has missed nothing since. Events of an
+    incomplete poll are known, so that they are not published again, but they are not settled.
 
     >>> seen = Seen().known([1, 2])
     >>> [1 in seen, seen.settled(1), seen.known([3], settle=True).settled(1), 4 in seen]
@@ -34,16 +34,16 @@ class Seen:
         return event in self._hashes
 
     def settled(self, event: int) -> bool:
-        """Whether a complete poll showed it, or one before that."""
+        """Whether a complete poll has shown the event."""
         return self._hashes.get(event, False)
 
     @property
     def unsettled(self) -> int:
-        """How many events were met by incomplete polls since the last complete one."""
+        """The number of events that only incomplete polls have shown since the last complete one."""
         return sum(not settled for settled in self._hashes.values())
 
     def known(self, shown: Iterable[int], *, settle: bool = False) -> "Seen":
-        """This and what a poll has shown; with `settle` all of it is settled."""
+        """This, with the events of one more poll; with `settle` all of them become settled."""
         hashes = dict(self._hashes)
         for event in shown:
             hashes[event] = hashes.pop(event, False)
@@ -54,26 +54,25 @@ class Seen:
         )
 
     def encode(self) -> tuple[bytes, bytes]:
-        """The settled and the others, eight bytes each."""
+        """The settled and the unsettled hashes, eight bytes each."""
         both = ([event for event, settled in self._hashes.items() if settled is which] for which in (True, False))
         settled, unsettled = (array("Q", events).tobytes() for events in both)
         return settled, unsettled
 
     @classmethod
     def decode(cls, settled: bytes, unsettled: bytes) -> Self:
-        """What `encode` gave."""
+        """The inverse of `encode`. Raises ValueError."""
         return cls(array("Q", settled), array("Q", unsettled))
 
 
 class GithubCursor(msgspec.Struct, array_like=True, frozen=True):
-    """Where a feed goes on; times of events and polls in µs, None before the first, those of waiting in the wall's
-    seconds.
+    """Where a feed goes on. Times of events and polls are µs, None before the first; waits are seconds of real time.
 
-    `settled` and `unsettled` are what it has shown, `etags` those of the last complete poll's pages as received,
-    `newest` the newest event time, `complete_at` the last complete poll, `mark` what the feed has promised, `gap_end`
-    the end of the last gap, `rate` the new events a second, `cost` the requests a poll, `interval` the station's
-    seconds to the next one. `poll_interval` is what the server states, `due_at` when page 1 is to be asked for again.
-    `polls` are those of the last hour, of a sampled feed: what its coverage is told by.
+    `settled` and `unsettled`: the hashes of events that it has shown. `etags`: those of the last complete poll's pages,
+    as received. `newest`: the newest event time. `complete_at`: the last complete poll. `mark`: the watermark.
+    `gap_end`: the end of the last gap. `rate`: new events a second. `cost`: requests a poll. `interval`: seconds of the
+    station's clock to the next poll. `poll_interval`: what the server demands. `due_at`: when page 1 is due again.
+    `polls`: those of the last hour of a sampled feed, from which its coverage is estimated.
     """
 
     settled: bytes = b""
@@ -96,7 +95,7 @@ class GithubCursor(msgspec.Struct, array_like=True, frozen=True):
 
     @property
     def seen(self) -> Seen:
-        """What the feed has shown."""
+        """The events that the feed has shown."""
         return Seen.decode(self.settled, self.unsettled)
 
 
@@ -105,9 +104,9 @@ _decode: Final = msgspec.msgpack.Decoder(GithubCursor).decode
 
 
 def decode_github(feed: str, data: bytes | None) -> GithubCursor:
-    """The cursor of an earlier run, or a new one. Raises `StreamsError` for what is none.
+    """The cursor of an earlier run, or a new one. Raises `StreamsError` for one that cannot be read.
 
-    A poll interval that cannot be true is not believed, nor what was planned by it: the feed is asked at once.
+    An implausible poll interval is dropped, and so is the time that was planned with it: the feed is polled at once.
     """
     if data is None:
         return GithubCursor()

@@ -1,4 +1,4 @@
-"""One feed of GitHub: asked again and again, its finds handed over, its mark moved on; it fails alone."""
+"""One feed of GitHub: polls, publishes what is new, and moves its watermark. A failure concerns this feed alone."""
 
 import asyncio
 import logging
@@ -11,41 +11,42 @@ from streams.elements import LARGEST_ELEMENT
 from streams.errors import DeadLetter
 from streams.github_events import GithubEvents
 from streams.kafka.dead_letters import Keep, misread
-from streams.live.common.bans import is_waiting, sleep_until
+from streams.live.common.backoff import is_waiting, sleep_until
 from streams.live.common.clock import Clock
-from streams.live.common.health import Health
+from streams.live.common.health import FeedHealth
 from streams.live.common.http import Gone, Oversized, Unreachable, growing, off_loop
 from streams.live.common.ledger import MARGIN, Ledger
-from streams.live.common.poll_result import Find, Gap, Outlet
+from streams.live.common.poll_result import Gap, Outlet, PollResult
 from streams.live.github.coverage import SampleCoverage
 from streams.live.github.cursor import GithubCursor, encode_github
-from streams.live.github.named import NamedRepository
-from streams.live.github.pace import GONE_WAIT, LONGEST_WAIT, SHORTEST_WAIT, Due, Pace
-from streams.live.github.page import GithubPages, Limited, Page, Shown
-from streams.live.github.page_overlap import Look
+from streams.live.github.named import WatchedRepository
+from streams.live.github.pace import GONE_WAIT, LONGEST_WAIT, SHORTEST_WAIT, Due, PollPace
+from streams.live.github.page import FeedPage, GithubPages, Limited, Shown
+from streams.live.github.page_overlap import PageOverlap
 from streams.live.github.refusal import FeedRefused
 
 _LOG: Final = logging.getLogger("nomadwatch.streams")
-# An old page that is shown for so long is believed: the newest events may have been removed.
+# An old page that is shown for so long is accepted: the newest events may have been removed.
 _STALE_FOR: Final = 6 * HOUR
-# What a person can do about a feed that is not there.
+# What to do about a feed that does not exist.
 MISSING: Final = "correct the name in the watchlist"
-# An unchanged feed says how far it has come, but not all the time.
+# An unchanged feed publishes its watermark at most this often.
 _QUIET: Final = 5 * SECOND
-# So many of its intervals after a poll the next one is late.
+# A poll is late this many intervals after the last one.
 _LATE: Final = 1.5
-# A feed that has worked is believed to be gone after so many 404s in a row, ten to fifteen minutes: one may be an
-# outage's.
+# A feed that has worked counts as gone after so many 404s in a row (ten to fifteen minutes). A single 404 may come from
+# an outage.
 _BELIEVED: Final = 6
 
 
 class GithubFeed:
-    """A feed and its task. `sampled` is the feed of everything, which shows more between two polls than it holds;
-    `of_user` is one that shows what an account does, and not what others do in its repositories: whom it covers is not
-    known. `named` is the repository of a feed that the watchlist names.
+    """A feed and its task.
 
-    `patience` (µs) is how long it may not get on before that is a gap; one that was never there has nothing to miss,
-    and `gone` is set.
+    `sampled`: the feed of everything, in which more happens between two polls than it holds. `of_user`: it shows what
+    an account does, not what others do in its repositories, so it has no coverage. `named`: the repository of a feed
+    that the watchlist names.
+
+    After `patience` (µs) without progress there is a gap. A feed that never existed misses nothing; then `gone` is set.
     """
 
     def __init__(
@@ -53,18 +54,18 @@ class GithubFeed:
         path: str,
         cursor: GithubCursor,
         *,
-        health: Health,
+        health: FeedHealth,
         pages: GithubPages,
         events: GithubEvents,
         outlet: Outlet,
         clock: Clock,
-        pace: Pace,
+        pace: PollPace,
         patience: int,
         keep: Keep,
         sampled: bool = False,
         of_user: bool = False,
         missing: str = MISSING,
-        named: NamedRepository | None = None,
+        named: WatchedRepository | None = None,
     ) -> None:
         self.health = health
         self.cursor = cursor
@@ -79,7 +80,7 @@ class GithubFeed:
         self._ledger = Ledger(
             health, cursor.mark, clock.now(), lambda mark: encode_github(replace(self.cursor, mark=mark)), share=share
         )
-        self._due = Due(clock, cursor, pages.limits.ban.until, patience / SECOND)
+        self._due = Due(clock, cursor, pages.limits.backoff.until, patience / SECOND)
         self._fresh = True
         self._failures = self._absences = self._doubts = 0
         self._stale_since: int | None = None
@@ -125,7 +126,9 @@ class GithubFeed:
             self._tell()
 
     async def keep_mark(self, now: int) -> None:
-        """Open a gap, and let the mark go on, where the feed has not got on for longer than its patience; `now` in µs."""
+        """Open a gap and move the watermark if the feed has made no progress for longer than its patience; `now`
+        in µs.
+        """
         limits = self._pages.limits
         self.health.late_after = self._late_after
         if self._due.at <= self._clock.wall():
@@ -134,11 +137,11 @@ class GithubFeed:
             cursor = self.cursor
             mark = max(now - MARGIN, cursor.mark or 0)
             if self.is_nowhere:
-                # Nobody knows it, so nothing is expected from it, and nobody shall wait for it.
-                await self._put(replace(cursor, mark=mark), self._ledger.find(mark=mark))
+                # The feed does not exist, so nothing is expected from it, and no other feed has to wait for it.
+                await self._put(replace(cursor, mark=mark), self._ledger.poll_result(mark=mark))
                 return
             since = max(self._ledger.began, cursor.complete_at or 0, cursor.gap_end or 0)
-            # The next row of one that is late already does not wait until it would be late again.
+            # If the feed is late already, the next gap does not wait until it would be late again.
             late = cursor.gap_end is not None and cursor.gap_end == cursor.mark
             if now - since < (self._patience if late else max(self._patience, self._late_after)):
                 return
@@ -149,23 +152,23 @@ class GithubFeed:
             )
             gaps = self._ledger.overdue(mark, reason, least=MARGIN)
             cursor = replace(cursor, mark=mark, gap_end=mark)
-            await self._put(cursor, self._ledger.find(cursor=encode_github(cursor), gaps=gaps, mark=mark))
+            await self._put(cursor, self._ledger.poll_result(cursor=encode_github(cursor), gaps=gaps, mark=mark))
 
     @property
     def is_nowhere(self) -> bool:
-        """Whether it is not there, and never was."""
+        """Whether the feed does not exist and never did."""
         return self.gone.is_set() and self.cursor.complete_at is None
 
     @property
     def _late_after(self) -> int:
-        """How long (µs) after a poll the next one is late: whoever may only ask rarely is not."""
+        """How long (µs) after a poll the next one is late. A feed that may be polled only rarely is not late."""
         expected = self._due.expected
         next_one = self._pace.interval(self.health.feed, self.cursor, 0, expected, sampled=self._sampled)
         planned = self.cursor.interval if self._due.slowed is None else 0.0
         return round(_LATE * SECOND * max(2 * expected, planned, next_one))
 
     async def _poll(self) -> None:
-        look = Look(self.cursor.seen, first=self.cursor.complete_at is None)
+        look = PageOverlap(self.cursor.seen, first=self.cursor.complete_at is None)
         trouble: Unreachable | Limited | Gone | None = None
         try:
             async with self._pages.limits.poll():
@@ -176,14 +179,14 @@ class GithubFeed:
         except (Unreachable, Limited, Gone) as error:
             if not look.pages:
                 raise
-            # What is at hand is published; the next poll finds the rest, for none of this is settled.
+            # The pages that came are published. The next poll finds the rest, because none of this is settled.
             trouble = error
         if self._named is not None and not await self._named.shows(look, self.health):
             self._path = self._named.path
             self._due.wait(0.0)
             return
         self._doubts = self._doubts + 1 if look.doubtful else 0
-        # The same seen twice is no accident of an old page.
+        # An old page that is shown twice in a row is no accident.
         complete = trouble is None and self._doubts != 1
         await self._publish(look, complete)
         if trouble is not None:
@@ -193,7 +196,7 @@ class GithubFeed:
             self._trouble = None
             self._fresh = False
 
-    async def _ask(self, number: int) -> Page:
+    async def _ask(self, number: int) -> FeedPage:
         etags, stated = self.cursor.etags, None
         try:
             etag = etags[number - 1] if number <= len(etags) else None
@@ -203,7 +206,7 @@ class GithubFeed:
             if number == 1:
                 self._due.asked(stated)
 
-    def _is_stale(self, look: Look) -> bool:
+    def _is_stale(self, look: PageOverlap) -> bool:
         now = self._clock.now()
         if len(look.pages) > 1 or not look.is_stale(self.cursor.newest, now):
             self._stale_since = None if len(look.pages) == 1 else self._stale_since
@@ -215,8 +218,8 @@ class GithubFeed:
         self._due.wait(self.cursor.interval)
         return True
 
-    async def _publish(self, look: Look, complete: bool) -> None:
-        """Hand over what a poll found. Until the broker has it, nothing is forgotten."""
+    async def _publish(self, look: PageOverlap, complete: bool) -> None:
+        """Publish what a poll found. The cursor moves only when the broker has it."""
         self.gone.clear()
         self._absences = 0
         first, new = look.pages[0], look.new
@@ -225,7 +228,7 @@ class GithubFeed:
             cursor = self.cursor
             earlier = cursor.seen.unsettled
             elapsed = 0 if cursor.complete_at is None else first.asked - cursor.complete_at
-            activities, letters = await off_loop(sum(len(each.raw) for each in new), self._read, new)
+            activities, dead_letters = await off_loop(sum(len(each.raw) for each in new), self._read, new)
             rate = look.rate(cursor.rate, elapsed / SECOND)
             self._pace.note(self.health.feed, rate)
             seen = (
@@ -248,7 +251,10 @@ class GithubFeed:
             cursor = replace(cursor, interval=interval, due_at=self._due.at)
             if not complete:
                 await self._put(
-                    cursor, self._ledger.find(cursor=encode_github(cursor), activities=activities, letters=letters)
+                    cursor,
+                    self._ledger.poll_result(
+                        cursor=encode_github(cursor), activities=activities, dead_letters=dead_letters
+                    ),
                 )
                 return
             if unchanged and first.asked - self._put_at < _QUIET:
@@ -258,36 +264,36 @@ class GithubFeed:
             cursor = replace(
                 cursor,
                 etags=tuple(page.etag for page in look.pages),
-                # An old page that is believed in the end is where the feed goes on from.
+                # If an old page is accepted in the end, the feed goes on from there.
                 newest=look.newest if self._stale_since and not unchanged else cursor.newest,
                 complete_at=first.asked,
                 mark=mark,
                 gap_end=gaps[-1].end if gaps else cursor.gap_end,
             )
             if self._sampled:
-                # Of a longer time without a look only the last hour is part of what the estimate speaks of. What
-                # incomplete polls met since the last complete one was seen too.
+                # The estimate covers the last hour, so no more of a longer pause counts. Events that incomplete polls
+                # saw since the last complete one count as seen.
                 shown, span = look.stretch
                 self._sample.add(
                     first.asked, min(elapsed, HOUR), len(new) + earlier, whole=look.overlaps, shown=shown, span=span
                 )
                 self.health.coverage = self._sample.get()
                 cursor = replace(cursor, polls=self._sample.polls)
-            find = self._ledger.find(
+            result = self._ledger.poll_result(
                 cursor=encode_github(cursor),
                 activities=activities,
-                letters=letters,
+                dead_letters=dead_letters,
                 gaps=gaps,
                 covered=self._covered(look, gaps),
                 mark=mark,
             )
-            await self._put(cursor, find)
+            await self._put(cursor, result)
             self._stale_since = None
 
     def _read(self, new: list[Shown]) -> tuple[list[Activity], list[bytes]]:
-        """The activities of events, the oldest first, and the letters of those that cannot be measured."""
+        """The activities of events, the oldest first, and the dead letters of those that cannot be measured."""
         activities: list[Activity] = []
-        letters = []
+        dead_letters = []
         for each in reversed(new):
             try:
                 if len(each.raw) > LARGEST_ELEMENT:
@@ -295,16 +301,16 @@ class GithubFeed:
                 activities += self._events.read(each.raw, each.received)
             except DeadLetter as letter:
                 place = f"{self._path}?page={each.page}"
-                letters.append(misread(self.health.feed, place, each.line, letter.reason, each.raw, self._keep))
-        return activities, letters
+                dead_letters.append(misread(self.health.feed, place, each.line, letter.reason, each.raw, self._keep))
+        return activities, dead_letters
 
-    def _missed(self, look: Look) -> list[Gap]:
-        """The gap before a complete poll that does not reach back to the one before; of a sample it is no news."""
+    def _missed(self, look: PageOverlap) -> list[Gap]:
+        """The gap before a complete poll that does not reach back to the previous one. Samples have no such gaps."""
         before, oldest = self.cursor.newest or self.cursor.mark, look.oldest
         if self._sampled or look.first or look.overlaps or before is None or oldest is None:
             return []
         start, end = min(before, oldest), max(before, oldest)
-        # Up to here the ledger has it already.
+        # The ledger already has the gap up to here.
         start = max(start, self.cursor.gap_end or 0)
         return (
             [Gap(feed=self.health.feed, start=start, end=end, reason="down" if self._fresh else "overflow")]
@@ -312,39 +318,43 @@ class GithubFeed:
             else []
         )
 
-    def _covered(self, look: Look, gaps: list[Gap]) -> list[Cover]:
-        """What a complete poll shows the feed to have seen whole: all since the one before, but what was missed."""
+    def _covered(self, look: PageOverlap, gaps: list[Gap]) -> list[Cover]:
+        """The time that a complete poll shows as seen: all since the previous complete poll, without what was
+        missed.
+        """
         start = self.cursor.complete_at
         if self._sampled or self._of_user or start is None:
             return []
         start, end = max([start, *(gap.end for gap in gaps)]), look.pages[0].asked
         if not look.overlaps:
-            # Where the ledger has told of an outage already there is no new gap; the feed still shows no more than it
+            # For an outage that is in the ledger already there is no new gap, but the feed still shows no more than it
             # holds.
             start = max(start, end if look.oldest is None else look.oldest)
         return self._ledger.cover(start, end)
 
-    async def _put(self, cursor: GithubCursor, find: Find) -> None:
-        """Hand a find over; only when the broker has it, the feed goes on from its cursor."""
-        await self._outlet.put(find)
+    async def _put(self, cursor: GithubCursor, result: PollResult) -> None:
+        """Publish a poll result. The feed goes on from its cursor only when the broker has it."""
+        await self._outlet.put(result)
         self.cursor, self._put_at = cursor, self._clock.now()
-        self._ledger.note(find, self._put_at)
+        self._ledger.note(result, self._put_at)
         self.health.newest = cursor.newest
         if self._of_user or self.is_nowhere:
-            # Nobody knows of what it would be a share.
+            # There is no total that it could be a share of.
             self.health.coverage = None
 
     async def _put_aside(self, answer: Oversized) -> None:
-        """Keep what exceeds an answer's limits as a dead letter, once for as long as it is the same."""
+        """Keep an oversized answer as a dead letter, once for as long as it stays the same."""
         if answer.raw == self._oversized:
             return
         letter = misread(self.health.feed, f"{self._path}: {answer.address}", 0, "too-long", answer.raw, self._keep)
         async with self._ledger.lock:
-            await self._put(self.cursor, self._ledger.find(cursor=encode_github(self.cursor), letters=[letter]))
+            await self._put(
+                self.cursor, self._ledger.poll_result(cursor=encode_github(self.cursor), dead_letters=[letter])
+            )
         self._oversized = answer.raw
 
     def _tell(self) -> None:
-        """Log a change of state, once; what holds up all feeds is not told by each."""
+        """Log a change of state once. What holds up all feeds is not logged for each of them."""
         state = self.health.state
         of_all = is_waiting(state)
         if state != self._told and not of_all and (self._told or state != "ok"):

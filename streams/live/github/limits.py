@@ -1,4 +1,4 @@
-"""GitHub's limits, which hold for a token and all of its feeds: bans, the quota, and without a token a budget."""
+"""GitHub's rate limits, which hold for a token and all its feeds: backoffs, the quota, and a budget without a token."""
 
 import asyncio
 import re
@@ -11,12 +11,12 @@ import msgspec
 
 from streams.activity import HOUR, hash_name
 from streams.kafka.cursors import decoded
-from streams.live.common.bans import (
+from streams.live.common.backoff import (
     LARGEST_QUOTA,
     LONGEST_INTERVAL,
     MARGIN,
     SHARE,
-    Ban,
+    Backoff,
     Caps,
     Hold,
     number,
@@ -33,17 +33,17 @@ LIMITS_FEED: Final = "github:limits"
 _REMAINING: Final = "x-ratelimit-remaining"
 _LIMIT: Final = "x-ratelimit-limit"
 _RESET: Final = "x-ratelimit-reset (in seconds from now)"
-# Requests in any hour without a token, of the 60 that GitHub grants an address; after the first of them they come
+# Requests in any hour without a token, of the 60 that GitHub grants an address. After the first of them they are spread
 # evenly.
 BUDGET: Final = 55
 _BURST: Final = 20
-# From this part of a token's quota on what is left is spread.
+# When this part of a token's quota is left, the rest is spread over the time.
 _EASY: Final = 0.5
-# A refusal that says nothing: at least a minute of the wall's, then twice as long, …
-_SHORTEST_BAN: Final = 60.0
-_LONGEST_SILENT_BAN: Final = 900.0
-# How the message of a limit begins, as GitHub documents it. Further on, an organisation's name or policy may hold any
-# word.
+# The backoff after a refusal that states no time: a minute of real time, then doubled, up to the longest.
+_SHORTEST_BACKOFF: Final = 60.0
+_LONGEST_SILENT_BACKOFF: Final = 900.0
+# How the message of a rate limit begins, as GitHub documents it. Only the beginning is compared, because an
+# organisation's name or policy later in the message may contain any word.
 _OF_LIMITS: Final = re.compile(
     r"API rate limit (already )?exceeded"
     r"|You have exceeded a( secondary)? rate limit"
@@ -52,9 +52,9 @@ _OF_LIMITS: Final = re.compile(
 )
 
 
-class _Memory(msgspec.Struct, array_like=True):
-    """The cursor: whose limits these are, until when (the wall's s) nothing may be asked, how often silently refused,
-    requests (µs).
+class _GithubLimitsCursor(msgspec.Struct, array_like=True):
+    """The cursor: whose limits these are, the Unix time until which nothing may be asked, how many refusals without a
+    time came in a row, and the times of requests (µs).
     """
 
     holder: int
@@ -63,13 +63,14 @@ class _Memory(msgspec.Struct, array_like=True):
     requests: list[int] = []
 
 
-_decode: Final = msgspec.msgpack.Decoder(_Memory).decode
+_decode: Final = msgspec.msgpack.Decoder(_GithubLimitsCursor).decode
 
 
 class GithubLimits:
-    """Lets one poll at a time through, no request during a ban. `cursor` is that of an earlier run, `save` keeps one.
+    """Admits one poll at a time, and no request during a backoff. `cursor` is that of an earlier run, `save` keeps a
+    new one.
 
-    A ban is stated in the wall's seconds; the hour of the budget is the station's own.
+    Backoffs are in real time; the hour of the budget is the station's own.
     """
 
     def __init__(
@@ -83,49 +84,49 @@ class GithubLimits:
         self.remaining: int | None = None
         memory = None if cursor is None else decoded(LIMITS_FEED, _decode, cursor)
         if memory is None or memory.holder != self._holder:
-            memory = _Memory(self._holder)
-        self.ban = Ban(clock.wall, memory.until)
+            memory = _GithubLimitsCursor(self._holder)
+        self.backoff = Backoff(clock.wall, memory.until)
         self._strikes = memory.strikes
         self._requests = deque(memory.requests, maxlen=BUDGET)
-        # Up to when what is left of our share of the quota has to wait.
+        # Until then the rest of our share of the quota is held back.
         self._spared = Hold(clock.wall, longest=LONGEST_INTERVAL)
         self._caps = Caps("github")
 
     @property
     def held(self) -> bool:
-        """Whether nothing may be asked now, by a ban or because our share of the quota is spent."""
-        return self.ban.holds or self._spared.holds
+        """Whether nothing may be asked now, because of a backoff or because our share of the quota is spent."""
+        return self.backoff.holds or self._spared.holds
 
     @property
     def state(self) -> str | None:
-        """What holds up all feeds for longer than a minute, for a person."""
-        return self.ban.state if self.ban.holds else quota_state(self._spared.until, self._clock.wall())
+        """What holds up all feeds for longer than a minute, in words."""
+        return self.backoff.state if self.backoff.holds else quota_state(self._spared.until, self._clock.wall())
 
     async def correct(self) -> None:
-        """Save anew what an earlier run has saved and cannot be true."""
-        if self.ban.shortened:
+        """Save again what an earlier run had saved and was implausible."""
+        if self.backoff.shortened:
             await self._save(self._cursor())
 
     @asynccontextmanager
     async def poll(self) -> AsyncIterator[None]:
-        """The right to all requests of a poll, for a feed moves while others are asked between two pages; who came
-        first goes first.
+        """The right to make all requests of one poll, first come, first served. A feed moves while others are asked
+        between two of its pages.
         """
         async with self._polls:
             yield
 
     async def turn(self, *, first: bool) -> None:
-        """Wait for the right to make one request, the `first` of a poll or a further one. Only within `poll`."""
+        """Wait for the right to make one request of a poll, the `first` or a further one. Call it within `poll`."""
         while (until := self._free_at(first)) > self._clock.wall():
             await sleep_until(self._clock.wall, until)
         if self.budgeted:
-            # Before the request: whoever starts next must know of it, even if this process dies while it waits for the
+            # Saved before the request: the next process must know of it, even if this one dies while it waits for the
             # answer.
             self._requests.append(self._clock.now())
             await self._save(self._cursor())
 
     def note(self, answer: Answer) -> None:
-        """Take up what an answer says of the quota."""
+        """Read what an answer states about the quota."""
         headers = answer.headers
         left = self._caps.take(_REMAINING, number(headers.get(_REMAINING)), LARGEST_QUOTA)
         quota = self._caps.take(_LIMIT, number(headers.get(_LIMIT)), LARGEST_QUOTA)
@@ -135,9 +136,9 @@ class GithubLimits:
         if left is None or quota is None or reset_at is None:
             return
         seconds = max(0.0, reset_at - server_now(headers, self._clock.wall()))
-        # Where two clocks differ, an hour may look longer.
+        # If the two clocks differ, an hour may look longer.
         seconds = self._caps.take(_RESET, seconds, LONGEST_INTERVAL, slack=LONGEST_INTERVAL) or 0.0
-        # Without a token the budget is our share, and the address may have others behind it.
+        # Without a token the budget is our share. Others may use the same address.
         free = left if self.budgeted else left - (1 - SHARE) * quota
         if free < 1:
             self._spared.set(seconds + MARGIN)
@@ -147,26 +148,26 @@ class GithubLimits:
             self._spared.set(0.0)
 
     async def refuse(self, answer: Answer) -> None:
-        """Take up a refusal, and keep it."""
+        """Take a refusal into account, and save it."""
         seconds = _stated(answer.headers, self._clock.wall())
         if seconds is None:
-            seconds = min(_LONGEST_SILENT_BAN, _SHORTEST_BAN * 2.0 ** min(self._strikes, 9))
+            seconds = min(_LONGEST_SILENT_BACKOFF, _SHORTEST_BACKOFF * 2.0 ** min(self._strikes, 9))
             self._strikes += 1
-        self.ban.extend(seconds)
+        self.backoff.extend(seconds)
         await self._save(self._cursor())
 
     def allow(self) -> None:
-        """An answer that was no refusal: the next silent one is the first again."""
+        """Note an answer that was no refusal: the next refusal without a time counts as the first again."""
         self._strikes = 0
 
     def _free_at(self, first: bool) -> float:
-        """When (the wall's s) the next request may be made."""
-        free_at = max(self.ban.until, self._spared.until)
+        """The Unix time at which the next request may be made."""
+        free_at = max(self.backoff.until, self._spared.until)
         if not self.budgeted or not self._requests:
             return free_at
         now = self._clock.now()
         if self._requests[-1] > now:
-            # A clock that was set back must not stop everything for longer than the hour.
+            # If the clock is set back, the budget must not hold up requests for longer than an hour.
             self._requests = deque((min(request, now) for request in self._requests), maxlen=BUDGET)
         requests = self._requests
         due = now
@@ -178,16 +179,18 @@ class GithubLimits:
         return max(free_at, self._clock.wall() + wait) if wait > 0 else free_at
 
     def _cursor(self) -> bytes:
-        return msgspec.msgpack.encode(_Memory(self._holder, self.ban.until, self._strikes, list(self._requests)))
+        return msgspec.msgpack.encode(
+            _GithubLimitsCursor(self._holder, self.backoff.until, self._strikes, list(self._requests))
+        )
 
 
 def poll_interval(answer: Answer) -> float | None:
-    """The seconds of `X-Poll-Interval` as they are stated; a fast world has decimals."""
+    """The seconds of `X-Poll-Interval`; a fast simulated world states decimals."""
     return number(answer.headers.get("X-Poll-Interval"))
 
 
 def is_limit(answer: Answer) -> bool:
-    """Whether a refusal is a limit's: a 429, or a 403 whose headers say so or whose message is the documented one."""
+    """Whether a refusal is a rate limit: a 429, or a 403 whose headers or documented message say so."""
     if answer.status == 429:
         return True
     if answer.status != 403:
@@ -199,12 +202,13 @@ def is_limit(answer: Answer) -> bool:
 
 
 def _stated(headers: Mapping[str, str], now: float) -> float | None:
-    """The seconds for which a refusal says to wait.
+    """The seconds for which a refusal demands to wait.
 
     >>> _stated({"retry-after": "2.5", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "99"}, 0.0)
     2.5
-    >>> _stated({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "99.5"}, 9.5), _stated({"x-ratelimit-reset": "99"}, 0.0)
-    (90.0, None)
+    >>> _stated({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "99.5"}, 9.5)
+    90.0
+    >>> _stated({"x-ratelimit-reset": "99"}, 0.0)
     >>> _stated({"retry-after": "Thu, 01 Jan 1970 00:01:00 GMT", "date": "Thu, 01 Jan 1970 00:00:10 GMT"}, 40.0)
     50.0
     """

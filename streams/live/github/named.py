@@ -1,5 +1,5 @@
-"""The repository that a place of the watchlist names: followed by its id when it is renamed and its old name is another
-one's.
+"""A repository that the watchlist names. It is followed by its id if it is renamed and another repository takes its
+name.
 """
 
 import logging
@@ -11,36 +11,36 @@ from streams.errors import DeadLetter
 from streams.github_payloads import UNDECODABLE
 from streams.identities import Identities, Name
 from streams.live.common.clock import Clock
-from streams.live.common.health import Health
+from streams.live.common.health import FeedHealth
 from streams.live.common.http import Gone, Unreachable
 from streams.live.github.page import GithubPages
-from streams.live.github.page_overlap import Look
+from streams.live.github.page_overlap import PageOverlap
 from streams.times import parse_time
 
 _LOG: Final = logging.getLogger("nomadwatch.streams")
 
 
-class _Repository(msgspec.Struct, gc=False):
+class _NamedStub(msgspec.Struct, gc=False):
     id: int | Name
     name: Name
 
 
-class _Event(msgspec.Struct, gc=False):
-    repo: _Repository
+class _NamedEvent(msgspec.Struct, gc=False):
+    repo: _NamedStub
     created_at: str
 
 
-class _Stated(msgspec.Struct):
+class _NameOfToday(msgspec.Struct):
     full_name: Name
 
 
-_decode_event: Final = msgspec.json.Decoder(_Event).decode
-_decode_stated: Final = msgspec.json.Decoder(_Stated).decode
+_decode_event: Final = msgspec.json.Decoder(_NamedEvent).decode
+_decode_stated: Final = msgspec.json.Decoder(_NameOfToday).decode
 
 
-class NamedRepository:
-    """`path` is where its feed is asked for: by the name in the watchlist, which GitHub leads on to the name of today,
-    else by its id.
+class WatchedRepository:
+    """`path` is the path of its feed: by the name in the watchlist, which GitHub redirects to the name of today, else
+    by its id.
     """
 
     def __init__(self, place: str, path: str, identities: Identities, pages: GithubPages, clock: Clock) -> None:
@@ -49,11 +49,11 @@ class NamedRepository:
         self._identities, self._pages, self._clock = identities, pages, clock
         self._told = ""
 
-    async def shows(self, look: Look, health: Health) -> bool:
-        """Learn from the events of a look whose they are; False where they are another repository's, which got the
-        name.
+    async def shows(self, look: PageOverlap, health: FeedHealth) -> bool:
+        """Learn the repository's id from the events of a poll. False if they are those of another repository that took
+        the name; then `path` has changed.
 
-        Then `path` is another one. Raises `Unreachable` and `Limited` where that cannot be found out now.
+        Raises `Unreachable` and `Limited` if this cannot be decided now.
         """
         met = [event for event in map(_event, (each.raw for each in reversed(look.new))) if event is not None]
         known = self._identities.assignment.holder(self._place)
@@ -74,8 +74,10 @@ class NamedRepository:
             health.well = f"ok, moved to {known.name}"
         return True
 
-    async def _ask_for(self, native: int | str, health: Health) -> None:
-        """What the repository of an id is called today; one that is gone was made anew under its name."""
+    async def _ask_for(self, native: int | str, health: FeedHealth) -> None:
+        """Ask what the repository of an id is called today. If it is gone, the one that now has its name replaces
+        it.
+        """
         try:
             stated = _decode_stated(await self._pages.repository_by_id(native, health))
         except Gone:
@@ -96,8 +98,8 @@ class NamedRepository:
             _LOG.warning("github: %s; correct the name in the watchlist", what)
 
 
-def _event(raw: bytes) -> tuple[_Event, int] | None:
-    """The event and its time (µs)."""
+def _event(raw: bytes) -> tuple[_NamedEvent, int] | None:
+    """The event and its time (µs), or None."""
     try:
         event = _decode_event(raw)
         return event, parse_time(event.created_at)

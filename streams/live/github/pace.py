@@ -1,37 +1,37 @@
-"""How often each feed is asked: busy ones before they overflow, quiet ones rarely, all of them within the limits."""
+"""How often each feed is polled: busy ones before they overflow, quiet ones rarely, all of them within the limits."""
 
 import random
 from collections.abc import Mapping
 from typing import Final
 
-from streams.live.common.bans import LONGEST_BAN, LONGEST_INTERVAL
+from streams.live.common.backoff import LONGEST_BACKOFF, LONGEST_INTERVAL
 from streams.live.common.clock import Clock
 from streams.live.github.cursor import GithubCursor
 from streams.live.github.limits import BUDGET
 
-# Of the 300 that a feed holds: what comes between two polls may be twice as much as expected.
+# Events expected between two polls, of the 300 that a feed holds: twice as many may come.
 _EXPECTED: Final = 150.0
 _SLOWER: Final = 1.5
 _FASTER: Final = 0.5
-# Above this a feed is a sample anyway and gets no more of the budget.
+# A busier feed is a sample anyway and gets no larger share of the budget.
 _BUSIEST: Final = 0.5
 _HOUR: Final = 3600.0
-# Waits in the station's seconds: after the first failure, after many, and for what is not there.
+# Waits in seconds of the station's clock: after the first failure, after many, and for a feed that does not exist.
 SHORTEST_WAIT: Final = 30.0
 LONGEST_WAIT: Final = 300.0
 GONE_WAIT: Final = 3600.0
-# What is waited between two polls where the server has not said how long, in the station's seconds.
+# The seconds (station's clock) between two polls where the server states none.
 _POLL_INTERVAL: Final = 60.0
-# Nobody wants to be asked more often, whatever a server says.
+# The shortest poll interval, whatever a server states.
 _SHORTEST_POLL_INTERVAL: Final = 1.0
 
 
-# Poll intervals after which a feed that was due has been asked, on a machine however busy.
+# A feed that was due has been polled after so many poll intervals, however busy the machine is.
 _LATEST: Final = 4
 
 
-class Pace:
-    """The intervals of all feeds, in the station's seconds; `cap` is the longest with a token."""
+class PollPace:
+    """The intervals of all feeds, in seconds of the station's clock; `cap` is the longest one with a token."""
 
     def __init__(self, cap: float, *, budgeted: bool) -> None:
         self._cap = cap
@@ -39,20 +39,20 @@ class Pace:
         self._rates: dict[str, float] = {}
 
     def note(self, feed: str, rate: float) -> None:
-        """Know a feed's new events a second."""
+        """Note a feed's new events a second."""
         self._rates[feed] = rate
 
     def forget(self, feed: str) -> None:
-        """A feed that is not there gets no part of the budget, until its rate is noted again."""
+        """A feed that does not exist gets no share of the budget until its rate is noted again."""
         self._rates.pop(feed, None)
 
     def interval(self, feed: str, cursor: GithubCursor, new: int, least: float, *, sampled: bool) -> float:
-        """The seconds to the next poll after one that found so many; at least those that the server wants."""
+        """The seconds to the next poll after one that found `new` events; at least what the server demands."""
         if self._budgeted:
             return max(least, cursor.cost * _HOUR / (BUDGET * share(feed, self._rates)))
         if sampled:
-            # Times in a feed are cut to the second: of polls at always the same moment of one, all rates would be wrong
-            # alike.
+            # Times in a feed are cut to whole seconds. Polls at always the same fraction of a second would bias all
+            # rates.
             return least + random.random()
         interval = max(cursor.interval or least, least) * (_FASTER if new else _SLOWER)
         if cursor.rate:
@@ -61,13 +61,13 @@ class Pace:
 
 
 class Due:
-    """When (`at`, the wall's seconds) a feed is to be asked for next.
+    """The Unix time (`at`) at which a feed is due.
 
-    `poll_interval` is what the server wants between two polls: a second of the station's at least, an hour at most. A
-    feed that is asked more rarely than its `patience` (the station's seconds) is not well.
+    `poll_interval` is what the server demands between two polls, between a second of the station's clock and an hour. A
+    feed that is polled more rarely than its `patience` (station's seconds) is not `ok`.
 
-    A run that was killed may have asked, when it was due or up to `_LATEST` poll intervals later, and not been able to
-    save that.
+    A run that was killed may have polled without being able to save it: when the feed was due, or up to `_LATEST` poll
+    intervals later.
     """
 
     def __init__(self, clock: Clock, cursor: GithubCursor, banned_until: float, patience: float) -> None:
@@ -83,22 +83,22 @@ class Due:
             due = max(cursor.due_at, banned_until)
             if now >= due:
                 due = min(now, due + _LATEST * self.poll_interval) + self.poll_interval
-            # A clock that was set back must not hold up the feed for longer than it would have waited.
-            self.at = min(due, now + max(self.poll_interval, min(clock.wait(cursor.interval), LONGEST_BAN)))
+            # If the clock is set back, the feed must not wait longer than it would have otherwise.
+            self.at = min(due, now + max(self.poll_interval, min(clock.wait(cursor.interval), LONGEST_BACKOFF)))
 
     @property
     def least(self) -> float:
-        """The poll interval in the station's seconds."""
+        """The poll interval in seconds of the station's clock."""
         return self.poll_interval * self._clock.scale
 
     @property
     def expected(self) -> float:
-        """The poll interval in the station's seconds, as far as a feed can be well that is asked no more often."""
+        """The longest poll interval (station's seconds) at which the feed still counts as `ok`."""
         return self.least if self.slowed is None else LONGEST_WAIT
 
     @property
     def slowed(self) -> str | None:
-        """The state of a feed that the server does not want to be asked often enough, for a person."""
+        """The state, in words, of a feed that the server does not allow to be polled often enough."""
         if self.least <= self._patience:
             return None
         capped = (
@@ -115,12 +115,12 @@ class Due:
         self._not_before = self._clock.wall() + self.poll_interval
 
     def wait(self, seconds: float) -> None:
-        """Be due after the station's seconds, but never before the server wants to be asked again."""
+        """Be due after seconds of the station's clock, but not before the server allows it."""
         self.at = max(self._not_before, self._clock.wall() + self._clock.wait(seconds))
 
 
 def share(feed: str, rates: Mapping[str, float]) -> float:
-    """A feed's part of the budget: half of it is divided evenly, half by what happens in each.
+    """A feed's part of the budget: half of it is divided evenly, half by the rates of events.
 
     >>> rates = {"quiet": 0.0, "busy": 0.1, "firehose": 132.0, "other": 0.4}
     >>> [share(feed, rates) for feed in rates]
@@ -133,7 +133,7 @@ def share(feed: str, rates: Mapping[str, float]) -> float:
 
 
 def updated_rate(rate: float, new: int, seconds: float) -> float:
-    """New events a second after a poll that found so many since the last one: up at once, down by halves.
+    """New events a second after a poll: a higher rate is taken at once, a lower one halves the old one at most.
 
     >>> updated_rate(1.0, 0, 60.0), updated_rate(1.0, 120, 60.0), updated_rate(1.0, 5, 0.0)
     (0.5, 2.0, 1.0)

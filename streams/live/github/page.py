@@ -1,4 +1,6 @@
-"""One page of a feed: asked for with the ETag of the last time, told apart by the reaction wanted."""
+"""One page of a feed: requested with its last ETag. Each kind of failure is an exception named by the reaction
+wanted.
+"""
 
 import logging
 import re
@@ -14,7 +16,7 @@ from streams.elements import LARGEST_ELEMENT, elements
 from streams.errors import DeadLetter
 from streams.github_payloads import UNDECODABLE
 from streams.live.common.clock import Clock
-from streams.live.common.health import Health
+from streams.live.common.health import FeedHealth
 from streams.live.common.http import MOST_MOVES, Answer, Gone, Oversized, RefusedToken, Unreachable, fetch, off_loop
 from streams.live.github.limits import GithubLimits, is_limit, poll_interval
 from streams.live.github.refusal import REFUSALS, FeedRefused, refusal_of
@@ -24,19 +26,19 @@ from streams.values import clean
 _LOG: Final = logging.getLogger("nomadwatch.streams")
 SIZE: Final = 100
 PAGES: Final = 3
-# All pages of a feed together hold no more than this.
+# All pages of a feed together hold at most this many events.
 _MOST_EVENTS: Final = PAGES * SIZE
 _GONE: Final = (404, 410)
 _TOKEN_WANTED: Final = "refused (401): it asks for a token; set GITHUB_TOKEN"
 
 
 class Limited(Exception):
-    """Nothing may be asked for a while, whatever the feed."""
+    """No feed may ask anything for a while."""
 
 
 class Shown(NamedTuple):
-    """An event as a page shows it: the hash of its id (of its bytes where it has none), its time (µs; None if it has
-    none that can be).
+    """An event on a page: the hash of its id (of its bytes if it has none), and its time (µs; None if it has no valid
+    one).
     """
 
     hash: int
@@ -48,11 +50,11 @@ class Shown(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """`shown` is None where nothing has changed. `asked` and `received` are µs of the station's clock; `last`: there is
-    none behind it.
+class FeedPage:
+    """`shown` is None if nothing has changed. `asked` and `received` are µs of the station's clock. `last`: no page
+    follows.
 
-    `requests` is how many it took: one more for each redirect.
+    `requests` is how many requests it took: one more for each redirect.
     """
 
     number: int
@@ -73,16 +75,16 @@ class _Asked(NamedTuple):
     requests: int
 
 
-class _Stub(msgspec.Struct):
+class _IdStub(msgspec.Struct):
     id: str | int
     created_at: str | None = None
 
 
-_decode_stub: Final = msgspec.json.Decoder(_Stub).decode
+_decode_stub: Final = msgspec.json.Decoder(_IdStub).decode
 
 
 class GithubPages:
-    """Asks for pages of all feeds. `token` may be empty."""
+    """Requests pages of all feeds. `token` may be empty."""
 
     def __init__(
         self, api: str, token: str, session: aiohttp.ClientSession, limits: GithubLimits, clock: Clock
@@ -98,25 +100,25 @@ class GithubPages:
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
 
-    async def get(self, path: str, number: int, etag: str | None, health: Health) -> tuple[Page, float | None]:
-        """A page, and the wall's seconds to the next time that page 1 may be asked for, if they are stated. Only within
+    async def get(self, path: str, number: int, etag: str | None, health: FeedHealth) -> tuple[FeedPage, float | None]:
+        """A page, and the seconds of real time until page 1 may be asked for again, if they are stated. Call it within
         `limits.poll`.
 
-        Raises `Limited`, `Gone`, `FeedRefused`, `Oversized`, and `Unreachable` for all else; each says in `health` what
-        is the matter.
+        Raises `Limited`, `Gone`, `FeedRefused`, `Oversized`, and `Unreachable` for everything else. Each puts the
+        reason into `health`.
         """
         asked = await self._ask(f"{path}?per_page={SIZE}&page={number}", etag, health, first=number == 1)
         return await self._read(asked, number, etag, health), poll_interval(asked.answer)
 
-    async def repository(self, name: str, health: Health) -> bytes:
-        """What GitHub states of a repository. Raises as `get` does."""
+    async def repository(self, name: str, health: FeedHealth) -> bytes:
+        """What GitHub states about a repository. Raises as `get` does."""
         return await self._stated(f"/repos/{name}", health)
 
-    async def repository_by_id(self, native: int | str, health: Health) -> bytes:
-        """What GitHub states of the repository of an id. Raises as `get` does."""
+    async def repository_by_id(self, native: int | str, health: FeedHealth) -> bytes:
+        """What GitHub states about the repository with an id. Raises as `get` does."""
         return await self._stated(f"/repositories/{native}", health)
 
-    async def _stated(self, path: str, health: Health) -> bytes:
+    async def _stated(self, path: str, health: FeedHealth) -> bytes:
         async with self.limits.poll():
             answer = (await self._ask(path, None, health, first=True)).answer
         if answer.status in _GONE:
@@ -125,8 +127,8 @@ class GithubPages:
         health.polls["new"] += 1
         return answer.body
 
-    async def _ask(self, place: str, etag: str | None, health: Health, *, first: bool) -> _Asked:
-        """Redirects are followed here, not by the session: each is a request of the quota, and waits for its turn."""
+    async def _ask(self, place: str, etag: str | None, health: FeedHealth, *, first: bool) -> _Asked:
+        """Redirects are followed here, not by the session: each costs a request of the quota and waits for its turn."""
         health.state = self.limits.state or health.state
         address = f"{self._api}{place}"
         headers = self._headers if etag is None else {**self._headers, "If-None-Match": etag}
@@ -145,7 +147,7 @@ class GithubPages:
             if is_limit(answer):
                 health.polls["limited"] += 1
                 await self.limits.refuse(answer)
-                health.state = self.limits.ban.state
+                health.state = self.limits.backoff.state
                 _LOG.warning("github: %s", health.state)
                 raise Limited
             self.limits.allow()
@@ -154,8 +156,8 @@ class GithubPages:
             address = answer.moved_to
         raise _failed(health, "failing: too many redirects")
 
-    def _check(self, answer: Answer, health: Health) -> None:
-        """Raise what an answer is that is neither 200 nor a limit."""
+    def _check(self, answer: Answer, health: FeedHealth) -> None:
+        """Raise the failure that an answer stands for. A 200 or a rate limit is none."""
         if answer.status in REFUSALS:
             raise _failed(health, FeedRefused(refusal_of(answer)))
         if answer.status == 401:
@@ -164,11 +166,11 @@ class GithubPages:
         if answer.status != 200:
             raise _failed(health, answer.failure)
 
-    async def _read(self, got: _Asked, number: int, etag: str | None, health: Health) -> Page:
+    async def _read(self, got: _Asked, number: int, etag: str | None, health: FeedHealth) -> FeedPage:
         answer, asked, received, requests = got
         if answer.status == 304 and etag is not None:
             health.polls["unchanged"] += 1
-            return Page(number, None, etag, asked, received, last=False, requests=requests)
+            return FeedPage(number, None, etag, asked, received, last=False, requests=requests)
         if answer.status in _GONE:
             health.polls["failed"] += 1
             health.state = f"not found: {answer.status}"
@@ -183,7 +185,7 @@ class GithubPages:
             raise _failed(health, Oversized(what, f"page={number}", answer.body)) from error
         health.polls["new"] += 1
         last = number == PAGES or _is_last(answer, len(shown))
-        return Page(number, shown, answer.headers.get("ETag"), asked, received, last, requests)
+        return FeedPage(number, shown, answer.headers.get("ETag"), asked, received, last, requests)
 
     def _shown(self, body: bytes, page: int, received: int) -> list[Shown]:
         found = elements(body, _MOST_EVENTS)
@@ -199,14 +201,14 @@ class GithubPages:
             time = None
         identity = str(stub.id).encode()
         if time is not None:
-            # What lies in the future will be a dead letter, or comes of a clock; it must not make everything after it
-            # look old.
+            # An event in the future becomes a dead letter, or comes from a wrong clock. It must not make all later
+            # events look old.
             time = None if time > received + DAY else min(time, received)
         return Shown(xxhash.xxh3_64_intdigest(identity), time, raw, page, line, received)
 
 
-def _stub_of(raw: bytes) -> _Stub | None:
-    """What tells an event from others, or None where it cannot be decoded even without characters that are none."""
+def _stub_of(raw: bytes) -> _IdStub | None:
+    """What identifies an event, or None if it cannot be decoded even without invalid characters."""
     if len(raw) > LARGEST_ELEMENT:
         return None
     try:
@@ -219,14 +221,14 @@ def _stub_of(raw: bytes) -> _Stub | None:
         return None
 
 
-def _failed(health: Health, failure: str | Unreachable) -> Unreachable:
-    """Count a failure, and show it: a state in words, or an exception whose text is one."""
+def _failed(health: FeedHealth, failure: str | Unreachable) -> Unreachable:
+    """Count a failure and show it: a state in words, or an exception whose text is one."""
     health.polls["failed"] += 1
     health.state = str(failure)
     return Unreachable(failure) if isinstance(failure, str) else failure
 
 
 def _is_last(answer: Answer, length: int) -> bool:
-    """No page behind it: the links say so; without any, a page that is not full does."""
+    """Whether no page follows: as the links say; without links, if the page is not full."""
     links = ", ".join(answer.headers.getall("Link", []))
     return not re.search(r'rel="?next"?', links) if links else length < SIZE

@@ -1,5 +1,5 @@
-"""All pages of one poll put together: what is new in them, and whether anything may be missing between them and the
-last poll.
+"""The pages of one poll together: which events are new, and whether some may be missing between this poll and the
+last.
 """
 
 from statistics import median_low
@@ -8,45 +8,45 @@ from typing import Final, NamedTuple
 from streams.activity import DAY, SECOND
 from streams.live.github.cursor import Seen
 from streams.live.github.pace import updated_rate
-from streams.live.github.page import PAGES, Page, Shown
+from streams.live.github.page import PAGES, FeedPage, Shown
 
-# About a quarter of neighbours in a feed stand out of order: one known event at the foot of a page does not prove that
-# all behind it are.
+# About a quarter of the neighbours in a feed are out of order. A single known event at the end of a page does not prove
+# that all later ones are known.
 _FOOT: Final = 5
-# An event stays in a feed for so long; then it may go without anything new.
+# An event stays in a feed for so long. A feed without newer ones becomes empty.
 _HORIZON: Final = 30 * DAY
 
 
 class Stretch(NamedTuple):
-    """So many events of a feed over so many seconds; of one poll these can be none or negative, but their mean over
-    many is right.
+    """The number of events of a feed in a number of seconds. For one poll the seconds may be zero or negative; the mean
+    over many polls is right.
     """
 
     shown: int
     span: float
 
 
-class Look:
-    """The pages of a poll, taken in order, beside what was seen before.
+class PageOverlap:
+    """The pages of a poll in order, compared with the events seen before.
 
-    A page has *reached* what was seen if all at its foot is settled. Between two requests a feed moves down: the next
-    page begins with some of the last one's, or goes on right behind it. Where it begins with settled ones right behind
-    unsettled ones it is an older page, and what it would show now is missing: the look is doubtful. Before the `first`
-    complete poll there is nothing to reach.
+    A page has *reached* the events seen before if all events at its end are settled. A feed moves between two requests:
+    the next page begins with some events of the last one, or goes on right after it. A page that begins with settled
+    events right after unsettled ones is an older page, and what it would show now is missing: the poll is doubtful.
+    Before the `first` complete poll there is nothing to reach.
     """
 
     def __init__(self, seen: Seen, *, first: bool) -> None:
         self._seen = seen
         self._shown: dict[int, Shown] = {}
         self._foot: list[Shown] | None = None
-        self.pages: list[Page] = []
+        self.pages: list[FeedPage] = []
         self.reached = False
         self.ended = False
         self.doubtful = False
         self.first = first
 
-    def take(self, page: Page) -> None:
-        """Put the next page behind the others."""
+    def take(self, page: FeedPage) -> None:
+        """Add the next page."""
         self.pages.append(page)
         shown = page.shown
         repeats = shown is not None and any(each.hash in self._shown for each in shown)
@@ -63,22 +63,22 @@ class Look:
 
     @property
     def done(self) -> bool:
-        """Whether there is nothing to be asked for any more."""
+        """Whether no further page is needed."""
         return self.reached or self.pages[-1].last
 
     @property
     def shown(self) -> list[Shown]:
-        """Each event once, the first of the feed first."""
+        """Each event once, in the order of the feed."""
         return list(self._shown.values())
 
     @property
     def new(self) -> list[Shown]:
-        """Those that were not known before."""
+        """The events that were not known before."""
         return [each for each in self._shown.values() if each.hash not in self._seen]
 
     @property
     def overlaps(self) -> bool:
-        """Whether nothing can be missing: the feed reaches back to the last complete poll, or to its own beginning."""
+        """Whether nothing can be missing: the pages reach back to the last complete poll, or to the end of the feed."""
         return self.reached or self.ended or any(self._seen.settled(each) for each in self._shown)
 
     @property
@@ -88,24 +88,22 @@ class Look:
 
     @property
     def oldest(self) -> int | None:
-        """About the time from which on the feed shows everything, in µs: of its last events, for single ones arrive
-        hours late.
+        """About the time (µs) since which the feed shows everything: that of its last events, because single ones
+        arrive hours late.
         """
         times = [each.time for each in self._shown.values() if each.time is not None]
         return median_low(times[-2 * _FOOT :]) if times else None
 
     @property
     def stretch(self) -> Stretch:
-        """What the pages show, each over its own time: between two requests a busy feed moves, and a later page may be
-        the newer one.
+        """The events of the pages, each page over its own time: a busy feed moves between two requests, and a later
+        page may be the newer one.
         """
         stretches = [_stretch(page.shown) for page in self.pages if page.shown is not None]
         return Stretch(sum(each.shown for each in stretches), sum(each.span for each in stretches))
 
     def rate(self, before: float, seconds: float) -> float:
-        """New events a second, as far as it is known: from what was known before, and so many seconds since the last
-        complete poll.
-        """
+        """New events a second, from the rate known `before` and the seconds since the last complete poll."""
         shown, span = self.stretch
         if self.pages[0].shown is not None and not self.overlaps and span > 0:
             return shown / span
@@ -114,12 +112,12 @@ class Look:
         return updated_rate(before, len(self.new), seconds)
 
     def is_stale(self, newest: int | None, now: int) -> bool:
-        """Whether page 1 is an old one: it is older than what was seen (µs) and shows nothing new, or nothing that was
+        """Whether page 1 is an old one: older than what was seen (µs) and without new events, or without any that were
         seen.
         """
         page = self.pages[0]
         if page.shown is None:
-            # Nothing has changed since a poll before the last one: that cannot be.
+            # "Unchanged" since a poll before the last one is impossible.
             return self._seen.unsettled > 0
         if newest is None or newest <= now - _HORIZON:
             return False
@@ -130,10 +128,10 @@ class Look:
 
 
 def _stretch(shown: list[Shown]) -> Stretch:
-    """One page, none of it where it has too few events to say.
+    """The events of one page over their time; zero if the page has too few to tell.
 
-    The middle time of the first third and that of the last one are two thirds apart, whatever single events arrive
-    late. Times are cut to the second on both sides alike, so the mean over many pages is right.
+    The median time of the first third and that of the last third are two thirds of the page apart, even if single
+    events arrive late. Times are cut to whole seconds on both sides alike, so the mean over many pages is right.
     """
     times = [each.time for each in shown if each.time is not None]
     third = len(times) // 3

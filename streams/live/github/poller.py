@@ -1,10 +1,10 @@
-"""GitHub's feeds of events: a sample of everything public; watched organisations and repositories, complete while asked
-in time.
+"""GitHub's feeds of events: a sample of everything public; watched organisations and repositories, which are complete
+while they are polled often enough.
 
 github:/events                      as often as the server allows
 github:/orgs/NAME/events            every organisation of the watchlist; globs are seen through it
 github:/repos/OWNER/NAME/events     every repository that the watchlist names
-github:/users/NAME/events/public    where the platform knows no organisation NAME: what that account does
+github:/users/NAME/events/public    if GitHub knows no organisation NAME: what the user NAME does
 """
 
 import asyncio
@@ -21,16 +21,16 @@ from streams.assignment import Assignment
 from streams.github_events import GithubEvents
 from streams.identities import Identities
 from streams.live.common.context import Context
-from streams.live.common.health import Feeds, Health, Scope
+from streams.live.common.health import FeedHealth, Feeds, Scope
 from streams.live.common.ledger import PATIENCE
-from streams.live.common.poll_result import Find, Outlet
+from streams.live.common.poll_result import Outlet, PollResult
 from streams.live.common.poller import Poller
 from streams.live.common.popularity import Popularity
 from streams.live.github.cursor import GithubCursor, decode_github
 from streams.live.github.feed import MISSING, GithubFeed
 from streams.live.github.limits import LIMITS_FEED, GithubLimits
-from streams.live.github.named import NamedRepository
-from streams.live.github.pace import Pace
+from streams.live.github.named import WatchedRepository
+from streams.live.github.pace import PollPace
 from streams.live.github.page import GithubPages
 from streams.live.github.platform import PLATFORM
 from streams.live.github.popularity import GithubPopularity
@@ -53,16 +53,16 @@ class GithubPoller(Poller):
         assignment = Assignment(watchlist, PLATFORM, cursors, asked=True)
         identities = Identities(context.actor_key, watchlist, include_bots=context.include_bots, assignment=assignment)
         events = GithubEvents(identities, clock.now())
-        pace = Pace(context.interval_cap, budgeted=not token)
+        pace = PollPace(context.interval_cap, budgeted=not token)
         self._popularity = GithubPopularity(pages, outlet, clock, cursors, watchlist, identities)
         self._popularity.see(_named(watchlist))
-        # A budget of 55 requests an hour is the feeds'.
+        # Without a token the budget of 55 requests an hour is kept for the feeds.
         self._asks_popularity = bool(token)
         self._noting = _Noting(outlet, self._popularity, context.feeds, assignment)
-        self._named = partial(NamedRepository, identities=identities, pages=pages, clock=clock)
+        self._named = partial(WatchedRepository, identities=identities, pages=pages, clock=clock)
         self._cursors, self._health = cursors, context.feeds
         patience = max(PATIENCE, round(3 * context.interval_cap * SECOND))
-        keep = context.dead_letters
+        keep = context.keep_dead_letters
         self._feed = partial(
             GithubFeed,
             pages=pages,
@@ -81,14 +81,14 @@ class GithubPoller(Poller):
                 path, missing=f"asked for as {PLATFORM}:{user}" if user else MISSING, sampled=path == EVERYTHING
             )
             if user:
-                # Its cursor is needed once the organisation is gone; one that cannot be read is told of now.
+                # The user's cursor is needed when the organisation is gone. One that cannot be read is reported now.
                 self._cursor(user)
                 self._users.append((feed, user))
 
     def _open(self, path: str, *, missing: str, sampled: bool = False, of_user: bool = False) -> GithubFeed:
         name = f"{PLATFORM}:{path}"
         cursor = self._cursor(path)
-        # What a user does anywhere is a share of no whole.
+        # A user's feed shows no known share of anything.
         scope: Scope = "all" if path == EVERYTHING else "watched"
         health = self._health.open(name, PLATFORM, scope=scope, sampled=sampled, has_total=not of_user)
         place = _named_by(path)
@@ -117,15 +117,14 @@ class GithubPoller(Poller):
                 tasks.create_task(self._popularity.run())
 
     def popularity(self) -> Iterator[Popularity]:
-        """Stars, forks, watchers of the watched repositories, as GitHub states them; only with a token."""
+        """Stars, forks and watchers of the watched repositories, as GitHub states them; only with a token."""
         return self._popularity.get()
 
     async def _fall_back(self, organisation: GithubFeed, path: str) -> None:
-        """Look at an account as a user's once it is no organisation's. Both are asked for from then on: a 404 may be an
-        outage's.
+        """Poll an account as a user's when it is no organisation's. Both are polled from then on, because a 404 may
+        come from an outage.
 
-        An organisation that has never been there is not shown and not waited for; its user's feed says what is the
-        matter.
+        An organisation that has never existed is not shown and not waited for. Its user's feed says what is wrong.
         """
         await organisation.gone.wait()
         user = self._open(path, missing=f"no organisation and no user: {MISSING}", of_user=True)
@@ -138,35 +137,36 @@ class GithubPoller(Poller):
         while True:
             await asyncio.sleep(self._clock.wait(self._look))
             for feed in self._feeds:
-                # An organisation that is hidden, or will be as soon as its user's feed is open, gets no mark that
-                # others would wait for.
+                # An organisation that is hidden, or will be when its user's feed opens, gets no watermark that others
+                # would wait for.
                 if not (feed in organisations and feed.is_nowhere and feed.cursor.mark is None):
                     await feed.keep_mark(self._clock.now())
 
     async def _save_limits(self, cursor: bytes) -> None:
-        await self._outlet.put(Find(feed=LIMITS_FEED, platform=PLATFORM, cursor=cursor))
+        await self._outlet.put(PollResult(feed=LIMITS_FEED, platform=PLATFORM, cursor=cursor))
 
 
 class _Noting:
-    """Hands finds on with what was learnt of whose repositories are, and tells which watched ones occur in them.
+    """Passes poll results on together with what was learnt about repositories, and tells the popularity which watched
+    ones occur.
 
-    A feed that is hidden appears with its first find.
+    A feed that is hidden appears with its first poll result.
     """
 
     def __init__(self, outlet: Outlet, popularity: GithubPopularity, feeds: Feeds, assignment: Assignment) -> None:
         self._outlet, self._popularity, self._feeds, self._assignment = outlet, popularity, feeds, assignment
-        self._hidden: dict[str, Health] = {}
+        self._hidden: dict[str, FeedHealth] = {}
 
     def hide(self, feed: str) -> None:
         self._hidden[feed] = self._feeds.by_name.pop(feed)
 
-    async def put(self, find: Find) -> None:
-        if find.feed in self._hidden:
-            self._feeds.by_name[find.feed] = self._hidden.pop(find.feed)
+    async def put(self, result: PollResult) -> None:
+        if result.feed in self._hidden:
+            self._feeds.by_name[result.feed] = self._hidden.pop(result.feed)
         learnt = self._assignment.changes()
-        await self._outlet.put(replace(find, cursors={**find.cursors, **learnt}))
+        await self._outlet.put(replace(result, cursors={**result.cursors, **learnt}))
         self._assignment.saved(learnt)
-        self._popularity.see({(each.repo, each.project) for each in find.activities if each.project is not None})
+        self._popularity.see({(each.repo, each.project) for each in result.activities if each.project is not None})
 
 
 def _named(watchlist: Watchlist) -> Iterator[tuple[str, str]]:
@@ -178,9 +178,9 @@ def _named(watchlist: Watchlist) -> Iterator[tuple[str, str]]:
 
 
 def paths(watchlist: Watchlist) -> list[str]:
-    """Where the feeds are: of everything, of each organisation and repository once, in whatever letter case.
+    """The paths of the feeds: of everything, and of each organisation and repository once, whatever the letter case.
 
-    A glob is watched through its organisation, unless that is one too: then only the feed of everything shows it.
+    A glob is watched through its organisation. A glob of organisations shows only in the feed of everything.
 
     >>> from streams.watchlist import Project
     >>> paths(Watchlist([Project("olmo", github=("allenai/OLMo*", "AllenAI", "ggml-org/llama.cpp", "open*"))]))
@@ -197,7 +197,7 @@ def paths(watchlist: Watchlist) -> list[str]:
 
 
 def _named_by(path: str) -> str | None:
-    """The place of the watchlist that a repository's feed is of.
+    """The name in the watchlist that a repository's feed belongs to.
 
     >>> _named_by("/repos/ggml-org/llama.cpp/events"), _named_by("/orgs/repos/events")
     ('ggml-org/llama.cpp', None)
@@ -209,7 +209,7 @@ def _named_by(path: str) -> str | None:
 
 
 def _user_path(path: str) -> str | None:
-    """Where the feed of an organisation's account is if it is a user's.
+    """The path of the user's feed for an organisation's feed.
 
     >>> _user_path("/orgs/allenai/events"), _user_path("/repos/orgs/orgs/events")
     ('/users/allenai/events/public', None)

@@ -1,6 +1,6 @@
-"""A refusal of GitHub that is no limit: an organisation's policy, a block, a missing permission.
+"""Refusals by GitHub that are no rate limit: an organisation's policy, a block, a missing permission.
 
-It concerns one feed alone, which says why in GitHub's own words.
+A refusal concerns one feed alone, whose state gives the reason in GitHub's words.
 """
 
 import re
@@ -15,11 +15,11 @@ from streams.texts import without_names
 
 REFUSALS: Final = (403, 451)
 _LONGEST: Final = 200
-# The beginning of a body that is no JSON, as a proxy's page.
+# How much is read of a body that is not JSON, such as a proxy's page.
 _READ: Final = 4_096
 _ADDRESS: Final = re.compile(r"\b(\d{1,3}(\.\d{1,3}){3}|[0-9a-f]{0,4}(:[0-9a-f]{0,4}){3,7})\b", re.IGNORECASE)
 _TAG: Final = re.compile(r"<[^>]*>")
-# What is in a message → what to do about it.
+# A pattern in the message → what to do.
 _REMEDIES: Final = (
     (re.compile(r"\bsaml\b|single sign-?on", re.IGNORECASE), "authorise the token for that organisation"),
     (re.compile(r"oauth app", re.IGNORECASE), "use a personal access token, or let the organisation approve the app"),
@@ -37,7 +37,7 @@ _REMEDIES: Final = (
 
 
 class FeedRefused(Unreachable):
-    """This feed is not for us, and waiting does not help: it is asked rarely. The text says why."""
+    """This feed is refused, and waiting does not help: it is polled rarely. The text says why."""
 
 
 class _Message(msgspec.Struct):
@@ -57,9 +57,9 @@ _decode_blocked: Final = msgspec.json.Decoder(_Blocked).decode
 
 
 def message_of(answer: Answer) -> str:
-    """What an error says: its `message`, or the beginning of a body that is no JSON; without addresses and @names.
+    """The text of an error: its `message`, or the beginning of a body that is not JSON; without addresses and @names.
 
-    Other fields say nothing: every refusal links to documentation, whose address may hold any word.
+    Other fields are ignored: every refusal links to documentation, whose address may contain any word.
     """
     try:
         message = _decode(answer.body).message
@@ -70,7 +70,7 @@ def message_of(answer: Answer) -> str:
 
 
 def refusal_of(answer: Answer) -> str:
-    """The state of a feed that is refused, for a person: the status, GitHub's reason, what to do if that is known."""
+    """The state of a feed that is refused, in words: the status, GitHub's reason, and what to do if that is known."""
     message = message_of(answer).rstrip(".") or "no reason given"
     with suppress(*UNDECODABLE):
         message += f" ({_words(_decode_blocked(answer.body).block.reason)[:20]})"
@@ -79,5 +79,5 @@ def refusal_of(answer: Answer) -> str:
 
 
 def _words(text: str) -> str:
-    """One line of printable characters."""
+    """The text as one line of printable characters."""
     return "".join(each for each in " ".join(text[:_READ].split()) if each.isprintable())

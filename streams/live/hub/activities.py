@@ -1,9 +1,8 @@
-"""What the Hub's answers say was done becomes activities.
+"""What the Hub's answers report becomes activities.
 
-Actors are user names, case-folded and keyed-hashed. A deleted account cannot be told from another deleted account: each
-thing that one did has a hash of its own, so that activities are counted and nobody seems to have done them all (their
-number of people is an upper bound). Who created a repository is not stated: its owner, a person or an organisation,
-stands for them.
+Actors are user names, case-folded and hashed with a key. Deleted accounts cannot be told apart, so each of their
+activities has an actor of its own: activities are counted correctly, and numbers of people are upper bounds. The Hub
+does not state who created a repository; its owner, a person or an organisation, is taken.
 """
 
 from dataclasses import dataclass
@@ -15,13 +14,13 @@ from streams.identities import Account, Identities, Repository
 from streams.live.hub.platform import PLATFORM
 from streams.live.hub.shapes import (
     FOLDERS,
-    Base,
     Commit,
-    Details,
-    Event,
+    HubBase,
+    HubDetails,
+    HubEvent,
+    HubPerson,
+    HubThread,
     Listed,
-    Person,
-    Thread,
     is_name,
     read_changed,
 )
@@ -33,8 +32,8 @@ _ACTIONS: Final = {"open": "reopened", "closed": "closed", "merged": "merged", "
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A repository on the Hub: its artefact, its path in the API, what ids call it, and how activities name it."""
+class HubPlace:
+    """A repository on the Hub: its artefact, its path in the API, its key in ids, and how activities name it."""
 
     artefact: str
     path: str
@@ -51,12 +50,12 @@ class HubActivities:
         self._identities = identities
         self._actor_key = actor_key
 
-    def place(self, artefact: str, listed: Listed | Base) -> Place:
-        """The repository of a listing: known by its id, which outlasts its name, else by its name."""
+    def place(self, artefact: str, listed: Listed | HubBase) -> HubPlace:
+        """The repository in a listing: known by its id, which outlasts its name, else by its name."""
         if not is_name(listed.id):
             raise DeadLetter("missing-field")
         folder = FOLDERS[artefact]
-        # The Hub itself leaves out `models/` where it has to tell a model from a dataset of the same name.
+        # The Hub omits `models/` where a model and a dataset have the same name.
         key = listed.native or (listed.id if artefact == "model" else f"{folder}/{listed.id}")
         known = listed.native is not None
         repository = (
@@ -64,23 +63,25 @@ class HubActivities:
             if known
             else self._identities.named(key, listed.id)
         )
-        return Place(artefact, f"{folder}/{listed.id}", key, repository)
+        return HubPlace(artefact, f"{folder}/{listed.id}", key, repository)
 
     def account(self, login: str | None, activity: str) -> Account:
-        """The account of a login; of a deleted one that of this activity alone."""
+        """The account of a login. A deleted account is one of its own for each activity."""
         if not login or login == DELETED:
             return Account(DELETED, hash_name(f"{PLATFORM}:{DELETED}:{activity}", self._actor_key), False)
         native = login.casefold()
         known = self._identities.accounts.get(native)
         return known if known is not None else self._identities.account(native, login)
 
-    def commit(self, place: Place, commit: Commit, received: int) -> Activity:
+    def commit(self, place: HubPlace, commit: Commit, received: int) -> Activity:
         author = commit.authors[0].user if commit.authors else None
         activity = self._activity(place, "commit", commit.id, author, parse_time(commit.date), received)
         activity.commits = 1
         return activity
 
-    def opened(self, place: Place, thread: Thread, body: str | None, author: Person | None, received: int) -> Activity:
+    def opened(
+        self, place: HubPlace, thread: HubThread, body: str | None, author: HubPerson | None, received: int
+    ) -> Activity:
         """A discussion or pull request; `author` is the one with flags, if the thread's events show it."""
         kind = "pull_request" if thread.is_pull_request else "discussion"
         name = thread.author.name if thread.author else None
@@ -92,18 +93,18 @@ class HubActivities:
             activity.text = public_text(thread.title, body)
         return activity
 
-    def commented(self, place: Place, thread: Thread, event: Event, received: int) -> Activity:
+    def commented(self, place: HubPlace, thread: HubThread, event: HubEvent, received: int) -> Activity:
         kind = "pull_request_comment" if thread.is_pull_request else "discussion_comment"
         return self._happened(place, thread, kind, "created", event, received)
 
-    def renamed(self, place: Place, thread: Thread, event: Event, received: int) -> Activity:
+    def renamed(self, place: HubPlace, thread: HubThread, event: HubEvent, received: int) -> Activity:
         return self._happened(
             place, thread, "pull_request" if thread.is_pull_request else "discussion", "renamed", event, received
         )
 
-    def changed(self, place: Place, thread: Details, event: Event, received: int) -> list[Activity]:
-        """A change of status; a merge stands for two: upkeep of who merged, and the accepted contribution of who
-        opened.
+    def changed(self, place: HubPlace, thread: HubDetails, event: HubEvent, received: int) -> list[Activity]:
+        """A change of status. A merge is two activities: upkeep of the account that merged, and the accepted
+        contribution of the one that opened the pull request.
         """
         action = _ACTIONS.get(read_changed(event.data).status)
         if action is None:
@@ -120,18 +121,18 @@ class HubActivities:
         accepted.actor, accepted.bot = opener.hash, opener.bot
         return [activity, accepted]
 
-    def liked(self, place: Place, account: Account, received: int) -> Activity:
-        """A like carries no time: it is dated by when it was first seen."""
+    def liked(self, place: HubPlace, account: Account, received: int) -> Activity:
+        """A like. The Hub states no time, so it is dated by when it was first seen."""
         return self._activity(place, "like", f"{account.hash:016x}", account.login, received, received)
 
-    def created(self, place: Place, listed: Listed, occurred_at: int, received: int) -> Activity:
+    def created(self, place: HubPlace, listed: Listed, occurred_at: int, received: int) -> Activity:
         owner = listed.author or place.repository.owner
         activity = self._activity(place, "repository", "", owner, occurred_at, received)
         activity.action = "created"
         return activity
 
     def derived(
-        self, place: Place, listed: Listed, base: Place, relation: str | None, occurred_at: int, received: int
+        self, place: HubPlace, listed: Listed, base: HubPlace, relation: str | None, occurred_at: int, received: int
     ) -> Activity:
         """A new model, as something done to the model that it was made from."""
         owner = listed.author or place.repository.owner
@@ -142,7 +143,9 @@ class HubActivities:
         activity.relation = relation
         return activity
 
-    def _happened(self, place: Place, thread: Thread, kind: str, action: str, event: Event, received: int) -> Activity:
+    def _happened(
+        self, place: HubPlace, thread: HubThread, kind: str, action: str, event: HubEvent, received: int
+    ) -> Activity:
         name = event.author.name if event.author else None
         activity = self._activity(place, kind, event.id, name, parse_time(event.created_at), received)
         activity.action = action
@@ -151,7 +154,7 @@ class HubActivities:
         return activity
 
     def _activity(
-        self, place: Place, kind: str, number: str, login: str | None, occurred_at: int, received: int
+        self, place: HubPlace, kind: str, number: str, login: str | None, occurred_at: int, received: int
     ) -> Activity:
         if occurred_at > received + DAY:
             raise DeadLetter("future")
@@ -174,11 +177,12 @@ class HubActivities:
         )
 
 
-def _affiliation(person: Person | None) -> str | None:
-    """What the flags of an author say of where they stand to the repository, or None where there are none.
+def _affiliation(person: HubPerson | None) -> str | None:
+    """How an author relates to the repository, by the flags; None if there are none.
 
-    >>> _affiliation(Person(is_owner=False, is_org_member=True)), _affiliation(Person(is_owner=False, is_hf=True)), _affiliation(Person())
-    ('internal', 'staff', None)
+    >>> _affiliation(HubPerson(is_owner=False, is_org_member=True)), _affiliation(HubPerson(is_owner=False, is_hf=True))
+    ('internal', 'staff')
+    >>> _affiliation(HubPerson())
     """
     if person is None:
         return None

@@ -1,4 +1,4 @@
-"""Asking the Hub: addresses, the quota, and every way in which an answer can fail, told apart by the reaction wanted."""
+"""Requests to the Hub: addresses, the quota, and every failure, each an exception named by the reaction wanted."""
 
 import asyncio
 import copy
@@ -16,7 +16,7 @@ from yarl import URL
 from streams.errors import DeadLetter
 from streams.github_payloads import UNDECODABLE
 from streams.live.common.clock import Clock
-from streams.live.common.health import Health
+from streams.live.common.health import FeedHealth
 from streams.live.common.http import (
     MOST_MOVES,
     Answer,
@@ -29,22 +29,22 @@ from streams.live.common.http import (
     growing,
     off_loop,
 )
-from streams.live.common.poll_result import Find, Outlet
+from streams.live.common.poll_result import Outlet, PollResult
 from streams.live.hub.limits import LIMITS_FEED, HubLimits
 from streams.live.hub.platform import PLATFORM
-from streams.live.hub.refusals import Refused, TokenRefused, refusal
+from streams.live.hub.refusals import HubRefused, TokenRefused, refusal
 
-# Who cannot be reached is asked again after 1 s of the station's, then 2 s, …, each shortened by up to a half at
-# random.
+# A server that cannot be reached is asked again after 1 s of the station's clock, then 2 s, …, each shortened by up to
+# a half at random.
 _TRIES: Final = 5
 _SHORTEST_WAIT: Final = 1.0
 _LONGEST_WAIT: Final = 300.0
-# What one look may take, of a listing, a walk or a repository: far more than any real one needs.
+# The limits of reading one listing, walk or repository: far more than any real one needs.
 _MOST_REQUESTS: Final = 1_000
 _MOST_PAGES: Final = 250
 _MOST_ELEMENTS: Final = 100_000
 _MOST_BYTES: Final = 128 << 20
-# Seconds of waiting for answers; what is waited for a quota or during a ban is not part of them.
+# Seconds of waiting for answers. Waits for a quota or a backoff do not count.
 _MOST_SECONDS: Final = 300.0
 _LINKS: Final = re.compile(r"<([^>]*)>([^<]*)")
 
@@ -53,7 +53,7 @@ Params = Sequence[tuple[str, str | int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
+class HubPage(Generic[T]):
     """A decoded answer, the address of the next page, and when it came (µs of the station's clock)."""
 
     content: T
@@ -63,7 +63,7 @@ class Page(Generic[T]):
 
 
 class _Allowance:
-    """What is left to one look."""
+    """What is left of the limits for reading one thing."""
 
     def __init__(self) -> None:
         self._requests, self._seconds, self._bytes = _MOST_REQUESTS, _MOST_SECONDS, _MOST_BYTES
@@ -91,7 +91,7 @@ class HubClient:
         self._outlet = outlet
         self._clock = clock
         self._look: _Allowance | None = None
-        # Empty must not mean: look for one on this machine. The User-Agent is the session's own.
+        # An empty token must not make the library search this machine for one. The User-Agent is the session's own.
         headers = build_hf_headers(token=token or False, library_name="nomadwatch")
         self._headers = {name: value for name, value in headers.items() if name.lower() == "authorization"}
 
@@ -101,23 +101,25 @@ class HubClient:
         return bool(self._headers)
 
     def look(self) -> Self:
-        """The same client with an allowance of requests, bytes and seconds for one look; beyond it is `Oversized`."""
+        """The same client with limits of requests, bytes and seconds for reading one thing; beyond them it raises
+        `Oversized`.
+        """
         client = copy.copy(self)
         client._look = _Allowance()
         return client
 
-    async def get(self, path: str, decode: Callable[[bytes], T], health: Health, params: Params = ()) -> Page[T]:
-        """One page of `/api/PATH`, after a ban if there is one.
+    async def get(self, path: str, decode: Callable[[bytes], T], health: FeedHealth, params: Params = ()) -> HubPage[T]:
+        """One page of `/api/PATH`, after a backoff if there is one.
 
-        Raises `Gone`, `Refused`, `TokenRefused` and `Oversized` at once, `Unreachable` after several tries.
+        Raises `Gone`, `HubRefused`, `TokenRefused` and `Oversized` at once, `Unreachable` after several attempts.
         """
         query = f"?{urlencode(params)}" if params else ""
         return await self._get(f"{self._endpoint}/api/{quote(path)}{query}", decode, health)
 
     async def pages(
-        self, path: str, decode: Callable[[bytes], T], health: Health, params: Params = ()
-    ) -> AsyncIterator[Page[T]]:
-        """All pages, as far as they are asked for. `Oversized` where they do not end, or lead back to one of them."""
+        self, path: str, decode: Callable[[bytes], T], health: FeedHealth, params: Params = ()
+    ) -> AsyncIterator[HubPage[T]]:
+        """The pages, as far as they are asked for. `Oversized` if they do not end, or lead back to an earlier one."""
         client = self.look() if self._look is None else self
         page = await client.get(path, decode, health, params)
         met = {page.address}
@@ -134,18 +136,18 @@ class HubClient:
             page = await client._get(page.next, decode, health)
 
     async def listing(
-        self, folder: str, decode: Callable[[bytes], T], health: Health, params: Params
-    ) -> AsyncIterator[Page[T]]:
-        """All pages of a listing, which is always there: `Unreachable` where the server says that it is not."""
+        self, folder: str, decode: Callable[[bytes], T], health: FeedHealth, params: Params
+    ) -> AsyncIterator[HubPage[T]]:
+        """The pages of a listing, which always exists: `Unreachable` if the server says that it does not."""
         try:
             async for page in self.pages(folder, decode, health, params):
                 yield page
         except Gone as error:
-            reason = f": {error.reason}" if isinstance(error, Refused) else ""
+            reason = f": {error.reason}" if isinstance(error, HubRefused) else ""
             health.state = f"failing: the listing is refused{reason}"
             raise Unreachable(health.state) from None
 
-    async def _get(self, address: str, decode: Callable[[bytes], T], health: Health) -> Page[T]:
+    async def _get(self, address: str, decode: Callable[[bytes], T], health: FeedHealth) -> HubPage[T]:
         tries = 0
         while True:
             try:
@@ -153,7 +155,7 @@ class HubClient:
                 if answer is not None:
                     received = self._clock.now()
                     content = await off_loop(len(answer.body), decode, answer.body)
-                    page = Page(content, address, self._next(address, answer), received)
+                    page = HubPage(content, address, self._next(address, answer), received)
                     health.polls["new"] += 1
                     health.state = self._limits.state or health.well
                     return page
@@ -174,8 +176,8 @@ class HubClient:
                     raise (Unreachable if isinstance(error, Unreachable) else Broken)(health.state) from error
                 await asyncio.sleep(self.growing(tries))
 
-    async def _ask(self, address: str, health: Health) -> Answer | None:
-        """An answer that is one, or None after a ban began. Redirects are followed: each is a request of the quota."""
+    async def _ask(self, address: str, health: FeedHealth) -> Answer | None:
+        """The answer, or None after a backoff began. Redirects are followed; each costs a request of the quota."""
         place = address
         for _ in range(MOST_MOVES + 1):
             answer = await self._fetch(place, health)
@@ -184,7 +186,7 @@ class HubClient:
             place = answer.moved_to
         raise Unreachable("failing: too many redirects")
 
-    async def _fetch(self, address: str, health: Health) -> Answer:
+    async def _fetch(self, address: str, health: FeedHealth) -> Answer:
         health.state = self._limits.state or health.state
         async with self._limits.turn():
             if self._look is not None and not self._look.left:
@@ -209,12 +211,12 @@ class HubClient:
             health.remaining = self._limits.remaining
         return answer
 
-    async def _taken(self, answer: Answer, health: Health) -> Answer | None:
+    async def _taken(self, answer: Answer, health: FeedHealth) -> Answer | None:
         if answer.status == 429:
             health.polls["limited"] += 1
-            health.state = self._limits.ban.state
-            # Whoever starts next must know of it, even if this process dies while it waits.
-            await self._outlet.put(Find(feed=LIMITS_FEED, platform=PLATFORM, cursor=self._limits.cursor))
+            health.state = self._limits.backoff.state
+            # Saved at once: the next process must know of it, even if this one dies while it waits.
+            await self._outlet.put(PollResult(feed=LIMITS_FEED, platform=PLATFORM, cursor=self._limits.cursor))
             return None
         refused = refusal(answer.status, answer.headers, signed_in=self.signed_in)
         if refused is not None:
@@ -226,22 +228,22 @@ class HubClient:
             raise Unreachable(answer.failure)
         return answer
 
-    def _exceeds(self, what: str, address: str, health: Health, raw: bytes = b"") -> Oversized:
-        """Count and show that a limit is exceeded; without an answer's bytes the address is what is kept."""
+    def _exceeds(self, what: str, address: str, health: FeedHealth, raw: bytes = b"") -> Oversized:
+        """Count and show that a limit is exceeded. Without an answer the address is kept as the dead letter."""
         error = Oversized(what.removeprefix("failing: "), address, raw or address.encode())
         health.polls["failed"] += 1
         health.state = str(error)
         return error
 
     def growing(self, failures: int) -> float:
-        """How long to wait after so many failures, in the wall's seconds."""
+        """How long to wait after `failures` failures in a row, in seconds of real time."""
         return self._clock.wait(growing(failures, _SHORTEST_WAIT, _LONGEST_WAIT))
 
     def _next(self, address: str, answer: Answer) -> str | None:
-        """The page after one, at our endpoint, whatever host a mirror names: the token goes nowhere else. Raises
+        """The next page, at our endpoint, whatever host a mirror names: the token goes nowhere else. Raises
         `Unreachable`.
 
-        Several `Link` headers, or several links in one, are all looked at.
+        All `Link` headers are read, and all links in each.
         """
         for header in answer.headers.getall("Link", []):
             for link, rest in _LINKS.findall(header):
@@ -250,12 +252,12 @@ class HubClient:
         return None
 
     def _here(self, address: str, link: str) -> str:
-        """Where a link on a page of ours leads, taken as if it were ours."""
+        """The target of a link, moved to our endpoint."""
         try:
             url = URL(address, encoded=True).join(URL(link, encoded=True))
             ours = URL(self._endpoint).origin()
-            # Nothing but path and query is taken over: a host, or a name and password in front of it, would go with the
-            # token.
+            # Only path and query are taken: the token would be sent along to a host, or with a user name and password,
+            # in front of them.
             return f"{ours if url.origin() == ours else self._endpoint}{url.raw_path_qs}"
         except ValueError:
             raise Unreachable("failing: broken link") from None

@@ -1,4 +1,4 @@
-"""What of the Hub's answers cannot be measured is put aside once, however often the Hub shows it."""
+"""What cannot be measured of the Hub's answers becomes a dead letter once, however often the Hub shows it."""
 
 import hashlib
 from collections.abc import Iterable
@@ -24,8 +24,8 @@ class HubLetters:
         self._digests: dict[bytes, bytes] = {}
 
     def write(self, feed: str, address: str, line: int, error: Exception, raw: bytes | msgspec.Raw) -> list[bytes]:
-        """The record for the topic `dead-letters`, none if the broker has it; `line` counts an answer's elements from
-        1.
+        """The record for the topic `dead-letters`, or none if the broker has it. `line` counts the elements of an
+        answer from 1.
         """
         content = bytes(raw)
         digest = hashlib.blake2b(content, digest_size=16).digest()
@@ -33,26 +33,26 @@ class HubLetters:
             return []
         reason = error.reason if isinstance(error, DeadLetter) else "missing-field"
         letter = misread(feed, address, line, reason, content, self._keep)
-        # Of an answer that is thrown away because a later one failed the letters are written again.
+        # If an answer is discarded because a later one failed, its dead letters are written again.
         _remember(self._digests, letter, digest, self.LIMIT)
         return [letter]
 
     def exceeding(self, feed: str, error: Exception) -> list[bytes]:
-        """The record of an answer that exceeds what is read of one; of any other failure none."""
+        """The record of an oversized answer; none for other failures."""
         return (
             self.write(feed, error.address, 0, DeadLetter("too-long"), error.raw)
             if isinstance(error, Oversized)
             else []
         )
 
-    def once(self, letters: Iterable[bytes]) -> list[bytes]:
-        """Of letters that are to be put, one for each content: pages that move show an element twice."""
-        found = {self._digests.get(letter, letter): letter for letter in letters}
+    def once(self, dead_letters: Iterable[bytes]) -> list[bytes]:
+        """One of the records for each content: pages that move show an element twice."""
+        found = {self._digests.get(letter, letter): letter for letter in dead_letters}
         return [letter for digest, letter in found.items() if digest not in self._put]
 
-    def note(self, letters: Iterable[bytes]) -> None:
-        """Remember letters. Call it after the broker has them."""
-        for letter in letters:
+    def note(self, dead_letters: Iterable[bytes]) -> None:
+        """Remember records. Call it after the broker has them."""
+        for letter in dead_letters:
             digest = self._digests.pop(letter, None)
             if digest is not None:
                 _remember(self._put, digest, None, self.LIMIT)

@@ -1,4 +1,4 @@
-"""Looks at repositories of the Hub: at the watched ones that are due, and while none is at others that have changed."""
+"""Reads repositories of the Hub: the watched ones that are due, and others that have changed while none is due."""
 
 import asyncio
 import logging
@@ -11,39 +11,39 @@ from streams.activity import SECOND
 from streams.live.common.clock import Clock
 from streams.live.common.http import Gone, Unreachable
 from streams.live.common.ledger import PATIENCE, Ledger
-from streams.live.common.poll_result import Find, Gap
-from streams.live.hub.changes import Change, HubChanges
-from streams.live.hub.refusals import Refused, TokenRefused
-from streams.live.hub.repository import HubRepository, Look
-from streams.live.hub.state import State, decode_state, encode_state
+from streams.live.common.poll_result import Gap, PollResult
+from streams.live.hub.changes import ChangedRepository, HubChanges
+from streams.live.hub.refusals import HubRefused, TokenRefused
+from streams.live.hub.repository import HubRepository, RepositoryRead
+from streams.live.hub.state import RepositoryState, decode_state, encode_state
 from streams.live.hub.watched import GIVEN_UP, HubWatched, Watch
 
 _LOG: Final = logging.getLogger(__name__)
 # The key of a watched repository's cursor, before its id.
 REPOSITORY: Final = "huggingface:repo:"
-# How many watched repositories are looked at side by side. Requests go out one at a time all the same; while one look
-# waits to try again after a failure, the others go on.
+# How many watched repositories are read at the same time. Requests still go out one at a time; while one reading waits
+# to try again after a failure, the others go on.
 LOOKERS: Final = 2
-# The station's seconds until it is asked again whether a watched repository is due.
+# Seconds of the station's clock between two checks whether a watched repository is due.
 _GLANCE: Final = 1.0
 _LONGEST_REST: Final = 60.0
-# The station's seconds until others that have changed are looked at again after the token was refused.
+# Seconds of the station's clock until others that have changed are read again after the token was refused.
 _AFTER_REFUSED_TOKEN: Final = 60.0
 
-Put = Callable[[Ledger, Find], Awaitable[None]]
+Put = Callable[[Ledger, PollResult], Awaitable[None]]
 
 
 class Lookout(NamedTuple):
-    """What looks for one feed, and the feed's ledger."""
+    """The reader of one feed's repositories, and the feed's ledger."""
 
     looker: HubRepository
     ledger: Ledger
 
 
 class HubLooking:
-    """The tasks that look; `put` hands a find over, `states` are the cursors of watched repositories.
+    """The tasks that read; `put` publishes a poll result, `states` are the cursors of watched repositories.
 
-    Set `news` when something else may be due than what is waited for.
+    Set `news` when something may have become due earlier than expected.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class HubLooking:
         self._clock = clock
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Read until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for _ in range(LOOKERS):
                 tasks.create_task(self._keep_looking_at_watched())
@@ -81,7 +81,7 @@ class HubLooking:
                 await self._await_news(_LONGEST_REST if watch is None else (watch.due - now) / SECOND)
 
     async def _keep_looking_at_changes(self) -> None:
-        """One look at a time, begun while no watched repository is due."""
+        """Read one repository at a time, and begin only while no watched one is due."""
         while True:
             self.news.clear()
             watch, now = self._watched.next(), self._clock.now()
@@ -92,7 +92,7 @@ class HubLooking:
                 await self._await_news(_GLANCE)
 
     async def _await_news(self, seconds: float) -> None:
-        """Wait for news, at most for so many of the station's seconds."""
+        """Wait for news, at most for seconds of the station's clock."""
         try:
             async with asyncio.timeout(max(0.001, self._clock.wait(min(seconds, _LONGEST_REST)))):
                 await self.news.wait()
@@ -102,7 +102,7 @@ class HubLooking:
     async def _look_at_watched(self, watch: Watch, now: int) -> None:
         ledger, name = self._watched_ledger, watch.place.repository.name
         key = REPOSITORY + watch.place.key
-        # Whatever becomes of this look, the next one is planned: one that always fails must not hold up others.
+        # Whatever comes of this reading, the next one is planned: one that always fails must not hold up others.
         self._watched.schedule(watch, now + self._watched.pause(watch, now))
         before = self._states.get(key)
         listed, known_to = watch.listed, min(now, watch.listed_at)
@@ -115,7 +115,7 @@ class HubLooking:
             await self._fail(watch, error)
             return
         except Gone as gone:
-            reason = gone.reason if isinstance(gone, Refused) else None
+            reason = gone.reason if isinstance(gone, HubRefused) else None
             if reason not in {why for why, _ in watch.refused.values()} or reason is None:
                 _LOG.info(
                     "%s: nothing of a watched repository can be seen: %s: %s",
@@ -132,11 +132,13 @@ class HubLooking:
             await self._keep_likes(key, before, look)
         look.state.pending = {}
         after = encode_state(look.state)
-        if after != before or look.letters or look.activities:
+        if after != before or look.dead_letters or look.activities:
             async with ledger.lock:
                 await self._put(
                     ledger,
-                    ledger.find(activities=look.activities, letters=look.letters, gaps=look.gaps, cursors={key: after}),
+                    ledger.poll_result(
+                        activities=look.activities, dead_letters=look.dead_letters, gaps=look.gaps, cursors={key: after}
+                    ),
                 )
             self._states[key] = after
         if any(activity.thread is not None for activity in look.activities):
@@ -148,19 +150,23 @@ class HubLooking:
         self._tell()
 
     def _tell(self) -> None:
-        """Say what cannot be seen, or that all is well."""
+        """Set the feed's state: what cannot be seen, or that all is well."""
         health = self._watched_ledger.health
         health.well, health.state = self._watched.well, self._watched.state
 
     async def _fail(self, watch: Watch, error: Unreachable) -> None:
-        """A failed look is repeated soon. One that keeps failing is told once, and marks no longer wait for it."""
+        """A failed reading is repeated soon. One that keeps failing gets a gap once, and watermarks no longer wait for
+        it.
+        """
         ledger = self._watched_ledger
         if self._watched.fail(watch):
             start, watch.told_to = max(watch.known_to, watch.told_to), self._clock.now()
             async with ledger.lock:
                 await self._put(
                     ledger,
-                    ledger.find(gaps=[Gap(feed=ledger.health.feed, start=start, end=watch.told_to, reason="failed")]),
+                    ledger.poll_result(
+                        gaps=[Gap(feed=ledger.health.feed, start=start, end=watch.told_to, reason="failed")]
+                    ),
                 )
             _LOG.info(
                 "%s: a watched repository cannot be looked at: %s", ledger.health.feed, watch.place.repository.name
@@ -169,12 +175,12 @@ class HubLooking:
         wait = min(longest, SECOND << min(watch.failures, 20))
         self._watched.schedule(watch, self._clock.now() + wait)
         ledger.health.well = self._watched.well
-        # Where the token is refused all repositories fail, and that is what helps to know.
+        # If the token is refused, all repositories fail, and the token is what to report.
         ledger.health.state = str(error) if isinstance(error, TokenRefused) else self._watched.trouble or str(error)
 
-    async def _keep_likes(self, key: str, before: bytes, look: Look) -> None:
-        """Save the times of likes before they are published: a like has none of its own, and must not be published with
-        two.
+    async def _keep_likes(self, key: str, before: bytes, look: RepositoryRead) -> None:
+        """Save the times of likes before they are published: a like has no time of its own and must not be published
+        with two.
         """
         ledger = self._watched_ledger
         likes = {activity.actor: activity.occurred_at for activity in look.activities if activity.kind == "like"}
@@ -182,10 +188,10 @@ class HubLooking:
         if likes and likes != earlier.pending:
             pending = encode_state(msgspec.structs.replace(earlier, pending=likes))
             async with ledger.lock:
-                await self._put(ledger, ledger.find(cursors={key: pending}))
+                await self._put(ledger, ledger.poll_result(cursors={key: pending}))
             self._states[key] = pending
 
-    async def _look_at_change(self, change: Change, state: State | None, now: int) -> None:
+    async def _look_at_change(self, change: ChangedRepository, state: RepositoryState | None, now: int) -> None:
         ledger = self._changes_ledger
         try:
             look = await self._changes_looker.look(change.place, change.listed, state, now, likers=False)
@@ -197,7 +203,10 @@ class HubLooking:
         except Gone:
             self._changes.done(change, None)
             return
-        if look.activities or look.letters or look.gaps:
+        if look.activities or look.dead_letters or look.gaps:
             async with ledger.lock:
-                await self._put(ledger, ledger.find(activities=look.activities, letters=look.letters, gaps=look.gaps))
+                await self._put(
+                    ledger,
+                    ledger.poll_result(activities=look.activities, dead_letters=look.dead_letters, gaps=look.gaps),
+                )
         self._changes.done(change, look.state)

@@ -1,4 +1,6 @@
-"""Which places of the watchlist the Hub has: a repository that moved is followed, and what is not there is told."""
+"""Which names of the watchlist the Hub knows. A repository that moved is followed; a name that is missing is
+reported.
+"""
 
 import logging
 from collections.abc import Iterator
@@ -9,25 +11,25 @@ from streams.assignment import Assigned
 from streams.errors import DeadLetter
 from streams.identities import Identities
 from streams.live.common.clock import Clock
-from streams.live.common.health import Health
+from streams.live.common.health import FeedHealth
 from streams.live.common.http import Gone, Unreachable
-from streams.live.hub.activities import HubActivities, Place
+from streams.live.hub.activities import HubActivities, HubPlace
 from streams.live.hub.client import HubClient
 from streams.live.hub.platform import PLATFORM
-from streams.live.hub.refusals import Refused
+from streams.live.hub.refusals import HubRefused
 from streams.live.hub.shapes import FOLDERS, Listed, decode_listed, is_name
 from streams.live.hub.walk import expand
 from streams.live.hub.watched import HubWatched
 from streams.watchlist import Watchlist, is_glob, names_one, plain_name
 
 _LOG: Final = logging.getLogger("nomadwatch.streams")
-# What was not there is asked for again after so long (µs).
+# A missing name is asked for again after so long (µs).
 _AGAIN: Final = HOUR
 
 
 class HubPlaces:
-    """Call `list` with every listing of an owner, and `look` when all were listed. A glob may fit nothing yet: it is
-    not told of.
+    """Call `list` with every listing of an owner, and `look` when all were listed. A glob that fits nothing yet is not
+    reported.
     """
 
     def __init__(
@@ -47,16 +49,16 @@ class HubPlaces:
         self._refused: dict[str, str] = {}
         self._told: set[str] = set()
         if not client.signed_in:
-            # Without a token the Hub does not tell a private one from one that never was.
+            # Without a token the Hub answers the same for private repositories and missing ones.
             watched.remedy += ", or set HF_TOKEN if it is private"
 
     def list(self, owner: str, artefact: str, names: set[str]) -> None:
-        """Take up the names (case-folded) of all repositories of one kind that an owner has."""
+        """Take the names (case-folded) of all repositories of one kind that an owner has."""
         self._listed[owner.casefold(), artefact] = names
 
-    async def look(self, health: Health) -> None:
-        """Ask for each named repository that no listing showed. What the Hub does not have is told in `watched`, and
-        once in the log.
+    async def look(self, health: FeedHealth) -> None:
+        """Ask for each named repository that no listing showed. Those that the Hub does not have go to `watched`, and
+        once to the log.
         """
         now = self._clock.now()
         absent = []
@@ -76,7 +78,7 @@ class HubPlaces:
         self._watched.moved = dict(self._moved())
 
     def _moved(self) -> Iterator[tuple[str, str]]:
-        """The places whose repository is watched under another name, and that name."""
+        """The names whose repository is watched under another name, with that name."""
         watched = {plain_name(PLATFORM, watch.place.repository.name) for watch in self._watched.by_key.values()}
         for place in filter(names_one, self._places):
             for _, known in self._holders(place):
@@ -89,7 +91,9 @@ class HubPlaces:
         return all(names is not None and not names for names in listings)
 
     def _shows(self, place: str) -> bool:
-        """Whether a listing shows the repository that a place means, under whatever name; True while not all are known."""
+        """Whether a listing shows the repository that a name means, whatever it is called now. True while not all are
+        known.
+        """
         owner = place.partition("/")[0]
         names = [self._listed.get((owner, artefact)) for artefact in FOLDERS]
         if any(each is None for each in names):
@@ -104,8 +108,10 @@ class HubPlaces:
             if known is not None:
                 yield artefact, known
 
-    async def _find(self, place: str, now: int, health: Health) -> bool:
-        """Ask for a named repository under its last name and under that of the watchlist; False where there is none."""
+    async def _find(self, place: str, now: int, health: FeedHealth) -> bool:
+        """Ask for a named repository under its last name and under that of the watchlist. False if it does not
+        exist.
+        """
         if self._again.get(place, 0) > now:
             return place not in self._told
         self._refused.pop(place, None)
@@ -117,7 +123,7 @@ class HubPlaces:
                     found = await self._ask(artefact, name, place, known, health)
                 except (Unreachable, DeadLetter):
                     return place not in self._told
-                except Refused as refused:
+                except HubRefused as refused:
                     self._refused[place] = refused.reason
                     continue
                 if found is not None:
@@ -128,25 +134,27 @@ class HubPlaces:
         return False
 
     async def _ask(
-        self, artefact: str, name: str, place: str, known: Assigned | None, health: Health
-    ) -> tuple[Place, Listed] | None:
-        """The repository of a name, if it is the one that a place means. The Hub leads an old name on to the new one.
+        self, artefact: str, name: str, place: str, known: Assigned | None, health: FeedHealth
+    ) -> tuple[HubPlace, Listed] | None:
+        """The repository with a name, if it is the one that the watchlist means. The Hub redirects an old name to the
+        new one.
 
-        Raises `Refused` where it is there and not for us, `Unreachable`, `DeadLetter`.
+        Raises `HubRefused` if it exists but may not be seen, `Unreachable`, `DeadLetter`.
         """
         if not is_name(name):
             return None
         params = [(key, value) for key, value in expand(artefact) if key != "limit"]
         try:
             listed = (await self._client.get(f"{FOLDERS[artefact]}/{name}", decode_listed, health, params)).content
-        except Refused:
+        except HubRefused:
             raise
         except Gone:
             return None
         if listed.native is None:
             return None
         if known is not None and str(known.native) != listed.native and known.name == place:
-            # Its name is another's, and no listing and no walk shows it anywhere else: it was deleted and made anew.
+            # Another repository has its name, and neither listings nor walks show it elsewhere: it was deleted and made
+            # again.
             self._identities.assignment.forget(self._identities.hash_of(known.native))
         if not self._identities.claim(listed.native, listed.id, self._clock.now(), place, artefact):
             return None

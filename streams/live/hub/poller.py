@@ -18,16 +18,16 @@ from streams.activity import HOUR, SECOND
 from streams.assignment import Assignment
 from streams.identities import Identities
 from streams.kafka.cursors import decoded
-from streams.live.common.bans import is_waiting
+from streams.live.common.backoff import is_waiting
 from streams.live.common.context import Context
 from streams.live.common.health import Scope
 from streams.live.common.http import Unreachable
 from streams.live.common.ledger import MARGIN, PATIENCE, Ledger
-from streams.live.common.poll_result import Find, Gap
+from streams.live.common.poll_result import Gap, PollResult
 from streams.live.common.poller import Poller
 from streams.live.common.popularity import Popularity
 from streams.live.hub.activities import HubActivities
-from streams.live.hub.changes import Change, HubChanges
+from streams.live.hub.changes import ChangedRepository, HubChanges
 from streams.live.hub.client import HubClient
 from streams.live.hub.dead_letters import HubLetters
 from streams.live.hub.limits import LIMITS_FEED, HubLimits
@@ -45,12 +45,12 @@ from streams.live.hub.watched import EARLY, HubWatched
 REPOSITORIES: Final = "huggingface:repositories"
 CHANGES: Final = "huggingface:changes"
 _WALK_SECONDS: Final = 60.0
-# A mark waits no longer than this for the last of very many repositories.
+# A watermark waits no longer than this for the last of very many repositories.
 _LONGEST_ROUND: Final = 6 * HOUR
 
 
 class _Cursor(msgspec.Struct, array_like=True):
-    """The cursor of the feeds that are not walks: the mark (µs)."""
+    """The cursor of the feeds that are not walks: the watermark (µs)."""
 
     mark: int | None = None
 
@@ -78,11 +78,11 @@ class HubPoller(Poller):
             assignment=self._assignment,
         )
         self._activities = HubActivities(identities, context.actor_key)
-        self._letters = HubLetters(context.dead_letters)
+        self._dead_letters = HubLetters(context.keep_dead_letters)
         names: dict[str, str] = {}
         self._watched = HubWatched(watchlist, names, self._interval, LOOKERS)
         self._states = {key: value for key, value in cursors.items() if key.startswith(REPOSITORY)}
-        # What cannot be read is said before anything is asked, in one line: a task's exception is none.
+        # Cursors that cannot be read are reported in one line now: later the exception would be a task's.
         for key, state in self._states.items():
             decode_state(key, state)
         self._walks: list[tuple[HubWalks, Ledger]] = []
@@ -90,7 +90,7 @@ class HubPoller(Poller):
             feed = f"{PLATFORM}:{folder}"
             cursor = decode_walk(feed, cursors.get(feed))
             health = context.feeds.open(feed, PLATFORM, scope="all")
-            walks = HubWalks(artefact, self._client, self._activities, self._letters, health, clock, names, cursor)
+            walks = HubWalks(artefact, self._client, self._activities, self._dead_letters, health, clock, names, cursor)
             self._walks.append((walks, Ledger(health, cursor.mark, self._began, walks.encode)))
         self._changes = HubChanges(self._began)
         feeds: tuple[tuple[str, Scope, Callable[[int], float | None] | None, Callable[[], float] | None], ...] = (
@@ -109,7 +109,7 @@ class HubPoller(Poller):
             for feed, scope, share, reached in feeds
         }
         watched, others = (
-            Lookout(HubRepository(self._client, self._activities, self._letters, ledger.health), ledger)
+            Lookout(HubRepository(self._client, self._activities, self._dead_letters, ledger.health), ledger)
             for ledger in self._ledgers.values()
         )
         self._looking = HubLooking(self._watched, watched, self._changes, others, self._states, self._put, clock)
@@ -117,7 +117,7 @@ class HubPoller(Poller):
         self._listing = HubListing(
             self._client,
             self._activities,
-            self._letters,
+            self._dead_letters,
             self._watched,
             HubPlaces(watchlist, self._client, self._activities, identities, self._watched, clock),
             self._popularity,
@@ -130,7 +130,7 @@ class HubPoller(Poller):
 
     @property
     def dropped(self) -> int:
-        """How many watched repositories were gone or private when they were looked at, so far."""
+        """How many watched repositories were gone or private when they were read, so far."""
         return self._watched.dropped
 
     def popularity(self) -> Iterator[Popularity]:
@@ -138,13 +138,13 @@ class HubPoller(Poller):
         return self._popularity.get(self._clock.now())
 
     def artefacts(self) -> dict[str, str]:
-        """What the watched repositories are that are no models, by name."""
+        """The artefacts, by name, of the watched repositories that are not models."""
         return self._watched.artefacts()
 
     async def run(self) -> None:
         """Poll until cancelled. What servers and networks do ends up in the feeds' health, never in an exception."""
-        if self._limits.ban.shortened:
-            await self._outlet.put(Find(feed=LIMITS_FEED, platform=PLATFORM, cursor=self._limits.cursor))
+        if self._limits.backoff.shortened:
+            await self._outlet.put(PollResult(feed=LIMITS_FEED, platform=PLATFORM, cursor=self._limits.cursor))
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listing.run())
             for walks, ledger in self._walks:
@@ -153,7 +153,8 @@ class HubPoller(Poller):
             tasks.create_task(self._keep_marks())
 
     async def _keep_walking(self, walks: HubWalks, ledger: Ledger) -> None:
-        # A derivative is known by its base's id, and a change is known to be a watched one's, once those are listed.
+        # Only after the listings are derivatives known by their base's id, and changes known to be of watched
+        # repositories.
         await self._listing.done.wait()
         failures = 0
         while True:
@@ -171,14 +172,14 @@ class HubPoller(Poller):
 
     async def _publish_walk(self, walks: HubWalks, walk: Walk, ledger: Ledger) -> None:
         until = (walk.cursor.began or 0) - MARGIN
-        # A walk goes back behind where the last one began, and no time is covered twice.
+        # A walk goes back beyond the beginning of the last one, and no time is covered twice.
         since = max(walk.since, (walks.cursor.began or 0) - MARGIN)
         async with ledger.lock:
             await self._put(
                 ledger,
-                ledger.find(
+                ledger.poll_result(
                     activities=walk.activities,
-                    letters=walk.letters,
+                    dead_letters=walk.dead_letters,
                     gaps=walk.gaps,
                     covered=ledger.cover(since, until),
                     mark=until,
@@ -190,10 +191,12 @@ class HubPoller(Poller):
             if place.repository.project is not None:
                 self._watched.add(place, listed, walk.cursor.began or 0)
             else:
-                self._changes.add(Change(modified, place, listed))
+                self._changes.add(ChangedRepository(modified, place, listed))
 
     async def _keep_marks(self) -> None:
-        """Say how far the feeds have come that do not say it themselves, and open a gap where one does not get on."""
+        """Publish the watermarks of the feeds that do not publish their own, and open a gap for one without
+        progress.
+        """
         await self._note_downtime()
         while True:
             await self._rest(min(self._interval, 60.0) / 4)
@@ -203,8 +206,7 @@ class HubPoller(Poller):
             if held is not None:
                 for ledger in (*self._ledgers.values(), *(ledger for _, ledger in self._walks)):
                     ledger.health.state = held
-            # Where there are more repositories than the quota has looks for, a round takes as long as it takes, and
-            # nothing is missed.
+            # If the quota is too small for all repositories, a round takes longer, and nothing is missed.
             around = min(round(2 * self._watched.round), _LONGEST_ROUND) if held is None else 0
             watched, changes = self._ledgers[REPOSITORIES], self._ledgers[CHANGES]
             watched.health.late_after, changes.health.late_after = around, patience
@@ -213,60 +215,63 @@ class HubPoller(Poller):
             times += [self._changes.oldest() or now]
             known = [time for time in times if time is not None]
             if await self._mark(changes, min(known) if len(known) == len(times) else None, now, patience):
-                # Only what stands in the ledger is given up.
+                # Only what is in the ledger is given up.
                 self._changes.forget(now - patience)
             for _, ledger in self._walks:
                 await self._mark(ledger, None, now, patience)
 
     async def _note_downtime(self) -> None:
-        """What was waiting to be looked at when the last run ended, and is too old for the next walks, was missed."""
+        """Changes that waited when the last run ended, and are too old for the next walks, were missed: a gap."""
         ledger = self._ledgers[CHANGES]
         began = [walks.cursor.began for walks, _ in self._walks if walks.cursor.began is not None]
         end = min(began, default=0) - OVERLAP
         if ledger.mark is not None and ledger.mark < end:
             async with ledger.lock:
                 await self._put(
-                    ledger, ledger.find(gaps=[Gap(feed=CHANGES, start=ledger.mark, end=end, reason="down")], mark=end)
+                    ledger,
+                    ledger.poll_result(gaps=[Gap(feed=CHANGES, start=ledger.mark, end=end, reason="down")], mark=end),
                 )
 
     async def _mark(self, ledger: Ledger, known_to: int | None, now: int, patience: int) -> bool:
-        """Put a mark that has risen, or a gap if it is overdue; whether there was a gap."""
+        """Publish a watermark that has risen, or a gap if it is overdue. Whether there was a gap."""
         async with ledger.lock:
             mark = None if known_to is None else known_to - MARGIN
             if mark is not None and mark >= now - patience:
                 if ledger.health.state == "starting":
-                    ledger.health.state = ledger.health.well  # there is nothing to ask for
+                    ledger.health.state = ledger.health.well  # there is nothing to poll
                 if ledger.mark is None or mark > ledger.mark:
                     covered = ledger.cover(mark if ledger.mark is None else ledger.mark, mark)
-                    await self._put(ledger, ledger.find(covered=covered, mark=mark))
+                    await self._put(ledger, ledger.poll_result(covered=covered, mark=mark))
                 return False
             unlisted = ledger is self._ledgers[REPOSITORIES] and bool(self._watched.unlisted)
-            # The state may still tell of a wait that has just ended.
+            # The state may still show a wait that has just ended.
             waits = is_waiting(ledger.health.state) or (ledger.health.state == ledger.health.well and not unlisted)
-            reason = "limited" if self._limits.ban.holds else "quota" if waits else "failed"
-            # No row for every few seconds of it.
+            reason = "limited" if self._limits.backoff.holds else "quota" if waits else "failed"
+            # Not a gap for every few seconds.
             gaps = ledger.overdue(now - patience, reason, least=patience // 3)
             if gaps:
-                await self._put(ledger, ledger.find(gaps=gaps, mark=gaps[-1].end))
+                await self._put(ledger, ledger.poll_result(gaps=gaps, mark=gaps[-1].end))
             return bool(gaps)
 
     async def _put_aside(self, ledger: Ledger, error: Unreachable) -> None:
-        """Keep as a dead letter, once, what exceeds the limits of an answer."""
-        if letters := self._letters.exceeding(ledger.health.feed, error):
+        """Keep an oversized answer as a dead letter, once."""
+        if dead_letters := self._dead_letters.exceeding(ledger.health.feed, error):
             async with ledger.lock:
-                await self._put(ledger, ledger.find(letters=letters))
+                await self._put(ledger, ledger.poll_result(dead_letters=dead_letters))
 
-    async def _put(self, ledger: Ledger, find: Find) -> None:
-        """Hand a find over; only when the broker has it, it is counted and the mark moves."""
+    async def _put(self, ledger: Ledger, result: PollResult) -> None:
+        """Publish a poll result. It is counted, and the watermark moves, only when the broker has it."""
         learnt = self._assignment.changes()
-        find = replace(find, letters=self._letters.once(find.letters), cursors={**find.cursors, **learnt})
-        await self._outlet.put(find)
+        result = replace(
+            result, dead_letters=self._dead_letters.once(result.dead_letters), cursors={**result.cursors, **learnt}
+        )
+        await self._outlet.put(result)
         self._assignment.saved(learnt)
-        self._letters.note(find.letters)
-        ledger.note(find, self._clock.now())
+        self._dead_letters.note(result.dead_letters)
+        ledger.note(result, self._clock.now())
 
     async def _rest(self, seconds: float) -> None:
-        """Sleep for the station's seconds."""
+        """Sleep for seconds of the station's clock."""
         await asyncio.sleep(self._clock.wait(seconds))
 
 

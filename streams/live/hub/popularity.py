@@ -1,4 +1,4 @@
-"""How popular the watched repositories are on the Hub: likes and downloads, as their owners' listings state them."""
+"""The popularity of the watched repositories on the Hub: likes and downloads, as their owners' listings state them."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -11,10 +11,10 @@ import msgspec
 from streams.activity import HOUR
 from streams.errors import DeadLetter
 from streams.kafka.cursors import decoded
-from streams.live.common.popularity import Level, Popularity, Repository, total
-from streams.live.hub.activities import HubActivities, Place
+from streams.live.common.popularity import Level, Popularity, RepositoryLevels, total
+from streams.live.hub.activities import HubActivities, HubPlace
 from streams.live.hub.platform import PLATFORM
-from streams.live.hub.shapes import FOLDERS, Base, Listed
+from streams.live.hub.shapes import FOLDERS, HubBase, Listed
 from streams.watchlist import Project, Watchlist
 
 # One cursor for each repository, by its id.
@@ -24,11 +24,11 @@ _KINDS: Final = {
     "dataset": ("likes", "downloads", "downloads_all"),
     "space": ("likes",),
 }
-# The numbers change with every listing; what an earlier run knew need not be newer than this (µs).
+# The numbers change with every listing, so they are saved only this often (µs).
 _SAVED_EVERY: Final = HOUR
 
 
-class Known(msgspec.Struct, array_like=True):
+class _HubPopularityCursor(msgspec.Struct, array_like=True):
     """The cursor of a repository: artefact, name, the owner in whose listing it is, levels (None: it is gone)."""
 
     artefact: str
@@ -37,16 +37,16 @@ class Known(msgspec.Struct, array_like=True):
     levels: dict[str, Level] | None = None
 
 
-_decode: Final = msgspec.msgpack.Decoder(Known).decode
+_decode: Final = msgspec.msgpack.Decoder(_HubPopularityCursor).decode
 # An owner, case-folded, and an artefact.
 _Listing = tuple[str, str]
 
 
 @dataclass(slots=True)
-class _Stated:
-    """What is known of a repository, in which listing it is, and when that was last saved (µs)."""
+class _StatedLevels:
+    """The numbers of a repository, the listing that it is in, and when that was last saved (µs)."""
 
-    place: Place
+    place: HubPlace
     listing: _Listing
     levels: dict[str, Level] = field(default_factory=dict)
     saved: int = 0
@@ -55,16 +55,16 @@ class _Stated:
 class HubPopularity:
     """The sums of what the listings state.
 
-    A listing that fails leaves its numbers as they were; a repository that is missing in one is asked about before it
-    leaves the sum. What an earlier run knew stands until the first listing. Nothing is shown of a project's artefact
-    before the listings of all its owners were asked for once, unless an earlier run knew it.
+    A listing that fails leaves its numbers as they were. A repository that is missing in a listing is asked about
+    before it leaves the sum. The numbers of an earlier run are valid until the first listing. A project's artefact is
+    shown when the listings of all its owners were asked for once, unless an earlier run knew it.
     """
 
     def __init__(self, watchlist: Watchlist, activities: HubActivities, cursors: Mapping[str, bytes]) -> None:
         self._owners = {each.project: _owners(each) for each in watchlist.projects}
-        self._known: dict[str, _Stated] = {}
-        self._gone: dict[str, Known] = {}
-        # When a listing was last asked for (µs), in vain or not.
+        self._known: dict[str, _StatedLevels] = {}
+        self._gone: dict[str, _HubPopularityCursor] = {}
+        # When a listing was last asked for (µs), whether or not it came.
         self._asked: dict[_Listing, int] = {}
         self._listed: set[_Listing] = set()
         for key, data in cursors.items():
@@ -72,45 +72,47 @@ class HubPopularity:
                 self._restore(key, data, activities)
         self._restored = {(each.place.repository.project, each.place.artefact) for each in self._known.values()}
 
-    def take(self, owner: str, artefact: str, found: Mapping[str, tuple[Place, Listed]], now: int) -> list[Place]:
-        """Take up a whole listing, asked for at `now` (µs); the repositories that were in it and are missing now."""
+    def take(self, owner: str, artefact: str, found: Mapping[str, tuple[HubPlace, Listed]], now: int) -> list[HubPlace]:
+        """Take a complete listing, asked for at `now` (µs). Returns the repositories that were in it before and are
+        missing now.
+        """
         listing = owner.casefold(), artefact
         self._asked[listing] = now
         self._listed.add(listing)
         missing = [each.place for key, each in self._known.items() if each.listing == listing and key not in found]
         for place, listed in found.values():
-            self._known.setdefault(place.key, _Stated(place, listing)).listing = listing
+            self._known.setdefault(place.key, _StatedLevels(place, listing)).listing = listing
             self.state(place, listed, now)
         return missing
 
     def fail(self, owner: str, artefact: str, now: int) -> None:
-        """A listing was asked for in vain."""
+        """A listing was asked for and did not come."""
         self._asked[owner.casefold(), artefact] = now
 
-    def state(self, place: Place, listed: Listed, now: int) -> None:
-        """What is stated of a known repository; a number that is not stated stays what it was."""
+    def state(self, place: HubPlace, listed: Listed, now: int) -> None:
+        """The numbers stated for a known repository; a number that is not stated stays as it was."""
         known = self._known[place.key]
         known.place = place
         stated = {"likes": listed.likes, "downloads": listed.downloads, "downloads_all": listed.downloads_all_time}
         known.levels |= {kind: Level(value, now) for kind, value in stated.items() if value is not None}
 
-    def forget(self, place: Place) -> None:
-        """A repository is gone, or of no project any more."""
+    def forget(self, place: HubPlace) -> None:
+        """A repository is gone, or no longer belongs to a project."""
         known = self._known.pop(place.key, None)
         if known is not None:
-            self._gone[place.key] = Known(place.artefact, place.repository.name, known.listing[0])
+            self._gone[place.key] = _HubPopularityCursor(place.artefact, place.repository.name, known.listing[0])
 
     def changes(self, now: int) -> dict[str, bytes]:
-        """The cursors that are due; call `saved` once the broker has them."""
+        """The cursors that are due; call `saved` when the broker has them."""
         known = {
-            key: Known(each.place.artefact, each.place.repository.name, each.listing[0], each.levels)
+            key: _HubPopularityCursor(each.place.artefact, each.place.repository.name, each.listing[0], each.levels)
             for key, each in self._known.items()
             if each.saved <= now - _SAVED_EVERY
         }
         return {POPULARITY_CURSOR + key: msgspec.msgpack.encode(each) for key, each in (self._gone | known).items()}
 
     def saved(self, cursors: Mapping[str, bytes], now: int) -> None:
-        """These cursors are on the broker."""
+        """The broker has these cursors."""
         for key in (key.removeprefix(POPULARITY_CURSOR) for key in cursors):
             self._gone.pop(key, None)
             if key in self._known:
@@ -118,7 +120,7 @@ class HubPopularity:
 
     def get(self, now: int) -> Iterator[Popularity]:
         """The sums of the projects. An owner that could never be listed counts as a repository that did not answer."""
-        found: defaultdict[tuple[str | None, str], list[_Stated]] = defaultdict(list)
+        found: defaultdict[tuple[str | None, str], list[_StatedLevels]] = defaultdict(list)
         for each in self._known.values():
             found[each.place.repository.project, each.place.artefact].append(each)
         for project, owners in self._owners.items():
@@ -129,10 +131,10 @@ class HubPopularity:
                 group = found[project, artefact]
                 listed = {owner for owner in owners if (owner, artefact) in self._listed}
                 unknown = len(asked - listed - {each.listing[0] for each in group})
-                repositories = (Repository(each.levels, self._asked_at(each)) for each in group)
+                repositories = (RepositoryLevels(each.levels, self._asked_at(each)) for each in group)
                 yield from total(project, artefact, _KINDS[artefact], repositories, now, unknown=unknown)
 
-    def _asked_at(self, known: _Stated) -> int:
+    def _asked_at(self, known: _StatedLevels) -> int:
         """When a repository was last asked for (µs)."""
         return self._asked.get(known.listing, 0)
 
@@ -142,10 +144,10 @@ class HubPopularity:
             return
         with suppress(DeadLetter):
             native = key.removeprefix(POPULARITY_CURSOR)
-            place = activities.place(known.artefact, Base(known.name, native))
+            place = activities.place(known.artefact, HubBase(known.name, native))
             if place.repository.project is not None:
                 saved = max((level.at for level in known.levels.values()), default=0)
-                self._known[native] = _Stated(place, (known.owner, known.artefact), known.levels, saved)
+                self._known[native] = _StatedLevels(place, (known.owner, known.artefact), known.levels, saved)
 
 
 def _owners(project: Project) -> set[str]:

@@ -11,19 +11,19 @@ from huggingface_hub.constants import DEFAULT_REVISION
 
 from streams.activity import DAY, SECOND, Activity
 from streams.errors import DeadLetter
-from streams.live.common.health import Health
+from streams.live.common.health import FeedHealth
 from streams.live.common.http import Broken, Gone, Oversized, unhurried
 from streams.live.common.poll_result import Gap
-from streams.live.hub.activities import DELETED, HubActivities, Place
+from streams.live.hub.activities import DELETED, HubActivities, HubPlace
 from streams.live.hub.client import HubClient
 from streams.live.hub.dead_letters import HubLetters
-from streams.live.hub.refusals import GATED, NOT_PUBLIC, Refused
+from streams.live.hub.refusals import GATED, NOT_PUBLIC, HubRefused
 from streams.live.hub.shapes import (
-    Details,
-    Event,
+    HubDetails,
+    HubEvent,
+    HubPerson,
+    HubThread,
     Listed,
-    Person,
-    Thread,
     decode_details,
     decode_list,
     decode_threads,
@@ -33,35 +33,35 @@ from streams.live.hub.shapes import (
     read_said,
     read_thread,
 )
-from streams.live.hub.state import State, ThreadState, bounded, settled, shows_the_same
+from streams.live.hub.state import RepositoryState, ThreadState, bounded, settled, shows_the_same
 from streams.times import parse_time
 
-# How far back the first look publishes; what is older is the baseline that later looks are compared with.
+# How far back the first reading publishes. What is older is the baseline for later readings.
 FIRST_LOOK: Final = DAY
 COMMITS: Final = 50
 PARTS: Final = ("commits", "threads", "likers")
-# At least as many commits are known as a page holds, so that a page with a known one has nothing unknown below it.
+# More commits are remembered than a page holds, so that a page with a known one has nothing unknown below it.
 _KNOWN: Final = 64
 _MOST_COMMIT_PAGES: Final = 20
 _MOST_THREAD_PAGES: Final = 50
-# A small repository's threads are all looked at each time, a large one's newest, and the others by turns of so many
-# pages.
+# Threads: all pages of a small repository are read each time; of a large one the newest, and the others in turns of so
+# many pages.
 _TURN: Final = 4
 _MOST_EVENTS: Final = 500
 _MOST_LIKERS: Final = 20_000
 
 
 @dataclass(slots=True)
-class Look:
-    """What a look found, and the state after it.
+class RepositoryRead:
+    """What a reading found, and the state after it.
 
-    The parts are `commits`, `threads` and `likers`: `refused` says why some are not for us, `seen` are those that
-    answered. `exceeded` says in words why one was left unfinished.
+    The parts are `commits`, `threads` and `likers`. `refused`: the reasons of parts that may not be seen. `seen`: the
+    parts that answered. `exceeded`: why a part was left unfinished, in words.
     """
 
-    state: State
+    state: RepositoryState
     activities: list[Activity] = field(default_factory=list)
-    letters: list[bytes] = field(default_factory=list)
+    dead_letters: list[bytes] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
@@ -69,25 +69,36 @@ class Look:
 
 
 class HubRepository:
-    """Looks at one repository after the other; `health` is that of the feed it is done for."""
+    """Reads one repository after the other; `health` is that of the feed that it is read for."""
 
-    def __init__(self, client: HubClient, activities: HubActivities, letters: HubLetters, health: Health) -> None:
+    def __init__(
+        self, client: HubClient, activities: HubActivities, dead_letters: HubLetters, health: FeedHealth
+    ) -> None:
         self._client = client
         self._activities = activities
-        self._letters = letters
+        self._dead_letters = dead_letters
         self._health = health
 
     async def look(
-        self, place: Place, listed: Listed, state: State | None, now: int, *, likers: bool, without: Container[str] = ()
-    ) -> Look:
-        """Everything new; `state` is that of the last look, None at the first; `without` are parts not to be asked for.
+        self,
+        place: HubPlace,
+        listed: Listed,
+        state: RepositoryState | None,
+        now: int,
+        *,
+        likers: bool,
+        without: Container[str] = (),
+    ) -> RepositoryRead:
+        """Everything new. `state` is that of the last reading, None at the first; `without` are parts to leave out.
 
-        Raises `Gone` if commits are due and nothing is there, `Refused` if nothing is for us, `Unreachable`.
+        Raises `Gone` if commits are due and nothing exists, `HubRefused` if nothing may be seen, `Unreachable`.
         """
-        # Looks go on side by side, and each has an allowance of its own.
+        # Readings go on at the same time, and each has limits of its own.
         one = copy(self)
         one._client = self._client.look()
-        look = Look(msgspec.structs.replace(state) if state is not None else State(now - FIRST_LOOK))
+        look = RepositoryRead(
+            msgspec.structs.replace(state) if state is not None else RepositoryState(now - FIRST_LOOK)
+        )
         moved = listed.sha is None or listed.sha != look.state.head
         liked = likers and listed.likes != 0 and (look.state.likers is None or listed.likes != look.state.likes)
         parts = zip(PARTS, (moved, True, liked), (one._commits, one._threads, one._likers), strict=True)
@@ -96,29 +107,31 @@ class HubRepository:
             try:
                 await part(place, listed, look)
                 look.seen.add(name)
-            except Refused as refused:
+            except HubRefused as refused:
                 look.refused[name] = _reason(refused, listed)
             except Gone:
-                # No discussions where they are switched off, no commits in an empty repository: the rest may be there.
+                # Discussions may be switched off, or a repository empty: the other parts may still exist.
                 continue
             except Oversized as error:
-                # What the other parts found is published.
+                # What the other parts found is still published.
                 look.exceeded = str(error)
-                look.letters += self._letters.exceeding(self._health.feed, error)
+                look.dead_letters += self._dead_letters.exceeding(self._health.feed, error)
             except Broken as error:
                 look.exceeded = str(error)
         if look.exceeded:
             return look
         if look.refused and not look.seen:
-            raise Refused(next(iter(look.refused.values())))
+            raise HubRefused(next(iter(look.refused.values())))
         if not look.seen and any(name == "commits" for name, _ in wanted):
             raise Gone
         if likers and listed.likes == 0:
             look.state.likes, look.state.likers = 0, look.state.likers or []
         return look
 
-    async def _commits(self, place: Place, listed: Listed, look: Look) -> None:
-        """Newest first, until a page holds a known one (its order is git's: what is above is not always newer)."""
+    async def _commits(self, place: HubPlace, listed: Listed, look: RepositoryRead) -> None:
+        """The newest first, until a page holds a known one. The order is git's: a commit further up is not always
+        newer.
+        """
         state = look.state
         known = set(state.commits)
         first = not known
@@ -137,18 +150,18 @@ class HubRepository:
                     commit = read_commit(raw)
                     number = int(commit.id[:16], 16)
                     head = head or commit.id
-                    # Pages move on while they are read: what was on one is met on the next again.
+                    # Pages move while they are read: entries of one page come again on the next.
                     again = number in met
                     met.add(number)
                     if number in known:
-                        # What stands below everything known is older: an old answer may be shown once more.
+                        # What is below everything known is older: an old answer may be shown once more.
                         reached, above = True, len(found)
                     if again or number in known:
                         continue
                     oldest = parse_time(commit.date)
                     found.append((number, self._activities.commit(place, commit, page.received)))
                 except (DeadLetter, ValueError) as error:
-                    look.letters += self._letters.write(self._health.feed, page.address, line, error, raw)
+                    look.dead_letters += self._dead_letters.write(self._health.feed, page.address, line, error, raw)
             if reached or (first and oldest is not None and oldest < state.since):
                 break
             if pages == _MOST_COMMIT_PAGES:
@@ -161,8 +174,7 @@ class HubRepository:
             new = found
             floor = state.since
         else:
-            # Where nothing is known, history was rewritten (all its SHAs are new) or the answer is very old: then the
-            # time has to tell.
+            # If none is known, history was rewritten (all SHAs are new) or the answer is very old: then time decides.
             floor = 0 if reached else state.newest + 1
             new = [
                 (number, activity)
@@ -174,7 +186,7 @@ class HubRepository:
         state.commits = [*(number for number, _ in new), *state.commits][:_KNOWN]
         state.newest = max([state.newest, *(activity.occurred_at for _, activity in new)])
 
-    async def _threads(self, place: Place, listed: Listed, look: Look) -> None:
+    async def _threads(self, place: HubPlace, listed: Listed, look: RepositoryRead) -> None:
         state = look.state
         known = state.threads if state.threads is not None else {}
         threads = dict(known)
@@ -204,10 +216,10 @@ class HubRepository:
                         try:
                             threads[thread.num] = await self._thread(place, thread, old, look)
                         except Broken as error:
-                            # The other threads are looked at; this one is asked for again at the next look.
+                            # The other threads are read; this one is asked for again at the next reading.
                             look.exceeded = str(error)
                 except DeadLetter as error:
-                    look.letters += self._letters.write(self._health.feed, page.address, line, error, raw)
+                    look.dead_letters += self._dead_letters.write(self._health.feed, page.address, line, error, raw)
             pages = -(-page.content.count // len(rows)) if rows else 0
             number = _page_after(number, pages, turn, everything=unknown or first)
             looked += 1
@@ -216,7 +228,9 @@ class HubRepository:
         state.page = (turn + _TURN if turn + _TURN < pages else 1) if pages > 1 + _TURN else 1
         state.threads = bounded(threads, page.received)
 
-    async def _thread(self, place: Place, thread: Thread, old: ThreadState | None, look: Look) -> ThreadState:
+    async def _thread(
+        self, place: HubPlace, thread: HubThread, old: ThreadState | None, look: RepositoryRead
+    ) -> ThreadState:
         """What happened in a thread that is new or has changed."""
         try:
             page = await self._client.get(f"{place.path}/discussions/{thread.num}", decode_details, self._health)
@@ -226,13 +240,13 @@ class HubRepository:
                 before, comments=thread.num_comments, status=thread.status, title=_title(thread)
             )
         details = page.content
-        events: list[tuple[int, Event]] = []
+        events: list[tuple[int, HubEvent]] = []
         async for line, raw in unhurried(details.events):
             try:
                 event = read_event(raw)
                 events.append((parse_time(event.created_at), event))
             except DeadLetter as error:
-                look.letters += self._letters.write(self._health.feed, page.address, line, error, raw)
+                look.dead_letters += self._dead_letters.write(self._health.feed, page.address, line, error, raw)
         events.sort(key=lambda pair: pair[0])
         opening = _opening(details, events)
         if old is None:
@@ -254,7 +268,7 @@ class HubRepository:
                 elif event.type == "title-change":
                     look.activities.append(self._activities.renamed(place, details, event, page.received))
             except DeadLetter as error:
-                look.letters += self._letters.write(
+                look.dead_letters += self._dead_letters.write(
                     self._health.feed, page.address, 1, error, msgspec.json.encode(event)
                 )
         if len(met) > _MOST_EVENTS:
@@ -262,12 +276,12 @@ class HubRepository:
         shown = sum(event.type == "comment" for _, event in events)
         comments = settled(thread.num_comments, shown, old.comments if old else None)
         shown_now = {digest for time, digest in met if time >= floor}
-        # What was met stays known when an older answer is shown once more.
+        # Known events stay known when an older answer is shown once more.
         all_known = shown_now | known if len(known) <= 2 * _MOST_EVENTS else shown_now
         return ThreadState(comments, details.status, _title(details), floor, sorted(all_known))
 
-    async def _likers(self, place: Place, listed: Listed, look: Look) -> None:
-        """Who likes it now and did not at the last look. One who takes a like back and gives it again is counted once."""
+    async def _likers(self, place: HubPlace, listed: Listed, look: RepositoryRead) -> None:
+        """Who likes it now and did not at the last reading. A like that is taken back and given again counts once."""
         state = look.state
         if (listed.likes or 0) > _MOST_LIKERS:
             return
@@ -283,24 +297,24 @@ class HubRepository:
                     account = self._activities.account(read_liker(raw).user, "")
                     if account.hash not in known:
                         known.add(account.hash)
-                        # A look that was published and not saved is done again: the like stays where it was.
+                        # A reading that was published but not saved comes again: the like keeps its time.
                         found.append(
                             self._activities.liked(place, account, state.pending.get(account.hash, page.received))
                         )
                 except DeadLetter as error:
-                    look.letters += self._letters.write(self._health.feed, page.address, line, error, raw)
+                    look.dead_letters += self._dead_letters.write(self._health.feed, page.address, line, error, raw)
         if state.likers is not None:
             look.activities += found
         state.likes = settled(listed.likes, shown, state.likes)
         state.likers = sorted(known)
 
 
-def _reason(refused: Refused, listed: Listed) -> str:
-    """Why something is refused: where the Hub names no reason, the listing may say that the repository is gated."""
+def _reason(refused: HubRefused, listed: Listed) -> str:
+    """Why something is refused. If the Hub names no reason, the listing may say that the repository is gated."""
     return GATED if refused.reason == NOT_PUBLIC and listed.gated else refused.reason
 
 
-def _opening(thread: Details, events: list[tuple[int, Event]]) -> Event | None:
+def _opening(thread: HubDetails, events: list[tuple[int, HubEvent]]) -> HubEvent | None:
     """The comment that a thread was opened with: it is the opening itself, not an answer to it."""
     for time, event in events:
         if event.type == "comment":
@@ -309,16 +323,16 @@ def _opening(thread: Details, events: list[tuple[int, Event]]) -> Event | None:
     return None
 
 
-def _name(person: Person | None) -> str | None:
-    """An account's name; a deleted one's is said to be `deleted` in one place and left out in the other."""
+def _name(person: HubPerson | None) -> str | None:
+    """An account's name. A deleted account is named `deleted` in some answers and absent in others."""
     return person.name if person is not None and person.name != DELETED else None
 
 
-def _title(thread: Thread) -> int:
+def _title(thread: HubThread) -> int:
     return crc32((thread.title or "").encode())
 
 
-def _body(opening: Event | None) -> str | None:
+def _body(opening: HubEvent | None) -> str | None:
     try:
         said = read_said(opening.data).latest if opening is not None else None
     except DeadLetter:
@@ -327,10 +341,10 @@ def _body(opening: Event | None) -> str | None:
 
 
 def _page_after(number: int, pages: int, turn: int, *, everything: bool) -> int:
-    """The next page to look at after one; the pages are 0 to `pages` - 1, and any higher number ends the look.
+    """The next page to read; pages are 0 to `pages` - 1, and any higher number ends the reading.
 
-    >>> _page_after(0, 100, 9, everything=False), _page_after(9, 100, 9, everything=False), _page_after(12, 100, 9, everything=False)
-    (9, 10, 100)
+    >>> [_page_after(number, 100, 9, everything=False) for number in (0, 9, 12)]
+    [9, 10, 100]
     """
     if everything or pages <= 1 + _TURN:
         return number + 1

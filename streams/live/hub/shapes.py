@@ -1,7 +1,7 @@
-"""What is read of the Hub's answers: only what tells activities apart. The decoders are typed and skip the rest unread.
+"""What is read of the Hub's answers: only what tells activities apart. The decoders are typed and skip the rest.
 
-Lists are decoded in two steps, the list first and each element apart, so that one odd element is one dead letter and
-not a lost page.
+Lists are decoded in two steps, the list first and then each element: an invalid element is one dead letter, not a lost
+page.
 """
 
 import re
@@ -17,23 +17,23 @@ from streams.values import clean
 
 T = TypeVar("T")
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
-# What is saved, or becomes part of an id: a record of the topics must not outgrow what Kafka takes.
+# A text that is saved, or becomes part of an id: a record must not be larger than Kafka accepts.
 Short: TypeAlias = Annotated[str, msgspec.Meta(max_length=200)]
 Raws: TypeAlias = list[msgspec.Raw]
 
 # The three kinds of repositories, as activities and as addresses name them.
 FOLDERS: Final = {"model": "models", "dataset": "datasets", "space": "spaces"}
 RELATIONS: Final = ("finetune", "adapter", "merge", "quantized")
-# What a listing says where the Hub had not recorded the creation.
+# What a listing states where the Hub had not recorded the creation.
 UNKNOWN_CREATION: Final = "2022-03-02T23:29:04"
 _NAME: Final = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 _LONGEST_NAME: Final = 200
-# Of one answer, and of one repository; real ones have hundreds at most.
+# Elements of one answer, and of one repository; real ones have hundreds at most.
 _MOST_ELEMENTS: Final = 10_000
 _MOST_TAGS: Final = 2_000
 
 
-class Base(msgspec.Struct, gc=False):
+class HubBase(msgspec.Struct, gc=False):
     """A model that another one was made from."""
 
     id: Short
@@ -42,13 +42,13 @@ class Base(msgspec.Struct, gc=False):
 
 class Bases(msgspec.Struct, gc=False):
     relation: Short | None = None
-    models: list[Base] = []
+    models: list[HubBase] = []
 
 
 class Listed(msgspec.Struct, gc=False, rename="camel"):
-    """A repository as a listing shows it; what a listing does not state is None.
+    """A repository in a listing; what the listing does not state is None.
 
-    `gated` is false where no terms must be accepted.
+    `gated` is False if no terms must be accepted.
     """
 
     id: Short
@@ -70,16 +70,16 @@ class _Author(msgspec.Struct, gc=False):
 
 
 class Commit(msgspec.Struct, gc=False):
-    """`authors` are user names; the first is the one who committed."""
+    """`authors` are user names; the first one committed."""
 
     id: Short
     date: Short
     authors: list[_Author] = []
 
 
-class Person(msgspec.Struct, gc=False, rename="camel"):
-    """The author of a thread or event; the flags are there where the Hub states them. A deleted account is absent or
-    named `deleted`.
+class HubPerson(msgspec.Struct, gc=False, rename="camel"):
+    """The author of a thread or event, with flags where the Hub states them. A deleted account is absent or named
+    `deleted`.
     """
 
     name: Short | None = None
@@ -88,8 +88,8 @@ class Person(msgspec.Struct, gc=False, rename="camel"):
     is_org_member: bool | None = None
 
 
-class Thread(msgspec.Struct, gc=False, rename="camel"):
-    """A discussion or pull request as its repository's list shows it."""
+class HubThread(msgspec.Struct, gc=False, rename="camel"):
+    """A discussion or pull request in the list of its repository."""
 
     num: Count
     created_at: Short
@@ -97,27 +97,27 @@ class Thread(msgspec.Struct, gc=False, rename="camel"):
     is_pull_request: bool = False
     num_comments: Count | None = None
     title: str | None = None
-    author: Person | None = None
+    author: HubPerson | None = None
 
 
-class Threads(msgspec.Struct):
-    """A page of them; `count` is how many there are in all."""
+class HubThreads(msgspec.Struct):
+    """A page of threads; `count` is the number of all of them."""
 
     discussions: Raws
     count: Count = 0
 
 
-class Event(msgspec.Struct, gc=False, rename="camel"):
+class HubEvent(msgspec.Struct, gc=False, rename="camel"):
     """Something that happened in a thread."""
 
     id: Short
     type: Short
     created_at: Short
-    author: Person | None = None
+    author: HubPerson | None = None
     data: msgspec.Raw = msgspec.Raw(b"{}")
 
 
-class Details(Thread, rename="camel"):
+class HubDetails(HubThread, rename="camel"):
     """A thread with its events."""
 
     events: Raws = []
@@ -144,7 +144,7 @@ class Liker(msgspec.Struct, gc=False):
 
 
 def decoder(shape: type[T]) -> Callable[[bytes | msgspec.Raw], T]:
-    """A decoder of one shape; whatever else is a dead letter."""
+    """A decoder of one shape; anything else is a dead letter."""
     decode = msgspec.json.Decoder(shape).decode
 
     def read(raw: bytes | msgspec.Raw) -> T:
@@ -154,7 +154,7 @@ def decoder(shape: type[T]) -> Callable[[bytes | msgspec.Raw], T]:
             return decode(raw)
         except UNDECODABLE:
             pass
-        # A character that is none, as half of a surrogate pair in a title, costs nothing.
+        # An invalid character, such as half of a surrogate pair in a title, is replaced.
         text = clean(bytes(raw))
         try:
             return decode(text)
@@ -165,7 +165,7 @@ def decoder(shape: type[T]) -> Callable[[bytes | msgspec.Raw], T]:
 
 
 def is_json(raw: bytes | msgspec.Raw) -> bool:
-    """Whether the bytes are JSON of whatever shape.
+    """Whether the bytes are JSON of any shape.
 
     >>> is_json(b"[1]"), is_json(b"[1")
     (True, False)
@@ -183,8 +183,8 @@ def decode_list(content: bytes) -> Raws:
 
 
 def _with_list(shape: type[T], name: str) -> Callable[[bytes], T]:
-    """A decoder of an object that holds a list, whose elements and other members are decoded apart where one of them
-    cannot be.
+    """A decoder of an object that holds a list. If an element or another member cannot be decoded, they are decoded one
+    by one.
     """
     decode = msgspec.json.Decoder(shape).decode
 
@@ -211,19 +211,19 @@ def _with_list(shape: type[T], name: str) -> Callable[[bytes], T]:
 
 
 decode_listed: Final = msgspec.json.Decoder(Listed).decode
-decode_threads: Final = _with_list(Threads, "discussions")
-decode_details: Final = _with_list(Details, "events")
+decode_threads: Final = _with_list(HubThreads, "discussions")
+decode_details: Final = _with_list(HubDetails, "events")
 read_listed: Final = decoder(Listed)
 read_commit: Final = decoder(Commit)
-read_thread: Final = decoder(Thread)
-read_event: Final = decoder(Event)
+read_thread: Final = decoder(HubThread)
+read_event: Final = decoder(HubEvent)
 read_liker: Final = decoder(Liker)
 read_said: Final = decoder(Said)
 read_changed: Final = decoder(Changed)
 
 
 def is_name(text: str) -> bool:
-    """Whether a text can be a repository's name, and so part of an address.
+    """Whether a text can be the name of a repository, and so part of an address.
 
     >>> is_name("allenai/OLMo-7B"), is_name("gpt2"), is_name("../whoami"), is_name("a/../b"), is_name("")
     (True, True, False, False, False)
@@ -232,11 +232,11 @@ def is_name(text: str) -> bool:
     return len(text) <= _LONGEST_NAME and bool(_NAME.fullmatch(text)) and "." not in parts and ".." not in parts
 
 
-def bases_of(listed: Listed) -> list[tuple[Base, str | None]]:
-    """The models that one was made from, each with its relation if that is known: as the listing states them, else by
-    its tags.
+def bases_of(listed: Listed) -> list[tuple[HubBase, str | None]]:
+    """The models that one was made from, each with its relation if known: as the listing states them, else by its tags.
 
-    >>> [(base.id, relation) for base, relation in bases_of(Listed("a/b", tags=["base_model:c/d", "base_model:finetune:c/d"]))]
+    >>> listed = Listed("a/b", tags=["base_model:c/d", "base_model:finetune:c/d"])
+    >>> [(base.id, relation) for base, relation in bases_of(listed)]
     [('c/d', 'finetune')]
     """
     relations: dict[str, str | None] = {}
@@ -252,7 +252,7 @@ def bases_of(listed: Listed) -> list[tuple[Base, str | None]]:
             case ["base_model", name]:
                 relations.setdefault(name, None)
     return [
-        (Base(name, natives.get(name)), relation if relation in RELATIONS else None)
+        (HubBase(name, natives.get(name)), relation if relation in RELATIONS else None)
         for name, relation in relations.items()
         if is_name(name) and name != listed.id
     ]

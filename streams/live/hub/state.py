@@ -1,4 +1,4 @@
-"""What is remembered of one repository of the Hub between two looks: one record of Kafka, whatever happens to the
+"""What is remembered of one repository of the Hub between two readings: one record, whatever happens to the
 repository.
 """
 
@@ -15,8 +15,8 @@ _MOST_KNOWN: Final = 50_000
 class ThreadState(msgspec.Struct, array_like=True, omit_defaults=True):
     """A thread as it was; `title` is a 32-bit hash.
 
-    `known` are 32-bit hashes of the events met so far, for they need not show in their order; of long threads the
-    newest only, and what is older than `floor` (µs) is known too.
+    `known` are 32-bit hashes of the events met so far, because they may come in any order; of long threads only the
+    newest. Events older than `floor` (µs) are known too.
     """
 
     comments: int | None
@@ -26,12 +26,12 @@ class ThreadState(msgspec.Struct, array_like=True, omit_defaults=True):
     known: list[int] = []
 
 
-class State(msgspec.Struct, array_like=True):
-    """What is known of a repository: a cursor of at most some 600 kB.
+class RepositoryState(msgspec.Struct, array_like=True):
+    """What is known of a repository: a cursor of at most about 600 kB.
 
-    `since`: nothing older was ever published (µs). `commits` are the first 64 bits of the newest ones' SHAs, `newest`
-    their newest time. `likers` are keyed hashes; None before the baseline. `page` is where the next turn through old
-    threads begins. `pending` are likes that are being published, with the times that were given to them (µs).
+    `since`: nothing older was ever published (µs). `commits`: the first 64 bits of the newest SHAs; `newest`: their
+    newest time. `likers`: keyed hashes; None before the baseline. `page`: where the next turn through old threads
+    begins. `pending`: likes that are being published, with the times given to them (µs).
     """
 
     since: int
@@ -46,16 +46,16 @@ class State(msgspec.Struct, array_like=True):
 
 
 encode_state: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(State).decode
+_decode: Final = msgspec.msgpack.Decoder(RepositoryState).decode
 
 
-def decode_state(key: str, data: bytes) -> State:
-    """What a cursor holds. Raises `StreamsError` for what is none."""
+def decode_state(key: str, data: bytes) -> RepositoryState:
+    """The state in a cursor. Raises `StreamsError` for one that cannot be read."""
     return decoded(key, _decode, data)
 
 
 def shows_the_same(before: ThreadState, now: ThreadState) -> bool:
-    """Whether a list shows of a thread what it showed before: nothing that it can tell has happened there.
+    """Whether a list shows a thread unchanged: nothing that the list could reveal has happened there.
 
     >>> before = ThreadState(2, "open", 0, 5, [7])
     >>> shows_the_same(before, ThreadState(2, "open")), shows_the_same(before, ThreadState(3, "open"))
@@ -65,8 +65,8 @@ def shows_the_same(before: ThreadState, now: ThreadState) -> bool:
 
 
 def bounded(threads: dict[int, ThreadState], now: int) -> dict[int, ThreadState]:
-    """The newest threads, and of those the newest with their events: all events before `now` (µs) count as known in the
-    others.
+    """The newest threads, and of those the newest with their events. In the others all events before `now` (µs) count
+    as known.
 
     >>> list(bounded({number: ThreadState(0, "open") for number in range(6_000)}, 0))[-1]
     1000
@@ -83,7 +83,7 @@ def bounded(threads: dict[int, ThreadState], now: int) -> dict[int, ThreadState]
 
 
 def settled(stated: int | None, shown: int, before: int | None) -> int | None:
-    """A stated number, once as many were shown; a list may lag behind its number, so fewer are asked for once more.
+    """A stated number, when as many were shown. A list may lag behind its number; then it is asked for once more.
 
     Until then the number is kept as -1 - number, which no later statement equals.
 

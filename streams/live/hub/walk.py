@@ -1,4 +1,4 @@
-"""A walk through all repositories of one kind, from the one that was modified last, back to where the last walk began."""
+"""A walk through all repositories of one kind, from the one modified last back to where the last walk began."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -9,16 +9,16 @@ from streams.activity import DAY, MINUTE, Activity, hash_name
 from streams.errors import DeadLetter
 from streams.kafka.cursors import decoded
 from streams.live.common.clock import Clock
-from streams.live.common.health import Health
+from streams.live.common.health import FeedHealth
 from streams.live.common.http import Oversized, unhurried
 from streams.live.common.poll_result import Gap
-from streams.live.hub.activities import HubActivities, Place
+from streams.live.hub.activities import HubActivities, HubPlace
 from streams.live.hub.client import HubClient
 from streams.live.hub.dead_letters import HubLetters
-from streams.live.hub.shapes import FOLDERS, UNKNOWN_CREATION, Base, Listed, bases_of, decode_list, read_listed
+from streams.live.hub.shapes import FOLDERS, UNKNOWN_CREATION, HubBase, Listed, bases_of, decode_list, read_listed
 from streams.times import parse_time
 
-# A listing has ties and moves while it is walked.
+# A walk goes this much further back, because a listing has ties and moves while it is read.
 OVERLAP: Final = 10 * MINUTE
 PAGE: Final = 500
 _MOST_PAGES: Final = 60
@@ -32,10 +32,10 @@ EXPAND: Final = {
 
 
 class WalkCursor(msgspec.Struct, array_like=True):
-    """Where a kind's walks have come: a cursor of at most some 900 kB. Times in µs, hashes of 64 bits.
+    """How far the walks of a kind have come: a cursor of at most about 900 kB. Times in µs, hashes of 64 bits.
 
-    `began`: when the last complete walk did. `created` and `derived`: the repositories whose creation and lineage were
-    published, with the time of creation, for a day.
+    `began`: when the last complete walk began. `created` and `derived`: the repositories whose creation and lineage
+    were published, with the time of creation, for a day.
     """
 
     began: int | None = None
@@ -49,34 +49,34 @@ _decode: Final = msgspec.msgpack.Decoder(WalkCursor).decode
 
 
 def decode_walk(feed: str, data: bytes | None) -> WalkCursor:
-    """The cursor of an earlier run, or a new one. Raises `StreamsError` for what is none."""
+    """The cursor of an earlier run, or a new one. Raises `StreamsError` for one that cannot be read."""
     return WalkCursor() if data is None else decoded(feed, _decode, data)
 
 
 def expand(artefact: str) -> list[tuple[str, str | int]]:
-    """The query that asks for the fields that are read, and for long pages."""
+    """The query for the fields that are read, and for long pages."""
     return [("limit", PAGE), *(("expand", name) for name in EXPAND[artefact])]
 
 
 @dataclass(slots=True)
 class Walk:
-    """What a walk found in so many `pages`, the last of which goes back to `oldest`.
+    """What a walk of `pages` pages found, the last of which goes back to `oldest`.
 
-    `since` is how far back it saw everything, `cursor` how the next one goes on once this one is published.
+    `since`: how far back it saw everything. `cursor`: where the next walk goes on when this one is published.
     """
 
     since: int
     cursor: WalkCursor
     activities: list[Activity] = field(default_factory=list)
-    letters: list[bytes] = field(default_factory=list)
+    dead_letters: list[bytes] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
-    changes: dict[str, tuple[int, Place, Listed]] = field(default_factory=dict)
+    changes: dict[str, tuple[int, HubPlace, Listed]] = field(default_factory=dict)
     pages: int = 0
     oldest: int = 0
 
 
 class HubWalks:
-    """The walks of one kind; `names` are the ids of models by `models/NAME`, as far as known. `cursor` is that of the
+    """The walks of one kind. `names` are the ids of models by `models/NAME`, as far as known. `cursor` is that of the
     last walk.
     """
 
@@ -85,8 +85,8 @@ class HubWalks:
         artefact: str,
         client: HubClient,
         activities: HubActivities,
-        letters: HubLetters,
-        health: Health,
+        dead_letters: HubLetters,
+        health: FeedHealth,
         clock: Clock,
         names: dict[str, str],
         cursor: WalkCursor,
@@ -95,16 +95,16 @@ class HubWalks:
         self.cursor = cursor
         self._client = client
         self._activities = activities
-        self._letters = letters
+        self._dead_letters = dead_letters
         self._health = health
         self._clock = clock
         self._names = names
-        # (repository, SHA, last modification) within the overlap, in memory only: what a dead process had in hand is
-        # looked at again.
+        # (repository, SHA, last modification) within the overlap, in memory only: what a process had in hand when it
+        # died is read again.
         self._seen: set[int] = set()
 
     def encode(self, mark: int | None) -> bytes:
-        """The cursor of the last walk, with the feed's mark."""
+        """The cursor of the last walk, with the feed's watermark."""
         return encode_walk(msgspec.structs.replace(self.cursor, mark=mark))
 
     async def walk(self) -> Walk:
@@ -121,16 +121,16 @@ class HubWalks:
         except Oversized as error:
             if not walk.pages:
                 raise
-            # What was walked through is published; what lies behind it is missing.
-            walk.letters += self._letters.exceeding(self._health.feed, error)
+            # What the walk has read is published; what lies beyond is missing.
+            walk.dead_letters += self._dead_letters.exceeding(self._health.feed, error)
             self._stop(walk)
         self._seen = seen
-        # The cursor is a record of Kafka, whatever a walk has shown.
+        # The cursor must fit into a record, whatever a walk has shown.
         walk.cursor.created, walk.cursor.derived = _younger(walk.cursor.created, 0), _younger(walk.cursor.derived, 0)
         return walk
 
     async def _through(self, walk: Walk, seen: set[int], began: int) -> None:
-        """Take up page after page, back to where the last walk began."""
+        """Read page after page, back to where the last walk began."""
         query = [("sort", "lastModified"), *expand(self.artefact)]
         async for page in self._client.listing(FOLDERS[self.artefact], decode_list, self._health, query):
             oldest = began
@@ -138,7 +138,7 @@ class HubWalks:
                 try:
                     oldest = self._take(read_listed(raw), walk, seen, oldest, page.received)
                 except DeadLetter as error:
-                    walk.letters += self._letters.write(self._health.feed, page.address, line, error, raw)
+                    walk.dead_letters += self._dead_letters.write(self._health.feed, page.address, line, error, raw)
             walk.pages += 1
             walk.oldest = oldest
             if oldest < walk.since:
@@ -153,7 +153,7 @@ class HubWalks:
         walk.since = walk.oldest
 
     def _take(self, listed: Listed, walk: Walk, seen: set[int], oldest: int, received: int) -> int:
-        """Take up a listed repository; when the oldest of the walk so far was modified."""
+        """Take a listed repository. Returns when the oldest repository of the walk so far was modified."""
         place = self._activities.place(self.artefact, listed)
         walk.activities += self._published(place, listed, walk.cursor, walk.since, received)
         if listed.last_modified is None:
@@ -163,11 +163,13 @@ class HubWalks:
             digest = hash_name(f"{place.key} {listed.sha} {listed.last_modified}")
             seen.add(digest)
             if digest not in self._seen:
-                # The first that is met is the newest: the walk moves on through older ones.
+                # The first one met is the newest: the walk goes on to older ones.
                 walk.changes.setdefault(place.key, (modified, place, listed))
         return min(oldest, modified)
 
-    def _published(self, place: Place, listed: Listed, cursor: WalkCursor, since: int, received: int) -> list[Activity]:
+    def _published(
+        self, place: HubPlace, listed: Listed, cursor: WalkCursor, since: int, received: int
+    ) -> list[Activity]:
         """The creation of a repository that is younger than a day, and what it was made from, each once."""
         if listed.created_at is None or listed.created_at.startswith(UNKNOWN_CREATION):
             return []
@@ -185,13 +187,13 @@ class HubWalks:
             cursor.derived[digest] = created_at
         return found
 
-    def _watched_first(self, bases: list[tuple[Base, str | None]]) -> tuple[Place, str | None]:
-        """Of several bases (a merge) the one that is watched, else the first: a derivative is one activity of one
+    def _watched_first(self, bases: list[tuple[HubBase, str | None]]) -> tuple[HubPlace, str | None]:
+        """Of several bases (a merge of models) the watched one, else the first: a derivative is one activity of one
         repository.
         """
         places = [
             (
-                self._activities.place("model", Base(base.id, base.native or self._names.get(f"models/{base.id}"))),
+                self._activities.place("model", HubBase(base.id, base.native or self._names.get(f"models/{base.id}"))),
                 relation,
             )
             for base, relation in bases
@@ -200,7 +202,7 @@ class HubWalks:
 
 
 def _younger(times: dict[int, int], floor: int) -> dict[int, int]:
-    """Those not older than a time, the youngest if they are too many."""
+    """The entries that are not older than a time, the youngest if there are too many."""
     kept = [(digest, time) for digest, time in times.items() if time >= floor]
     if len(kept) > _MOST_REMEMBERED:
         kept = sorted(kept, key=lambda pair: pair[1])[-_MOST_REMEMBERED:]

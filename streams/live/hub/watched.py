@@ -1,4 +1,4 @@
-"""The repositories of the watchlist on the Hub: which there are, and which is to be looked at next."""
+"""The repositories of the watchlist on the Hub: which exist, and which is to be read next."""
 
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,43 +7,43 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from streams.activity import DAY, HOUR, MINUTE, SECOND
-from streams.live.hub.activities import Place
+from streams.live.hub.activities import HubPlace
 from streams.live.hub.platform import PLATFORM
 from streams.live.hub.repository import PARTS
 from streams.live.hub.shapes import FOLDERS, Listed
 from streams.watchlist import Watchlist
 
-# Looks in vain, one after the other, after which nobody waits for a repository any more.
+# After so many failed readings in a row, nothing waits for a repository any longer.
 GIVEN_UP: Final = 4
-# What is known to have changed is looked at before all that is only due.
+# Repositories known to have changed are read before all that are only due.
 _AHEAD: Final = 365 * DAY
-# What is refused is asked for again after an hour: its terms may have been accepted meanwhile.
+# A refused part is asked for again after an hour: its terms may have been accepted meanwhile.
 REFUSED_WAIT: Final = HOUR
 _GONE: Final = "listed, but gone or private"
-# Of the interval that must be kept, the part after which a look is due: the rest is for the queue.
+# A repository is due after this part of the interval that must be kept. The rest is for waiting in the queue.
 EARLY: Final = 0.8
-# A repository is looked at again after a minute at the earliest, and so rarely that all of them together take no more
-# than this part of the looking. One in whose threads something happened in the last day is looked at more often.
+# A repository is read again after a minute at the earliest, and so rarely that all of them together take no more than
+# this part of the quota. One whose threads had activity in the last day is read more often.
 _SHORTEST_PAUSE: Final = MINUTE
 _PART: Final = 0.5
 _TALKATIVE: Final = 3
 _TALKED: Final = DAY
-# The weight of the newest look in the mean time of one.
+# The weight of the newest reading in the mean duration of one.
 _NEWEST: Final = 0.1
 
 
 @dataclass(slots=True)
 class Watch:
-    """A watched repository: its last listing and when that was asked for, up to when it is known, when it is to be
-    looked at again (all µs), and failures since.
+    """A watched repository: its last listing and when that was asked for, up to when it is known, when it is due again
+    (all µs), and the failures since.
 
-    What a listing does not show as changed is not asked for, so a look is worth no more than the listing it went by.
-    One that is `gone` gave nothing at the last look, `gone_at` (µs): it is looked at again after `REFUSED_WAIT`, or
-    when its listing changes. `refused` says which parts are not for us, why, and when they are asked for again (µs).
-    `told_to` is up to when the ledger tells of failures, `talked_at` when a look last found something in its threads.
+    A reading asks only for what the listing shows as changed, so it is worth no more than its listing. `gone`: it gave
+    nothing at the last reading, at `gone_at` (µs). It is read again after `REFUSED_WAIT`, or when its listing changes.
+    `refused`: the parts that may not be seen, why, and when they are asked for again (µs). `told_to`: the ledger has
+    its failures up to here. `talked_at`: when a reading last found something in its threads.
     """
 
-    place: Place
+    place: HubPlace
     listed: Listed
     listed_at: int
     known_to: int
@@ -69,31 +69,31 @@ class Watch:
 
     @property
     def trouble(self) -> str | None:
-        """Why some of it cannot be seen, for a person; failures apart."""
+        """Why some of it cannot be seen, in words; failures are not included."""
         if self.refused:
             return next(iter(self.refused.values()))[0]
         return _GONE if self._tells_of_going else None
 
     @property
     def _tells_of_going(self) -> bool:
-        """Whether it gives nothing although it is still listed: what was deleted just now is not missed."""
+        """Whether it gives nothing although it is still listed. What was deleted just now is not missed."""
         return self.gone and self.listed_at > self.gone_at
 
 
 class HubWatched:
     """The watched repositories by key. `dropped` counts those that are gone.
 
-    Each is to be looked at once in an `interval` (the station's seconds), and is more often where there is time for it;
-    `lookers` look side by side.
+    Each is to be read once in an `interval` (station's seconds), and more often if there is time. `lookers` tasks read
+    at the same time.
     """
 
     def __init__(self, watchlist: Watchlist, names: dict[str, str], interval: float, lookers: int = 1) -> None:
         self.longest = round(EARLY * interval * SECOND)
         self._lookers = lookers
         self.dropped = 0
-        # Places of the watchlist that the Hub does not have.
+        # Names of the watchlist that the Hub does not have.
         self.absent: list[str] = []
-        # What to do about them, for a person, and those that it does not give, with the reason.
+        # What to do about them, in words; and those that it refuses, with the reason.
         self.remedy = "correct the name in the watchlist"
         self.refused: dict[str, str] = {}
         # Those that moved and are followed, with their names of today.
@@ -103,26 +103,24 @@ class HubWatched:
         self.by_key: dict[str, Watch] = {}
         self._names = names
         self._heap: list[tuple[int, str]] = []
-        # Keys of those that are looked at just now.
+        # Keys of those that are being read.
         self._busy: set[str] = set()
         self._took = 0.0
         self._listings: dict[tuple[str, str], set[str]] = {}
         self._times: dict[tuple[str, str], int] = {}
         places = [place for project in watchlist.projects for place in project.places[PLATFORM]]
         owners = {owner.casefold(): owner for owner in (place.partition("/")[0] for place in places)}
-        # A glob of owners cannot be listed: what fits it is met in the walks.
+        # A glob of owners cannot be listed: what fits it is found by the walks.
         self.owners = [owner for owner in owners.values() if "*" not in owner and "?" not in owner]
 
     def artefacts(self) -> dict[str, str]:
-        """`dataset` or `space` by name; a name that a model has too is the model's."""
+        """`dataset` or `space` by name; if a model has the same name, the name is left out."""
         places = [watch.place for watch in self.by_key.values()]
         models = {place.repository.name for place in places if place.artefact == "model"}
         return {place.repository.name: place.artefact for place in places if place.repository.name not in models}
 
-    def take(self, owner: str, artefact: str, found: Mapping[str, tuple[Place, Listed]], now: int) -> None:
-        """Take up all of an owner's repositories of one kind, by key, as a listing shows them that was asked for at
-        `now`.
-        """
+    def take(self, owner: str, artefact: str, found: Mapping[str, tuple[HubPlace, Listed]], now: int) -> None:
+        """Take all repositories of one kind of an owner, by key, from a listing that was asked for at `now`."""
         for key in self._listings.get((owner, artefact), set()) - found.keys():
             if self.by_key.pop(key, None) is not None:
                 self.dropped += 1
@@ -131,8 +129,8 @@ class HubWatched:
         for place, listed in found.values():
             self.add(place, listed, now)
 
-    def add(self, place: Place, listed: Listed, now: int) -> None:
-        """Watch a repository, or take up its listing asked for at `now` (µs); one that has changed is due."""
+    def add(self, place: HubPlace, listed: Listed, now: int) -> None:
+        """Watch a repository, or take its listing asked for at `now` (µs). One that has changed is due."""
         if place.artefact == "model":
             self._names[f"{place.path}"] = place.key
         watch = self.by_key.get(place.key)
@@ -152,14 +150,14 @@ class HubWatched:
             self.schedule(watch, now - _AHEAD)
 
     def schedule(self, watch: Watch, due: int) -> None:
-        """Look at a repository at a time, whatever was planned."""
+        """Set when a repository is due, whatever was planned."""
         watch.due = due
         heapq.heappush(self._heap, (due, watch.place.key))
 
     def pause(self, watch: Watch, now: int) -> int:
-        """How long (µs) after a look the next one is due.
+        """How long (µs) after a reading the next one is due.
 
-        Threads change without a trace in any listing: how soon that is seen is how often the repository is looked at.
+        No listing shows changes of threads, so the pause decides how soon they are seen.
         """
         talkative = sum(each.talked_at > now - _TALKED for each in self.by_key.values())
         shares = len(self.by_key) + (_TALKATIVE - 1) * talkative
@@ -169,25 +167,25 @@ class HubWatched:
         return min(self.longest, max(_SHORTEST_PAUSE, round(pause)))
 
     def settle(self, watch: Watch, known_to: int, took: int) -> None:
-        """A look has succeeded, in so many µs: everything up to a moment is known."""
+        """A reading succeeded in `took` µs: everything up to `known_to` is known."""
         watch.known_to, watch.failures, watch.first = known_to, 0, False
         self._took += _NEWEST * (took - self._took)
 
     def fail(self, watch: Watch) -> bool:
-        """A look has failed; whether the ledger must be told: when nobody waits for the repository any more, then ever
-        more rarely.
+        """A reading failed. Whether a gap is due: when nothing waits for the repository any longer, and then less and
+        less often.
         """
         watch.failures += 1
         return watch.failures >= GIVEN_UP and watch.failures & (watch.failures - 1) == 0
 
     @property
     def round(self) -> float:
-        """About how long it takes to look at all of them, one after the other (µs)."""
+        """About how long it takes to read all of them, one after the other (µs)."""
         return len(self.by_key) * self._took / self._lookers
 
     @property
     def trouble(self) -> str | None:
-        """A state in words where some cannot be looked at, or not all of them that others see."""
+        """A state in words if some cannot be read, or not all of their parts."""
         failing = sum(watch.failures >= GIVEN_UP for watch in self.by_key.values())
         said = [f"failing: {failing} of {len(self.by_key)} repositories"] if failing else []
         if self.absent:
@@ -203,7 +201,7 @@ class HubWatched:
 
     @property
     def state(self) -> str:
-        """The state of their feed while requests succeed, for a person: `trouble`, and which owners could not be listed
+        """The state of their feed while requests succeed, in words: `trouble`, and the owners that could not be listed
         the last time.
         """
         said = [] if self.trouble is None else [self.trouble]
@@ -214,21 +212,21 @@ class HubWatched:
 
     @property
     def well(self) -> str:
-        """The state of their feed where no listing fails: `trouble`, else `ok` with the places that moved."""
+        """The state of their feed if no listing fails: `trouble`, else `ok` with the names that moved."""
         moved = [f"{place} moved to {name}" for place, name in self.moved.items()]
         return self.trouble or (f"ok, {_some(moved)}" if moved else "ok")
 
     def reached(self) -> float:
-        """The share (0 to 1) of them that can be looked at; one that refuses some of its parts counts by the others.
+        """The share (0 to 1) of them that can be read. One that refuses some of its parts counts by the others.
 
-        A place of the watchlist that the Hub does not have, or refuses, counts as one that cannot.
+        A name of the watchlist that the Hub does not have, or refuses, counts as one that cannot be read.
         """
         nowhere = len(self.absent) + len(self.refused)
         missed = nowhere + sum(watch.missed for watch in self.by_key.values())
         return 1.0 - missed / (nowhere + len(self.by_key)) if missed else 1.0
 
     def drop(self, watch: Watch, listed: Listed, now: int, reason: str | None = None) -> None:
-        """A look that went by a listing gave nothing: leave it alone for a while, unless the listing has changed."""
+        """A reading that went by a listing gave nothing: leave it alone for a while, unless the listing has changed."""
         watch.gone = not _differ(watch.listed, listed)
         watch.gone_at = now
         if watch.gone:
@@ -238,7 +236,7 @@ class HubWatched:
         self.dropped += 1
 
     def refuse(self, watch: Watch, refused: Mapping[str, str], seen: Iterable[str], now: int) -> set[str]:
-        """Note which parts a look found refused, and why, and which answered; the reasons that are new."""
+        """Note which parts were refused in a reading, and why, and which answered. Returns the reasons that are new."""
         before = {reason for reason, _ in watch.refused.values()}
         watch.gone = False
         for part in seen:
@@ -248,7 +246,7 @@ class HubWatched:
 
     @contextmanager
     def busy(self, watch: Watch) -> Iterator[None]:
-        """While a repository is looked at nobody else does; what is scheduled meanwhile stands afterwards."""
+        """While a repository is being read, no other task reads it. What is scheduled meanwhile is kept."""
         key = watch.place.key
         self._busy.add(key)
         try:
@@ -259,7 +257,7 @@ class HubWatched:
                 self.schedule(now_watched, now_watched.due)
 
     def next(self) -> Watch | None:
-        """The one that is due first and not looked at already, without removing it."""
+        """The one that is due first and is not being read, without removing it."""
         while self._heap:
             due, key = self._heap[0]
             watch = self.by_key.get(key)
@@ -269,11 +267,11 @@ class HubWatched:
         return None
 
     def complete_to(self, now: int) -> int | None:
-        """Up to when everything of the watched is known: the oldest look or listing. None while one has never been;
-        without any, now.
+        """The time up to which everything is known: the oldest reading or listing. None while one has never been read;
+        now if there are none.
 
-        Those that are gone or always fail are not waited for. Of what fails the ledger tells; of what is gone nothing
-        can be had.
+        Repositories that are gone or always fail are not waited for: the ledger has the failures, and what is gone has
+        nothing to give.
         """
         watches = [watch for watch in self.by_key.values() if not watch.gone and watch.failures < GIVEN_UP]
         if len(self._times) < len(self.owners) * len(FOLDERS) or any(watch.first for watch in watches):
