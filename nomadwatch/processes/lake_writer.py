@@ -19,7 +19,7 @@ from sinks.report import Report, build
 
 _LOG: Final = logging.getLogger("nomadwatch.lake")
 # Seconds from the start of `measure` to its lake's first update, and between two updates at most, on the station's clock.
-_FIRST: Final = 60.0
+_FIRST: Final = 20.0
 EVERY: Final = 3_600.0
 # However fast a simulated clock runs.
 _LEAST: Final = 20.0
