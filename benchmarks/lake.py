@@ -105,7 +105,9 @@ def main() -> None:
             store.append(late, {0: Place(options.days + 1, 0, b"")})
             store.write()
         day = run([sys.executable, "-c", _WRITE, str(state)])
-        print(f"a late row   {day.seconds:10.2f} s of CPU (its day, and the tables that follow), {day.peak:,.0f} MB at most")
+        print(
+            f"a late row   {day.seconds:10.2f} s of CPU (its day, and the tables that follow), {day.peak:,.0f} MB at most"
+        )
         for title, sql in QUESTIONS.items():
             asked = run(
                 [
@@ -125,9 +127,7 @@ def main() -> None:
         for form in ("csv", "parquet"):
             command = ["-m", "nomadwatch", "export", "--lake", f"{state}/lake", "-o", f"{state}/all.{form}"]
             done = run([sys.executable, *command])
-            print(
-                f"{done.wall:6.2f} s, {done.seconds:5.2f} s of CPU, {done.peak:5,.0f} MB: everything as {form}"
-            )
+            print(f"{done.wall:6.2f} s, {done.seconds:5.2f} s of CPU, {done.peak:5,.0f} MB: everything as {form}")
 
 
 if __name__ == "__main__":
