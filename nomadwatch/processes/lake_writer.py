@@ -51,10 +51,16 @@ def _keep(config: Config, every: float) -> None:
     while True:
         asked = _Asked(config.data_dir, config.bootstrap, config.prefix, config.partitions, thoroughly)
         command = [sys.executable, "-m", __name__, msgspec.json.encode(asked).decode()]
-        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace")
-        for line in done.stderr.splitlines()[-3:]:
-            _LOG.warning("%s", line.removeprefix("nomadwatch: "))
-        thoroughly = thoroughly and done.returncode != 0
+        try:
+            done = subprocess.run(
+                command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
+            )
+        except OSError as error:
+            _LOG.warning("the lake is not brought up to date: its process could not be started (%s)", error)
+        else:
+            for line in done.stderr.splitlines()[-3:]:
+                _LOG.warning("%s", line.removeprefix("nomadwatch: "))
+            thoroughly = thoroughly and done.returncode != 0
         pause.wait(every)
 
 
