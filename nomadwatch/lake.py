@@ -65,7 +65,7 @@ def bring_up(lake: "Lake", source: "Snapshot", *, thoroughly: bool = False) -> "
         tell(f"{lake.path / name} was damaged, and is written anew")
     for name in done.lost:
         tell(
-            f"{lake.path / name} is damaged, and nothing can make it again: it is set aside, and what it held is "
+            f"{lake.path / name} is damaged or gone, and nothing can make it again: what it held is "
             "missing; restore it from a backup"
         )
     return done

@@ -12,7 +12,10 @@ FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
 _OTHERS: Final = 0o077
 # What this program keeps in a data folder; it may be a folder that holds other things as well.
-_OURS: Final = ("lock", "state.json*", "actor.key*", "broker.db*", "faust/**/*", "faust", "lake/**/*", "lake")
+_OURS: Final = (
+    *("lock", "state.json*", "actor.key*", "broker.db*"),
+    *(f"{folder}{within}" for folder in ("faust", "count", "measure", "lake") for within in ("/**/*", "")),
+)
 
 
 def keep_private() -> None:

@@ -252,7 +252,7 @@ def _wrong_path(text: str) -> bool:
     if re.fullmatch(r"\w+\.(py|yml|sh|toml)", text):
         return text not in _file_names() | {"nomadwatch.toml"}
     package, *rest = text.split(".")
-    if rest and (ROOT / package / "__init__.py").is_file():
+    if rest and rest[-1] != "db" and (ROOT / package / "__init__.py").is_file():
         place = ROOT.joinpath(package, *rest)
         parent = place.parent.with_name(f"{place.parent.name}.py")
         defined = parent.is_file() and re.search(rf"^((async )?def |class )?{rest[-1]}\b", parent.read_text(), re.M)

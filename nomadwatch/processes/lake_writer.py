@@ -19,7 +19,7 @@ from sinks.report import Report, build
 
 _LOG: Final = logging.getLogger("nomadwatch.lake")
 # Seconds from the start of `measure` to its lake's first update, and between two updates at most, on the station's clock.
-_FIRST: Final = 60.0
+_FIRST: Final = 20.0
 EVERY: Final = 3_600.0
 # However fast a simulated clock runs.
 _LEAST: Final = 20.0
@@ -51,10 +51,16 @@ def _keep(config: Config, every: float) -> None:
     while True:
         asked = _Asked(config.data_dir, config.bootstrap, config.prefix, config.partitions, thoroughly)
         command = [sys.executable, "-m", __name__, msgspec.json.encode(asked).decode()]
-        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace")
-        for line in done.stderr.splitlines()[-3:]:
-            _LOG.warning("%s", line.removeprefix("nomadwatch: "))
-        thoroughly = thoroughly and done.returncode != 0
+        try:
+            done = subprocess.run(
+                command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
+            )
+        except OSError as error:
+            _LOG.warning("the lake is not brought up to date: its process could not be started (%s)", error)
+        else:
+            for line in done.stderr.splitlines()[-3:]:
+                _LOG.warning("%s", line.removeprefix("nomadwatch: "))
+            thoroughly = thoroughly and done.returncode != 0
         pause.wait(every)
 
 

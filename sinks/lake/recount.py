@@ -13,7 +13,7 @@ import numpy as np
 from agents.measurements import Measurement
 from agents.metric import PREFIX
 from sinks.lake.tables import select_facts
-from streams.activity import FEATURES, PLATFORMS
+from streams.activity import COMPARED, FEATURES
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -160,7 +160,7 @@ def _spread(connection: "DuckDBPyConnection", labels: Mapping[str, str]) -> Iter
 def _comparison(connection: "DuckDBPyConnection", labels: Mapping[str, str]) -> Iterator[Measurement]:
     """Of the first platform and the second, feature by feature."""
     for feature in FEATURES:
-        found = _rows(connection, _MANN_WHITNEY.format(feature, *PLATFORMS[:2]))
+        found = _rows(connection, _MANN_WHITNEY.format(feature, *COMPARED))
         n1, n2, total1, total2, u, ties, different = (float(value or 0) for value in found[0])
         if not n1 or not n2 or (feature == "accepted" and not (total1 and total2)):
             continue

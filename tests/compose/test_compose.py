@@ -279,6 +279,7 @@ WRITTEN = {
     "prometheus": option("prometheus", "--storage.tsdb.path"),
     "alertmanager": option("alertmanager", "--storage.path"),
     "streams": SERVICES["streams"]["environment"]["NOMADWATCH_DATA_DIR"],
+    "measure": SERVICES["measure"]["environment"]["NOMADWATCH_DATA_DIR"],
     "grafana": "/var/lib/grafana",
 }
 

@@ -45,7 +45,7 @@ class Counter:
             for number, count in enumerate(self._counts):
                 batch = Batch(feed=ARCHIVE, activities=own[number], sequence=self._offsets[number])
                 count.advance(self._offsets[number], batch)
-                count.take(own[number])
+                count.take(batch)
                 self._offsets[number] += 1
                 self.windows.put(number, count.checkpoint(), Place(self._offsets[number], 0, b""))
             self.windows.keep()

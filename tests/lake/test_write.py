@@ -377,3 +377,22 @@ def test_a_large_day_is_written_in_parts_and_is_one_file(tmp_path: Path, monkeyp
     lake, done = refreshed(tmp_path)
     assert asked(lake, "SELECT count(*), count(DISTINCT id) FROM facts") == [(done.rows, done.rows)]
     assert sorted(path.name for path in (lake / "facts" / "date=2024-05-02").iterdir()) == ["facts.parquet"]
+
+
+def test_a_day_without_rows_has_no_file_and_is_no_obstacle(tmp_path: Path) -> None:
+    arrivals = [one for one in world() if not START + DAY <= one["occurred_at"] < START + 2 * DAY]
+    lake, done = refreshed(filled(tmp_path, arrivals))
+    assert "2024-05-02" not in done.days
+    assert not (lake / "facts" / "date=2024-05-02").exists()
+    assert asked(lake, "SELECT count(*) FROM facts WHERE date = '2024-05-02'") == [(0,)]
+    assert asked(lake, "SELECT count(*) FROM facts WHERE date = '2024-05-03'")[0][0] > 1_000
+
+
+def test_a_day_whose_folder_was_deleted_after_the_store_forgot_it_is_told_once(tmp_path: Path) -> None:
+    filled(tmp_path, world())
+    lake, _ = refreshed(tmp_path)
+    with Store(tmp_path / "measure" / "facts.sqlite") as store:
+        store.forget(START + 3 * DAY, START + 3 * DAY)
+    (lake / day(1)).unlink()
+    assert refreshed(tmp_path)[1].lost == [day(1)]
+    assert refreshed(tmp_path)[1].lost == []
