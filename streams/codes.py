@@ -1,6 +1,6 @@
-"""Numbers for what is written once a row: platforms, features, kinds, actions, affiliations, artefacts, relations.
+"""Numbers for what stored rows contain: platforms, features, kinds, actions, affiliations, artefacts, relations.
 
-Each table only grows at its end: its numbers stand in what was stored before.
+Each table only grows at its end, because its numbers are in stored rows.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ FEATURE_BITS: Final = 4
 CODE_BITS: Final = PLATFORM_BITS + FEATURE_BITS
 CODES: Final = 1 << CODE_BITS
 
-# What a source did not say, or what no table has.
+# What a source did not state, or no table contains.
 OTHER: Final = 0
 KINDS: Final = (
     "",
@@ -69,7 +69,7 @@ RELATIONS: Final = ("", "finetune", "adapter", "merge", "quantized")
 
 
 class CodeTable(dict[str | None, int]):
-    """Words to numbers; a word that the table lacks, and None, are OTHER.
+    """Words to numbers; None, and words that the table lacks, are OTHER.
 
     >>> table = CodeTable(("", "push", "commit"))
     >>> table["commit"], table["unheard of"], table[None]
@@ -85,7 +85,7 @@ class CodeTable(dict[str | None, int]):
 
 
 class _FeatureCodes(dict[tuple[str, str, str | None], int]):
-    """(platform, kind, action) to code; filled as they are met."""
+    """(platform, kind, action) to code, filled on demand."""
 
     def __missing__(self, key: tuple[str, str, str | None]) -> int:
         platform, kind, action = key
