@@ -18,7 +18,7 @@ DASHBOARDS: Final = {
 
 
 def texts() -> dict[str, str]:
-    """The files, by name."""
+    """The content of the dashboards' files, by name."""
     return {
         f"{name}.json": json.dumps(build(), cls=JSONEncoder, indent=2, ensure_ascii=False) + "\n"
         for name, build in DASHBOARDS.items()

@@ -1,4 +1,4 @@
-"""*Feeds*: what each feed shows of its platform: coverage, lag, gaps, quota."""
+"""The dashboard *Feeds*: coverage, lag, gaps and quota of each feed."""
 
 from typing import Final
 
@@ -12,21 +12,21 @@ from streams.windows import WINDOWS
 _FEEDS: Final = 'feed=~"$feed"'
 _ANSWERS: Final = 'outcome=~"new|unchanged"'
 _REFUSALS: Final = 'outcome=~"limited|failed"'
-# A sample by nature.
+# This feed is always a sample.
 _FIREHOSE: Final = "github:/events"
 _NO_GAP: Final = "no gap"
 
 
 def dashboard() -> Dashboard:
-    """All feeds, or those chosen."""
+    """The dashboard, for all feeds or for those that are chosen."""
     values = 'label_values(nomadwatch_feed_polls_total{feed=~"$platform:.*"}, feed)'
     return layout.dashboard(
         "feeds",
         "Feeds",
-        "How well GitHub and the Hugging Face Hub are seen: every other figure is as good as this.",
+        "How completely the platforms are seen. Every other figure is only as good as this.",
         [
             variables.platforms(),
-            variables.label_values("feed", "Feed", "Feeds of the platforms chosen.", values, many=True),
+            variables.label_values("feed", "Feed", "Feeds of the chosen platforms.", values, many=True),
         ],
         [
             Section("At a glance", [Row(_glance(), 4)]),
@@ -42,10 +42,12 @@ def _glance() -> list[tuple[Panel, int]]:
     def polls(outcome: str, window: str) -> str:
         return f"sum by (feed) (increase(nomadwatch_feed_polls_total{{{_FEEDS}, {outcome}}}[{window}]))"
 
-    # As the alert FeedStale has it: what is asked rarely may be well and silent for an hour, and one refusal is none.
+    # The same condition as in the alert FeedStale: a feed that is polled rarely may be silent for an hour, and one
+    # refusal is normal.
     silent = f"{polls(_ANSWERS, '30m')} == 0"
     long_silent = f"{polls(_REFUSALS, '3h')} >= 2 and {polls(_ANSWERS, '3h')} == 0"
-    refused = f"count({silent} and ({polls(_REFUSALS, '30m')} >= 3 or ({long_silent}))) or 0 * count({polls(_ANSWERS, '30m')})"
+    refused = f"{silent} and ({polls(_REFUSALS, '30m')} >= 3 or ({long_silent}))"
+    refused = f"count({refused}) or 0 * count({polls(_ANSWERS, '30m')})"
     worst = f'bottomk(1, max by (feed) (nomadwatch_feed_coverage_ratio{{{_FEEDS}, feed!="{_FIREHOSE}"}}))'
     least = f"bottomk(1, max by (feed) (nomadwatch_feed_rate_limit_remaining{{{_FEEDS}}}))"
     polled = meaning("feed_polls_total")
@@ -53,9 +55,9 @@ def _glance() -> list[tuple[Panel, int]]:
         (number("Feeds", polled, panels.COUNT, f"count(count by (feed) (nomadwatch_feed_polls_total{{{_FEEDS}}}))"), 4),
         (
             number(
-                "Refused, without an answer",
-                "Feeds that were refused three times in half an hour, or twice in three hours, and got no answer in that time, not even "
-                "that nothing is new. " + polled,
+                "Refused feeds",
+                "Feeds that were refused three times in half an hour, or twice in three hours, without any answer in "
+                f"that time. {polled}",
                 panels.COUNT,
                 refused,
                 steps=((None, "green"), (1, "red")),
@@ -88,7 +90,7 @@ def _glance() -> list[tuple[Panel, int]]:
         (
             number(
                 "Time lost in gaps",
-                meaning("feed_gap_seconds_total", "Summed over feeds, since the station started."),
+                meaning("feed_gap_seconds_total", "Sum over feeds, since the station started."),
                 panels.SECONDS,
                 f"sum(nomadwatch_feed_gap_seconds_total{{{_FEEDS}}})",
                 none=_NO_GAP,
@@ -139,7 +141,7 @@ def _refused() -> Panel:
     expr = f"sum by (feed) (rate(nomadwatch_feed_polls_total{{{_FEEDS}, {_REFUSALS}}}[$__rate_interval])) * 60"
     return over_time(
         "Refused polls",
-        meaning("feed_polls_total", "Limited and failed ones."),
+        meaning("feed_polls_total", "Only limited and failed polls."),
         panels.PER_MINUTE,
         {"{{feed}}": expr},
         many=True,
@@ -155,11 +157,11 @@ def _quota() -> Panel:
 
 
 def _lost() -> Panel:
-    # From the counter's level: a gap of a new reason begins at its length, which no rate sees.
+    # The level of the counter: the first gap of a reason starts the counter at its length, which a rate misses.
     expr = f"sum by (reason) (nomadwatch_feed_gap_seconds_total{{{_FEEDS}}})"
     description = meaning(
         "feed_gap_seconds_total",
-        "Summed over feeds, since the station started; a gap stands here once its end is known.",
+        "Sum over feeds, since the station started. A gap is counted when its end is known.",
     )
     return over_time("Time lost, by reason", description, panels.SECONDS, {"{{reason}}": expr}, low=0, none=_NO_GAP)
 
@@ -187,7 +189,7 @@ def _table() -> Panel:
         Column("coverage", by_feed(f"nomadwatch_feed_coverage_ratio{{{_FEEDS}}}"), panels.RATIO, COVERED, 1),
         Column("lag", by_feed(f"nomadwatch_feed_lag_seconds{{{_FEEDS}}}"), panels.SECONDS, decimals=0),
         Column("polls", polls.format(_FEEDS), panels.PER_MINUTE, decimals=1),
-        Column("refused in the time shown", refused, steps=((None, "text"), (1, "orange")), decimals=0),
+        Column("refused in this time range", refused, steps=((None, "text"), (1, "orange")), decimals=0),
         Column("time lost", by_feed(f"nomadwatch_feed_gap_seconds_total{{{_FEEDS}}}", "sum"), panels.SECONDS),
         Column("quota left", by_feed(f"nomadwatch_feed_rate_limit_remaining{{{_FEEDS}}}")),
     ]

@@ -1,4 +1,4 @@
-"""Panels become a dashboard: sections of rows on a grid of 24 columns, numbered in reading order."""
+"""The layout of a dashboard: sections of rows of panels, on a grid of 24 columns, numbered in reading order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ _WORLD_HEIGHT: Final = 2
 
 @dataclass(frozen=True)
 class Row:
-    """Panels beside each other: (panel, columns). `height` in Grafana's units of 30 pixels and a margin of 8."""
+    """Panels side by side: (panel, columns). `height`: in Grafana's units of 38 pixels."""
 
     panels: Sequence[tuple[Panel, int]]
     height: int = 8
@@ -36,7 +36,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Section:
-    """Rows under a heading."""
+    """Rows of panels under a heading."""
 
     title: str
     rows: Sequence[Row]
@@ -45,7 +45,7 @@ class Section:
 def dashboard(
     uid: str, title: str, description: str, variables: Sequence[VariableModel], sections: Sequence[Section]
 ) -> Dashboard:
-    """A dashboard of the last six hours in UTC, with the way to the others and to the runbooks."""
+    """A dashboard of the last six hours in UTC, with links to the other dashboards and to the runbooks."""
     others = DashboardLink(
         "Dashboards", DashboardLinkType.DASHBOARDS, tags=[TAG], as_dropdown=False, include_vars=False, keep_time=True
     )
@@ -58,7 +58,7 @@ def dashboard(
         target_blank=True,
     )
     for link in (others, pages):
-        # The SDK would hide them in a menu.
+        # The SDK's default would hide the links in a menu.
         link.placement = None  # type: ignore[assignment]
     return Dashboard(
         uid=f"nomadwatch-{uid}",

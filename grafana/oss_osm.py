@@ -1,6 +1,4 @@
-"""*OSS against OSM*: what people do on GitHub and on the Hub, how it is spread, how far apart they are, and what the
-papers found.
-"""
+"""The dashboard *OSS against OSM*: activity on GitHub and the Hub, how it is spread, how it differs, and the papers."""
 
 from typing import Final
 
@@ -12,7 +10,7 @@ from grafana.panels import Column, bars, coverage, meaning, over_time, rows
 from grafana.queries import ONCE, PLATFORMS, SHORT, of, reference, trusted, trusted_both
 from streams.activity import FEATURES
 
-# Releases are known of the watchlist only.
+# Releases are known for the watchlist only.
 _WATCHED: Final = 'nomadwatch_window_coverage_ratio{scope="watched", window="$window"}'
 _CHOSEN: Final = 'feature="$feature"'
 _CONTRIBUTION: Final = 'feature="contribution"'
@@ -23,11 +21,11 @@ _COMPARED: Final = "contribution|exchange|preference"
 
 
 def dashboard() -> Dashboard:
-    """Open-source software against open models."""
+    """The dashboard: open-source software against open models."""
     return layout.dashboard(
         "oss-osm",
         "OSS against OSM",
-        "How people collaborate on open-source software (GitHub) and on open models (the Hugging Face Hub), side by side.",
+        "Collaboration on open-source software (GitHub) and on open models (the Hugging Face Hub), side by side.",
         [variables.scope(), variables.window(), variables.feature(FEATURES), variables.actor()],
         [
             Section("Activity", [Row(_activity()), Row([(_every_feature(), 15), (_bots(), 9)], 9), Row(_breadth())]),
@@ -49,12 +47,12 @@ def dashboard() -> Dashboard:
 
 
 def _both(name: str, *matchers: str) -> str:
-    """A statistic over repositories or people of either platform, where its sample allows it."""
+    """A statistic over repositories or people, by platform, where the coverage allows it."""
     return trusted(f"max by (platform) ({of(name, *matchers)})")
 
 
 def _one(name: str, platform: str, by: str, *matchers: str, **labels: str) -> str:
-    """The same of one platform, by another label."""
+    """The same for one platform, by another label."""
     return f"max by ({by}) ({trusted(of(name, *matchers, platform=platform, **labels))})"
 
 
@@ -65,7 +63,7 @@ def _activity() -> list[tuple[Panel, int]]:
         (
             over_time(
                 "Activity: $feature, $window",
-                meaning("activity", "A window that was seen in part shows that part."),
+                meaning("activity", "A window that was seen in part shows that part only."),
                 panels.COUNT,
                 {"{{platform}}": f"max by (platform) ({of('activity', _CHOSEN)})"},
                 low=0,
@@ -77,7 +75,7 @@ def _activity() -> list[tuple[Panel, int]]:
                 "Pulse: $feature by $actor",
                 meaning(
                     "activities_total",
-                    "By the moment of counting, not of the event, in hours of the clock. Accepted has no pulse.",
+                    "By the time of counting, not of the event. Accepted has no pulse.",
                 ),
                 panels.PER_HOUR,
                 {"{{platform}}": f"sum by (platform) (rate({pulse}[$__rate_interval])) * 3600"},
@@ -99,8 +97,8 @@ def _every_feature() -> Panel:
         columns += [Column(f"{title} {short}", _one(name, platform, "feature")) for platform, short in SHORT.items()]
     return rows(
         "Every feature, $window",
-        "What people did in the window: how much, how many of them, in how many repositories. People and repositories count in every "
-        "feature they have: do not add them. Features mean the same on both platforms, as docs/metrics.md says.",
+        "Activities of people in the window, the number of these people, and the number of repositories. A person or a "
+        "repository counts in each of its features: do not add them up. docs/metrics.md says what each feature means.",
         "feature",
         columns,
     )
@@ -110,8 +108,8 @@ def _bots() -> Panel:
     total = f'sum by (platform) (nomadwatch_activities_total{{scope="$scope", {ONCE}}})'
     bots = f'sum by (platform) (nomadwatch_activities_total{{scope="$scope", {ONCE}, actor="bot"}})'
     return over_time(
-        "Share of bots since the state began",
-        meaning("activities_total", "Bots are counted beside people and are in no other figure."),
+        "Share of bots since the station started counting",
+        meaning("activities_total", "Bots are in no other figure."),
         panels.RATIO,
         {"{{platform}}": f"{bots} / {total}"},
         low=0,
@@ -217,7 +215,7 @@ def _evidence() -> Panel:
         )
     ]
     described = f"p: {meaning('mann_whitney_p')} z: {meaning('mann_whitney_z')}"
-    return rows("Is the difference real? $window", described, "feature", columns, none=_THIN)
+    return rows("Significance of the difference, $window", described, "feature", columns, none=_THIN)
 
 
 def _correlation() -> Panel:
@@ -231,12 +229,12 @@ def _correlation() -> Panel:
         )
         for platform, short in SHORT.items()
     ]
-    # The paper states one range for all its pairs.
+    # The paper states one range for all pairs.
     pairs = f"0 * {by_pair(of('feature_correlation', compared))}"
     for stat in ("low", "high"):
         paper = f"scalar({reference(metric='feature_correlation', stat=stat)})"
         columns.append(Column(f"Ye & Zhou, {stat}", f"{pairs} + {paper}", panels.PLAIN, decimals=2))
-    return rows("Do features go together? $window", meaning("feature_correlation"), "pair", columns, none=_THIN)
+    return rows("Correlation of features, $window", meaning("feature_correlation"), "pair", columns, none=_THIN)
 
 
 def _beside_papers() -> list[tuple[Panel, int]]:
@@ -262,7 +260,7 @@ def _beside_papers() -> list[tuple[Panel, int]]:
             "theirs, relative", f"{published()} / scalar({published(feature='contribution')})", panels.PLAIN, decimals=2
         ),
     ]
-    described = meaning("intensity_gap_ratio", "The last two columns do so: each gap ÷ the gap of contributions.")
+    described = meaning("intensity_gap_ratio", "The last two columns: each gap ÷ the gap of contributions.")
     levels = [
         column
         for platform, short in SHORT.items()
@@ -272,8 +270,8 @@ def _beside_papers() -> list[tuple[Panel, int]]:
         )
     ]
     lives = (
-        "Mean activities per repository. Ours are of active repositories in the window, the paper's of whole lives, silent ones "
-        "included: compare the order of the features, not the levels."
+        "Mean activities per repository. Ours are of repositories that were active in the window. The paper's are of "
+        "whole lives, inactive repositories included. Compare the order of the features, not the levels."
     )
     return [
         (coverage(), 4),
@@ -289,9 +287,9 @@ def _published(platform: str, **labels: str) -> str:
 def _papers() -> Panel:
     labels = ("source", "metric", "platform", "feature", "stat")
     expr = f"max by ({', '.join(labels)}) (nomadwatch_reference)"
-    described = meaning("reference", "It is here whether or not the metric is measured.")
+    described = meaning("reference", "Shown even if the metric is not measured.")
     return rows(
-        "What the papers found",
+        "Figures of the papers",
         described,
         "metric",
         [Column("published", expr, panels.PLAIN)],

@@ -1,4 +1,4 @@
-"""Panels as all dashboards draw them: a title, what it says and how to read it, a unit, queries."""
+"""The panels of all dashboards: each has a title, a description, a unit and queries."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ from agents.catalogue import by_name
 from grafana.queries import COMPLETE, COVERAGE, PLATFORMS
 from grafana.variables import PROMETHEUS
 
-# Units in Grafana's words.
+# Units, as Grafana names them.
 RATIO: Final = "percentunit"
 SECONDS: Final = "s"
 COUNT: Final = "short"
@@ -56,19 +56,19 @@ PER_SECOND: Final = "suffix: /s"
 
 COLOURS: Final = dict(zip(PLATFORMS, cycle(("blue", "orange", "purple", "green", "red", "yellow")), strict=False))
 Steps = Sequence[tuple[float | None, str]]
-# Of a coverage: what is invalid under sampling stands from 95 % on; alerts on projects ask for half.
+# Colours of a coverage: from 95 % on all figures are shown; alerts on projects need half.
 COVERED: Final[Steps] = ((None, "red"), (0.5, "orange"), (COMPLETE, "green"))
 NEUTRAL: Final[Steps] = ((None, "text"),)
 
 
 def meaning(name: str, more: str = "") -> str:
-    """What the catalogue says of a metric, and `more`."""
+    """The catalogue's description of a metric, followed by `more`."""
     return " ".join(filter(None, (by_name("nomadwatch_" + name).help, more)))
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: its title, the query of its values, their unit."""
+    """A column of a table: its title, the query for its values, and their unit."""
 
     title: str
     expr: str
@@ -92,10 +92,10 @@ def over_time(
     every: str = "",
     none: str = "",
 ) -> Panel:
-    """Lines over time. `queries` by the legend of their series; `line` is drawn across; `many` lines have their legend
-    beside them.
+    """Lines over time.
 
-    `every`: the least time between points, over which rates are taken; `none`: what is said where there is nothing.
+    `queries`: by the legend of their series. `line`: a value to mark with a horizontal line. `many`: put the legend at
+    the side. `every`: the least time between points, and for rates. `none`: the text without data.
     """
     panel = timeseries.Panel().title(title).description(description).unit(unit).datasource(PROMETHEUS)
     for name, (legend, expr) in zip(ascii_uppercase, queries.items(), strict=False):
@@ -140,7 +140,7 @@ def number(
     words: Mapping[str, str] | None = None,
     none: str = "",
 ) -> Panel:
-    """One large number, or one of each series, named by its legend; `words` stand for some values."""
+    """One large number, or one for each series, named by its legend. `words`: texts to show for some values."""
     panel = (
         stat.Panel()
         .title(title)
@@ -167,34 +167,34 @@ def number(
 
 
 def coverage(expr: str = COVERAGE) -> Panel:
-    """How much of the window was seen, to stand beside what depends on it."""
+    """The coverage of the window, to show beside figures that depend on it."""
     return number(
         "Coverage of the window",
         meaning(
             "window_coverage_ratio",
-            "Figures that sampling makes invalid are withheld from everything seen until it is 95 %.",
+            "In scope `all`, figures that sampling makes invalid are hidden below 95 %.",
         ),
         RATIO,
         expr,
         legend="{{platform}}",
         steps=COVERED,
         decimals=1,
-        none="not known yet",
+        none="unknown",
     )
 
 
 def world() -> Panel:
-    """Whether the figures are of the real world, to stand above everything else of a dashboard."""
+    """Whether the figures are of the real world; shown at the top of every dashboard."""
     asked = 'max(nomadwatch_build_info{world="simulated"}) or 0 * max(nomadwatch_build_info)'
     words = {"1": "SIMULATED WORLD: every name and every figure is invented", "0": "real"}
     steps: Steps = ((None, "text"), (1.0, "red"))
-    return number("World", meaning("build_info"), PLAIN, asked, steps=steps, words=words, none="not known")
+    return number("World", meaning("build_info"), PLAIN, asked, steps=steps, words=words, none="unknown")
 
 
 def bars(
     title: str, description: str, unit: str, expr: str, legend: str, *, colour: str = "blue", none: str = ""
 ) -> Panel:
-    """A horizontal bar of each series, the longest first as the query sorts them."""
+    """A horizontal bar for each series, in the order of the query."""
     panel = bargauge.Panel().title(title).description(description).unit(unit).datasource(PROMETHEUS).min(0)
     panel.with_target(ask.Dataquery().ref_id("A").expr(expr).legend_format(legend).instant().datasource(PROMETHEUS))
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields(""))
@@ -215,10 +215,10 @@ def rows(
     link: str = "",
     none: str = "",
 ) -> Panel:
-    """A table with a row of each value of the label `key`, which every query keeps alone; its order is that of the key.
+    """A table with a row for each value of the label `key`, sorted by it. The queries must keep that label only.
 
-    With one column the queries may keep more labels: `names` gives their headings, in their order. `link`: where the
-    key leads.
+    With a single column the query may keep more labels: `names` gives their headings, in order. `link`: the link of the
+    key.
     """
     panel = (
         table.Panel()
@@ -274,7 +274,7 @@ def _in_words(words: Mapping[str, str]) -> ValueMap:
 
 
 class _Thresholds(Builder[ThresholdsConfig]):
-    """Thresholds as a builder, which panels want; the SDK's own would make every import of it warn."""
+    """Thresholds as a builder, which panels take. Importing the SDK's own builder raises warnings."""
 
     def __init__(self, steps: Steps) -> None:
         self._steps = steps
@@ -284,7 +284,7 @@ class _Thresholds(Builder[ThresholdsConfig]):
 
 
 class _Colour(Builder[FieldColor]):
-    """The same of one colour for everything."""
+    """One colour for everything, as a builder."""
 
     def __init__(self, colour: str) -> None:
         self._colour = colour

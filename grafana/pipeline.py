@@ -1,4 +1,4 @@
-"""*Pipeline*: whether what arrives is counted and shown, and how soon."""
+"""The dashboard *Pipeline*: whether what arrives is counted and shown, and how soon."""
 
 from typing import Final
 
@@ -12,16 +12,19 @@ from grafana.queries import ONCE
 _JOB: Final = 'job="nomadwatch"'
 _ARRIVED: Final = f'nomadwatch_activities_total{{scope="all", {ONCE}}}'
 _BEHIND: Final = "time() - max(nomadwatch_watermark_timestamp_seconds)"
-_LATE: Final = ((None, "green"), (900.0, "orange"), (1800.0, "red"))
+# The pollers hold the watermark back for up to 5400 s without a token, for half an hour at most with one
+# (`nomadwatch:watermark_wait_seconds`).
+_LATE: Final = ((None, "green"), (1800.0, "orange"), (5400.0, "red"))
+_WAIT: Final = "More than half an hour is normal without a token; the alert PipelineLag says when it is too long."
 _TROUBLE: Final = ((None, "green"), (1.0, "orange"))
 
 
 def dashboard() -> Dashboard:
-    """From receipt to what Prometheus shows."""
+    """The dashboard, from receipt to what Prometheus shows."""
     return layout.dashboard(
         "pipeline",
         "Pipeline",
-        "Whether the station is up, keeps up, and can read what it is given; and which alerts fire.",
+        "Whether the station is up, keeps up, and can read its input; and which alerts fire.",
         [],
         [
             Section("At a glance", [Row(_glance(), 4)]),
@@ -34,7 +37,7 @@ def dashboard() -> Dashboard:
 
 
 def _glance() -> list[tuple[Panel, int]]:
-    up = "1 while Prometheus can scrape the station's /metrics, 0 while it cannot."
+    up = "Whether Prometheus can scrape /metrics of the station."
     dead = "sum(nomadwatch_dead_letters_total) or 0 * max(nomadwatch_duplicates_total)"
     return [
         (
@@ -48,7 +51,17 @@ def _glance() -> list[tuple[Panel, int]]:
             ),
             4,
         ),
-        (number("Behind", meaning("watermark_timestamp_seconds"), panels.SECONDS, _BEHIND, steps=_LATE, decimals=0), 5),
+        (
+            number(
+                "Behind",
+                meaning("watermark_timestamp_seconds", _WAIT),
+                panels.SECONDS,
+                _BEHIND,
+                steps=_LATE,
+                decimals=0,
+            ),
+            5,
+        ),
         (
             number(
                 "Counted",
@@ -61,7 +74,7 @@ def _glance() -> list[tuple[Panel, int]]:
         (number("Dead letters", meaning("dead_letters_total"), panels.COUNT, dead, steps=_TROUBLE), 5),
         (
             number(
-                "Left out as too late",
+                "Too late to count",
                 meaning("late_total"),
                 panels.COUNT,
                 "max(nomadwatch_late_total)",
@@ -83,9 +96,9 @@ def _alerts() -> Panel:
     }
     expr = f'max by ({", ".join(labels)}) (ALERTS{{alertstate="firing", alertname!="Watchdog"}})'
     return rows(
-        "Alerts that fire",
-        "What the rules of prometheus/rules/alerts.yml say now. The name leads to what to do. Alertmanager may hold some back. Watchdog, "
-        "which always fires, is left out.",
+        "Firing alerts",
+        "The alerts of prometheus/rules/alerts.yml that fire now. The name links to the runbook. Alertmanager may "
+        "inhibit some. Watchdog, which always fires, is left out.",
         "alertname",
         [Column("firing", expr, panels.PLAIN)],
         names=labels,
@@ -96,7 +109,7 @@ def _alerts() -> Panel:
 
 def _counted() -> Panel:
     expr = f"sum by (platform) (rate({_ARRIVED}[$__rate_interval]))"
-    description = meaning("activities_total", "People and bots, everything that any feed saw.")
+    description = meaning("activities_total", "People and bots, from all feeds.")
     return over_time("Activities counted", description, panels.PER_SECOND, {"{{platform}}": expr}, stacked=True, low=0)
 
 
@@ -115,7 +128,7 @@ def _set_aside() -> Panel:
 
 def _watermark() -> Panel:
     description = meaning(
-        "watermark_timestamp_seconds", "A demo's world begins in May 2024 and comes nearer to the clock."
+        "watermark_timestamp_seconds", "The world of a demo begins in May 2024 and approaches the present time."
     )
     return over_time("Watermark behind the clock", description, panels.SECONDS, {"behind": _BEHIND})
 
@@ -127,12 +140,12 @@ def _latency() -> Panel:
 
 
 def _samples() -> Panel:
-    description = "How many series a scrape brings. At most 50,000 in all: labels are bounded."
+    description = "The number of series of a scrape: at most 50,000."
     return over_time("Series", description, panels.COUNT, {"series": f"max(scrape_samples_scraped{{{_JOB}}})"}, low=0)
 
 
 def _duration() -> Panel:
-    description = "How long a scrape takes; it must stay below the scrape interval."
+    description = "The duration of a scrape. It must stay below the scrape interval."
     return over_time(
         "Duration of a scrape",
         description,

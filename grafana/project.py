@@ -1,4 +1,4 @@
-"""*Project*: one project on both platforms, and another one beside it."""
+"""The dashboard *Project*: a project on both platforms, beside another one."""
 
 from collections.abc import Callable
 from typing import Final
@@ -16,20 +16,20 @@ _SIDES: Final = ("$project", "$other")
 
 
 def dashboard() -> Dashboard:
-    """Two projects, each on both platforms."""
+    """The dashboard: two projects, each on both platforms."""
     values = "label_values(nomadwatch_project_activity, project)"
     other = 'label_values(nomadwatch_project_activity{project!="$project"}, project)'
     return layout.dashboard(
         "project",
         "Project",
-        "A project of the watchlist on GitHub and on the Hugging Face Hub, and another one beside it.",
+        "A project of the watchlist on GitHub and on the Hugging Face Hub, beside another one.",
         [
             variables.window(),
             variables.label_values("project", "Project", "A project of the watchlist, on the left.", values),
-            variables.label_values("other", "Beside", "Another one, on the right.", other),
+            variables.label_values("other", "Beside", "Another project, on the right.", other),
         ],
         [
-            Section("How much was seen", [Row([(_seen(), 18), (coverage(_COVERAGE), 6)], 6)]),
+            Section("Coverage", [Row([(_seen(), 18), (coverage(_COVERAGE), 6)], 6)]),
             Section("Activity", [_pair(_activity), _pair(_features, 9)]),
             Section("Where it happens", [_pair(_share), _pair(_artefacts, 6)]),
             Section("Popularity", [_pair(_popularity, 7), _pair(_levels)]),
@@ -63,12 +63,13 @@ def _activity(project: str) -> Panel:
 
 def _features(project: str) -> Panel:
     def done(platform: str) -> str:
-        return f'sum by (feature) (nomadwatch_project_activity{{project="{project}", platform="{platform}", window="$window"}})'
+        chosen = f'project="{project}", platform="{platform}", window="$window"'
+        return f"sum by (feature) (nomadwatch_project_activity{{{chosen}}})"
 
     columns = [Column("OSS · GitHub", done("github")), Column("OSM · Hugging Face", done("huggingface"))]
     return rows(
-        f"{project}: what is done, $window",
-        meaning("project_activity", "Nothing stands where nothing was done."),
+        f"{project}: activity by feature, $window",
+        meaning("project_activity", "A cell without activity is empty."),
         "feature",
         columns,
     )
@@ -79,7 +80,7 @@ def _share(project: str) -> Panel:
     on_both = f'sum(nomadwatch_project_activity{{project="{project}", {_DONE}}})'
     description = meaning(
         "project_activity",
-        "0 %: everything happens on GitHub; 100 %: on the Hub. Unequal coverage of the two bends it.",
+        "0 %: everything happens on GitHub; 100 %: on the Hub. Unequal coverage of the platforms distorts it.",
     )
     return over_time(
         f"{project}: share on the Hub, $window",
@@ -93,7 +94,9 @@ def _share(project: str) -> Panel:
 
 def _artefacts(project: str) -> Panel:
     expr = f'sort_desc(sum by (artefact) (nomadwatch_project_activity{{project="{project}", {_DONE}}}))'
-    return bars(f"{project}: on what, $window", meaning("project_activity"), panels.COUNT, expr, "{{artefact}}")
+    return bars(
+        f"{project}: activity by artefact, $window", meaning("project_activity"), panels.COUNT, expr, "{{artefact}}"
+    )
 
 
 def _popularity(project: str) -> Panel:
@@ -101,8 +104,8 @@ def _popularity(project: str) -> Panel:
     share = f'nomadwatch_repository_popularity_share_ratio{{project="{project}", share="counted"}}'
     columns = [
         Column("now", f"sum by (kind) ({stated})", decimals=0),
-        Column("of its repositories", f"min by (kind) ({share})", unit=panels.RATIO),
-        Column("change in the time shown", f"sum by (kind) (delta({stated}[$__range]))", decimals=0),
+        Column("repositories counted", f"min by (kind) ({share})", unit=panels.RATIO),
+        Column("change in this time range", f"sum by (kind) (delta({stated}[$__range]))", decimals=0),
     ]
     return rows(f"{project}: popularity", meaning("repository_popularity"), "kind", columns)
 

@@ -1,4 +1,4 @@
-"""What a watcher chooses at the top of a dashboard: variables that stand in its queries as `$name`."""
+"""The choices at the top of a dashboard: variables, used in queries as `$name`."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -13,18 +13,19 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableType,
 )
 
+from streams.activity import PLATFORMS
 from streams.windows import WINDOWS
 
-# The datasource that `provisioning/datasources` makes; another Prometheus can be chosen instead.
+# The datasource of `provisioning/datasources`; another Prometheus can be chosen.
 DATASOURCE_UID: Final = "nomadwatch"
 PROMETHEUS: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
-# Where Grafana itself can serve `docs/runbooks` from: its folder of public files.
+# Where Grafana serves `docs/runbooks`: in its folder of public files.
 RUNBOOKS: Final = "/public/runbooks"
 _ALL: Final = "$__all"
 
 
 def datasource() -> VariableModel:
-    """Which Prometheus is asked."""
+    """The Prometheus to query."""
     return VariableModel(
         type_val=VariableType.DATASOURCE,
         name="datasource",
@@ -36,7 +37,7 @@ def datasource() -> VariableModel:
 
 
 def scope() -> VariableModel:
-    """The repositories of the watchlist, or everything that was seen."""
+    """The repositories of the watchlist, or everything."""
     return _choice(
         "scope",
         "Scope",
@@ -47,21 +48,21 @@ def scope() -> VariableModel:
 
 
 def window() -> VariableModel:
-    """The trailing window that figures are of."""
-    return _choice("window", "Window", "Figures are of this trailing window of event time.", tuple(WINDOWS), "24h")
+    """The trailing window of the figures."""
+    return _choice("window", "Window", "The trailing window of the figures, in event time.", tuple(WINDOWS), "24h")
 
 
 def feature(features: Sequence[str]) -> VariableModel:
-    """What was done; one of the vocabulary's features."""
-    return _choice("feature", "Feature", "What was done, of what is drawn over time.", features, features[0])
+    """A feature of the vocabulary."""
+    return _choice("feature", "Feature", "The feature of the lines over time.", features, features[0])
 
 
 def actor() -> VariableModel:
-    """People, bots, or both, where a metric tells them apart."""
+    """People, bots, or both, for metrics that tell them apart."""
     made = _choice(
         "actor",
         "Who",
-        "People, bots or both. Only the pulse tells them apart: every other figure is of people.",
+        "People, bots or both. It applies to the pulse only: every other figure is of people.",
         ("human", "bot"),
         "human",
     )
@@ -71,8 +72,8 @@ def actor() -> VariableModel:
 
 
 def platforms() -> VariableModel:
-    """Both platforms unless one is chosen."""
-    made = _choice("platform", "Platform", "Feeds of one platform or of both.", ("github", "huggingface"), "github")
+    """All platforms unless some are chosen."""
+    made = _choice("platform", "Platform", "The platforms of the feeds.", PLATFORMS, PLATFORMS[0])
     made.multi = True
     made.include_all = True
     made.current = VariableOption(text=["All"], value=[_ALL])
@@ -80,7 +81,7 @@ def platforms() -> VariableModel:
 
 
 def label_values(name: str, label: str, description: str, query: str, *, many: bool = False) -> VariableModel:
-    """The values of a label, as Prometheus has them; the first, or all of them if `many` may be chosen."""
+    """The values of a label in Prometheus. The default is the first one, or all of them if `many` may be chosen."""
     made = VariableModel(
         type_val=VariableType.QUERY,
         name=name,
@@ -100,12 +101,12 @@ def label_values(name: str, label: str, description: str, query: str, *, many: b
 
 
 def runbooks() -> VariableModel:
-    """Where the pages stand that say what to do about an alert."""
+    """Where the runbooks are served."""
     return VariableModel(
         type_val=VariableType.TEXTBOX,
         name="runbooks",
         label="Runbooks",
-        description="Address of the folder docs/runbooks.",
+        description="Address under which the folder docs/runbooks is served.",
         query=RUNBOOKS,
         current=VariableOption(text=RUNBOOKS, value=RUNBOOKS),
         hide=VariableHide.HIDE_VARIABLE,

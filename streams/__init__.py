@@ -1,1 +1,1 @@
-"""The world becomes `activity`: readers and pollers, the topics, and the vocabulary that everything downstream speaks."""
+"""The world becomes `activity`: readers and pollers, the topics, and the vocabulary that everything downstream uses."""

@@ -32,22 +32,22 @@ SECOND: Final = 1_000_000
 MINUTE: Final = 60 * SECOND
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
-# No time is later: the end of the year 9999.
+# The latest valid time: the end of the year 9999.
 LATEST: Final = 253_402_300_800 * SECOND
 
-# Hashes are below this, counts and numbers far below that (what JavaScript can tell apart).
+# Hashes are below this. Counts and numbers are far below it (what JavaScript represents exactly).
 _HASHES: Final = 1 << 64
 _MOST: Final = 1 << 53
 
-# In the order of the list of platforms: the place is the number in stored rows.
+# In the order of the list of platforms: the position is the number in stored rows.
 PLATFORMS: Final = tuple(platform.id for platform in platforms.ALL)
-# Open-source software against open models: the two platforms of the comparison (METRICS B).
+# Open-source software and open models: the two platforms that are compared.
 COMPARED: Final = ("github", "huggingface")
-# The feeds whose batches stand in the topic: the reader of archives, or one of each platform that a station polls.
+# The feeds with batches in the topic: the reader of archives, or one for each platform that a station polls.
 ARCHIVE: Final = "archive"
 FEEDS: Final = (ARCHIVE, *PLATFORMS)
 ARTEFACTS: Final = ("software", "model", "dataset", "space")
-# How an actor is related to the owner of the repository.
+# How an actor relates to the owner of the repository.
 AFFILIATIONS: Final = (None, "internal", "staff", "external", "unknown")
 FEATURES: Final = (
     "contribution",
@@ -60,7 +60,7 @@ FEATURES: Final = (
     "upkeep",
 )
 
-# What a kind means when it opens, creates or submits something. Every other action of these kinds, and every other
+# The feature of a kind that opens, creates or submits something. Every other action of these kinds, and every other
 # kind, is upkeep.
 _OPENINGS: Final = {
     "contribution": ("push", "commit"),
@@ -76,14 +76,14 @@ _OPENING_ACTIONS: Final = (None, "opened", "created", "submitted", "started", "f
 
 @lru_cache(maxsize=4096)
 def feature_of(kind: str, action: str | None = None) -> str:
-    """The feature that a kind and its action stand for, on either platform.
+    """The feature of a kind and an action, the same on every platform.
 
     >>> feature_of("push"), feature_of("issue", "opened"), feature_of("issue", "closed")
     ('contribution', 'exchange', 'upkeep')
     >>> feature_of("pull_request", "accepted"), feature_of("pull_request", "merged"), feature_of("branch", "created")
     ('accepted', 'upkeep', 'upkeep')
 
-    Source: METRICS, Vocabulary (features of Ye & Zhou 2026, extended by what was left out there).
+    Source: the features of Ye & Zhou 2026, extended by what they left out; see docs/metrics.md.
     """
     if action == "accepted":
         return "accepted"
@@ -91,12 +91,12 @@ def feature_of(kind: str, action: str | None = None) -> str:
 
 
 class Activity(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
-    """One activity. `id` is unique for the thing done; `thread` is the number of the issue, pull request or discussion
+    """One activity. `id` is unique for what was done; `thread` is the number of the issue, pull request or discussion
     in its repository.
 
-    `occurred_at` is event time, `ingested_at` receipt (of an archive line: the end of its file's hour), both in µs UTC.
-    `repo_id` and `actor` are hashes of platform and native id, the actor's keyed: never a login. `simulated`: it comes
-    from a simulated world, and every figure that it is counted in says so.
+    `occurred_at` is event time, `ingested_at` is receipt (for a line of an archive: the end of its file's hour), both
+    in µs UTC. `repo_id` and `actor` are hashes of platform and native id. The actor's is keyed and never a login.
+    `simulated`: it comes from a simulated world, and every figure that counts it says so.
     """
 
     id: str
@@ -123,8 +123,8 @@ class Activity(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
 
 
 class Cover(msgspec.Struct, frozen=True, array_like=True):
-    """From `start` to `end` (µs UTC) everything of a platform that the feed can show was seen. An empty stretch says
-    that nothing was.
+    """From `start` to `end` (µs UTC) the feed saw everything of a platform that it can show. An empty stretch says that
+    it saw nothing.
     """
 
     platform: str
@@ -133,11 +133,11 @@ class Cover(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Batch(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """A record of the topic `activity`: activities of one partition from one feed, with the feed's mark.
+    """A record of the topic `activity`: activities of one partition from one feed, with the feed's watermark.
 
-    `complete_to` is the mark: the feed expects nothing older. `closed`: the feed has ended. `sequence` numbers a feed's
-    batches of one partition from 0 without a gap; a batch met again (a reader that restarted) has the same number and
-    the same content.
+    `complete_to` is the watermark: the feed expects nothing older. `closed`: the feed has ended. `sequence` numbers a
+    feed's batches of one partition from 0 without gaps; a batch that comes again (after a restart of the reader) has
+    the same number and the same content.
     """
 
     feed: str
@@ -217,7 +217,7 @@ def activity_of(row: Row) -> Activity:
 
 
 def row_of(activity: Activity, repository: Repository | None = None) -> Row:
-    """An activity as `columns.pack` takes it; the repository, if given, stands for what the activity says of it."""
+    """The row of an activity, for `columns.pack`. A `repository` replaces what the activity says about it."""
     described = (activity.text, activity.labels, activity.affiliation, activity.family, activity.relation)
     return (
         activity.id,
@@ -234,15 +234,15 @@ def row_of(activity: Activity, repository: Repository | None = None) -> Row:
 
 
 class Foreign(msgspec.MsgspecError, ValueError):
-    """A record of one of our topics that none of us can have written; the text says why."""
+    """A record of one of our topics that no version of this program can have written; the text says why."""
 
 
 class NoBatch(Foreign):
-    """A record of the topic `activity` is no batch, or says what cannot be."""
+    """A record of the topic `activity` is no batch, or states something impossible."""
 
 
 class _Record(msgspec.Struct, array_like=True):
-    """A batch as it stands in a record."""
+    """A batch as it is stored in a record."""
 
     version: int
     feed: str
@@ -275,8 +275,8 @@ def encode_packed(batch: Batch, packed: Packed | None) -> bytes:
 
 
 def decode_batch(value: bytes | None) -> Batch:
-    """The batch of a record, also of a record in JSON, as earlier versions wrote them. Raises `NoBatch`: whoever writes
-    to the topic, nothing in it may stop those who read it.
+    """The batch of a record, also of a record in JSON, as earlier versions wrote it. Raises `NoBatch`: nothing that
+    anybody writes to the topic may stop its readers.
 
     >>> decode_batch(b'{"feed":"f","complete_to":-1}')
     Traceback (most recent call last):
@@ -306,13 +306,13 @@ def _batch_of(record: _Record) -> Batch:
     )
 
 
-# Whether what no type can say holds.
+# Whether the values are valid, as far as types cannot express it.
 
 
 def _is_marked_soundly(batch: Batch) -> bool:
     return (
         batch.feed in FEEDS
-        # The reader numbers its batches. A feed that nobody has, or that never says how far it is, would hold the
+        # The reader numbers its batches. An unknown feed, or one that never states a watermark, would hold up the
         # watermark for ever.
         and (batch.feed != ARCHIVE or batch.sequence is not None)
         and (batch.complete_to is None or 0 <= batch.complete_to < LATEST)
@@ -347,7 +347,7 @@ def _are_sound(columns: Columns) -> bool:
 
 
 def hash_name(text: str, key: bytes = b"") -> int:
-    """64-bit BLAKE2b of a text; with a key it cannot be reversed by hashing every known login.
+    """The 64-bit BLAKE2b hash of a text; with a key it cannot be reversed by hashing every known login.
 
     >>> hash_name("github:1") == hash_name("github:1"), hash_name("github:1") == hash_name("github:1", b"secret")
     (True, False)
@@ -356,11 +356,11 @@ def hash_name(text: str, key: bytes = b"") -> int:
 
 
 def hash_ids(activities: Iterable[Activity]) -> list[int]:
-    """64-bit hashes of the activities' ids, in order (XXH3: an id is public, what counts is speed)."""
+    """64-bit hashes of the activities' ids, in order (XXH3, because ids are public and speed matters)."""
     digest = xxhash.xxh3_64_intdigest
     return [digest(activity.id.encode()) for activity in activities]
 
 
 def partition_of(repo_id: int, partitions: int) -> int:
-    """The partition of a repository: all that happens to it stays in one."""
+    """The partition of a repository: everything that happens to it is in one."""
     return (repo_id >> 32) % partitions

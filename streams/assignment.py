@@ -1,9 +1,9 @@
-"""Which project a repository belongs to: by its name in the watchlist, and by its native id once that is known.
+"""Which project a repository belongs to: by its name in the watchlist, and by its native id as soon as that is known.
 
-A repository keeps its id when it is renamed or transferred, and its name may then be given to another one. So:
+A repository keeps its id when it is renamed or transferred, and another one may get its old name. The rules:
 
 - A name that the watchlist has decides, whatever the repository was called before.
-- A repository that once had such a name stays its project's under every other name.
+- A repository that once had such a name stays with its project under every other name.
 - A place that names one repository (`owner/name`) means the repository that had this name first. If that one goes on
   under another name, a new repository of the old name is not meant. If nothing more is heard of it, it was made anew,
   and the new one is meant.
@@ -21,10 +21,10 @@ SOFTWARE: Final = "software"
 
 
 class Assigned(msgspec.Struct, array_like=True):
-    """A repository that is a project's, by its platform's native id.
+    """A repository of a project, by its platform's native id.
 
-    `place` is the place of the watchlist that once fitted its name (empty: an exported activity said whose it is).
-    `name` is what it was called last, case-folded, `at` when that was, and `since` when it was met first, both in µs.
+    `place` is the entry of the watchlist that its name once matched (empty: an exported activity stated the project).
+    `name` is its latest name, case-folded, `at` when it had it, and `since` when it was first met, both in µs.
     """
 
     native: int | str
@@ -41,12 +41,14 @@ _decode: Final = msgspec.json.Decoder(Assigned).decode
 
 
 class Assignment:
-    """The repositories of one platform that are known to be a project's, by the hash of their native id.
+    """The repositories of one platform that belong to a project, by the hash of their native id.
 
     >>> from streams.watchlist import Project
     >>> known = Assignment(Watchlist([Project("tool", github=("old-org/tool",))]), "github")
-    >>> known.meet(1, 77, "Old-Org/Tool", at=1), known.meet(1, 77, "new-org/tool", at=2), known.meet(2, 88, "old-org/tool", at=3)
-    ('tool', 'tool', None)
+    >>> known.meet(1, 77, "Old-Org/Tool", at=1), known.meet(1, 77, "new-org/tool", at=2)
+    ('tool', 'tool')
+    >>> known.meet(2, 88, "old-org/tool", at=3) is None
+    True
     >>> known.project_of(1, "third/name"), known.project_of(2, "old-org/tool"), known.project_of(3, "new-org/tool")
     ('tool', None, None)
     """
@@ -56,14 +58,14 @@ class Assignment:
     ) -> None:
         """`cursors` are those of an earlier run. Raises `StreamsError` for one that cannot be read.
 
-        Where a platform can be `asked` what became of a repository, another one of its name is not meant before it was:
-        see `forget`.
+        If a platform can be `asked` what became of a repository, another repository of its name is not meant until that
+        is known: see `forget`.
         """
         self._asked = asked
         self._watchlist, self._platform = watchlist, platform
         self._known: dict[int, Assigned] = {}
-        # Of each place that names one repository, those that had the name, the first one first. On the Hub a model, a
-        # dataset and a space may have the same name.
+        # For each entry that names one repository: the repositories that had the name, the first one first. On the Hub
+        # a model, a dataset and a space may have the same name.
         self._holders: dict[tuple[str, str], list[int]] = {}
         self._unsaved: dict[str, bytes] = {}
         self._projects = watchlist.projects_by_place(platform)
@@ -85,12 +87,12 @@ class Assignment:
         return known.project if known is not None else None
 
     def by_name(self, name: str) -> str | None:
-        """The project of a repository of which nothing but the name is known, or None."""
+        """The project of a repository of which only the name is known, or None."""
         found = self._watchlist.find(self._platform, name)
         return found.project if found is not None else None
 
     def meet(self, repository: int, native: int | str, name: str, at: int, artefact: str = SOFTWARE) -> str | None:
-        """Learn from a name that a repository had at `at` (µs), and say whose it is."""
+        """Learn from a name that a repository had at `at` (µs). Returns its project, or None."""
         found = self._find(repository, name, artefact)
         if found is not None:
             self._learn(
@@ -107,9 +109,7 @@ class Assignment:
     def claim(
         self, repository: int, native: int | str, name: str, at: int, place: str, artefact: str = SOFTWARE
     ) -> bool:
-        """Learn that a repository is the one that a place (`owner/name`) names, whatever it is called itself; whether
-        it can be.
-        """
+        """Learn that an entry (`owner/name`) means a repository, whatever its name. Whether that is possible."""
         place = place.casefold()
         if place not in self._projects or self._is_taken(place, repository, artefact):
             return False
@@ -122,13 +122,13 @@ class Assignment:
         self._learn(repository, Assigned("", project, "", plain_name(self._platform, name), at, at, artefact))
 
     def holder(self, place: str, artefact: str = SOFTWARE) -> Assigned | None:
-        """The repository that a place (`owner/name`) means, as far as it is known."""
+        """The repository that an entry (`owner/name`) means, as far as known."""
         holders = [self._known[each] for each in self._holders.get((place.casefold(), artefact), ())]
         moved = (each for each in holders if each.name != place.casefold())
         return next(moved, holders[-1] if holders else None)
 
     def forget(self, repository: int) -> None:
-        """A repository is gone: its place may mean another one."""
+        """A repository is gone: its entry may mean another one."""
         known = self._known.pop(repository, None)
         if known is not None and names_one(known.place):
             self._holders[known.place, known.artefact].remove(repository)
@@ -142,23 +142,22 @@ class Assignment:
         return dict(self._unsaved)
 
     def saved(self, changes: Mapping[str, bytes]) -> None:
-        """These changes are on the broker."""
+        """The broker has these changes."""
         for key, value in changes.items():
             if self._unsaved.get(key) == value:
                 del self._unsaved[key]
 
     def _find(self, repository: int, name: str, artefact: str) -> Found | None:
-        """What the watchlist says of a name, if it means this repository."""
+        """The entry that a name matches, if it means this repository."""
         found = self._watchlist.find(self._platform, name)
         if found is not None and self._is_taken(found.place, repository, artefact):
             return self._watchlist.find(self._platform, name, named=False)
         return found
 
     def _once(self, repository: int) -> Assigned | None:
-        """What is known of a repository by its id, unless it had the name of another one, of which more was heard only
-        later.
+        """What is known of a repository by its id, unless it had the name of another one that was heard of later.
 
-        Where the platform is asked, nothing is learnt before the other one is known to be gone.
+        If the platform is asked, nothing is learnt before the other one is known to be gone.
         """
         known = self._known.get(repository)
         if known is None or self._asked or not names_one(known.place):
@@ -166,7 +165,7 @@ class Assignment:
         return None if self._is_taken(known.place, repository, known.artefact) else known
 
     def _is_taken(self, place: str, repository: int, artefact: str) -> bool:
-        """Whether a place names another repository, which goes on under another name."""
+        """Whether an entry means another repository, which goes on under another name."""
         for each in self._holders.get((place, artefact), ()):
             if each == repository:
                 return False
@@ -181,7 +180,7 @@ class Assignment:
             self._note(repository, found)
             return
         if names_one(found.place) and not names_one(known.place):
-            # It was known by its owner, and is named itself: that says more.
+            # It was known by its owner, and is now named itself, which is more specific.
             known.place, known.project = found.place, found.project
             self._add(repository, known)
             self._note(repository, known)

@@ -10,7 +10,7 @@ from streams import platforms
 
 @lru_cache(maxsize=platforms.MOST)
 def listed(platform: str = "github") -> frozenset[str]:
-    """The hand-labelled logins of a platform, case-folded; empty where nobody has labelled any."""
+    """The hand-labelled logins of a platform, case-folded; empty if there is no such list."""
     name = platforms.BY_ID[platform].bot_list
     lines = files("streams").joinpath(name).read_text(encoding="utf-8").splitlines() if name else []
     return frozenset(line for line in lines if line and not line.startswith("#"))
@@ -23,8 +23,8 @@ def known(platform: str) -> frozenset[str]:
 
 
 class Rule(NamedTuple):
-    """What makes a login a bot: why, on whose word, and `fits(case-folded login, platform)`; an `optional` one applies
-    if asked for.
+    """What makes a login a bot: why, by which source, and `fits(case-folded login, platform)`. An `optional` rule
+    applies on request.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Rule(NamedTuple):
     optional: bool = False
 
 
-# The first that fits counts.
+# The first rule that matches counts.
 RULES: Final = (
     Rule(
         "suffix",
@@ -66,7 +66,7 @@ RULES: Final = (
 
 
 def explain(login: str, platform: str = "github", *, substring: bool = False) -> Rule | None:
-    """The rule that makes this login a bot, or None for a person. `substring`: apply the optional rule, too."""
+    """The rule that makes this login a bot, or None for a person. `substring`: apply the optional rule too."""
     name = login.casefold()
     for rule in RULES:
         if (substring or not rule.optional) and rule.fits(name, platform):
@@ -82,7 +82,7 @@ def rule_of(login: str, platform: str = "github", *, substring: bool = False) ->
     >>> rule_of("talbot"), rule_of("talbot", substring=True), rule_of("system", "huggingface")
     (None, 'substring', 'platform')
 
-    Source: METRICS, Vocabulary (human).
+    Source: docs/metrics.md (label `actor`).
     """
     rule = explain(login, platform, substring=substring)
     return rule and rule.name
@@ -92,5 +92,5 @@ def is_bot(login: str, platform: str = "github", *, substring: bool = False) -> 
     """Whether a login is a bot; `explain` says why."""
     name = login.casefold()
     if "bot" not in name and name not in known(platform):
-        return False  # as no rule fits: said at once for most people
+        return False  # no rule matches; a fast path, because most accounts are people
     return explain(login, platform, substring=substring) is not None

@@ -1,6 +1,6 @@
-"""Numbers for what is written once a row: platforms, features, kinds, actions, affiliations, artefacts, relations.
+"""Numbers for what stored rows contain: platforms, features, kinds, actions, affiliations, artefacts, relations.
 
-Each table only grows at its end: its numbers stand in what was stored before.
+Each table only grows at its end, because its numbers are in stored rows.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ FEATURE_MASK: Final = (1 << FEATURE_BITS) - 1
 # What of a key says the repository or the person.
 HASH_MASK: Final = (1 << 64) - CODES
 
-# What a source did not say, or what no table has.
+# What a source did not state, or no table contains.
 OTHER: Final = 0
 KINDS: Final = (
     "",
@@ -72,7 +72,7 @@ RELATIONS: Final = ("", "finetune", "adapter", "merge", "quantized")
 
 
 class CodeTable(dict[str | None, int]):
-    """Words to numbers; a word that the table lacks, and None, are OTHER.
+    """Words to numbers; None, and words that the table lacks, are OTHER.
 
     >>> table = CodeTable(("", "push", "commit"))
     >>> table["commit"], table["unheard of"], table[None]
@@ -88,7 +88,7 @@ class CodeTable(dict[str | None, int]):
 
 
 class _FeatureCodes(dict[tuple[str, str, str | None], int]):
-    """(platform, kind, action) to code; filled as they are met."""
+    """(platform, kind, action) to code, filled on demand."""
 
     def __missing__(self, key: tuple[str, str, str | None]) -> int:
         platform, kind, action = key

@@ -1,8 +1,9 @@
-"""The elements of a JSON list and the members of an object, each apart: one that cannot be decoded costs itself alone.
+"""The elements of a JSON list and the members of an object, each by itself: one that cannot be decoded spoils no other.
 
-msgspec splits a list as fast as it reads. But it gives up all of it for one lone surrogate or for brackets nested too
-deep, and makes an object of each element before anybody can count them. So it splits what has few commas. All else is
-walked through bracket by bracket, which is slower, needs no recursion, and ends where there are too many elements.
+msgspec splits a list as fast as it reads. But it rejects the whole list for one lone surrogate or for brackets nested
+too deep, and it makes an object of each element before they can be counted. So it splits only texts with few commas.
+All others are scanned bracket by bracket, which is slower, needs no recursion, and stops if there are too many
+elements.
 """
 
 import re
@@ -14,12 +15,12 @@ import msgspec
 from streams.errors import DeadLetter
 from streams.github_payloads import UNDECODABLE
 
-# An element that is larger is not looked at: real ones have some hundred kB at most.
+# Larger elements are not read: real ones have some hundred kB at most.
 LARGEST_ELEMENT: Final = 4 << 20
-# There are no more elements than commas, and one. msgspec splits so many within some 20 ms.
+# There is at most one element more than commas. msgspec splits so many in about 20 ms.
 _FEW_COMMAS: Final = 200_000
-# A walk past so many (runs of) brackets, commas and quotation marks takes a second or two.
-# Real answers have a tenth of them.
+# Scanning so many (runs of) brackets, commas and quotation marks takes a second or two. Real answers have a tenth of
+# them.
 _MOST_STEPS: Final = 1_000_000
 _OUTSIDE: Final = re.compile(rb'\[+|\]+|["{},]')
 _SPACE: Final = b" \t\r\n"
@@ -38,7 +39,7 @@ def is_small(content: bytes) -> bool:
 def elements(content: bytes, most: int) -> list[msgspec.Raw]:
     """The elements of a list, undecoded.
 
-    Raises a `MsgspecError` for what is no list, `DeadLetter` (`too-long`) for more than `most`.
+    Raises a `MsgspecError` if it is no list, `DeadLetter` (`too-long`) for more than `most`.
 
     >>> [bytes(element) for element in elements(b' [1, {"a": "]"}, "\\\\ud83d"] ', 3)]
     [b'1', b'{"a": "]"}', b'"\\\\ud83d"']
@@ -75,7 +76,7 @@ def members(content: bytes, most: int = 1_000) -> dict[str, bytes]:
 
 
 def _split(content: bytes, opening: bytes, closing: bytes, most: int) -> Iterator[bytes]:
-    """What stands between the commas of the outermost brackets; what is further inside is not looked at."""
+    """The parts between the commas of the outermost brackets."""
     text = content.strip(_SPACE)
     if not (text.startswith(opening) and text.endswith(closing)):
         raise msgspec.DecodeError("neither a list nor an object")
@@ -112,7 +113,7 @@ def _split(content: bytes, opening: bytes, closing: bytes, most: int) -> Iterato
 
 
 def _end_of_string(text: bytes, at: int) -> int:
-    """Behind the quotation mark that ends a string which has begun before a position."""
+    """The position after the quotation mark that ends a string which began before a position."""
     for _ in range(_MOST_STEPS):
         end = text.find(b'"', at)
         if end < 0:

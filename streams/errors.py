@@ -7,7 +7,7 @@ StreamsError                the message is one line that says what to do
 │   ├── OtherReplay         the state holds a reading of something else
 │   ├── PlatformError       NOMADWATCH_PLATFORMS names what is no platform
 │   └── WatchlistError      the watchlist cannot be read
-├── UnreadableCursor        what stands under a feed's key in the topic `cursors` was written by nobody of us
+├── UnreadableCursor        a feed's record in the topic `cursors` was not written by this program: begin without it
 ├── TopicMismatch           the broker's topics are not the ones that are needed: change or remove them
 └── BrokerAway              try again later
 DeadLetter                  put the line aside, count it, go on
@@ -33,11 +33,11 @@ REASONS: Final = (
 
 
 class StreamsError(Exception):
-    """The root; its text is one line for a person."""
+    """The root; its text is one line for people."""
 
 
 class UsageError(StreamsError):
-    """Nothing will help but another command (exit code 2)."""
+    """Only another command helps (exit code 2)."""
 
 
 class InputMissing(UsageError):
@@ -65,7 +65,7 @@ class TopicMismatch(StreamsError):
 
 
 class UnreadableCursor(StreamsError):
-    """What the topic `cursors` says under `key` is no cursor of that feed."""
+    """The record of the topic `cursors` with this `key` is no cursor of that feed."""
 
     def __init__(self, key: str, text: str) -> None:
         super().__init__(text)
@@ -77,7 +77,7 @@ class BrokerAway(StreamsError):
 
 
 def in_words(error: BaseException) -> str:
-    """What went wrong, for a person: never the name of a class.
+    """What went wrong, in words: never the name of a class.
 
     >>> in_words(ConnectionRefusedError(111, "Connection refused")), in_words(TimeoutError()), in_words(KeyError("x"))
     ('connection refused', 'no answer in time', 'key')

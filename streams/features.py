@@ -1,7 +1,7 @@
-"""What each feature means: which event or act of each platform counts as what. Worked out by the code that counts.
+"""What each feature means: which event or act of each platform counts as what, worked out by the code that counts.
 
-The table stands in docs/metrics.md and on the page of a station; a test compares it with what is measured of such
-events.
+The table is shown in docs/metrics.md and on a station's page `/features`. A test compares it with what is counted for
+such events.
 """
 
 from collections.abc import Iterator
@@ -35,13 +35,14 @@ class Meaning(NamedTuple):
 
 
 def meanings() -> Iterator[Meaning]:
-    """Every row, in the order of the features; a merge stands in `upkeep` and `accepted`."""
+    """Every row, in the order of the features; a merge is both `upkeep` and `accepted`."""
     rows = [row for platform in platforms.ALL if platform.meanings for row in imported(platform.meanings)()]
     yield from sorted(rows, key=lambda row: (FEATURES.index(row.features[0]), row.platform))
 
 
 def features_of(kind: str, action: str | None) -> tuple[str, ...]:
-    """The features that an act counts as: for its actor, and before that, of a merge, for the author of the pull request.
+    """The features that an act counts as. A merge counts for two accounts: the author of the pull request, and the one
+    that merged it.
 
     >>> features_of("issue", "opened"), features_of("pull_request", "merged")
     (('exchange',), ('accepted', 'upkeep'))

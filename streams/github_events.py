@@ -103,15 +103,7 @@ class GithubEvents:
         if occurred_at > ingested_at + DAY:
             raise DeadLetter("future")
         actor = event.actor
-        if actor is None:
-            account = self._identities.nobody(identifier)
-        else:
-            known = self._accounts.get(actor.id)
-            account = (
-                known
-                if known is not None and known.login == actor.login
-                else self._identities.account(actor.id, actor.login)
-            )
+        account = self._identities.nobody(identifier) if actor is None else self._account(actor)
         repo = event.repo
         repository = self._repositories.get(repo.name)
         if repository is None or repository.native != repo.id:
@@ -135,6 +127,12 @@ class GithubEvents:
             return row, _accepted(row, opener)
         return (row,)
 
+    def _account(self, account: EventAccount) -> Account:
+        known = self._accounts.get(account.id)
+        if known is not None and known.login == account.login:
+            return known
+        return self._identities.account(account.id, account.login)
+
     def _opener(self, line: Line, actor: EventAccount | None) -> Account | None:
         """Who opened the pull request that an event merges, as far as the event says so.
 
@@ -147,7 +145,7 @@ class GithubEvents:
         except UNDECODABLE:
             return None
         if request.user is not None:
-            return self._identities.account(request.user.id, request.user.login)
+            return self._account(request.user)
         fork = request.head and request.head.repo
         owner = _owner_in(fork.url) if fork and fork.url else None
         if owner is not None and actor is not None and owner.casefold() == actor.login.casefold():

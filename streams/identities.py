@@ -1,4 +1,4 @@
-"""Who and where: native ids and names become hashes, bots and projects, each worked out once."""
+"""Who and where: native ids and names become hashes, bots and projects, each computed once."""
 
 import hashlib
 from typing import Annotated, Final, TypeAlias
@@ -11,18 +11,17 @@ from streams.errors import DeadLetter
 from streams.watchlist import Watchlist
 
 LONGEST_NAME: Final = 300
-# A name as a decoder takes it: what a server calls a repository is saved, and a cursor must not outgrow what Kafka
-# takes.
+# The longest name that a decoder accepts: names are saved, and a cursor must not be larger than Kafka accepts.
 Name: TypeAlias = Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)]
-# What stands in the place of the login of an account that is gone.
+# Takes the place of the login of a deleted account.
 DELETED: Final = "deleted"
 
 
 class Repository(msgspec.Struct, gc=False, eq=False):
-    """A repository as activities name it; `native` is what the platform calls it by. Each is equal to itself only.
+    """A repository as activities name it; `native` is the platform's id. Each is equal to itself only.
 
-    `stated`: its project stands, whatever the watchlist says. `teaches`: a reader of archives may learn from its name
-    whose it is.
+    `stated`: its project is stated, whatever the watchlist says. `teaches`: a reader of archives may learn its project
+    from its name.
     """
 
     native: int | str
@@ -37,7 +36,7 @@ class Repository(msgspec.Struct, gc=False, eq=False):
 
 
 class Account(msgspec.Struct, gc=False):
-    """An account as activities name it; the login goes no further than this."""
+    """An account as activities name it; the login goes no further."""
 
     login: str
     hash: int
@@ -48,8 +47,8 @@ class Identities:
     """The repositories and accounts of one platform that were met so far.
 
     The two dictionaries are public so that the hot path can look there first: `repositories` by name (the native id may
-    have changed), `accounts` by native id (the login may have). Both are forgotten at once past `LIMIT` entries, so
-    that memory stays bounded.
+    have changed), `accounts` by native id (the login may have changed). Both are emptied at `LIMIT` entries, so that
+    memory stays bounded.
     """
 
     LIMIT: Final = 1_000_000
@@ -64,21 +63,21 @@ class Identities:
         assignment: Assignment | None = None,
         unassigned: bool = False,
     ) -> None:
-        """`unassigned`: repositories get no projects here, and nothing is learnt from what is met."""
+        """`unassigned`: repositories get no projects here, and nothing is learnt from them."""
         self.repositories: dict[str, Repository] = {}
         self.accounts: dict[int | str, Account] = {}
         self.assignment = assignment if assignment is not None else Assignment(watchlist, platform)
         self._unassigned = unassigned
         self._platform = platform
         self._include_bots = include_bots
-        # A copy of a hash that has taken in the key and the prefix costs half of a new one; the result is that of
-        # `activity.hash_name`.
+        # Copying a hash that contains the key and the prefix takes half the time of a new one. The result equals that
+        # of `activity.hash_name`.
         prefix = f"{platform}:".encode()
         self._repository_hash = hashlib.blake2b(prefix, digest_size=8)
         self._account_hash = hashlib.blake2b(prefix, digest_size=8, key=actor_key)
 
     def repository(self, native: int | str, name: str, at: int = 0, artefact: str = SOFTWARE) -> Repository:
-        """Work out and remember a repository, called so at `at` (µs); a name that is none is a dead letter."""
+        """Compute and remember a repository, called so at `at` (µs). An invalid name is a dead letter."""
         if not 0 < len(name) <= LONGEST_NAME or name == "/":
             raise DeadLetter("missing-field")
         if len(self.repositories) >= self.LIMIT:
@@ -91,11 +90,11 @@ class Identities:
         known = self.assignment.knows(digest)
         project = self.assignment.meet(digest, native, name, at, artefact)
         if not known and project is not None:
-            self.repositories.clear()  # it may stand there under another name, as nobody's
+            self.repositories.clear()  # it may be there under another name, without a project
         return project
 
     def named(self, native: str, name: str) -> Repository:
-        """A repository whose id is not known, by its name alone; `native` is what stands for the id."""
+        """A repository whose id is not known, by its name alone; `native` replaces the id."""
         return self._remember(native, name, self.hash_of(native), self.assignment.by_name(name))
 
     def _remember(self, native: int | str, name: str, digest: int, project: str | None) -> Repository:
@@ -104,7 +103,7 @@ class Identities:
         return met
 
     def claim(self, native: int | str, name: str, at: int, place: str, artefact: str = SOFTWARE) -> bool:
-        """Learn that a repository is the one that a place of the watchlist (`owner/name`) names; whether it can be."""
+        """Learn that an entry of the watchlist (`owner/name`) means a repository. Whether that is possible."""
         digest = self.hash_of(native)
         if not self.assignment.knows(digest):
             self.repositories.clear()
@@ -117,7 +116,7 @@ class Identities:
         return int.from_bytes(digest.digest(), "little")
 
     def account(self, native: int | str, login: str) -> Account:
-        """Work out and remember an account."""
+        """Compute and remember an account."""
         if len(self.accounts) >= self.LIMIT:
             self.accounts.clear()
         digest = self._account_hash.copy()
@@ -127,8 +126,8 @@ class Identities:
         return known
 
     def nobody(self, activity: str) -> Account:
-        """An account that is not said, or deleted: one of its own for each activity, whose id is given, so that it is
-        counted.
+        """The actor of an activity whose account is missing or deleted: one of its own for each activity (by its id),
+        so that it is counted.
         """
         digest = self._account_hash.copy()
         digest.update(f"{DELETED}:{activity}".encode())

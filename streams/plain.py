@@ -1,19 +1,20 @@
-"""Texts of others without what a terminal or a log would act on: control characters, marks of direction, what is not
-shown.
+"""Texts from elsewhere without what a terminal or a log would act on: control characters, direction marks, invisible
+characters.
 """
 
 import re
 from typing import Final
 
-# The control characters of ASCII and Latin-1, the format characters (soft hyphen, marks of direction, joiners,
-# byte-order mark, tags), the separators of lines and paragraphs, and halves of characters, which no encoding has.
+# The control characters of ASCII and Latin-1, format characters (soft hyphen, direction marks, joiners, byte-order
+# mark, tags), line and paragraph separators, and halves of surrogate pairs, which cannot be encoded.
 _HIDDEN: Final = (
-    "\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u08e2\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufe00-\ufe0f"
+    "\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u08e2\u180b-\u180f"
+    "\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufe00-\ufe0f"
     "\ufeff\ufff9-\ufffb\U000110bd\U000110cd\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e01ef"
 )
 _IN_TEXT: Final = re.compile(f"[\x00-\x08\x0b-\x1f{_HIDDEN}]")
 _IN_LINE: Final = re.compile(f"[\x00-\x1f{_HIDDEN}]")
-# What is shown instead: it takes one column, and a reader sees that something was there.
+# The replacement: it takes one column, and readers see that something was there.
 _INSTEAD: Final = "\ufffd"
 
 
@@ -27,7 +28,7 @@ def plain(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""A text that stands in a line or a cell: line breaks and tabs are replaced too.
+    r"""A text for a line or a cell: line breaks and tabs are replaced too.
 
     >>> one_line("new\nline\x9b31m"), one_line("owner/name")
     ('new�line�31m', 'owner/name')

@@ -1,12 +1,12 @@
-"""What of an issue's or discussion's words goes on the wire."""
+"""The part of the words of an issue or discussion that goes on the wire."""
 
 import re
 from typing import Final
 
 LENGTH: Final = 2_000
 _TITLE: Final = 500
-# The bound keeps a long run of letters without an @ from being scanned once for each of its letters; a mailbox has at
-# most 64 characters.
+# The limit avoids scanning a long run of letters without an @ once for each letter. A mailbox name has at most 64
+# characters.
 _ADDRESS: Final = re.compile(r"[\w.+%'-]{0,64}@\w[\w./-]*")
 
 
@@ -25,9 +25,9 @@ def public_text(title: str | None, body: str | None) -> str:
     >>> public_text("It broke", "ask @ada"), public_text("Title only", None)
     ('It broke\\nask ', 'Title only\\n')
 
-    Source: DESIGN, Vocabulary on the wire (text).
+    Source: docs/glossary.md (activity).
     """
-    # Cut generously first: a body may be 64 kB, and an address must not be cut in two before it is removed.
+    # Cut generously first: a body may have 64 kB, and an address must not be cut in two before it is removed.
     return (
         without_names((title or "")[: 2 * _TITLE])[:_TITLE] + "\n" + without_names((body or "")[: 2 * LENGTH])[:LENGTH]
     )

@@ -11,7 +11,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def parse_time(text: str) -> int:
-    """Microseconds UTC of an ISO 8601 time with an offset; anything else, and what lies before 1970, is a dead letter
+    """Microseconds UTC of an ISO 8601 time with an offset. Anything else, and times before 1970, are a dead letter
     `bad-time`.
 
     >>> parse_time("2015-02-22T22:00:00Z"), parse_time("2012-03-10T22:00:00-08:00")
@@ -40,7 +40,7 @@ def format_time(time: int) -> str:
 
 
 class Times(dict[str, int]):
-    """`parse_time` with a memory: neighbours in an archive share their second.
+    """`parse_time` with a cache: neighbours in an archive share their second.
 
     >>> times = Times()
     >>> times["1970-01-01T00:00:01Z"], times["1970-01-01T00:00:01Z"], len(times)

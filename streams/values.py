@@ -1,8 +1,8 @@
-"""JSON values that follow each other in a text, whatever stands between them.
+"""JSON values that follow each other in a text, whatever is between them.
 
-Archives hold events without a line break between them, recorded pages are lists that follow each other, tools print an
-event over many lines, and what was interrupted leaves runs of zero bytes. Offsets in a cleaned text are those of the
-text as it was.
+Archives hold events without line breaks between them, recorded pages are lists that follow each other, tools print an
+event over many lines, and interrupted writes leave runs of zero bytes. Offsets in a cleaned text are those of the
+original text.
 """
 
 import re
@@ -13,28 +13,28 @@ import msgspec
 
 from streams.github_payloads import Line
 
-# What stands between values and belongs to none, in a cleaned text.
+# Bytes between values that belong to none, in a cleaned text.
 BETWEEN: Final = b" \n,[]"
 _GAP: Final = re.compile(rb"[ \n,\[\]]*")
-# Control characters but for line breaks: of JSON none stands for itself in a string, and outside only as white space.
+# Control characters except line breaks: JSON allows none inside a string, and outside only as white space.
 _BLANKS: Final = bytes(byte if byte >= 0x20 or byte == 0x0A else 0x20 for byte in range(256))
 _MARK: Final = b"\xef\xbb\xbf"
-# Half of a surrogate pair, which is no character: a high one without its low one behind it, or a low one without its
-# high one before it.
+# Half of a surrogate pair, which is no character: a high one without a low one after it, or a low one without a high
+# one before it.
 _LONE: Final = re.compile(
     rb"(\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
 )
 _TRAILING: Final = re.compile(r"trailing characters \(byte (\d+)\)")
 _PLACE: Final = re.compile(r"\(byte (\d+)\)")
-# Where the next event begins behind something that is broken, on the same line.
+# Where the next event begins after a broken part, on the same line.
 _NEXT: Final = re.compile(rb'(?<=\}) *\{ *"|\{ *"id" *: *"?\d+"? *, *"type" *: *"')
 _OBJECT: Final = re.compile(rb'\{ *"')
 _decode: Final = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 class Step(NamedTuple):
-    """A value up to `end`, or something broken (not `sound`) up to where the next value may begin; None where that is
-    not in sight.
+    """A value up to `end`, or a broken part (not `sound`) up to where the next value may begin; None if that is not in
+    the text.
     """
 
     end: int | None
@@ -42,8 +42,8 @@ class Step(NamedTuple):
 
 
 def clean(text: Line) -> bytes:
-    """The text with blanks for control characters and byte-order marks, and replacements for characters that are none.
-    As long as it was.
+    """The text with blanks for control characters and byte-order marks, and replacements for invalid characters. Its
+    length stays the same.
 
     >>> clean(b'\\xef\\xbb\\xbf{"a":"\\\\ud83dx\\xff"}\\x00')
     b'   {"a":"\\\\ufffdx?"} '
@@ -61,10 +61,10 @@ def clean(text: Line) -> bytes:
 
 
 def step(text: bytes, at: int, line: int, *, final: bool = False) -> Step:
-    """How far the value goes that begins at `at` of a cleaned text; of something broken, where the next one may begin.
+    """The end of the value that begins at `at` of a cleaned text; for a broken part, where the next value may begin.
 
-    `line` is where the line of `at` ends (-1: with the text). If the text is `final`, a value whose end is missing is
-    broken where a line behind it holds a whole event.
+    `line` is where the line of `at` ends (-1: with the text). In a `final` text a value without an end is broken if a
+    later line holds a whole event.
 
     >>> step(b'{"a":1} {"b":2}', 0, -1), step(b'{"a":1', 0, -1)
     (Step(end=7, sound=True), Step(end=None, sound=True))
@@ -78,7 +78,7 @@ def step(text: bytes, at: int, line: int, *, final: bool = False) -> Step:
         if trailing := _TRAILING.search(words):
             return Step(len(text[at : at + int(trailing[1]) - 1].rstrip(b" \n")) + at)
         place = _PLACE.search(words)
-        # What ends with a minus sign, or in the middle of a character, is not said to be cut.
+        # A text that ends with a minus sign, or within a character, is not reported as cut.
         if place is None or at + int(place[1]) >= len(text):
             end = text.find(b"\n{", at) if final else -1
             return Step(end, sound=False) if end >= 0 and _is_event(text, end + 1) else Step(None)
@@ -89,7 +89,7 @@ def step(text: bytes, at: int, line: int, *, final: bool = False) -> Step:
 
 
 def _is_event(text: bytes, at: int) -> bool:
-    """Whether a whole event or activity begins at a place."""
+    """Whether a whole event or activity begins at a position."""
     end = step(text, at, text.find(b"\n", at)).end
     try:
         value = msgspec.json.decode(text[at:end])
@@ -99,11 +99,11 @@ def _is_event(text: bytes, at: int) -> bool:
 
 
 def _behind(text: bytes, at: int, broken: int, line: int) -> int | None:
-    """Where to go on behind something that begins at `at` and is broken at another place: at an event or a line break;
-    None: in neither.
+    """Where to go on after something that begins at `at` and is broken at another position: at an event or a line
+    break; None if there is neither.
     """
     if 0 <= line < broken:
-        # What is before an event in a line of its own was torn.
+        # The part before an event on a line of its own was torn.
         begin = text.find(b"\n{", line, broken + 1)
         return begin if begin >= 0 else text.rfind(b"\n", line, broken)
     end = line if line >= 0 else len(text)
@@ -112,7 +112,7 @@ def _behind(text: bytes, at: int, broken: int, line: int) -> int | None:
 
 
 def gap(text: bytes, at: int) -> tuple[int, int]:
-    """Where the next value begins, and how many more lists have been opened than closed before it.
+    """Where the next value begins, and how many more lists were opened than closed before it.
 
     >>> gap(b'], [ {"a":1}', 0), gap(b'[[{"a":1}', 0)
     ((5, 0), (2, 2))
@@ -124,7 +124,7 @@ def gap(text: bytes, at: int) -> tuple[int, int]:
 
 
 def values(line: Line) -> list[bytes]:
-    """The values of one line, cleaned; what is broken between them as it is.
+    """The values of one line, cleaned; broken parts between them as they are.
 
     >>> values(b'{"a":1}{"b":2},{"c":3}'), values(b'{"a":1}garbage{"b":2}')
     ([b'{"a":1}', b'{"b":2}', b'{"c":3}'], [b'{"a":1}', b'garbage', b'{"b":2}'])
@@ -147,7 +147,9 @@ def torn(text: bytes) -> int:
 
 
 def _steps(text: bytes) -> Iterator[tuple[int, int, bool]]:
-    """(begin, end, whether it is sound) of every value of a final, cleaned text, and of what is broken between them."""
+    """(begin, end, whether it is sound) of every value of a final, cleaned text, and of the broken parts between
+    them.
+    """
     line = text.find(b"\n")
     at, _ = gap(text, 0)
     while at < len(text):
@@ -161,7 +163,7 @@ def _steps(text: bytes) -> Iterator[tuple[int, int, bool]]:
 
 
 def is_whole(line: Line) -> bool:
-    """Whether a line is one value, and nothing else."""
+    """Whether a line is exactly one value."""
     try:
         _decode(line)
     except (msgspec.DecodeError, RecursionError):

@@ -1,4 +1,4 @@
-"""The projects that are watched, and to which of them a repository belongs."""
+"""The watched projects, and the project of a repository."""
 
 import hashlib
 import re
@@ -17,13 +17,13 @@ from streams.errors import WatchlistError
 _TEXTS: Final = ("project", "organisation", "type", "governance")
 _LISTS: Final = (*PLATFORMS, "base_models")
 _FIELDS: Final = (*_TEXTS, *_LISTS)
-# Prefixes of names that are no part of them, by platform.
+# Prefixes that are no part of a name, by platform.
 _PREFIXES: Final = {platform.id: platform.name_prefixes for platform in platforms.ALL if platform.name_prefixes}
 
 
 @dataclass(frozen=True, slots=True, init=False)
 class Project:
-    """One watched project: its name and, for each platform, its organisations, repositories (`org/name`) or globs, as
+    """One watched project: its name and, by platform, its organisations, repositories (`org/name`) or globs, as
     written.
 
     >>> Project("olmo", github=("allenai",)).places
@@ -46,7 +46,7 @@ class Project:
         base_models: tuple[str, ...] = (),
         **places: tuple[str, ...],
     ) -> None:
-        """`places` are by platform. Raises TypeError for what is no platform."""
+        """`places` are by platform. Raises TypeError for a name that is no platform."""
         if unknown := places.keys() - set(PLATFORMS):
             raise TypeError(f"no platform: {', '.join(sorted(unknown))}")
         by_platform = {platform: places.get(platform, ()) for platform in PLATFORMS}
@@ -56,13 +56,15 @@ class Project:
 
 
 class Watchlist:
-    """Projects in the order of their file; a repository belongs to the first that fits.
+    """Projects in the order of their file; a repository belongs to the first that matches.
 
     >>> watchlist = Watchlist([Project("olmo", github=("allenai",)), Project("smollm", github=("huggingface/smol*",))])
     >>> watchlist.project_of("github", "AllenAI/OLMo"), watchlist.project_of("github", "huggingface/smollm")
     ('olmo', 'smollm')
-    >>> watchlist.project_of("github", "huggingface/transformers"), watchlist.project_of("huggingface", "allenai/OLMo-7B")
-    (None, None)
+    >>> watchlist.project_of("github", "huggingface/transformers") is None
+    True
+    >>> watchlist.project_of("huggingface", "allenai/OLMo-7B") is None
+    True
     """
 
     def __init__(self, projects: list[Project], *, is_default: bool = False) -> None:
@@ -72,9 +74,7 @@ class Watchlist:
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> Self:
-        """Read a watchlist file, or the one that comes with the project. Raises `WatchlistError` with FILE:LINE and
-        what to do.
-        """
+        """Read a watchlist file, or the built-in one. Raises `WatchlistError` with FILE:LINE and what to do."""
         if path is None:
             text = files("streams").joinpath("watchlist.yaml").read_text(encoding="utf-8")
             return cls(_parse(text, "watchlist.yaml"), is_default=True)
@@ -90,21 +90,21 @@ class Watchlist:
 
     @cached_property
     def digest(self) -> str:
-        """Which repositories belong to which project, in 16 hexadecimal digits: equal watchlists read alike."""
+        """Which repositories belong to which project, as 16 hexadecimal digits: equal watchlists have equal digests."""
         named = [(project.project, *project.places.values()) for project in self.projects]
         return hashlib.blake2b(repr(named).encode(), digest_size=8).hexdigest()
 
     def project_of(self, platform: str, repo: str) -> str | None:
-        """The project of a repository named `owner/name`, in whatever letter case, or None."""
+        """The project of a repository named `owner/name`, whatever the letter case, or None."""
         found = self.find(platform, repo)
         return found.project if found is not None else None
 
     def find(self, platform: str, repo: str, *, named: bool = True) -> "Found | None":
-        """The first place of the watchlist that a repository's name fits; without `named` only owners and globs."""
+        """The first entry that a repository's name matches; without `named` only owners and globs."""
         return self._places[platform].find(plain_name(platform, repo), named)
 
     def projects_by_place(self, platform: str) -> dict[str, str]:
-        """The project of each place as written, case-folded; of a place that stands there twice the first."""
+        """The project of each entry, case-folded; the first one for an entry that occurs twice."""
         places = (
             (place.casefold(), project.project) for project in self.projects for place in project.places[platform]
         )
@@ -115,14 +115,14 @@ class Watchlist:
 
 
 class Found(NamedTuple):
-    """The project that a name belongs to, and the place that says so: case-folded, an owner, a repository or a glob."""
+    """The project of a name, and the entry that it matches: an owner, a repository or a glob, case-folded."""
 
     project: str
     place: str
 
 
 def plain_name(platform: str, repo: str) -> str:
-    """A repository's name as places are compared with it: case-folded `owner/name`.
+    """A repository's name as entries are compared with it: case-folded `owner/name`.
 
     >>> plain_name("github", "AllenAI/OLMo"), plain_name("huggingface", "datasets/allenai/Dolma")
     ('allenai/olmo', 'allenai/dolma')
@@ -135,7 +135,7 @@ def plain_name(platform: str, repo: str) -> str:
 
 
 class _Places:
-    """The places of one platform: plain names are looked up, globs are tried one after the other."""
+    """The entries of one platform: plain names are looked up, globs are tried one after the other."""
 
     def __init__(self, projects: tuple[Project, ...], platform: str) -> None:
         self._named: dict[str, tuple[int, Found]] = {}
@@ -166,12 +166,12 @@ class _Places:
 
 
 def is_glob(place: str) -> bool:
-    """Whether a place stands for all names that fit it."""
+    """Whether an entry stands for all names that match it."""
     return "*" in place or "?" in place
 
 
 def names_one(place: str) -> bool:
-    """Whether a place names one repository: `owner/name`.
+    """Whether an entry names one repository: `owner/name`.
 
     >>> names_one("allenai/OLMo"), names_one("allenai"), names_one("allenai/OLMo*")
     (True, False, False)
@@ -195,7 +195,7 @@ def _parse(text: str, name: str) -> list[Project]:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or "cannot be read"
         line = mark.line + 1 if mark else 1
-        raise WatchlistError(f"{name}:{line}: is not YAML ({problem}): mend the line or the one before it") from None
+        raise WatchlistError(f"{name}:{line}: is not YAML ({problem}): correct the line or the one before it") from None
     if not isinstance(root, yaml.SequenceNode):
         raise WatchlistError(f"{name}:1: is not a list: write one '- project: NAME' for each project")
     projects: list[Project] = []
@@ -205,7 +205,7 @@ def _parse(text: str, name: str) -> list[Project]:
         line = lines.setdefault(project.project.casefold(), node.start_mark.line + 1)
         if line != node.start_mark.line + 1:
             raise _at(
-                node, name, f"the project {project.project!r} stands in line {line} already: join the two or rename one"
+                node, name, f"the project {project.project!r} is in line {line} already: join the two or rename one"
             )
         projects.append(project)
     return projects
@@ -219,11 +219,11 @@ def _project(node: yaml.Node, name: str) -> Project:
         if key.value not in _FIELDS:
             raise _at(key, name, f"unknown field {key.value!r}: use one of {', '.join(_FIELDS)}")
         if key.value in found:
-            raise _at(key, name, f"the field {key.value!r} stands here twice: keep one")
+            raise _at(key, name, f"the project has the field {key.value!r} twice: keep one")
         found[key.value] = _text(value, name, key.value) if key.value in _TEXTS else _places(value, name, key.value)
     if "project" not in found:
         raise _at(node, name, "the project has no name: add 'project: NAME'")
-    return Project(**found)  # type: ignore[arg-type]  # which field has which type is decided three lines above
+    return Project(**found)  # type: ignore[arg-type]  # the types were checked above
 
 
 def _text(node: yaml.Node, name: str, field: str) -> str:

@@ -1,6 +1,6 @@
-"""The windows that everything is counted in: their names, steps and lengths. No other table of them exists.
+"""The windows in which everything is counted: their names, steps and lengths. This is the only table of them.
 
-A window is a number of steps of event time. It ends with the step of the front, the current partial one included.
+A window is a number of steps of event time. It ends with the step of the front, including the current partial one.
 """
 
 from typing import Final, NamedTuple

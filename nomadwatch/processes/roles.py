@@ -102,7 +102,6 @@ async def _publish(
 ) -> bool:
     """Whether it came to its end."""
     from nomadwatch.processes.latch import opened
-    from nomadwatch.unread import nothing_in
     from streams.archive.publish import Progress, publish
 
     stop = asyncio.Event()
@@ -130,13 +129,17 @@ async def _publish(
         ready=opened(topics_exist),
     )
     if summary.done:
-        counts = summary.counts
+        counts, nothing = summary.counts, ""
+        if not counts.activities:
+            from nomadwatch.unread import nothing_in
+
+            nothing = nothing_in(plan)
         ends = dict(enumerate(summary.offsets))
         outcome = Outcome(
             files=counts.files,
             activities=counts.activities,
             doubtful=counts.doubtful,
-            nothing="" if counts.activities else nothing_in(plan),
+            nothing=nothing,
             dead_letters=counts.dead_letters,
             after_as_of=counts.after_as_of,
             ends=ends,

@@ -1,4 +1,4 @@
-"""One line of an activities file (`*.activities.ndjson`) becomes the activity that it states, if it is a sound one."""
+"""A line of an activities file (`*.activities.ndjson`) becomes the activity that it states, if that is valid."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -19,7 +19,7 @@ _LONGEST_TEXT: Final = 5_000
 _LONGEST_LABELS: Final = 100
 _HASHES: Final = 1 << 64
 
-# What only describes an activity; the rest says what was done, to what and when.
+# Fields that only describe an activity; the others say what was done, to what and when.
 _DESCRIPTIONS: Final = ("thread", "affiliation", "project", "commits", "family", "relation", "labels", "text")
 _DESCRIBING: Final = [
     (field.name, field.type) for field in msgspec.structs.fields(Activity) if field.name in _DESCRIPTIONS
@@ -30,8 +30,8 @@ _decode: Final = msgspec.json.Decoder(Activity).decode
 class ActivityLines:
     """Reads lines of activities files; `now` is the moment of reading in µs: nothing was received later.
 
-    The project is worked out anew, by the `assignments` of each platform, unless the line names one of the watchlist.
-    Under the default watchlist a simulated activity keeps its project: that list names real projects only.
+    The project is worked out again, by the `assignments` of each platform, unless the line names one of the watchlist.
+    Under the default watchlist a simulated activity keeps its project, because that list names real projects only.
     """
 
     def __init__(
@@ -50,7 +50,9 @@ class ActivityLines:
         self._repositories: dict[tuple[str, str, int, str, str, str | None], Repository] = {}
 
     def read(self, line: Line, received: int | None = None) -> list[Activity]:
-        """The activity of a line, received when it says, else at `received`, else at its own time. Raises `DeadLetter`."""
+        """The activity of a line. Its receipt is the stated one, else `received`, else its event time. Raises
+        `DeadLetter`.
+        """
         activity = self._read(line, received)
         if not self._is_stated(activity):
             assignment = self._assignments[activity.platform]
@@ -102,8 +104,8 @@ class ActivityLines:
 
 
 def _by_hand(text: bytes, received: int | None) -> Activity:
-    """The activity of a cleaned text that may lack its receipt and its actor, and of which what only describes may be
-    of any type.
+    """The activity of a cleaned text that may lack its receipt and actor, and whose descriptive fields may have any
+    type.
     """
     try:
         value = msgspec.json.decode(text)
@@ -114,7 +116,7 @@ def _by_hand(text: bytes, received: int | None) -> Activity:
     if "ingested_at" not in value:
         value["ingested_at"] = value.get("occurred_at") if received is None else received
     if value.get("actor") is None:
-        # A person nobody knows: one of its own for each activity.
+        # An unknown person: one of its own for each activity.
         value["actor"] = hash_name(f"{DELETED}:{value.get('id')}")
     for name, kind in _DESCRIBING:
         try:

@@ -12,7 +12,7 @@ from streams.github_payloads import UNDECODABLE
 from streams.values import is_whole, values
 
 HEAD: Final = 4096
-# What unpacking raises. isal's stub file takes its error for an instance.
+# What unpacking raises. The type stub of isal declares its error as an instance.
 DAMAGED: Final = (cast(type[Exception], isal_zlib.IsalError), zstandard.ZstdError, EOFError, OSError)
 GZIP: Final = b"\x1f\x8b"
 ZSTD: Final = b"\x28\xb5\x2f\xfd"
@@ -20,7 +20,7 @@ _UNPACKERS: Final[tuple[tuple[bytes, Callable[[], Any]], ...]] = (
     (GZIP, lambda: isal_zlib.decompressobj(31)),
     (ZSTD, lambda: zstandard.ZstdDecompressor().decompressobj()),
 )
-# What stands before the first value of a text: zero bytes, white space, record separators, a byte-order mark.
+# What may come before the first value of a text: zero bytes, white space, record separators, a byte-order mark.
 _BEFORE: Final = b"\0\t\n\v\f\r \x1e\xef\xbb\xbf"
 _UTF_16: Final = ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"), (b"{\0", "utf-16-le"), (b"[\0", "utf-16-le"))
 _KINDS: Final = (
@@ -38,7 +38,7 @@ _LONGEST_KEY: Final = 40
 
 
 def unpacker(head: bytes) -> Callable[[], Any] | None:
-    """Makes what unpacks a file that begins so; None where it is not packed.
+    """A function that makes the unpacker for a file with this beginning; None if the file is not packed.
 
     >>> unpacker(b"\\x1f\\x8b\\x08") is None, unpacker(b'{"id":')
     (False, None)
@@ -47,7 +47,7 @@ def unpacker(head: bytes) -> Callable[[], Any] | None:
 
 
 def is_text(head: bytes) -> bool:
-    """Whether something begins as JSON does.
+    """Whether the bytes begin as JSON does.
 
     >>> is_text(b'\\xef\\xbb\\xbf{"id"'), is_text(b"<html>"), is_text(b"no JSON")
     (True, False, False)
@@ -64,7 +64,7 @@ def encoding(head: bytes) -> str | None:
     if len(head) > 3 and head[0] == head[2] == 0 and head[1] in b"{[":
         return "utf-16-be"
     found = next((name for mark, name in _UTF_16 if head.startswith(mark)), None)
-    # Two bytes are no proof: the next character of a text in UTF-16 is JSON's, too.
+    # Two bytes are no proof: in UTF-16 the next character belongs to JSON too.
     return (
         found
         if found and codecs.decode(head[:4], found, "ignore").lstrip("\ufeff")[:1] in ("{", "[", "\r", "\n", " ")
@@ -73,7 +73,7 @@ def encoding(head: bytes) -> str | None:
 
 
 def describe(path: str) -> str:
-    """What a file is in which nothing could be read, in words that fit behind its name and "is"."""
+    """What a file is in which nothing could be read, in words that follow its name and "is"."""
     with open(path, "rb") as file:
         head = file.read(HEAD)
     if not head:
@@ -117,7 +117,7 @@ def _text(bare: bytes, lowered: bytes) -> str:
 
 
 def _json(bare: bytes) -> str:
-    """JSON without events: what its first object says of itself."""
+    """JSON without events: what its first object says about itself."""
     for line in [*bare.splitlines()[:1], bare]:
         for value in values(line):
             try:

@@ -1,8 +1,8 @@
-"""One line of a minimised archive becomes an activity: names and times without payloads.
+"""A line of a minimised archive becomes an activity: names and times without payloads.
 
-There are no numeric ids, so a repository and an actor are their case-folded names. What the line cannot tell: a comment
-on a pull request from one on an issue, what was created or deleted, and whether a pull request was closed by merging
-it.
+There are no numeric ids, so repositories and actors are known by their case-folded names. A line does not tell a
+comment on a pull request from one on an issue, what was created or deleted, or whether a pull request was closed by a
+merge.
 """
 
 from typing import Final
@@ -20,7 +20,7 @@ from streams.values import clean
 
 
 class MinimisedEvent(msgspec.Struct, gc=False):
-    """A line of a minimised archive; `actor` is None where nobody is said."""
+    """A line of a minimised archive; `actor` is None if none is stated."""
 
     id: str | int
     dt: str
@@ -34,7 +34,7 @@ class MinimisedEvent(msgspec.Struct, gc=False):
 decode_deed: Final = msgspec.json.Decoder(MinimisedEvent).decode
 STATED: Final = "stated"
 
-# Type of the line → type of the event that it was cut from, kind, action (`STATED`: the line says it).
+# Type of the line → type of the original event, kind, action (`STATED`: the line states it).
 _TYPES: Final[dict[str, tuple[str, str, str | None]]] = {
     "push": ("PushEvent", "push", None),
     "issue": ("IssuesEvent", "issue", STATED),
@@ -54,7 +54,7 @@ _TYPES: Final[dict[str, tuple[str, str, str | None]]] = {
 
 
 class MinimisedEvents:
-    """Reads lines of minimised archives; `identities` and `now` as for `github.GithubEvents`."""
+    """Reads lines of minimised archives; `identities` and `now` as for `GithubEvents`."""
 
     def __init__(self, identities: Identities, now: int) -> None:
         self._identities = identities
@@ -63,7 +63,7 @@ class MinimisedEvents:
         self._now = now
 
     def read(self, line: Line, received: int | None = None) -> list[Activity]:
-        """The activity of a line; `received` in µs is when it was ingested (None: at its own time). Raises
+        """The activity of a line; `received` (µs) is when it was ingested (None: at its event time). Raises
         `DeadLetter`.
         """
         return [activity_of(row) for row in self.rows(line, received)]
@@ -112,7 +112,7 @@ class MinimisedEvents:
 
 
 def read_by_hand(text: bytes) -> MinimisedEvent:
-    """The deed of a cleaned text that the typed decoder refuses: an odd number of commits, or actor, is none. Raises
+    """The event of a cleaned text that the typed decoder refuses because commits or actor are invalid. Raises
     `DeadLetter`.
 
     >>> read_by_hand(b'{"id":1,"dt":"","repo":"a/b","type":"push","actor":null,"commits":"many"}').commits is None

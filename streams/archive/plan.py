@@ -1,4 +1,4 @@
-"""What there is to read: archive files become a plan, in the order of their hours."""
+"""What to read: archive files become a plan, in the order of their hours."""
 
 import glob
 import hashlib
@@ -32,8 +32,8 @@ _LOOKED_AT: Final = 1_000
 class File:
     """One file to read. `dialect` is full, minimised or activities; `hour` and `first` are µs UTC.
 
-    `hour` begins the hour in its name (None: there is none). `first` is the time of a readable event (None: there is
-    none): of the first one, or of the oldest one where the file has no hour and is read together with others.
+    `hour` begins the hour in its name (None: the name has none). `first` is the time of its first readable event (None:
+    it has none), or of its oldest one if the name has no hour and it is read together with others.
     """
 
     path: str
@@ -45,7 +45,7 @@ class File:
 
     @property
     def starts(self) -> float:
-        """By what files are ordered; what cannot be placed in time comes last."""
+        """The order of files; what cannot be placed in time comes last."""
         if self.hour is not None:
             return self.hour
         return self.first if self.first is not None else float("inf")
@@ -59,19 +59,19 @@ class Plan:
 
     @property
     def size(self) -> int:
-        """Bytes as they lie on disk."""
+        """Bytes on disk."""
         return sum(file.size for file in self.files)
 
     @property
     def identity(self) -> str | None:
-        """Whether repositories have numeric ids (`full`) or only names (`minimised`); None for activities, which may be
-        either.
+        """Whether repositories have numeric ids (`full`) or only names (`minimised`); None for activities, which may
+        have either.
         """
         return next((file.dialect for file in self.files if file.dialect != "activities"), None)
 
     @cached_property
     def groups(self) -> tuple[tuple[int | None, range], ...]:
-        """The hours and the indices of their files; a file without an hour in its name is a group of its own, with
+        """The hours and the indices of their files. A file without an hour in its name is a group of its own, with
         None.
         """
         found: list[tuple[int | None, range]] = []
@@ -96,16 +96,16 @@ class Plan:
 
 
 def plan(paths: Iterable[str]) -> Plan:
-    """Find and order the files that are meant by paths of files, folders and globs.
+    """Find and order the files under paths of files, folders and globs.
 
-    Raises `InputMissing` where nothing is found and `MixedIdentities` where minimised and full archives come together.
+    Raises `InputMissing` if nothing is found, and `MixedIdentities` if minimised and full archives come together.
     """
     found = [path for named in paths for path in _files(os.fspath(named))]
     if not found:
         raise InputMissing("nothing to read: name archive files, folders or globs")
     files = [_look_at(path) for path in found]
     if len(files) > 1:
-        # No mark may pass what such a file still holds, and an export is in the order of its partitions, not of time.
+        # No watermark may pass what such a file still holds. An export is ordered by partitions, not by time.
         files = [
             replace(file, first=_oldest(file)) if file.hour is None and file.first is not None else file
             for file in files
@@ -114,11 +114,10 @@ def plan(paths: Iterable[str]) -> Plan:
     if "full" in examples and "minimised" in examples:
         named, numbered = examples["minimised"].path, examples["full"].path
         raise MixedIdentities(
-            f"{named} names repositories only (a minimised archive) and {numbered} numbers them: they cannot be measured together, "
-            "replay them apart"
+            f"{named} names repositories only (a minimised archive) and {numbered} numbers them: "
+            "they cannot be measured together, replay them apart"
         )
-    # A file in which nothing can be read goes with the others, so that whatever comes later in it is judged as they
-    # are.
+    # A file without anything readable is read like the others, so that later lines in it are judged as theirs.
     usual = "minimised" if "minimised" in examples else "full"
     settled = [
         replace(file, dialect=usual) if file.first is None and file.dialect != "activities" else file for file in files
@@ -127,7 +126,7 @@ def plan(paths: Iterable[str]) -> Plan:
 
 
 def hour_in(name: str) -> int | None:
-    """Beginning of the hour in a file's name in µs UTC; GH Archive does not pad the hour, others do.
+    """The beginning of the hour in a file's name, in µs UTC. GH Archive does not pad the hour, others do.
 
     >>> hour_in("1970-01-01-3.json.gz"), hour_in("1970-01-01-03.part1.json.gz")
     (10800000000, 10800000000)
@@ -190,7 +189,7 @@ def _oldest(file: File) -> int | None:
 
 
 def _values(content: Content) -> Iterator[Line]:
-    """The lines of a file, and the values of those that hold several."""
+    """The lines of a file, and the values of lines that hold several."""
     for line in itertools.chain.from_iterable(content):
         if is_whole(line):
             yield line
@@ -225,7 +224,7 @@ _decode_stub: Final = msgspec.json.Decoder(_Stub).decode
 
 
 def _activity(line: Line) -> tuple[str, int] | None:
-    """The same of a line of activities."""
+    """The same for a line of activities."""
     try:
         return "activities", _decode_stub(line).occurred_at
     except UNDECODABLE:

@@ -7,9 +7,10 @@ that ends goes on at its last cursor.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from streams.archive.plan import Plan
 from streams.archive.sections import Breath, Doubtful, Letter, Options, Sections, Send, Step
@@ -26,6 +27,8 @@ from streams.kafka.cursors import (
 )
 from streams.kafka.deliver import Delivery, Sent, read_table
 from streams.kafka.topics import Topics
+
+T = TypeVar("T")
 
 _AHEAD: Final = 4
 _AHEAD_BYTES: Final = 64 << 20
@@ -68,26 +71,36 @@ async def publish(
 ) -> Summary:
     """Read a plan to its end, going on where an earlier run of the same reading was ended.
 
-    With `ready` the broker is left alone until that is over; meanwhile the beginning is read ahead, in case nobody has
-    read it yet. Raises `OtherReplay` where the state holds a reading of something else, `BrokerAway` where the broker
-    is not there at the start or lost this producer's place (starting again is safe), `TopicMismatch` where a topic is
-    missing. `stop` ends it at the next chunk.
+    With `ready` the broker is left alone until that is over. Until the broker is known and connected the beginning is
+    read ahead, in case nobody has read it yet. Raises `OtherReplay` where the state holds a reading of something else,
+    `BrokerAway` where the broker is not there at the start or lost this producer's place (starting again is safe),
+    `TopicMismatch` where a topic is missing. `stop` ends it at the next chunk.
     """
     reading = options.reading(plan, topics.partitions, actor_key)
     first = begin(ARCHIVE, reading, now(), topics.partitions)
     ahead = _Ahead(Sections(plan, first, actor_key, options))
     stop = stop or asyncio.Event()
-    if ready is not None and not await ahead.read_until(ready, stop):
-        return _summary(first)
-    cursor = await read_cursor(bootstrap, topics, ARCHIVE)
-    if cursor is not None and cursor.reading != reading:
-        raise OtherReplay(
-            "this state holds a reading of other files, or with other settings: "
-            "repeat the command that began it, or name another data folder"
-        )
-    if cursor is not None and cursor.done:
-        return _summary(cursor)
-    async with Delivery.open(bootstrap, topics, "nomadwatch-reader") as delivery:
+    async with AsyncExitStack() as stack:
+
+        async def connect() -> tuple[Cursor | None, Delivery | None]:
+            if ready is not None:
+                await ready
+            cursor = await read_cursor(bootstrap, topics, ARCHIVE)
+            if cursor is not None and cursor.reading != reading:
+                raise OtherReplay(
+                    "this state holds a reading of other files, or with other settings: "
+                    "repeat the command that began it, or name another data folder"
+                )
+            if cursor is not None and cursor.done:
+                return cursor, None
+            return cursor, await stack.enter_async_context(Delivery.open(bootstrap, topics, "nomadwatch-reader"))
+
+        connected = await ahead.read_until(connect(), stop)
+        if connected is None:
+            return _summary(first)
+        cursor, delivery = connected
+        if delivery is None:
+            return _summary(cursor or first)
         if cursor is None:
             cursor = first
             await _Sender(delivery, topics, cursor).write(cursor)
@@ -121,8 +134,10 @@ class _Ahead:
         self._steps = iter(sections)
         self._read: deque[Step] = deque()
 
-    async def read_until(self, ready: Awaitable[object], stop: asyncio.Event) -> bool:
-        """Read while waiting, as far as memory allows; False where it was stopped before that was over."""
+    async def read_until(self, ready: Coroutine[Any, Any, T], stop: asyncio.Event) -> T | None:
+        """Read while waiting for something, as far as memory allows; what that gives, or None where this was stopped
+        before.
+        """
         waiting, stopping = asyncio.ensure_future(ready), asyncio.ensure_future(stop.wait())
         size = 0
         try:
@@ -137,10 +152,7 @@ class _Ahead:
                 elif isinstance(step, Breath):
                     await asyncio.sleep(0)
             await asyncio.wait([waiting, stopping], return_when=asyncio.FIRST_COMPLETED)
-            if not waiting.done():
-                return False
-            waiting.result()
-            return True
+            return waiting.result() if waiting.done() else None
         finally:
             for task in (waiting, stopping):
                 task.cancel()

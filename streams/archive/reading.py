@@ -1,4 +1,4 @@
-"""Files become parts: what SECTION lines hold, sorted into partitions and packed, all but the projects.
+"""Files become parts: what SECTION lines hold, in the end sorted into partitions and packed, all but the projects.
 
 Reading is a pure function: the same lines, options and moment of reading give the same parts. Which project a
 repository belongs to may follow from later lines (`streams.archive.survey`), so that is added afterwards.
@@ -79,36 +79,70 @@ class Options:
 class Part:
     """What `lines` lines of a file hold, from line `first` (from 0) on.
 
-    `batches` are partition, columns without projects, and the repositories that get them. `newest` and `received` are
-    the newest event time and receipt (µs, 0 = none), `events` how many events there are by their number, measured or
-    not. `position` is in bytes of the file. Of the part that ends a file `is_intact` says whether the file could be
-    read whole. `size` is about how many bytes this takes in memory.
+    `events` are as many as there are by their number, measured or not. `position` is in bytes of the file. Of the part
+    that ends a file `is_intact` says whether the file could be read whole.
+
+    Its rows are held until they are asked for as `batches`, which sorts and packs them: partition, columns without
+    projects, and the repositories that get them. Only then are known `size`, about how many bytes the part takes in
+    memory, `platforms`, and the newest event time and receipt (`newest`, `received`, µs, 0 = none).
     """
 
     first: int
     lines: int = 0
-    batches: list[tuple[int, Packed, list[Repository]]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
     activities: int = 0
     after_as_of: int = 0
     skipped: int = 0
     events: int = 0
     dead_letters: dict[str, int] = field(default_factory=dict)
-    newest: int = 0
-    received: int = 0
-    platforms: set[str] = field(default_factory=set)
     position: int = 0
     is_last: bool = False
     is_intact: bool = True
+    newest: int = 0
+    received: int = 0
+    platforms: set[str] = field(default_factory=set)
     size: int = 0
+    _batches: list[tuple[int, Packed, list[Repository]]] | None = None
+
+    def batches(self, partitions: int) -> list[tuple[int, Packed, list[Repository]]]:
+        """The rows sorted and packed; the same ones each time."""
+        if self._batches is None:
+            self._batches = []
+            self._sort(partitions, self._batches)
+            self.rows = []
+        return self._batches
+
+    def _sort(self, partitions: int, batches: list[tuple[int, Packed, list[Repository]]]) -> None:
+        buffers: list[list[Row]] = [[] for _ in range(partitions)]
+        for row in self.rows:
+            buffers[(row[6].hash >> 32) % partitions].append(row)  # activity.partition_of, without the call
+        for partition, buffer in enumerate(buffers):
+            for start in range(0, len(buffer), BATCH):
+                self._pack(partition, buffer[start : start + BATCH], batches)
+        if self.rows:
+            self.newest, self.received = (max(column) for column in list(zip(*self.rows, strict=True))[1:3])
+        self.size += sum(len(letter.value) for letter in self.letters)
+
+    def _pack(self, partition: int, rows: list[Row], batches: list[tuple[int, Packed, list[Repository]]]) -> None:
+        """Add a batch, or several where it would be larger than the topic takes."""
+        packed, repositories = pack(rows)
+        size = size_of(packed)
+        if size > LARGEST and len(rows) > 1:
+            self._pack(partition, rows[: len(rows) // 2], batches)
+            self._pack(partition, rows[len(rows) // 2 :], batches)
+            return
+        batches.append((partition, packed, repositories))
+        self.platforms.update(deed.platform for deed in packed.deeds)
+        self.size += size
 
 
 class Reading:
     """Reads the files of a plan into parts."""
 
-    def __init__(self, plan: Plan, options: Options, actor_key: bytes, partitions: int, now: int) -> None:
+    def __init__(self, plan: Plan, options: Options, actor_key: bytes, now: int) -> None:
         """`now` is the moment of reading in µs: nothing was received later."""
-        self._plan, self._options, self._partitions, self._now = plan, options, partitions, now
+        self._plan, self._options, self._now = plan, options, now
         watchlist, include_bots = options.watchlist, options.include_bots
         identities = Identities(actor_key, watchlist, include_bots=include_bots, unassigned=True)
         self._readers: dict[str, Reader] = {
@@ -134,7 +168,7 @@ class Reading:
                 section.take(lines, number + start + 1)
                 start += len(lines)
                 if (number + start) % SECTION == 0:
-                    yield section.part(self._partitions, content.position)
+                    yield section.part(content.position)
                     section = _Section(
                         self._readers[file.dialect], file, received, self._options, learn, number + start
                     )
@@ -142,7 +176,7 @@ class Reading:
             yield content.position
         if content.damage is not None:
             section.put_aside(content.damage, content.remains, number + 1)
-        part = section.part(self._partitions, content.position)
+        part = section.part(content.position)
         part.is_last, part.is_intact = True, content.damage is None and number > content.blank
         yield part
 
@@ -214,30 +248,9 @@ class _Section:
         counts[reason] = counts.get(reason, 0) + 1
         letter = misread(ARCHIVE, self._file.name, number, reason, raw, self._options.dead_letters)
         self._part.letters.append(Letter(self._file.name.encode(errors="replace"), letter))
-        self._part.size += len(letter)
 
-    def part(self, partitions: int, position: int) -> Part:
+    def part(self, position: int) -> Part:
         """What was taken."""
-        part, rows = self._part, self._rows
-        buffers: list[list[Row]] = [[] for _ in range(partitions)]
-        for row in rows:
-            buffers[(row[6].hash >> 32) % partitions].append(row)  # activity.partition_of, without the call
-        for partition, buffer in enumerate(buffers):
-            for start in range(0, len(buffer), BATCH):
-                self._pack(partition, buffer[start : start + BATCH])
-        part.activities, part.position = len(rows), position
-        if rows:
-            part.newest, part.received = (max(column) for column in list(zip(*rows, strict=True))[1:3])
+        part = self._part
+        part.rows, part.activities, part.position = self._rows, len(self._rows), position
         return part
-
-    def _pack(self, partition: int, rows: list[Row]) -> None:
-        """Add a batch, or several where it would be larger than the topic takes."""
-        packed, repositories = pack(rows)
-        size = size_of(packed)
-        if size > LARGEST and len(rows) > 1:
-            self._pack(partition, rows[: len(rows) // 2])
-            self._pack(partition, rows[len(rows) // 2 :])
-            return
-        self._part.batches.append((partition, packed, repositories))
-        self._part.platforms.update(deed.platform for deed in packed.deeds)
-        self._part.size += size

@@ -60,7 +60,7 @@ class Sections:
         self._plan = plan
         self._options = options
         self._partitions = len(cursor.sequences)
-        self._survey = Survey(plan, Reading(plan, options, actor_key, self._partitions, cursor.now), options)
+        self._survey = Survey(plan, Reading(plan, options, actor_key, cursor.now), options, self._partitions)
         self.counts = self._cursor.counts
         self._hours = {index: (hour, indices) for hour, indices in plan.groups for index in indices}
 
@@ -111,7 +111,7 @@ class Sections:
         """The records of a part: its repositories get their projects and its batches their numbers."""
         cursor, counts = self._cursor, self._cursor.counts
         yield from part.letters
-        for partition, packed, repositories in part.batches:
+        for partition, packed, repositories in part.batches(self._partitions):
             packed.projects = self._survey.projects(repositories)
             yield self._batch(partition, packed)
         cursor.newest, cursor.received = max(cursor.newest, part.newest), max(cursor.received, part.received)

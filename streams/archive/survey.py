@@ -15,8 +15,10 @@ from streams.archive.reading import Options, Part, Reading
 from streams.assignment import Assignment
 from streams.identities import Repository
 
-# An activity takes some 100 bytes: three archive hours of these years.
+# An activity that is packed takes some 100 bytes: this is three archive hours of these years.
 KEPT_BYTES: Final = 64 << 20
+# Rows take three times as much. The last ones are packed only when they are sent: by then other processes are at work.
+KEPT_ROWS: Final = 100_000
 
 
 class Survey:
@@ -26,15 +28,18 @@ class Survey:
     What cannot be measured, or happened after the moment that was asked for, teaches nothing.
     """
 
-    def __init__(self, plan: Plan, reading: Reading, options: Options) -> None:
+    def __init__(self, plan: Plan, reading: Reading, options: Options, partitions: int) -> None:
         watchlist = self._watchlist = options.watchlist
-        self._reading = reading
+        self._reading, self._partitions = reading, partitions
         self._assignments = {platform: Assignment(watchlist, platform) for platform in PLATFORMS}
         self._projects = {project.project for project in watchlist.projects}
         self._github = any(project.places["github"] for project in watchlist.projects)
         self.is_needed = any(map(self._teaches, plan.files))
-        # By file: its first parts, in their order, as far as they are kept.
-        self._kept: dict[int, deque[Part]] = {}
+        # What is kept, with the numbers of the files: of each file the first parts.
+        self._kept: deque[tuple[int, Part]] = deque()
+        self._unpacked: deque[Part] = deque()
+        self._rows = 0
+        self._room = KEPT_BYTES
         self._steps = self._look(plan)
 
     def __iter__(self) -> Iterator[int]:
@@ -47,18 +52,32 @@ class Survey:
     def _look(self, plan: Plan) -> Iterator[int]:
         if not self.is_needed:
             return
-        before, room = 0, KEPT_BYTES
+        before, keeps = 0, True
         for index, file in enumerate(plan.files):
             if self._teaches(file):
-                kept = self._kept[index] = deque()
                 for found in self._reading.parts(index, learn=self._learn):
                     if isinstance(found, int):
                         yield before + found
-                        continue
-                    room -= found.size
-                    if room >= 0:
-                        kept.append(found)
+                    elif keeps:
+                        keeps = self._keep(index, found)
             before += file.size
+
+    def _keep(self, index: int, part: Part) -> bool:
+        """Keep a part and pack those before it; False if there is no room for more: those that are packed stay."""
+        self._kept.append((index, part))
+        self._unpacked.append(part)
+        self._rows += len(part.rows)
+        while self._rows > KEPT_ROWS:
+            oldest = self._unpacked.popleft()
+            self._rows -= len(oldest.rows)
+            oldest.batches(self._partitions)
+            self._room -= oldest.size
+            if self._room < 0:
+                for _ in (oldest, *self._unpacked):
+                    self._kept.pop()
+                self._unpacked.clear()
+                return False
+        return True
 
     def _learn(self, repository: Repository, at: int) -> None:
         """Learn from a name that a repository had at `at` (µs)."""
@@ -90,10 +109,10 @@ class Survey:
 
     def parts(self, index: int, line: int) -> Iterator[Part | int]:
         """The parts of a file from a line on, at which a part begins: those that are kept, then read again."""
-        kept = self._kept.pop(index, deque())
-        while kept:
-            part = kept.popleft()
-            if part.first < line:
+        self._unpacked.clear()
+        while self._kept and self._kept[0][0] <= index:
+            number, part = self._kept.popleft()
+            if number < index or part.first < line:
                 continue
             yield part
             if part.is_last:

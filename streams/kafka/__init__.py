@@ -1,1 +1,1 @@
-"""Topics of the broker: made, written, read to their end."""
+"""The broker's topics: created, written, read to their end."""

@@ -1,6 +1,6 @@
-"""The topics on a broker: made, compared with what they must be, looked at, removed.
+"""The topics on a broker: created, checked, inspected, removed.
 
-One admin connection for each call; a broker that does not answer within ten seconds is away.
+Each call makes one admin connection. A broker that does not answer within ten seconds counts as away.
 """
 
 import socket
@@ -20,7 +20,9 @@ _TIMEOUT: Final = 10_000
 
 
 def create(bootstrap: str, topics: Topics) -> list[str]:
-    """Make the topics that are missing, leave the others as they are; the names of those made. Raises `BrokerAway`."""
+    """Create the topics that are missing and leave the others as they are. Returns the names of those created. Raises
+    `BrokerAway`.
+    """
     with _admin(bootstrap) as admin:
         there = set(admin.list_topics())
         missing = [name for name in topics.names if name not in there]
@@ -33,7 +35,7 @@ def create(bootstrap: str, topics: Topics) -> list[str]:
                 }
                 for name in missing
             }
-            # Someone else may make one of them meanwhile; each is made or refused by itself.
+            # Another process may create one of them meanwhile; each is created or refused by itself.
             with suppress(TopicAlreadyExistsError):
                 admin.create_topics(wanted, timeout_ms=_TIMEOUT)
             admin.wait_for_topics(missing, timeout_ms=_TIMEOUT)
@@ -41,7 +43,9 @@ def create(bootstrap: str, topics: Topics) -> list[str]:
 
 
 def check(bootstrap: str, topics: Topics) -> list[str]:
-    """What is wrong with the broker's topics, a line each that says what to do; empty if nothing. Raises `BrokerAway`."""
+    """What is wrong with the broker's topics, one line each with what to do; empty if nothing is. Raises
+    `BrokerAway`.
+    """
     with _admin(bootstrap) as admin:
         there = set(admin.list_topics())
         present = [name for name in topics.names if name in there]
@@ -71,7 +75,9 @@ def check(bootstrap: str, topics: Topics) -> list[str]:
 
 
 def lag(bootstrap: str, topics: Topics, group: str) -> dict[int, int]:
-    """For each partition of `activity` how many records a consumer group has not committed yet. Raises `BrokerAway`."""
+    """For each partition of `activity` the number of records that a consumer group has not committed. Raises
+    `BrokerAway`.
+    """
     partitions = [TopicPartition(topics.activity, number) for number in range(topics.partitions)]
     with _admin(bootstrap) as admin:
         ends = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST))
@@ -86,7 +92,7 @@ def lag(bootstrap: str, topics: Topics, group: str) -> dict[int, int]:
 
 
 def delete(bootstrap: str, topics: Topics) -> list[str]:
-    """Remove all topics that are there, with everything in them; the names of those removed. Raises `BrokerAway`."""
+    """Remove all topics that exist, with their content. Returns the names of those removed. Raises `BrokerAway`."""
     with _admin(bootstrap) as admin:
         there = set(admin.list_topics())
         present = [name for name in topics.names if name in there]
@@ -97,7 +103,7 @@ def delete(bootstrap: str, topics: Topics) -> list[str]:
 
 @contextmanager
 def _admin(bootstrap: str) -> Iterator[Any]:
-    """An admin connection; whatever goes wrong with the connection becomes `BrokerAway`."""
+    """An admin connection; every failure of the connection becomes `BrokerAway`."""
     if not any(_listens(address.strip()) for address in bootstrap.split(",")):
         raise BrokerAway(f"no broker listens at {bootstrap}: start it, or name another one")
     admin = None
@@ -119,7 +125,9 @@ def _admin(bootstrap: str) -> Iterator[Any]:
 
 
 def _listens(address: str) -> bool:
-    """Whether anyone takes a connection there. The admin client would try for ten seconds and leave its sockets open."""
+    """Whether a server accepts connections there. The admin client would try for ten seconds and leave its sockets
+    open.
+    """
     host, _, port = address.rpartition(":")
     if not port.isdecimal():
         return False

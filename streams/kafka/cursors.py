@@ -1,4 +1,4 @@
-"""How far a feed has come: a record of the topic `cursors`, from which it goes on after whatever happened."""
+"""How far a feed has come: a record of the topic `cursors`, from which the feed goes on after any interruption."""
 
 from collections.abc import Callable
 from math import isfinite
@@ -13,19 +13,20 @@ from streams.errors import UnreadableCursor
 from streams.github_payloads import UNDECODABLE
 
 MOST_DOUBTS: Final = 1_000
-# How the keys of repositories begin that are known to be a project's.
+# The beginning of the keys of repositories that belong to a project.
 ASSIGNMENT_CURSOR: Final = "watched:"
-# How the keys of all feeds begin, those of their coverage, and those of what is known of repositories.
+# The beginnings of all keys: those of feeds, of their coverage, and of repositories.
 _FEEDS: Final = (ARCHIVE, "coverage:", ASSIGNMENT_CURSOR, *(f"{platform}:" for platform in PLATFORMS))
 
 T = TypeVar("T")
 
 
 class ReadCounts(msgspec.Struct, kw_only=True):
-    """What a reading has met so far. `skipped` are blank lines and the action lines of bulk files; `dead_letters` is by
-    reason.
+    """What a reading has met so far. `skipped` are blank lines and the action lines of bulk files; `dead_letters` are
+    by reason.
 
-    `doubtful` are the first `MOST_DOUBTS` hours with far fewer events than their neighbours; the ledger has all.
+    `doubtful` are the first `MOST_DOUBTS` hours with far fewer events than their neighbours; the ledger has all of
+    them.
     """
 
     files: int = 0
@@ -38,15 +39,15 @@ class ReadCounts(msgspec.Struct, kw_only=True):
 
 
 class Cursor(msgspec.Struct, kw_only=True):
-    """Everything before `line` of `file` (both from 0) is acknowledged by the broker; the same reading goes on exactly
+    """The broker has acknowledged everything before `line` of `file` (both from 0); the same reading goes on exactly
     there.
 
-    `reading` is the digest of what is read and how, `now` the moment (µs) at which it began: what was sent before and
-    after an interruption must be the same bytes. `sequences` are the next batch numbers and `offsets` the ends of the
-    partitions of `activity` as this reading left them. `newest` and `received` are the newest event time and receipt
-    (µs, 0 = none), `platforms` and `intact` say of the hour being read which platforms occurred and whether its files
-    could be read whole so far, `events` how many it holds; `hours` are the ones before it, as far as they are needed to
-    judge it and each other.
+    `reading` is the digest of what is read and how. `now` is when it began (µs): what was sent before and after an
+    interruption must be the same bytes. `sequences` are the next batch numbers, and `offsets` the ends of the
+    partitions of `activity`, as this reading left them. `newest` and `received` are the newest event time and receipt
+    (µs, 0 = none). For the hour that is being read: `platforms` are those that occurred, `intact` says whether its
+    files could be read completely so far, and `events` is their number. `hours` are earlier hours, as far as they are
+    needed to judge it and each other.
     """
 
     feed: str
@@ -71,7 +72,9 @@ decode_cursor: Final = msgspec.json.Decoder(Cursor).decode
 
 
 def decoded(feed: str, decode: Callable[[bytes], T], data: bytes) -> T:
-    """A feed's cursor of an earlier run, from the topic `cursors`. Raises `UnreadableCursor` for what is none."""
+    """A feed's cursor of an earlier run, from the topic `cursors`. Raises `UnreadableCursor` for one that cannot be
+    read.
+    """
     try:
         found = decode(data)
     except (*UNDECODABLE, ValueError):
@@ -83,7 +86,7 @@ def decoded(feed: str, decode: Callable[[bytes], T], data: bytes) -> T:
 
 
 def _is_finite(value: object) -> bool:
-    """Whether no number in it is infinite or none at all, which MessagePack can say."""
+    """Whether it contains no infinite number and no NaN, both of which MessagePack can express."""
     if isinstance(value, float):
         return isfinite(value)
     if isinstance(value, dict):
@@ -92,7 +95,7 @@ def _is_finite(value: object) -> bool:
 
 
 def sound_key(key: bytes, value: bytes | None) -> None:
-    """Raises Foreign where no feed can be called so."""
+    """Raises Foreign for a key that no feed can have."""
     try:
         known = key.decode().startswith(_FEEDS)
     except UnicodeDecodeError:
@@ -102,7 +105,7 @@ def sound_key(key: bytes, value: bytes | None) -> None:
 
 
 def sound_archive(key: bytes, value: bytes | None) -> None:
-    """Raises Foreign for a cursor of the reader of archives that it cannot have written."""
+    """Raises Foreign for a cursor that the reader of archives cannot have written."""
     if key != ARCHIVE.encode():
         return
     try:

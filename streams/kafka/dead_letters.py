@@ -1,4 +1,4 @@
-"""Dead letters: what could not be measured, kept with its place and reason."""
+"""Dead letters: input that could not be measured, kept with its position and the reason."""
 
 import base64
 import hashlib
@@ -12,11 +12,11 @@ Keep = Literal["raw", "digest"]
 
 
 class Misread(msgspec.Struct, omit_defaults=True):
-    """A dead letter: which line (from 1; of a topic the offset) of which file could not be measured, why, and its
+    """A dead letter: which line (from 1; the offset in a topic) of which file could not be measured, why, and its
     bytes.
 
-    `raw` is base64 of the first 64 KiB, absent where only digests are kept; `digest` is BLAKE2b of all bytes at hand,
-    in hexadecimal.
+    `raw` is base64 of the first 64 KiB, absent if only digests are kept; `digest` is BLAKE2b of all bytes, in
+    hexadecimal.
     """
 
     source: str
@@ -28,7 +28,7 @@ class Misread(msgspec.Struct, omit_defaults=True):
 
 
 def misread(source: str, file: str, line: int, reason: str, raw: bytes, keep: str = "raw") -> bytes:
-    """The record for the topic `dead-letters`; `keep` says whether the bytes themselves may stand in it.
+    """The record for the topic `dead-letters`; `keep` says whether it may contain the bytes themselves.
 
     >>> misread("archive", "a.json", 3, "json", b"{", keep="digest")
     b'{"source":"archive","file":"a.json","line":3,"reason":"json","digest":"d839590985278e8fd9ebaf6eb1048c17"}'

@@ -63,7 +63,7 @@ class Chain:
         return [container for container in self.containers if container.service == service]
 
     def wait(self, found: Any, what: str) -> Any:
-        """The first answer that is none of None, False and empty; everything that does not end must be alive meanwhile."""
+        """The first answer that is not None, False or empty. All processes that do not end must stay alive."""
         until = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < until:
             for container in self.containers:

@@ -30,15 +30,18 @@ h1 { font-size: 20px; margin: 0 } .chosen { margin: 2px 0 10px; color: #9fa7b3 }
 .panel { background: #181b1f; border: 1px solid #2c3235; display: flex; flex-direction: column }
 .title { padding: 5px 8px; font-weight: 500; white-space: nowrap } .row .title { font-size: 15px; padding: 4px 0 }
 .body { flex: 1; min-height: 0; padding: 0 8px 6px; position: relative; overflow: hidden }
-.legend { font-size: 12px } .item { margin-right: 14px; white-space: nowrap } .item::before { content: "▬ "; color: var(--colour) }
+.legend { font-size: 12px } .item { margin-right: 14px; white-space: nowrap }
+.item::before { content: "▬ "; color: var(--colour) }
 .numbers { display: flex; flex-direction: column; justify-content: space-evenly }
 .number .name { color: #9fa7b3 } .number .value { font-size: 28px }
 .bar { display: flex; align-items: center; gap: 8px; height: 26px }
 .bar .name { width: 36%; text-align: right; white-space: nowrap; overflow: hidden }
 .length { height: 18px } .none { display: grid; place-items: center; height: 100%; color: #9fa7b3 }
 table { border-collapse: collapse; width: 100% } th { text-align: left; color: #6e9fff; font-weight: 500 }
-th, td { padding: 4px 6px; border-bottom: 1px solid #2c3235; white-space: nowrap } .figure, th.figure { text-align: right }
-.beside { position: absolute; right: 4px; top: 0; max-height: 100%; overflow: hidden } .beside .item { display: block; margin: 0 }
+th, td { padding: 4px 6px; border-bottom: 1px solid #2c3235; white-space: nowrap }
+.figure, th.figure { text-align: right }
+.beside { position: absolute; right: 4px; top: 0; max-height: 100%; overflow: hidden }
+.beside .item { display: block; margin: 0 }
 """
 
 

@@ -99,8 +99,8 @@ def test_a_projects_figures_are_right(watching: Watched) -> None:
         assert shown[f"{project}: share on the Hub, 24h"] == {
             "on the Hub": pytest.approx(by_platform[OSM] / sum(by_platform.values()))
         }
-        assert shown[f"{project}: on what, 24h"] == added(where(done, project=project), "artefact")
-        assert shown[f"{project}: what is done, 24h"] == {
+        assert shown[f"{project}: activity by artefact, 24h"] == added(where(done, project=project), "artefact")
+        assert shown[f"{project}: activity by feature, 24h"] == {
             name: added(where(every, project=project, platform=platform), "feature") for platform, name in NAMES.items()
         }
 
@@ -130,7 +130,7 @@ def test_the_figures_of_both_platforms_are_right(watching: Watched) -> None:
 
     counted = arrived(where(asker.raw("nomadwatch_activities_total"), scope="all"))
     of_bots, of_all = added(where(counted, actor="bot"), "platform"), added(counted, "platform")
-    assert every["Share of bots since the state began"] == pytest.approx(
+    assert every["Share of bots since the station started counting"] == pytest.approx(
         {name: of_bots[name] / of_all[name] for name in NAMES.values()}
     )
 

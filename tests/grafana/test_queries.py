@@ -93,7 +93,7 @@ def test_the_papers_values_stand_beside_ours(watching: Watched) -> None:
     assert by(beside, "D", "feature") == pytest.approx(
         {feature: gap / papers["contribution"] for feature, gap in papers.items()}
     )
-    pairs = by("Do features go together? $window", "C", "pair")
+    pairs = by("Correlation of features, $window", "C", "pair")
     assert set(pairs) >= {"contribution × exchange", "contribution × preference", "exchange × preference"}
     assert set(pairs.values()) == {0.04}
 

@@ -1,4 +1,4 @@
-"""A real station on both simulated platforms, with a gap and unreadable events behind it, scraped by a real Prometheus."""
+"""A real station on simulated platforms, after a gap and unreadable events, scraped by a real Prometheus."""
 
 import re
 import time

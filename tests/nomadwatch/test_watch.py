@@ -82,7 +82,7 @@ def test_a_good_list_is_told_with_its_counts(path: Path, capfd: pytest.CaptureFi
             "- project: olmo\n  gitlab: [x]\n",
             "2: unknown field 'gitlab': use one of project, organisation, type, governance, ",
         ),
-        (LIST + "- project: OLMo\n", "8: the project 'OLMo' stands in line 1 already: join the two or rename one"),
+        (LIST + "- project: OLMo\n", "8: the project 'OLMo' is in line 1 already: join the two or rename one"),
         ("- project: [\n", "2: is not YAML ("),
     ],
 )

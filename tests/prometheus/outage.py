@@ -49,7 +49,10 @@ ALWAYS: Final = """
 groups:
   - name: outage
     rules:
-      - {alert: AlwaysThere, expr: vector(1), labels: {severity: warning}, annotations: {summary: This alert always fires.}}
+      - alert: AlwaysThere
+        expr: vector(1)
+        labels: {severity: warning}
+        annotations: {summary: This alert always fires.}
 """
 _ROLES: Final = ("streams", "count", "measure", "sinks")
 _SAMPLE_EVERY: Final = 5.0
@@ -241,7 +244,7 @@ class Watch:
 
 
 def judge(bootstrap: str, witness: Witness, found: list[Scrape]) -> tuple[Scrape, Scrape]:
-    """The scrapes on either side of the pause. Raises AssertionError where any scrape differs from what the topics say."""
+    """The scrapes before and after the pause. Raises AssertionError if a scrape differs from the topics."""
     before, after = gap_of(found)
     # The witness may be a moment behind the board.
     wait_for(lambda: all(scrape.total in witness.offsets for scrape in found), f"evaluations that said each of {found}")

@@ -106,7 +106,7 @@ class Receiver:
 
 
 def write_week_before(folder: Path) -> None:
-    """Blocks of what the rules recorded from eight days ago until this morning: usual days, and a feed that answered."""
+    """Blocks of recorded rules from eight days ago until this morning: usual days, and a feed that answered."""
     now = int(time.time())
     recorded = {
         'project_platform:nomadwatch_activity:last24h{project="olmo",platform="github"}': (

@@ -69,7 +69,8 @@ def prometheus(folder: Path, url: str, every: str = "1s") -> AbstractContextMana
     """A Prometheus that scrapes a station again and again; the folder keeps what it knows."""
     target = url.removeprefix("http://")
     (folder / "prometheus.yml").write_text(
-        f"global: {{scrape_interval: {every}}}\nscrape_configs: [{{job_name: nomadwatch, static_configs: [{{targets: ['{target}']}}]}}]\n"
+        f"global: {{scrape_interval: {every}}}\n"
+        f"scrape_configs: [{{job_name: nomadwatch, static_configs: [{{targets: ['{target}']}}]}}]\n"
     )
     places = f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}"
     return running([program("prometheus"), *places, "--web.listen-address=127.0.0.1:0"], folder)

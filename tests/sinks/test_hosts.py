@@ -26,7 +26,8 @@ LOOPBACK = [
 FOREIGN = [
     "evil.example", "evil.example:9108", "localhost.evil.example", "127.0.0.1.evil.example", "evil.localhost",
     "10.0.0.5", "0.0.0.0", "[::]", "[fe80::1]:9108", "", ":9108", "localhost:9108:1", "localhost@evil.example", "[::1",
-    "::1", "evil.example,localhost", "local host", "2130706433", "localhost..", "localhost:evil", "\xff", "127.0.0.1/../evil",
+    "::1", "evil.example,localhost",
+    "local host", "2130706433", "localhost..", "localhost:evil", "\xff", "127.0.0.1/../evil",
 ]  # fmt: skip
 
 

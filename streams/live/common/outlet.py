@@ -107,8 +107,8 @@ class KafkaOutlet:
         for result, _ in waiting:
             for activity in result.activities:
                 activity.simulated = activity.simulated or self._world.simulated
-                place = result.platform, partition_of(activity.repo_id, self._topics.partitions)
-                buffers.setdefault(place, []).append(activity)
+                slot = result.platform, partition_of(activity.repo_id, self._topics.partitions)
+                buffers.setdefault(slot, []).append(activity)
             for letter in result.dead_letters:
                 self._dead_letters[msgspec.json.decode(letter, type=_Letter).reason] += 1
                 sent.append(await self._delivery.send(self._topics.dead_letters, 0, letter, result.feed.encode()))

@@ -168,27 +168,27 @@ class GithubFeed:
         return round(_LATE * SECOND * max(2 * expected, planned, next_one))
 
     async def _poll(self) -> None:
-        look = PageOverlap(self.cursor.seen, first=self.cursor.complete_at is None)
+        overlap = PageOverlap(self.cursor.seen, first=self.cursor.complete_at is None)
         trouble: Unreachable | Limited | Gone | None = None
         try:
             async with self._pages.limits.poll():
-                while not look.pages or not look.done:
-                    look.take(await self._ask(len(look.pages) + 1))
-                    if self._is_stale(look):
+                while not overlap.pages or not overlap.done:
+                    overlap.take(await self._ask(len(overlap.pages) + 1))
+                    if self._is_stale(overlap):
                         return
         except (Unreachable, Limited, Gone) as error:
-            if not look.pages:
+            if not overlap.pages:
                 raise
             # The pages that came are published. The next poll finds the rest, because none of this is settled.
             trouble = error
-        if self._named is not None and not await self._named.shows(look, self.health):
+        if self._named is not None and not await self._named.shows(overlap, self.health):
             self._path = self._named.path
             self._due.wait(0.0)
             return
-        self._doubts = self._doubts + 1 if look.doubtful else 0
+        self._doubts = self._doubts + 1 if overlap.doubtful else 0
         # An old page that is shown twice in a row is no accident.
         complete = trouble is None and self._doubts != 1
-        await self._publish(look, complete)
+        await self._publish(overlap, complete)
         if trouble is not None:
             raise trouble
         self.health.state = self._due.slowed or self._pages.limits.state or self.health.well
@@ -206,10 +206,10 @@ class GithubFeed:
             if number == 1:
                 self._due.asked(stated)
 
-    def _is_stale(self, look: PageOverlap) -> bool:
+    def _is_stale(self, overlap: PageOverlap) -> bool:
         now = self._clock.now()
-        if len(look.pages) > 1 or not look.is_stale(self.cursor.newest, now):
-            self._stale_since = None if len(look.pages) == 1 else self._stale_since
+        if len(overlap.pages) > 1 or not overlap.is_stale(self.cursor.newest, now):
+            self._stale_since = None if len(overlap.pages) == 1 else self._stale_since
             return False
         self._stale_since = self._stale_since or now
         if now - self._stale_since >= _STALE_FOR:
@@ -218,32 +218,32 @@ class GithubFeed:
         self._due.wait(self.cursor.interval)
         return True
 
-    async def _publish(self, look: PageOverlap, complete: bool) -> None:
+    async def _publish(self, overlap: PageOverlap, complete: bool) -> None:
         """Publish what a poll found. The cursor moves only when the broker has it."""
         self.gone.clear()
         self._absences = 0
-        first, new = look.pages[0], look.new
+        first, new = overlap.pages[0], overlap.new
         unchanged = first.shown is None
         async with self._ledger.lock:
             cursor = self.cursor
             earlier = cursor.seen.unsettled
             elapsed = 0 if cursor.complete_at is None else first.asked - cursor.complete_at
             activities, dead_letters = await off_loop(sum(len(each.raw) for each in new), self._read, new)
-            rate = look.rate(cursor.rate, elapsed / SECOND)
+            rate = overlap.rate(cursor.rate, elapsed / SECOND)
             self._pace.note(self.health.feed, rate)
             seen = (
                 cursor.seen
                 if unchanged
-                else cursor.seen.known((each.hash for each in reversed(look.shown)), settle=complete)
+                else cursor.seen.known((each.hash for each in reversed(overlap.shown)), settle=complete)
             )
             settled, unsettled = seen.encode()
             cursor = replace(
                 cursor,
                 settled=settled,
                 unsettled=unsettled,
-                newest=max((time for time in (cursor.newest, look.newest) if time is not None), default=None),
+                newest=max((time for time in (cursor.newest, overlap.newest) if time is not None), default=None),
                 rate=rate,
-                cost=(cursor.cost + sum(page.requests for page in look.pages)) / 2,
+                cost=(cursor.cost + sum(page.requests for page in overlap.pages)) / 2,
                 poll_interval=self._due.poll_interval,
             )
             interval = self._pace.interval(self.health.feed, cursor, len(new), self._due.least, sampled=self._sampled)
@@ -259,13 +259,13 @@ class GithubFeed:
                 return
             if unchanged and first.asked - self._put_at < _QUIET:
                 return
-            gaps = self._missed(look)
+            gaps = self._missed(overlap)
             mark = max(first.asked - MARGIN, cursor.mark or 0)
             cursor = replace(
                 cursor,
-                etags=tuple(page.etag for page in look.pages),
+                etags=tuple(page.etag for page in overlap.pages),
                 # If an old page is accepted in the end, the feed goes on from there.
-                newest=look.newest if self._stale_since and not unchanged else cursor.newest,
+                newest=overlap.newest if self._stale_since and not unchanged else cursor.newest,
                 complete_at=first.asked,
                 mark=mark,
                 gap_end=gaps[-1].end if gaps else cursor.gap_end,
@@ -273,9 +273,9 @@ class GithubFeed:
             if self._sampled:
                 # The estimate covers the last hour, so no more of a longer pause counts. Events that incomplete polls
                 # saw since the last complete one count as seen.
-                shown, span = look.stretch
+                shown, span = overlap.stretch
                 self._sample.add(
-                    first.asked, min(elapsed, HOUR), len(new) + earlier, whole=look.overlaps, shown=shown, span=span
+                    first.asked, min(elapsed, HOUR), len(new) + earlier, whole=overlap.overlaps, shown=shown, span=span
                 )
                 self.health.coverage = self._sample.get()
                 cursor = replace(cursor, polls=self._sample.polls)
@@ -284,7 +284,7 @@ class GithubFeed:
                 activities=activities,
                 dead_letters=dead_letters,
                 gaps=gaps,
-                covered=self._covered(look, gaps),
+                covered=self._covered(overlap, gaps),
                 mark=mark,
             )
             await self._put(cursor, result)
@@ -300,14 +300,14 @@ class GithubFeed:
                     raise DeadLetter("too-long")
                 activities += self._events.read(each.raw, each.received)
             except DeadLetter as letter:
-                place = f"{self._path}?page={each.page}"
-                dead_letters.append(misread(self.health.feed, place, each.line, letter.reason, each.raw, self._keep))
+                where = f"{self._path}?page={each.page}"
+                dead_letters.append(misread(self.health.feed, where, each.line, letter.reason, each.raw, self._keep))
         return activities, dead_letters
 
-    def _missed(self, look: PageOverlap) -> list[Gap]:
+    def _missed(self, overlap: PageOverlap) -> list[Gap]:
         """The gap before a complete poll that does not reach back to the previous one. Samples have no such gaps."""
-        before, oldest = self.cursor.newest or self.cursor.mark, look.oldest
-        if self._sampled or look.first or look.overlaps or before is None or oldest is None:
+        before, oldest = self.cursor.newest or self.cursor.mark, overlap.oldest
+        if self._sampled or overlap.first or overlap.overlaps or before is None or oldest is None:
             return []
         start, end = min(before, oldest), max(before, oldest)
         # The ledger already has the gap up to here.
@@ -318,18 +318,18 @@ class GithubFeed:
             else []
         )
 
-    def _covered(self, look: PageOverlap, gaps: list[Gap]) -> list[Cover]:
+    def _covered(self, overlap: PageOverlap, gaps: list[Gap]) -> list[Cover]:
         """The time that a complete poll shows as seen: all since the previous complete poll, without what was
         missed.
         """
         start = self.cursor.complete_at
         if self._sampled or self._of_user or start is None:
             return []
-        start, end = max([start, *(gap.end for gap in gaps)]), look.pages[0].asked
-        if not look.overlaps:
+        start, end = max([start, *(gap.end for gap in gaps)]), overlap.pages[0].asked
+        if not overlap.overlaps:
             # For an outage that is in the ledger already there is no new gap, but the feed still shows no more than it
             # holds.
-            start = max(start, end if look.oldest is None else look.oldest)
+            start = max(start, end if overlap.oldest is None else overlap.oldest)
         return self._ledger.cover(start, end)
 
     async def _put(self, cursor: GithubCursor, result: PollResult) -> None:

@@ -49,13 +49,13 @@ class WatchedRepository:
         self._identities, self._pages, self._clock = identities, pages, clock
         self._told = ""
 
-    async def shows(self, look: PageOverlap, health: FeedHealth) -> bool:
+    async def shows(self, overlap: PageOverlap, health: FeedHealth) -> bool:
         """Learn the repository's id from the events of a poll. False if they are those of another repository that took
         the name; then `path` has changed.
 
         Raises `Unreachable` and `Limited` if this cannot be decided now.
         """
-        met = [event for event in map(_event, (each.raw for each in reversed(look.new))) if event is not None]
+        met = [event for event in map(_event, (each.raw for each in reversed(overlap.new))) if event is not None]
         known = self._identities.assignment.holder(self._place)
         if known is not None and any(str(event.repo.id) != str(known.native) for event, _ in met):
             if known.name == self._place.casefold():

@@ -127,10 +127,10 @@ class GithubPages:
         health.polls["new"] += 1
         return answer.body
 
-    async def _ask(self, place: str, etag: str | None, health: FeedHealth, *, first: bool) -> _Asked:
+    async def _ask(self, path: str, etag: str | None, health: FeedHealth, *, first: bool) -> _Asked:
         """Redirects are followed here, not by the session: each costs a request of the quota and waits for its turn."""
         health.state = self.limits.state or health.state
-        address = f"{self._api}{place}"
+        address = f"{self._api}{path}"
         headers = self._headers if etag is None else {**self._headers, "If-None-Match": etag}
         for moves in range(MOST_MOVES + 1):
             await self.limits.turn(first=first and moves == 0)

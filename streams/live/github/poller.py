@@ -37,7 +37,7 @@ from streams.live.github.popularity import GithubPopularity
 from streams.watchlist import Watchlist
 
 EVERYTHING: Final = "/events"
-_LOOK: Final = 15.0
+_MARKS_EVERY: Final = 15.0
 
 
 class GithubPoller(Poller):
@@ -47,7 +47,7 @@ class GithubPoller(Poller):
         clock, outlet, cursors, watchlist = context.clock, context.outlet, context.cursors, context.watchlist
         self._clock = clock
         self._outlet = outlet
-        self._look = min(_LOOK, context.interval_cap)
+        self._marks_every = min(_MARKS_EVERY, context.interval_cap)
         limits = self._limits = GithubLimits(token, clock, cursors.get(LIMITS_FEED), self._save_limits)
         pages = GithubPages(api, token, session, limits, clock)
         assignment = Assignment(watchlist, PLATFORM, cursors, asked=True)
@@ -135,7 +135,7 @@ class GithubPoller(Poller):
     async def _keep_marks(self) -> None:
         organisations = [feed for feed, _ in self._users]
         while True:
-            await asyncio.sleep(self._clock.wait(self._look))
+            await asyncio.sleep(self._clock.wait(self._marks_every))
             for feed in self._feeds:
                 # An organisation that is hidden, or will be when its user's feed opens, gets no watermark that others
                 # would wait for.

@@ -32,7 +32,7 @@ _ACTIONS: Final = {"open": "reopened", "closed": "closed", "merged": "merged", "
 
 
 @dataclass(frozen=True, slots=True)
-class HubPlace:
+class HubTarget:
     """A repository on the Hub: its artefact, its path in the API, its key in ids, and how activities name it."""
 
     artefact: str
@@ -50,7 +50,7 @@ class HubActivities:
         self._identities = identities
         self._actor_key = actor_key
 
-    def place(self, artefact: str, listed: Listed | HubBase) -> HubPlace:
+    def target(self, artefact: str, listed: Listed | HubBase) -> HubTarget:
         """The repository in a listing: known by its id, which outlasts its name, else by its name."""
         if not is_name(listed.id):
             raise DeadLetter("missing-field")
@@ -63,7 +63,7 @@ class HubActivities:
             if known
             else self._identities.named(key, listed.id)
         )
-        return HubPlace(artefact, f"{folder}/{listed.id}", key, repository)
+        return HubTarget(artefact, f"{folder}/{listed.id}", key, repository)
 
     def account(self, login: str | None, activity: str) -> Account:
         """The account of a login. A deleted account is one of its own for each activity."""
@@ -73,19 +73,19 @@ class HubActivities:
         known = self._identities.accounts.get(native)
         return known if known is not None else self._identities.account(native, login)
 
-    def commit(self, place: HubPlace, commit: Commit, received: int) -> Activity:
+    def commit(self, target: HubTarget, commit: Commit, received: int) -> Activity:
         author = commit.authors[0].user if commit.authors else None
-        activity = self._activity(place, "commit", commit.id, author, parse_time(commit.date), received)
+        activity = self._activity(target, "commit", commit.id, author, parse_time(commit.date), received)
         activity.commits = 1
         return activity
 
     def opened(
-        self, place: HubPlace, thread: HubThread, body: str | None, author: HubPerson | None, received: int
+        self, target: HubTarget, thread: HubThread, body: str | None, author: HubPerson | None, received: int
     ) -> Activity:
         """A discussion or pull request; `author` is the one with flags, if the thread's events show it."""
         kind = "pull_request" if thread.is_pull_request else "discussion"
         name = thread.author.name if thread.author else None
-        activity = self._activity(place, kind, str(thread.num), name, parse_time(thread.created_at), received)
+        activity = self._activity(target, kind, str(thread.num), name, parse_time(thread.created_at), received)
         activity.action = "opened"
         activity.thread = thread.num
         activity.affiliation = _affiliation(author or thread.author)
@@ -93,16 +93,16 @@ class HubActivities:
             activity.text = public_text(thread.title, body)
         return activity
 
-    def commented(self, place: HubPlace, thread: HubThread, event: HubEvent, received: int) -> Activity:
+    def commented(self, target: HubTarget, thread: HubThread, event: HubEvent, received: int) -> Activity:
         kind = "pull_request_comment" if thread.is_pull_request else "discussion_comment"
-        return self._happened(place, thread, kind, "created", event, received)
+        return self._happened(target, thread, kind, "created", event, received)
 
-    def renamed(self, place: HubPlace, thread: HubThread, event: HubEvent, received: int) -> Activity:
+    def renamed(self, target: HubTarget, thread: HubThread, event: HubEvent, received: int) -> Activity:
         return self._happened(
-            place, thread, "pull_request" if thread.is_pull_request else "discussion", "renamed", event, received
+            target, thread, "pull_request" if thread.is_pull_request else "discussion", "renamed", event, received
         )
 
-    def changed(self, place: HubPlace, thread: HubDetails, event: HubEvent, received: int) -> list[Activity]:
+    def changed(self, target: HubTarget, thread: HubDetails, event: HubEvent, received: int) -> list[Activity]:
         """A change of status. A merge is two activities: upkeep of the account that merged, and the accepted
         contribution of the one that opened the pull request.
         """
@@ -110,57 +110,57 @@ class HubActivities:
         if action is None:
             raise DeadLetter("unknown-type")
         kind = "pull_request" if thread.is_pull_request else "discussion"
-        activity = self._happened(place, thread, kind, action, event, received)
+        activity = self._happened(target, thread, kind, action, event, received)
         if action != "merged":
             return [activity]
         opener = self.account(thread.author.name if thread.author else None, activity.id + ":accepted")
-        accepted = self._activity(place, kind, event.id, None, activity.occurred_at, received)
+        accepted = self._activity(target, kind, event.id, None, activity.occurred_at, received)
         accepted.id = activity.id + ":accepted"
         accepted.action = "accepted"
         accepted.thread = thread.num
         accepted.actor, accepted.bot = opener.hash, opener.bot
         return [activity, accepted]
 
-    def liked(self, place: HubPlace, account: Account, received: int) -> Activity:
+    def liked(self, target: HubTarget, account: Account, received: int) -> Activity:
         """A like. The Hub states no time, so it is dated by when it was first seen."""
-        return self._activity(place, "like", f"{account.hash:016x}", account.login, received, received)
+        return self._activity(target, "like", f"{account.hash:016x}", account.login, received, received)
 
-    def created(self, place: HubPlace, listed: Listed, occurred_at: int, received: int) -> Activity:
-        owner = listed.author or place.repository.owner
-        activity = self._activity(place, "repository", "", owner, occurred_at, received)
+    def created(self, target: HubTarget, listed: Listed, occurred_at: int, received: int) -> Activity:
+        owner = listed.author or target.repository.owner
+        activity = self._activity(target, "repository", "", owner, occurred_at, received)
         activity.action = "created"
         return activity
 
     def derived(
-        self, place: HubPlace, listed: Listed, base: HubPlace, relation: str | None, occurred_at: int, received: int
+        self, target: HubTarget, listed: Listed, base: HubTarget, relation: str | None, occurred_at: int, received: int
     ) -> Activity:
         """A new model, as something done to the model that it was made from."""
-        owner = listed.author or place.repository.owner
+        owner = listed.author or target.repository.owner
         activity = self._activity(base, "derivative", "", owner, occurred_at, received)
-        activity.id = f"{PLATFORM}:derivative:{place.key}"
+        activity.id = f"{PLATFORM}:derivative:{target.key}"
         activity.action = "created"
         activity.family = base.repository.name
         activity.relation = relation
         return activity
 
     def _happened(
-        self, place: HubPlace, thread: HubThread, kind: str, action: str, event: HubEvent, received: int
+        self, target: HubTarget, thread: HubThread, kind: str, action: str, event: HubEvent, received: int
     ) -> Activity:
         name = event.author.name if event.author else None
-        activity = self._activity(place, kind, event.id, name, parse_time(event.created_at), received)
+        activity = self._activity(target, kind, event.id, name, parse_time(event.created_at), received)
         activity.action = action
         activity.thread = thread.num
         activity.affiliation = _affiliation(event.author)
         return activity
 
     def _activity(
-        self, place: HubPlace, kind: str, number: str, login: str | None, occurred_at: int, received: int
+        self, target: HubTarget, kind: str, number: str, login: str | None, occurred_at: int, received: int
     ) -> Activity:
         if occurred_at > received + DAY:
             raise DeadLetter("future")
-        identifier = f"{PLATFORM}:{kind}:{place.key}" + (f":{number}" if number else "")
+        identifier = f"{PLATFORM}:{kind}:{target.key}" + (f":{number}" if number else "")
         account = self.account(login, identifier)
-        repository = place.repository
+        repository = target.repository
         return Activity(
             id=identifier,
             platform=PLATFORM,
@@ -171,7 +171,7 @@ class HubActivities:
             repo=repository.name,
             owner=repository.owner,
             actor=account.hash,
-            artefact=place.artefact,
+            artefact=target.artefact,
             bot=account.bot,
             project=repository.project,
         )

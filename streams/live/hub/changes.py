@@ -6,7 +6,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 
 from streams.activity import HOUR
-from streams.live.hub.activities import HubPlace
+from streams.live.hub.activities import HubTarget
 from streams.live.hub.shapes import Listed
 from streams.live.hub.state import RepositoryState
 
@@ -19,7 +19,7 @@ class ChangedRepository:
     """A repository that has changed; `since` (µs) is the earliest change that was not read yet."""
 
     since: int
-    place: HubPlace
+    target: HubTarget
     listed: Listed
 
 
@@ -37,10 +37,10 @@ class HubChanges:
 
     def add(self, change: ChangedRepository) -> None:
         """Add one. If it waits already, it keeps its earliest change but moves to the end of the queue."""
-        earlier = self._waiting.pop(change.place.key, None)
+        earlier = self._waiting.pop(change.target.key, None)
         if earlier is not None:
             change.since = earlier.since
-        self._waiting[change.place.key] = change
+        self._waiting[change.target.key] = change
         if len(self._waiting) > _MOST_WAITING:
             _, dropped = self._waiting.popitem(last=False)
             self._lost = dropped.since if self._lost is None else min(self._lost, dropped.since)
@@ -57,7 +57,7 @@ class HubChanges:
 
     def done(self, change: ChangedRepository, state: RepositoryState | None) -> None:
         """One was read. It no longer waits, unless it has changed once more meanwhile."""
-        key = change.place.key
+        key = change.target.key
         self._looked += 1
         if state is not None:
             self._known[key] = state
@@ -69,8 +69,8 @@ class HubChanges:
 
     def defer(self, change: ChangedRepository) -> None:
         """One could not be read: the others go first."""
-        if self._waiting.get(change.place.key) is change:
-            self._waiting.move_to_end(change.place.key, last=False)
+        if self._waiting.get(change.target.key) is change:
+            self._waiting.move_to_end(change.target.key, last=False)
 
     def oldest(self) -> int | None:
         """The earliest change that was not read yet, of those that wait or were dropped (µs)."""

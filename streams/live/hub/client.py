@@ -90,7 +90,7 @@ class HubClient:
         self._refused = RefusedToken(PLATFORM, "HF_TOKEN")
         self._outlet = outlet
         self._clock = clock
-        self._look: _Allowance | None = None
+        self._allowance: _Allowance | None = None
         # An empty token must not make the library search this machine for one. The User-Agent is the session's own.
         headers = build_hf_headers(token=token or False, library_name="nomadwatch")
         self._headers = {name: value for name, value in headers.items() if name.lower() == "authorization"}
@@ -100,12 +100,12 @@ class HubClient:
         """Whether a token is sent with the requests."""
         return bool(self._headers)
 
-    def look(self) -> Self:
+    def bounded(self) -> Self:
         """The same client with limits of requests, bytes and seconds for reading one thing; beyond them it raises
         `Oversized`.
         """
         client = copy.copy(self)
-        client._look = _Allowance()
+        client._allowance = _Allowance()
         return client
 
     async def get(self, path: str, decode: Callable[[bytes], T], health: FeedHealth, params: Params = ()) -> HubPage[T]:
@@ -120,7 +120,7 @@ class HubClient:
         self, path: str, decode: Callable[[bytes], T], health: FeedHealth, params: Params = ()
     ) -> AsyncIterator[HubPage[T]]:
         """The pages, as far as they are asked for. `Oversized` if they do not end, or lead back to an earlier one."""
-        client = self.look() if self._look is None else self
+        client = self.bounded() if self._allowance is None else self
         page = await client.get(path, decode, health, params)
         met = {page.address}
         length = 0
@@ -189,8 +189,8 @@ class HubClient:
     async def _fetch(self, address: str, health: FeedHealth) -> Answer:
         health.state = self._limits.state or health.state
         async with self._limits.turn():
-            if self._look is not None and not self._look.left:
-                raise self._exceeds("a look takes too many requests, seconds or bytes", address, health)
+            if self._allowance is not None and not self._allowance.left:
+                raise self._exceeds("one reading takes too many requests, seconds or bytes", address, health)
             began = time.monotonic()
             length = 0
             try:
@@ -201,8 +201,8 @@ class HubClient:
             except Unreachable as error:
                 raise Unreachable(f"failing: {error}") from error
             finally:
-                if self._look is not None:
-                    self._look.spend(time.monotonic() - began, length)
+                if self._allowance is not None:
+                    self._allowance.spend(time.monotonic() - began, length)
             self._limits.note(answer.headers)
             if answer.status == 429:
                 self._limits.refuse(answer.headers)

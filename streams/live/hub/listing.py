@@ -9,12 +9,12 @@ from streams.errors import DeadLetter
 from streams.live.common.clock import Clock
 from streams.live.common.http import Gone, Unreachable, unhurried
 from streams.live.common.ledger import Ledger
-from streams.live.hub.activities import HubActivities, HubPlace
+from streams.live.hub.activities import HubActivities, HubTarget
 from streams.live.hub.client import HubClient
 from streams.live.hub.dead_letters import HubLetters
-from streams.live.hub.looking import Put
 from streams.live.hub.places import HubPlaces
 from streams.live.hub.popularity import HubPopularity
+from streams.live.hub.reading import Put
 from streams.live.hub.refusals import HubRefused
 from streams.live.hub.shapes import FOLDERS, Listed, decode_list, decode_listed, read_listed
 from streams.live.hub.walk import expand
@@ -29,7 +29,7 @@ class Listing:
     letters.
     """
 
-    found: dict[str, tuple[HubPlace, Listed]] = field(default_factory=dict)
+    found: dict[str, tuple[HubTarget, Listed]] = field(default_factory=dict)
     dead_letters: list[bytes] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
 
@@ -79,9 +79,9 @@ class HubListing:
                     self._news()
                     missing = self._popularity.take(owner, artefact, listing.found, now)
                     await self._save(listing.dead_letters)
-                    for place in missing:
-                        await self._ask(place)
-            await self._places.look(self._ledger.health)
+                    for target in missing:
+                        await self._ask(target)
+            await self._places.ask_missing(self._ledger.health)
             self._tell()
             self._news()
             self.done.set()
@@ -97,10 +97,10 @@ class HubListing:
             async for line, raw in unhurried(page.content):
                 try:
                     listed = read_listed(raw)
-                    place = self._activities.place(artefact, listed)
+                    target = self._activities.target(artefact, listed)
                     listing.names.add(listed.id.casefold())
-                    if place.repository.project is not None:
-                        listing.found[place.key] = place, listed
+                    if target.repository.project is not None:
+                        listing.found[target.key] = target, listed
                 except DeadLetter as error:
                     listing.dead_letters += self._dead_letters.write(health.feed, page.address, line, error, raw)
         return listing
@@ -115,22 +115,22 @@ class HubListing:
         elif not self._watched.by_key and health.state == health.well:
             health.state = health.well = "ok"
 
-    async def _ask(self, place: HubPlace) -> None:
+    async def _ask(self, target: HubTarget) -> None:
         """Ask about a repository that is missing in a listing: it may be gone, or the listing may have omitted it."""
-        params = [(name, value) for name, value in expand(place.artefact) if name != _LIMIT]
+        params = [(name, value) for name, value in expand(target.artefact) if name != _LIMIT]
         now = self._clock.now()
         try:
-            page = await self._client.get(place.path, decode_listed, self._ledger.health, params)
-            found = self._activities.place(place.artefact, page.content)
+            page = await self._client.get(target.path, decode_listed, self._ledger.health, params)
+            found = self._activities.target(target.artefact, page.content)
         except (HubRefused, Unreachable, DeadLetter):
             return
         except Gone:
-            self._popularity.forget(place)
+            self._popularity.forget(target)
             return
-        if found.key == place.key and found.repository.project is not None:
+        if found.key == target.key and found.repository.project is not None:
             self._popularity.state(found, page.content, now)
         else:
-            self._popularity.forget(place)
+            self._popularity.forget(target)
 
     async def _save(self, dead_letters: list[bytes]) -> None:
         now = self._clock.now()

@@ -13,7 +13,7 @@ from streams.identities import Identities
 from streams.live.common.clock import Clock
 from streams.live.common.health import FeedHealth
 from streams.live.common.http import Gone, Unreachable
-from streams.live.hub.activities import HubActivities, HubPlace
+from streams.live.hub.activities import HubActivities, HubTarget
 from streams.live.hub.client import HubClient
 from streams.live.hub.platform import PLATFORM
 from streams.live.hub.refusals import HubRefused
@@ -28,7 +28,7 @@ _AGAIN: Final = HOUR
 
 
 class HubPlaces:
-    """Call `list` with every listing of an owner, and `look` when all were listed. A glob that fits nothing yet is not
+    """Call `list` with every listing of an owner, and `ask_missing` when all were listed. A glob that fits nothing yet is not
     reported.
     """
 
@@ -56,7 +56,7 @@ class HubPlaces:
         """Take the names (case-folded) of all repositories of one kind that an owner has."""
         self._listed[owner.casefold(), artefact] = names
 
-    async def look(self, health: FeedHealth) -> None:
+    async def ask_missing(self, health: FeedHealth) -> None:
         """Ask for each named repository that no listing showed. Those that the Hub does not have go to `watched`, and
         once to the log.
         """
@@ -79,7 +79,7 @@ class HubPlaces:
 
     def _moved(self) -> Iterator[tuple[str, str]]:
         """The names whose repository is watched under another name, with that name."""
-        watched = {plain_name(PLATFORM, watch.place.repository.name) for watch in self._watched.by_key.values()}
+        watched = {plain_name(PLATFORM, watch.target.repository.name) for watch in self._watched.by_key.values()}
         for place in filter(names_one, self._places):
             for _, known in self._holders(place):
                 if known.name != place and known.name in watched:
@@ -98,7 +98,7 @@ class HubPlaces:
         names = [self._listed.get((owner, artefact)) for artefact in FOLDERS]
         if any(each is None for each in names):
             return True
-        watched = {plain_name(PLATFORM, watch.place.repository.name) for watch in self._watched.by_key.values()}
+        watched = {plain_name(PLATFORM, watch.target.repository.name) for watch in self._watched.by_key.values()}
         met = [known.name for _, known in self._holders(place)] or [place]
         return any(name in watched and name.partition("/")[0] == owner for name in met)
 
@@ -135,7 +135,7 @@ class HubPlaces:
 
     async def _ask(
         self, artefact: str, name: str, place: str, known: Assigned | None, health: FeedHealth
-    ) -> tuple[HubPlace, Listed] | None:
+    ) -> tuple[HubTarget, Listed] | None:
         """The repository with a name, if it is the one that the watchlist means. The Hub redirects an old name to the
         new one.
 
@@ -165,4 +165,4 @@ class HubPlaces:
                 place,
                 listed.id,
             )
-        return self._activities.place(artefact, listed), listed
+        return self._activities.target(artefact, listed), listed

@@ -32,10 +32,10 @@ from streams.live.hub.client import HubClient
 from streams.live.hub.dead_letters import HubLetters
 from streams.live.hub.limits import LIMITS_FEED, HubLimits
 from streams.live.hub.listing import HubListing
-from streams.live.hub.looking import LOOKERS, REPOSITORY, HubLooking, Lookout
 from streams.live.hub.places import HubPlaces
 from streams.live.hub.platform import PLATFORM
 from streams.live.hub.popularity import HubPopularity
+from streams.live.hub.reading import READERS, REPOSITORY, FeedReader, HubReading
 from streams.live.hub.repository import HubRepository
 from streams.live.hub.shapes import FOLDERS
 from streams.live.hub.state import decode_state
@@ -80,7 +80,7 @@ class HubPoller(Poller):
         self._activities = HubActivities(identities, context.actor_key)
         self._dead_letters = HubLetters(context.keep_dead_letters)
         names: dict[str, str] = {}
-        self._watched = HubWatched(watchlist, names, self._interval, LOOKERS)
+        self._watched = HubWatched(watchlist, names, self._interval, READERS)
         self._states = {key: value for key, value in cursors.items() if key.startswith(REPOSITORY)}
         # Cursors that cannot be read are reported in one line now: later the exception would be a task's.
         for key, state in self._states.items():
@@ -109,10 +109,10 @@ class HubPoller(Poller):
             for feed, scope, share, reached in feeds
         }
         watched, others = (
-            Lookout(HubRepository(self._client, self._activities, self._dead_letters, ledger.health), ledger)
+            FeedReader(HubRepository(self._client, self._activities, self._dead_letters, ledger.health), ledger)
             for ledger in self._ledgers.values()
         )
-        self._looking = HubLooking(self._watched, watched, self._changes, others, self._states, self._put, clock)
+        self._reading = HubReading(self._watched, watched, self._changes, others, self._states, self._put, clock)
         self._popularity = HubPopularity(watchlist, self._activities, cursors)
         self._listing = HubListing(
             self._client,
@@ -123,7 +123,7 @@ class HubPoller(Poller):
             self._popularity,
             self._ledgers[REPOSITORIES],
             self._put,
-            self._looking.news.set,
+            self._reading.news.set,
             clock,
             EARLY * self._interval,
         )
@@ -149,7 +149,7 @@ class HubPoller(Poller):
             tasks.create_task(self._listing.run())
             for walks, ledger in self._walks:
                 tasks.create_task(self._keep_walking(walks, ledger))
-            tasks.create_task(self._looking.run())
+            tasks.create_task(self._reading.run())
             tasks.create_task(self._keep_marks())
 
     async def _keep_walking(self, walks: HubWalks, ledger: Ledger) -> None:
@@ -167,7 +167,7 @@ class HubPoller(Poller):
                 continue
             failures = 0
             await self._publish_walk(walks, walk, ledger)
-            self._looking.news.set()
+            self._reading.news.set()
             await self._rest(min(_WALK_SECONDS, self._interval))
 
     async def _publish_walk(self, walks: HubWalks, walk: Walk, ledger: Ledger) -> None:
@@ -187,11 +187,11 @@ class HubPoller(Poller):
                 ),
             )
             walks.cursor = walk.cursor
-        for modified, place, listed in walk.changes.values():
-            if place.repository.project is not None:
-                self._watched.add(place, listed, walk.cursor.began or 0)
+        for modified, target, listed in walk.changes.values():
+            if target.repository.project is not None:
+                self._watched.add(target, listed, walk.cursor.began or 0)
             else:
-                self._changes.add(ChangedRepository(modified, place, listed))
+                self._changes.add(ChangedRepository(modified, target, listed))
 
     async def _keep_marks(self) -> None:
         """Publish the watermarks of the feeds that do not publish their own, and open a gap for one without

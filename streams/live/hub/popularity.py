@@ -12,7 +12,7 @@ from streams.activity import HOUR
 from streams.errors import DeadLetter
 from streams.kafka.cursors import decoded
 from streams.live.common.popularity import Level, Popularity, RepositoryLevels, total
-from streams.live.hub.activities import HubActivities, HubPlace
+from streams.live.hub.activities import HubActivities, HubTarget
 from streams.live.hub.platform import PLATFORM
 from streams.live.hub.shapes import FOLDERS, HubBase, Listed
 from streams.watchlist import Project, Watchlist
@@ -46,7 +46,7 @@ _Listing = tuple[str, str]
 class _StatedLevels:
     """The numbers of a repository, the listing that it is in, and when that was last saved (µs)."""
 
-    place: HubPlace
+    target: HubTarget
     listing: _Listing
     levels: dict[str, Level] = field(default_factory=dict)
     saved: int = 0
@@ -70,42 +70,44 @@ class HubPopularity:
         for key, data in cursors.items():
             if key.startswith(POPULARITY_CURSOR):
                 self._restore(key, data, activities)
-        self._restored = {(each.place.repository.project, each.place.artefact) for each in self._known.values()}
+        self._restored = {(each.target.repository.project, each.target.artefact) for each in self._known.values()}
 
-    def take(self, owner: str, artefact: str, found: Mapping[str, tuple[HubPlace, Listed]], now: int) -> list[HubPlace]:
+    def take(
+        self, owner: str, artefact: str, found: Mapping[str, tuple[HubTarget, Listed]], now: int
+    ) -> list[HubTarget]:
         """Take a complete listing, asked for at `now` (µs). Returns the repositories that were in it before and are
         missing now.
         """
         listing = owner.casefold(), artefact
         self._asked[listing] = now
         self._listed.add(listing)
-        missing = [each.place for key, each in self._known.items() if each.listing == listing and key not in found]
-        for place, listed in found.values():
-            self._known.setdefault(place.key, _StatedLevels(place, listing)).listing = listing
-            self.state(place, listed, now)
+        missing = [each.target for key, each in self._known.items() if each.listing == listing and key not in found]
+        for target, listed in found.values():
+            self._known.setdefault(target.key, _StatedLevels(target, listing)).listing = listing
+            self.state(target, listed, now)
         return missing
 
     def fail(self, owner: str, artefact: str, now: int) -> None:
         """A listing was asked for and did not come."""
         self._asked[owner.casefold(), artefact] = now
 
-    def state(self, place: HubPlace, listed: Listed, now: int) -> None:
+    def state(self, target: HubTarget, listed: Listed, now: int) -> None:
         """The numbers stated for a known repository; a number that is not stated stays as it was."""
-        known = self._known[place.key]
-        known.place = place
+        known = self._known[target.key]
+        known.target = target
         stated = {"likes": listed.likes, "downloads": listed.downloads, "downloads_all": listed.downloads_all_time}
         known.levels |= {kind: Level(value, now) for kind, value in stated.items() if value is not None}
 
-    def forget(self, place: HubPlace) -> None:
+    def forget(self, target: HubTarget) -> None:
         """A repository is gone, or no longer belongs to a project."""
-        known = self._known.pop(place.key, None)
+        known = self._known.pop(target.key, None)
         if known is not None:
-            self._gone[place.key] = _HubPopularityCursor(place.artefact, place.repository.name, known.listing[0])
+            self._gone[target.key] = _HubPopularityCursor(target.artefact, target.repository.name, known.listing[0])
 
     def changes(self, now: int) -> dict[str, bytes]:
         """The cursors that are due; call `saved` when the broker has them."""
         known = {
-            key: _HubPopularityCursor(each.place.artefact, each.place.repository.name, each.listing[0], each.levels)
+            key: _HubPopularityCursor(each.target.artefact, each.target.repository.name, each.listing[0], each.levels)
             for key, each in self._known.items()
             if each.saved <= now - _SAVED_EVERY
         }
@@ -122,7 +124,7 @@ class HubPopularity:
         """The sums of the projects. An owner that could never be listed counts as a repository that did not answer."""
         found: defaultdict[tuple[str | None, str], list[_StatedLevels]] = defaultdict(list)
         for each in self._known.values():
-            found[each.place.repository.project, each.place.artefact].append(each)
+            found[each.target.repository.project, each.target.artefact].append(each)
         for project, owners in self._owners.items():
             for artefact in FOLDERS:
                 asked = {owner for owner in owners if (owner, artefact) in self._asked}
@@ -144,10 +146,10 @@ class HubPopularity:
             return
         with suppress(DeadLetter):
             native = key.removeprefix(POPULARITY_CURSOR)
-            place = activities.place(known.artefact, HubBase(known.name, native))
-            if place.repository.project is not None:
+            target = activities.target(known.artefact, HubBase(known.name, native))
+            if target.repository.project is not None:
                 saved = max((level.at for level in known.levels.values()), default=0)
-                self._known[native] = _StatedLevels(place, (known.owner, known.artefact), known.levels, saved)
+                self._known[native] = _StatedLevels(target, (known.owner, known.artefact), known.levels, saved)
 
 
 def _owners(project: Project) -> set[str]:

@@ -14,7 +14,7 @@ from streams.errors import DeadLetter
 from streams.live.common.health import FeedHealth
 from streams.live.common.http import Broken, Gone, Oversized, unhurried
 from streams.live.common.poll_result import Gap
-from streams.live.hub.activities import DELETED, HubActivities, HubPlace
+from streams.live.hub.activities import DELETED, HubActivities, HubTarget
 from streams.live.hub.client import HubClient
 from streams.live.hub.dead_letters import HubLetters
 from streams.live.hub.refusals import GATED, NOT_PUBLIC, HubRefused
@@ -37,7 +37,7 @@ from streams.live.hub.state import RepositoryState, ThreadState, bounded, settle
 from streams.times import parse_time
 
 # How far back the first reading publishes. What is older is the baseline for later readings.
-FIRST_LOOK: Final = DAY
+FIRST_READING: Final = DAY
 COMMITS: Final = 50
 PARTS: Final = ("commits", "threads", "likers")
 # More commits are remembered than a page holds, so that a page with a known one has nothing unknown below it.
@@ -79,9 +79,9 @@ class HubRepository:
         self._dead_letters = dead_letters
         self._health = health
 
-    async def look(
+    async def read(
         self,
-        place: HubPlace,
+        target: HubTarget,
         listed: Listed,
         state: RepositoryState | None,
         now: int,
@@ -95,44 +95,44 @@ class HubRepository:
         """
         # Readings go on at the same time, and each has limits of its own.
         one = copy(self)
-        one._client = self._client.look()
-        look = RepositoryRead(
-            msgspec.structs.replace(state) if state is not None else RepositoryState(now - FIRST_LOOK)
+        one._client = self._client.bounded()
+        reading = RepositoryRead(
+            msgspec.structs.replace(state) if state is not None else RepositoryState(now - FIRST_READING)
         )
-        moved = listed.sha is None or listed.sha != look.state.head
-        liked = likers and listed.likes != 0 and (look.state.likers is None or listed.likes != look.state.likes)
+        moved = listed.sha is None or listed.sha != reading.state.head
+        liked = likers and listed.likes != 0 and (reading.state.likers is None or listed.likes != reading.state.likes)
         parts = zip(PARTS, (moved, True, liked), (one._commits, one._threads, one._likers), strict=True)
         wanted = [(name, part) for name, due, part in parts if due and name not in without]
         for name, part in wanted:
             try:
-                await part(place, listed, look)
-                look.seen.add(name)
+                await part(target, listed, reading)
+                reading.seen.add(name)
             except HubRefused as refused:
-                look.refused[name] = _reason(refused, listed)
+                reading.refused[name] = _reason(refused, listed)
             except Gone:
                 # Discussions may be switched off, or a repository empty: the other parts may still exist.
                 continue
             except Oversized as error:
                 # What the other parts found is still published.
-                look.exceeded = str(error)
-                look.dead_letters += self._dead_letters.exceeding(self._health.feed, error)
+                reading.exceeded = str(error)
+                reading.dead_letters += self._dead_letters.exceeding(self._health.feed, error)
             except Broken as error:
-                look.exceeded = str(error)
-        if look.exceeded:
-            return look
-        if look.refused and not look.seen:
-            raise HubRefused(next(iter(look.refused.values())))
-        if not look.seen and any(name == "commits" for name, _ in wanted):
+                reading.exceeded = str(error)
+        if reading.exceeded:
+            return reading
+        if reading.refused and not reading.seen:
+            raise HubRefused(next(iter(reading.refused.values())))
+        if not reading.seen and any(name == "commits" for name, _ in wanted):
             raise Gone
         if likers and listed.likes == 0:
-            look.state.likes, look.state.likers = 0, look.state.likers or []
-        return look
+            reading.state.likes, reading.state.likers = 0, reading.state.likers or []
+        return reading
 
-    async def _commits(self, place: HubPlace, listed: Listed, look: RepositoryRead) -> None:
+    async def _commits(self, target: HubTarget, listed: Listed, reading: RepositoryRead) -> None:
         """The newest first, until a page holds a known one. The order is git's: a commit further up is not always
         newer.
         """
-        state = look.state
+        state = reading.state
         known = set(state.commits)
         first = not known
         met: set[int] = set()
@@ -142,7 +142,7 @@ class HubRepository:
         above = pages = 0
         oldest = None
         async for page in self._client.pages(
-            f"{place.path}/commits/{DEFAULT_REVISION}", decode_list, self._health, [("limit", COMMITS)]
+            f"{target.path}/commits/{DEFAULT_REVISION}", decode_list, self._health, [("limit", COMMITS)]
         ):
             pages += 1
             async for line, raw in unhurried(page.content):
@@ -159,14 +159,14 @@ class HubRepository:
                     if again or number in known:
                         continue
                     oldest = parse_time(commit.date)
-                    found.append((number, self._activities.commit(place, commit, page.received)))
+                    found.append((number, self._activities.commit(target, commit, page.received)))
                 except (DeadLetter, ValueError) as error:
-                    look.dead_letters += self._dead_letters.write(self._health.feed, page.address, line, error, raw)
+                    reading.dead_letters += self._dead_letters.write(self._health.feed, page.address, line, error, raw)
             if reached or (first and oldest is not None and oldest < state.since):
                 break
             if pages == _MOST_COMMIT_PAGES:
                 start = state.newest or state.since
-                look.gaps.append(
+                reading.gaps.append(
                     Gap(feed=self._health.feed, start=start, end=max(start, oldest or page.received), reason="overflow")
                 )
                 break
@@ -181,13 +181,13 @@ class HubRepository:
                 for number, activity in (found[:above] if reached else found)
                 if activity.occurred_at >= floor
             ]
-        look.activities += [activity for _, activity in new if activity.occurred_at >= floor]
+        reading.activities += [activity for _, activity in new if activity.occurred_at >= floor]
         state.head = head
         state.commits = [*(number for number, _ in new), *state.commits][:_KNOWN]
         state.newest = max([state.newest, *(activity.occurred_at for _, activity in new)])
 
-    async def _threads(self, place: HubPlace, listed: Listed, look: RepositoryRead) -> None:
-        state = look.state
+    async def _threads(self, target: HubTarget, listed: Listed, reading: RepositoryRead) -> None:
+        state = reading.state
         known = state.threads if state.threads is not None else {}
         threads = dict(known)
         first = state.threads is None
@@ -195,7 +195,7 @@ class HubRepository:
         number = looked = 0
         turn = state.page
         while True:
-            path = f"{place.path}/discussions"
+            path = f"{target.path}/discussions"
             page = await self._client.get(
                 path, decode_threads, self._health, [("sort", "recently-created"), ("p", number)]
             )
@@ -214,12 +214,12 @@ class HubRepository:
                         threads[thread.num] = shown
                     else:
                         try:
-                            threads[thread.num] = await self._thread(place, thread, old, look)
+                            threads[thread.num] = await self._thread(target, thread, old, reading)
                         except Broken as error:
                             # The other threads are read; this one is asked for again at the next reading.
-                            look.exceeded = str(error)
+                            reading.exceeded = str(error)
                 except DeadLetter as error:
-                    look.dead_letters += self._dead_letters.write(self._health.feed, page.address, line, error, raw)
+                    reading.dead_letters += self._dead_letters.write(self._health.feed, page.address, line, error, raw)
             pages = -(-page.content.count // len(rows)) if rows else 0
             number = _page_after(number, pages, turn, everything=unknown or first)
             looked += 1
@@ -229,11 +229,11 @@ class HubRepository:
         state.threads = bounded(threads, page.received)
 
     async def _thread(
-        self, place: HubPlace, thread: HubThread, old: ThreadState | None, look: RepositoryRead
+        self, target: HubTarget, thread: HubThread, old: ThreadState | None, reading: RepositoryRead
     ) -> ThreadState:
         """What happened in a thread that is new or has changed."""
         try:
-            page = await self._client.get(f"{place.path}/discussions/{thread.num}", decode_details, self._health)
+            page = await self._client.get(f"{target.path}/discussions/{thread.num}", decode_details, self._health)
         except Gone:
             before = old or ThreadState(None, "")
             return msgspec.structs.replace(
@@ -246,13 +246,13 @@ class HubRepository:
                 event = read_event(raw)
                 events.append((parse_time(event.created_at), event))
             except DeadLetter as error:
-                look.dead_letters += self._dead_letters.write(self._health.feed, page.address, line, error, raw)
+                reading.dead_letters += self._dead_letters.write(self._health.feed, page.address, line, error, raw)
         events.sort(key=lambda pair: pair[0])
         opening = _opening(details, events)
         if old is None:
             author = opening.author if opening else None
-            look.activities.append(self._activities.opened(place, details, _body(opening), author, page.received))
-        floor = max(old.floor if old else 0, look.state.since)
+            reading.activities.append(self._activities.opened(target, details, _body(opening), author, page.received))
+        floor = max(old.floor if old else 0, reading.state.since)
         known = set(old.known) if old else set()
         met: list[tuple[int, int]] = []
         for time, event in events:
@@ -262,13 +262,13 @@ class HubRepository:
                 continue
             try:
                 if event.type == "comment":
-                    look.activities.append(self._activities.commented(place, details, event, page.received))
+                    reading.activities.append(self._activities.commented(target, details, event, page.received))
                 elif event.type == "status-change":
-                    look.activities += self._activities.changed(place, details, event, page.received)
+                    reading.activities += self._activities.changed(target, details, event, page.received)
                 elif event.type == "title-change":
-                    look.activities.append(self._activities.renamed(place, details, event, page.received))
+                    reading.activities.append(self._activities.renamed(target, details, event, page.received))
             except DeadLetter as error:
-                look.dead_letters += self._dead_letters.write(
+                reading.dead_letters += self._dead_letters.write(
                     self._health.feed, page.address, 1, error, msgspec.json.encode(event)
                 )
         if len(met) > _MOST_EVENTS:
@@ -280,15 +280,15 @@ class HubRepository:
         all_known = shown_now | known if len(known) <= 2 * _MOST_EVENTS else shown_now
         return ThreadState(comments, details.status, _title(details), floor, sorted(all_known))
 
-    async def _likers(self, place: HubPlace, listed: Listed, look: RepositoryRead) -> None:
+    async def _likers(self, target: HubTarget, listed: Listed, reading: RepositoryRead) -> None:
         """Who likes it now and did not at the last reading. A like that is taken back and given again counts once."""
-        state = look.state
+        state = reading.state
         if (listed.likes or 0) > _MOST_LIKERS:
             return
         known = set(state.likers or ())
         found: list[Activity] = []
         shown = 0
-        async for page in self._client.pages(f"{place.path}/likers", decode_list, self._health):
+        async for page in self._client.pages(f"{target.path}/likers", decode_list, self._health):
             shown += len(page.content)
             if shown > 2 * _MOST_LIKERS:
                 raise Oversized("the likers do not end", page.address, page.address.encode())
@@ -299,12 +299,12 @@ class HubRepository:
                         known.add(account.hash)
                         # A reading that was published but not saved comes again: the like keeps its time.
                         found.append(
-                            self._activities.liked(place, account, state.pending.get(account.hash, page.received))
+                            self._activities.liked(target, account, state.pending.get(account.hash, page.received))
                         )
                 except DeadLetter as error:
-                    look.dead_letters += self._dead_letters.write(self._health.feed, page.address, line, error, raw)
+                    reading.dead_letters += self._dead_letters.write(self._health.feed, page.address, line, error, raw)
         if state.likers is not None:
-            look.activities += found
+            reading.activities += found
         state.likes = settled(listed.likes, shown, state.likes)
         state.likers = sorted(known)
 

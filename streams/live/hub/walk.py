@@ -12,7 +12,7 @@ from streams.live.common.clock import Clock
 from streams.live.common.health import FeedHealth
 from streams.live.common.http import Oversized, unhurried
 from streams.live.common.poll_result import Gap
-from streams.live.hub.activities import HubActivities, HubPlace
+from streams.live.hub.activities import HubActivities, HubTarget
 from streams.live.hub.client import HubClient
 from streams.live.hub.dead_letters import HubLetters
 from streams.live.hub.shapes import FOLDERS, UNKNOWN_CREATION, HubBase, Listed, bases_of, decode_list, read_listed
@@ -70,7 +70,7 @@ class Walk:
     activities: list[Activity] = field(default_factory=list)
     dead_letters: list[bytes] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
-    changes: dict[str, tuple[int, HubPlace, Listed]] = field(default_factory=dict)
+    changes: dict[str, tuple[int, HubTarget, Listed]] = field(default_factory=dict)
     pages: int = 0
     oldest: int = 0
 
@@ -154,21 +154,21 @@ class HubWalks:
 
     def _take(self, listed: Listed, walk: Walk, seen: set[int], oldest: int, received: int) -> int:
         """Take a listed repository. Returns when the oldest repository of the walk so far was modified."""
-        place = self._activities.place(self.artefact, listed)
-        walk.activities += self._published(place, listed, walk.cursor, walk.since, received)
+        target = self._activities.target(self.artefact, listed)
+        walk.activities += self._published(target, listed, walk.cursor, walk.since, received)
         if listed.last_modified is None:
             return oldest
         modified = parse_time(listed.last_modified)
         if modified >= walk.since:
-            digest = hash_name(f"{place.key} {listed.sha} {listed.last_modified}")
+            digest = hash_name(f"{target.key} {listed.sha} {listed.last_modified}")
             seen.add(digest)
             if digest not in self._seen:
                 # The first one met is the newest: the walk goes on to older ones.
-                walk.changes.setdefault(place.key, (modified, place, listed))
+                walk.changes.setdefault(target.key, (modified, target, listed))
         return min(oldest, modified)
 
     def _published(
-        self, place: HubPlace, listed: Listed, cursor: WalkCursor, since: int, received: int
+        self, target: HubTarget, listed: Listed, cursor: WalkCursor, since: int, received: int
     ) -> list[Activity]:
         """The creation of a repository that is younger than a day, and what it was made from, each once."""
         if listed.created_at is None or listed.created_at.startswith(UNKNOWN_CREATION):
@@ -176,24 +176,24 @@ class HubWalks:
         created_at = parse_time(listed.created_at)
         if created_at < since - DAY:
             return []
-        digest = hash_name(place.key)
+        digest = hash_name(target.key)
         found: list[Activity] = []
         if digest not in cursor.created:
-            found.append(self._activities.created(place, listed, created_at, received))
+            found.append(self._activities.created(target, listed, created_at, received))
             cursor.created[digest] = created_at
         if self.artefact == "model" and digest not in cursor.derived and (bases := bases_of(listed)):
             base, relation = self._watched_first(bases)
-            found.append(self._activities.derived(place, listed, base, relation, created_at, received))
+            found.append(self._activities.derived(target, listed, base, relation, created_at, received))
             cursor.derived[digest] = created_at
         return found
 
-    def _watched_first(self, bases: list[tuple[HubBase, str | None]]) -> tuple[HubPlace, str | None]:
+    def _watched_first(self, bases: list[tuple[HubBase, str | None]]) -> tuple[HubTarget, str | None]:
         """Of several bases (a merge of models) the watched one, else the first: a derivative is one activity of one
         repository.
         """
         places = [
             (
-                self._activities.place("model", HubBase(base.id, base.native or self._names.get(f"models/{base.id}"))),
+                self._activities.target("model", HubBase(base.id, base.native or self._names.get(f"models/{base.id}"))),
                 relation,
             )
             for base, relation in bases

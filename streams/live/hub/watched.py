@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from streams.activity import DAY, HOUR, MINUTE, SECOND
-from streams.live.hub.activities import HubPlace
+from streams.live.hub.activities import HubTarget
 from streams.live.hub.platform import PLATFORM
 from streams.live.hub.repository import PARTS
 from streams.live.hub.shapes import FOLDERS, Listed
@@ -43,7 +43,7 @@ class Watch:
     its failures up to here. `talked_at`: when a reading last found something in its threads.
     """
 
-    place: HubPlace
+    target: HubTarget
     listed: Listed
     listed_at: int
     known_to: int
@@ -83,13 +83,13 @@ class Watch:
 class HubWatched:
     """The watched repositories by key. `dropped` counts those that are gone.
 
-    Each is to be read once in an `interval` (station's seconds), and more often if there is time. `lookers` tasks read
+    Each is to be read once in an `interval` (station's seconds), and more often if there is time. `readers` tasks read
     at the same time.
     """
 
-    def __init__(self, watchlist: Watchlist, names: dict[str, str], interval: float, lookers: int = 1) -> None:
+    def __init__(self, watchlist: Watchlist, names: dict[str, str], interval: float, readers: int = 1) -> None:
         self.longest = round(EARLY * interval * SECOND)
-        self._lookers = lookers
+        self._readers = readers
         self.dropped = 0
         # Names of the watchlist that the Hub does not have.
         self.absent: list[str] = []
@@ -115,28 +115,28 @@ class HubWatched:
 
     def artefacts(self) -> dict[str, str]:
         """`dataset` or `space` by name; if a model has the same name, the name is left out."""
-        places = [watch.place for watch in self.by_key.values()]
-        models = {place.repository.name for place in places if place.artefact == "model"}
-        return {place.repository.name: place.artefact for place in places if place.repository.name not in models}
+        targets = [watch.target for watch in self.by_key.values()]
+        models = {target.repository.name for target in targets if target.artefact == "model"}
+        return {target.repository.name: target.artefact for target in targets if target.repository.name not in models}
 
-    def take(self, owner: str, artefact: str, found: Mapping[str, tuple[HubPlace, Listed]], now: int) -> None:
+    def take(self, owner: str, artefact: str, found: Mapping[str, tuple[HubTarget, Listed]], now: int) -> None:
         """Take all repositories of one kind of an owner, by key, from a listing that was asked for at `now`."""
         for key in self._listings.get((owner, artefact), set()) - found.keys():
             if self.by_key.pop(key, None) is not None:
                 self.dropped += 1
         self._listings[owner, artefact] = set(found)
         self._times[owner, artefact] = now
-        for place, listed in found.values():
-            self.add(place, listed, now)
+        for target, listed in found.values():
+            self.add(target, listed, now)
 
-    def add(self, place: HubPlace, listed: Listed, now: int) -> None:
+    def add(self, target: HubTarget, listed: Listed, now: int) -> None:
         """Watch a repository, or take its listing asked for at `now` (µs). One that has changed is due."""
-        if place.artefact == "model":
-            self._names[f"{place.path}"] = place.key
-        watch = self.by_key.get(place.key)
+        if target.artefact == "model":
+            self._names[f"{target.path}"] = target.key
+        watch = self.by_key.get(target.key)
         if watch is None:
-            self.by_key[place.key] = watch = Watch(place, listed, now, now, now)
-            heapq.heappush(self._heap, (now, place.key))
+            self.by_key[target.key] = watch = Watch(target, listed, now, now, now)
+            heapq.heappush(self._heap, (now, target.key))
             return
         changed = _differ(watch.listed, listed)
         if changed:
@@ -145,14 +145,14 @@ class HubWatched:
                 watch.known_to = min(now, watch.listed_at)
             if watch.listed.gated != listed.gated:
                 watch.refused.clear()
-        watch.place, watch.listed, watch.listed_at = place, listed, now
+        watch.target, watch.listed, watch.listed_at = target, listed, now
         if changed:
             self.schedule(watch, now - _AHEAD)
 
     def schedule(self, watch: Watch, due: int) -> None:
         """Set when a repository is due, whatever was planned."""
         watch.due = due
-        heapq.heappush(self._heap, (due, watch.place.key))
+        heapq.heappush(self._heap, (due, watch.target.key))
 
     def pause(self, watch: Watch, now: int) -> int:
         """How long (µs) after a reading the next one is due.
@@ -161,7 +161,7 @@ class HubWatched:
         """
         talkative = sum(each.talked_at > now - _TALKED for each in self.by_key.values())
         shares = len(self.by_key) + (_TALKATIVE - 1) * talkative
-        pause = shares * self._took / self._lookers / _PART
+        pause = shares * self._took / self._readers / _PART
         if watch.talked_at > now - _TALKED:
             pause /= _TALKATIVE
         return min(self.longest, max(_SHORTEST_PAUSE, round(pause)))
@@ -181,7 +181,7 @@ class HubWatched:
     @property
     def round(self) -> float:
         """About how long it takes to read all of them, one after the other (µs)."""
-        return len(self.by_key) * self._took / self._lookers
+        return len(self.by_key) * self._took / self._readers
 
     @property
     def trouble(self) -> str | None:
@@ -195,7 +195,7 @@ class HubWatched:
             reasons.setdefault(why, []).append(place)
         for watch in self.by_key.values():
             if watch.failures < GIVEN_UP and (reason := watch.trouble) is not None:
-                reasons.setdefault(reason, []).append(watch.place.repository.name)
+                reasons.setdefault(reason, []).append(watch.target.repository.name)
         said += [f"{reason} ({_some(names)})" for reason, names in sorted(reasons.items())]
         return "; ".join(said) or None
 
@@ -247,7 +247,7 @@ class HubWatched:
     @contextmanager
     def busy(self, watch: Watch) -> Iterator[None]:
         """While a repository is being read, no other task reads it. What is scheduled meanwhile is kept."""
-        key = watch.place.key
+        key = watch.target.key
         self._busy.add(key)
         try:
             yield

@@ -109,9 +109,9 @@ def test_a_reading_that_goes_on_gives_the_same_projects(tmp_path: Path, monkeypa
             assert rest == [each for each in whole[cut + 1 :] if isinstance(each, Send)]
 
 
-@pytest.mark.parametrize("room", [0, 1_000, 1 << 30])
+@pytest.mark.parametrize(("room", "unpacked"), [(0, 0), (1_000, 0), (1_000, 9), (1 << 30, 0), (1 << 30, 1 << 30)])
 def test_what_is_not_kept_in_memory_is_read_again_and_gives_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int, unpacked: int
 ) -> None:
     monkeypatch.setattr("streams.archive.reading.SECTION", 5)
     rows = [push(number, 77 if number % 3 else 5, "old-org/tool" if number % 3 else "a/b") for number in range(32)]
@@ -123,6 +123,7 @@ def test_what_is_not_kept_in_memory_is_read_again_and_gives_the_same(
     options = Options(Watchlist([Project("tool", github=("new-org/tool",))]))
     kept = [step for step in read_all(paths, options) if not isinstance(step, Breath)]
     monkeypatch.setattr("streams.archive.survey.KEPT_BYTES", room)
+    monkeypatch.setattr("streams.archive.survey.KEPT_ROWS", unpacked)
     opened: list[str] = []
     content = reading.Content
     monkeypatch.setattr(reading, "Content", lambda path: opened.append(path) or content(path))

@@ -22,7 +22,7 @@ from streams.live.common.health import FeedHealth
 from streams.live.common.http import LARGE, LARGEST_BODY, Oversized, fetch, off_loop, open_session
 from streams.live.hub import changes as hub_changes
 from streams.live.hub import client as hub_client
-from streams.live.hub.activities import HubPlace
+from streams.live.hub.activities import HubTarget
 from streams.live.hub.changes import ChangedRepository, HubChanges
 from streams.live.hub.client import HubClient
 from streams.live.hub.limits import HubLimits
@@ -179,10 +179,10 @@ def test_a_look_at_the_hub_has_an_allowance_of_its_own(monkeypatch: pytest.Monke
         hub = SmallHub()
         async with asking(hub) as client:
             with pytest.raises(Oversized, match="too many requests, seconds or bytes"):
-                await client.look().get("models", decode_list, FeedHealth("f", PLATFORM))
+                await client.bounded().get("models", decode_list, FeedHealth("f", PLATFORM))
             assert not hub.requests
             monkeypatch.undo()
-            await client.look().get("models", decode_list, FeedHealth("f", PLATFORM))
+            await client.bounded().get("models", decode_list, FeedHealth("f", PLATFORM))
 
     asyncio.run(run())
 
@@ -406,7 +406,7 @@ def test_of_too_many_changes_the_stalest_are_dropped_and_the_ledger_is_told(monk
     monkeypatch.setattr(hub_changes, "_MOST_WAITING", 2)
     changes = HubChanges(0)
     for number in (1, 2, 3):
-        place = HubPlace(
+        place = HubTarget(
             "model", f"models/a/{number}", str(number), Repository(str(number), f"a/{number}", number, "a", None)
         )
         changes.add(ChangedRepository(10 * number, place, Listed(f"a/{number}")))

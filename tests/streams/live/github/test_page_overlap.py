@@ -21,7 +21,7 @@ def page(number: int, events: list[Shown] | None, *, last: bool = False) -> Feed
     return FeedPage(number, events, '"tag"', NOW, NOW, last or number == PAGES)
 
 
-def look(seen: Seen, *pages: list[Shown] | None, last: bool = False) -> PageOverlap:
+def overlap(seen: Seen, *pages: list[Shown] | None, last: bool = False) -> PageOverlap:
     made = PageOverlap(seen, first=not seen.encode()[0])
     for number, events in enumerate(pages, 1):
         made.take(page(number, events, last=last and number == len(pages)))
@@ -40,14 +40,14 @@ def seen() -> Seen:
 
 
 def test_a_page_with_known_ones_at_its_foot_is_enough(seen: Seen) -> None:
-    made = look(seen, shown(*down(320)))
+    made = overlap(seen, shown(*down(320)))
     assert made.done
     assert made.overlaps
     assert [each.hash for each in made.new] == list(down(320, 20))
 
 
 def test_a_single_known_one_amid_new_ones_is_not_enough(seen: Seen) -> None:
-    made = look(seen, shown(*down(400, 96), 300, 304, 303, 302))
+    made = overlap(seen, shown(*down(400, 96), 300, 304, 303, 302))
     assert not made.done
     made.take(page(2, shown(301, *down(299, 99))))
     assert made.done
@@ -56,13 +56,13 @@ def test_a_single_known_one_amid_new_ones_is_not_enough(seen: Seen) -> None:
 
 
 def test_a_feed_that_ends_is_whole_and_one_that_goes_on_is_not(seen: Seen) -> None:
-    assert look(seen, shown(900, 901), last=True).overlaps
-    assert not look(seen, shown(*down(900)), shown(*down(800)), shown(*down(700))).overlaps
-    assert look(seen, shown(*down(500)), shown(*down(400)), shown(*down(300))).overlaps
+    assert overlap(seen, shown(900, 901), last=True).overlaps
+    assert not overlap(seen, shown(*down(900)), shown(*down(800)), shown(*down(700))).overlaps
+    assert overlap(seen, shown(*down(500)), shown(*down(400)), shown(*down(300))).overlaps
 
 
 def test_the_first_look_takes_all_pages() -> None:
-    made = look(Seen(), shown(*down(300)), shown(*down(200)))
+    made = overlap(Seen(), shown(*down(300)), shown(*down(200)))
     assert made.first
     assert not made.done
     assert len(made.new) == 200
@@ -78,13 +78,13 @@ def test_the_first_look_takes_all_pages() -> None:
     ],
 )
 def test_a_second_page_of_another_time_is_doubtful(seen: Seen, second: range | None, doubtful: bool) -> None:
-    made = look(seen, shown(*down(520)), None if second is None else shown(*second, page=2))
+    made = overlap(seen, shown(*down(520)), None if second is None else shown(*second, page=2))
     assert made.doubtful is doubtful
 
 
 def test_what_an_incomplete_poll_found_is_known_but_proves_nothing(seen: Seen) -> None:
     after = seen.known(reversed(down(500)))
-    again = look(after, shown(*down(500)))
+    again = overlap(after, shown(*down(500)))
     assert not again.done
     assert again.new == []
     again.take(page(2, shown(*down(400))))
@@ -110,14 +110,14 @@ def test_what_an_incomplete_poll_found_is_known_but_proves_nothing(seen: Seen) -
 )
 def test_an_old_page_is_told_by_what_it_lacks(seen: Seen, events: list[int], stale: bool) -> None:
     newest = NOW + 300 * SECOND
-    assert look(seen, shown(*events)).is_stale(newest, NOW + HOUR) is stale
-    assert not look(seen, shown(*events)).is_stale(newest, NOW + 31 * DAY), "after 30 days events leave a feed"
-    assert not look(Seen(), shown(*events)).is_stale(None, NOW)
+    assert overlap(seen, shown(*events)).is_stale(newest, NOW + HOUR) is stale
+    assert not overlap(seen, shown(*events)).is_stale(newest, NOW + 31 * DAY), "after 30 days events leave a feed"
+    assert not overlap(Seen(), shown(*events)).is_stale(None, NOW)
 
 
 def test_unchanged_since_before_what_is_known_is_old(seen: Seen) -> None:
-    assert not look(seen, None).is_stale(NOW, NOW)
-    assert look(seen.known([301]), None).is_stale(NOW, NOW)
+    assert not overlap(seen, None).is_stale(NOW, NOW)
+    assert overlap(seen.known([301]), None).is_stale(NOW, NOW)
 
 
 def test_seen_forgets_what_was_shown_longest_ago(seen: Seen) -> None:
@@ -137,10 +137,10 @@ def test_single_late_events_do_not_change_what_a_poll_spans() -> None:
     usual = [Shown(n, NOW - n * SECOND // 10, b"", 1, n, NOW) for n in range(300)]
     late = [each._replace(time=NOW - HOUR) if each.hash % 5 == 0 else each for each in usual]
     for events in (usual, late):
-        count, span = look(Seen(), events).stretch
+        count, span = overlap(Seen(), events).stretch
         assert count == 300
         assert span == pytest.approx(30, rel=0.15)
-    assert look(Seen(), usual[:9]).stretch == (0, 0)
+    assert overlap(Seen(), usual[:9]).stretch == (0, 0)
 
 
 @pytest.mark.parametrize("delay", [0.0, 1.0, 3.0])

@@ -310,19 +310,19 @@ def test_a_repository_that_changed_while_it_was_looked_at_in_vain_is_looked_at_a
         read_listed(msgspec.Raw(msgspec.json.encode(Repo("allenai/OLMo").listed() | {"sha": sha(n)}))) for n in (1, 2)
     )
     watched = HubWatched(WATCHLIST, {}, 300.0)
-    watched.add(activities.place("model", before), before, 1)
+    watched.add(activities.target("model", before), before, 1)
     watch = watched.next()
     assert watch is not None
     watched.schedule(watch, 500)
-    watched.add(activities.place("model", after), after, 100)
+    watched.add(activities.target("model", after), after, 100)
     watched.drop(watch, before, 100)
     assert watched.next() is watch
     assert watch.due < 100, "what has changed goes ahead of what is only due"
     watched.drop(watch, after, 150)
     assert watch.due == 150 + REFUSED_WAIT
-    watched.add(activities.place("model", after), after, 200)
+    watched.add(activities.target("model", after), after, 200)
     assert watch.due == 150 + REFUSED_WAIT
-    watched.add(activities.place("model", before), before, 300)
+    watched.add(activities.target("model", before), before, 300)
     assert watched.next() is watch
     assert watch.due < 300
     # Up to its last listing without a change nothing happened there; what did since is not known yet.

@@ -174,7 +174,7 @@ def test_what_is_a_day_old_is_not_known_any_more() -> None:
 
     def listing(*stated: tuple[str, int | None]) -> dict[str, Any]:
         each = [Listed(name, native=name, author=name.partition("/")[0], likes=likes) for name, likes in stated]
-        places = [activities.place("space", one) for one in each]
+        places = [activities.target("space", one) for one in each]
         return {place.key: (place, one) for place, one in zip(places, each, strict=True)}
 
     def rows(popularity: HubPopularity, now: int) -> list[Row]:

@@ -32,7 +32,7 @@ def test_daily_listings() -> None:
     for path in sorted(recorded("hf-daily-snapshots-2026-08").glob("*.json.gz")):
         for record in json.loads(gzip.decompress(path.read_bytes()))["models"]:
             listed = read_listed(json.dumps(record).encode())
-            place = make.place("model", listed)
+            place = make.target("model", listed)
             assert (place.repository.name, listed.likes, listed.downloads) == (
                 record["id"],
                 record["likes"],
@@ -54,10 +54,10 @@ def test_records_of_a_family_of_models() -> None:
         # The record is a dump of the library's object, which names two fields otherwise than the API.
         record["createdAt"] = record.pop("created_at")
         listed = read_listed(json.dumps(record).encode())
-        place = make.place("model", listed)
+        place = make.target("model", listed)
         for base, relation in bases_of(listed)[:1]:
             derived = make.derived(
-                place, listed, make.place("model", base), relation, parse_time(listed.created_at or ""), NOW
+                place, listed, make.target("model", base), relation, parse_time(listed.created_at or ""), NOW
             )
             assert derived.family == base.id
             relations[relation] += 1
@@ -78,7 +78,7 @@ def test_commits() -> None:
             "date": row["date"].replace(" ", "T") + ".000Z",
             "authors": [{"user": row["author"]}],
         }
-        place = make.place("model", read_listed(json.dumps({"id": row["repo_url"]}).encode()))
+        place = make.target("model", read_listed(json.dumps({"id": row["repo_url"]}).encode()))
         activity = make.commit(place, read_commit(json.dumps(answer).encode()), NOW)
         assert row["author"] not in activity.id.split(":")
         ids.add(activity.id)

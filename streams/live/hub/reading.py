@@ -23,7 +23,7 @@ _LOG: Final = logging.getLogger(__name__)
 REPOSITORY: Final = "huggingface:repo:"
 # How many watched repositories are read at the same time. Requests still go out one at a time; while one reading waits
 # to try again after a failure, the others go on.
-LOOKERS: Final = 2
+READERS: Final = 2
 # Seconds of the station's clock between two checks whether a watched repository is due.
 _GLANCE: Final = 1.0
 _LONGEST_REST: Final = 60.0
@@ -33,14 +33,14 @@ _AFTER_REFUSED_TOKEN: Final = 60.0
 Put = Callable[[Ledger, PollResult], Awaitable[None]]
 
 
-class Lookout(NamedTuple):
+class FeedReader(NamedTuple):
     """The reader of one feed's repositories, and the feed's ledger."""
 
-    looker: HubRepository
+    reader: HubRepository
     ledger: Ledger
 
 
-class HubLooking:
+class HubReading:
     """The tasks that read; `put` publishes a poll result, `states` are the cursors of watched repositories.
 
     Set `news` when something may have become due earlier than expected.
@@ -49,28 +49,28 @@ class HubLooking:
     def __init__(
         self,
         watched: HubWatched,
-        watched_lookout: Lookout,
+        watched_lookout: FeedReader,
         changes: HubChanges,
-        changes_lookout: Lookout,
+        changes_lookout: FeedReader,
         states: dict[str, bytes],
         put: Put,
         clock: Clock,
     ) -> None:
         self.news = asyncio.Event()
         self._watched, self._changes = watched, changes
-        self._watched_looker, self._watched_ledger = watched_lookout
-        self._changes_looker, self._changes_ledger = changes_lookout
+        self._watched_reader, self._watched_ledger = watched_lookout
+        self._changes_reader, self._changes_ledger = changes_lookout
         self._states, self._put = states, put
         self._clock = clock
 
     async def run(self) -> None:
         """Read until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            for _ in range(LOOKERS):
-                tasks.create_task(self._keep_looking_at_watched())
-            tasks.create_task(self._keep_looking_at_changes())
+            for _ in range(READERS):
+                tasks.create_task(self._keep_reading_watched())
+            tasks.create_task(self._keep_reading_changes())
 
-    async def _keep_looking_at_watched(self) -> None:
+    async def _keep_reading_watched(self) -> None:
         while True:
             self.news.clear()
             watch, now = self._watched.next(), self._clock.now()
@@ -80,7 +80,7 @@ class HubLooking:
             else:
                 await self._await_news(_LONGEST_REST if watch is None else (watch.due - now) / SECOND)
 
-    async def _keep_looking_at_changes(self) -> None:
+    async def _keep_reading_changes(self) -> None:
         """Read one repository at a time, and begin only while no watched one is due."""
         while True:
             self.news.clear()
@@ -100,16 +100,16 @@ class HubLooking:
             pass
 
     async def _look_at_watched(self, watch: Watch, now: int) -> None:
-        ledger, name = self._watched_ledger, watch.place.repository.name
-        key = REPOSITORY + watch.place.key
+        ledger, name = self._watched_ledger, watch.target.repository.name
+        key = REPOSITORY + watch.target.key
         # Whatever comes of this reading, the next one is planned: one that always fails must not hold up others.
         self._watched.schedule(watch, now + self._watched.pause(watch, now))
         before = self._states.get(key)
         listed, known_to = watch.listed, min(now, watch.listed_at)
         try:
             state = decode_state(key, before) if before else None
-            look = await self._watched_looker.look(
-                watch.place, listed, state, now, likers=True, without=watch.waiting(now)
+            reading = await self._watched_reader.read(
+                watch.target, listed, state, now, likers=True, without=watch.waiting(now)
             )
         except Unreachable as error:
             await self._fail(watch, error)
@@ -126,25 +126,28 @@ class HubLooking:
             self._watched.drop(watch, listed, now, reason)
             self._tell()
             return
-        for reason in self._watched.refuse(watch, look.refused, look.seen, now):
+        for reason in self._watched.refuse(watch, reading.refused, reading.seen, now):
             _LOG.info("%s: not all of a watched repository can be seen: %s: %s", ledger.health.feed, name, reason)
         if before is not None:
-            await self._keep_likes(key, before, look)
-        look.state.pending = {}
-        after = encode_state(look.state)
-        if after != before or look.dead_letters or look.activities:
+            await self._keep_likes(key, before, reading)
+        reading.state.pending = {}
+        after = encode_state(reading.state)
+        if after != before or reading.dead_letters or reading.activities:
             async with ledger.lock:
                 await self._put(
                     ledger,
                     ledger.poll_result(
-                        activities=look.activities, dead_letters=look.dead_letters, gaps=look.gaps, cursors={key: after}
+                        activities=reading.activities,
+                        dead_letters=reading.dead_letters,
+                        gaps=reading.gaps,
+                        cursors={key: after},
                     ),
                 )
             self._states[key] = after
-        if any(activity.thread is not None for activity in look.activities):
+        if any(activity.thread is not None for activity in reading.activities):
             watch.talked_at = now
-        if look.exceeded is not None:
-            await self._fail(watch, Unreachable(look.exceeded))
+        if reading.exceeded is not None:
+            await self._fail(watch, Unreachable(reading.exceeded))
             return
         self._watched.settle(watch, known_to, self._clock.now() - now)
         self._tell()
@@ -169,7 +172,7 @@ class HubLooking:
                     ),
                 )
             _LOG.info(
-                "%s: a watched repository cannot be looked at: %s", ledger.health.feed, watch.place.repository.name
+                "%s: a watched repository cannot be looked at: %s", ledger.health.feed, watch.target.repository.name
             )
         longest = self._watched.longest if watch.failures < GIVEN_UP else PATIENCE
         wait = min(longest, SECOND << min(watch.failures, 20))
@@ -178,12 +181,12 @@ class HubLooking:
         # If the token is refused, all repositories fail, and the token is what to report.
         ledger.health.state = str(error) if isinstance(error, TokenRefused) else self._watched.trouble or str(error)
 
-    async def _keep_likes(self, key: str, before: bytes, look: RepositoryRead) -> None:
+    async def _keep_likes(self, key: str, before: bytes, reading: RepositoryRead) -> None:
         """Save the times of likes before they are published: a like has no time of its own and must not be published
         with two.
         """
         ledger = self._watched_ledger
-        likes = {activity.actor: activity.occurred_at for activity in look.activities if activity.kind == "like"}
+        likes = {activity.actor: activity.occurred_at for activity in reading.activities if activity.kind == "like"}
         earlier = decode_state(key, before)
         if likes and likes != earlier.pending:
             pending = encode_state(msgspec.structs.replace(earlier, pending=likes))
@@ -194,7 +197,7 @@ class HubLooking:
     async def _look_at_change(self, change: ChangedRepository, state: RepositoryState | None, now: int) -> None:
         ledger = self._changes_ledger
         try:
-            look = await self._changes_looker.look(change.place, change.listed, state, now, likers=False)
+            reading = await self._changes_reader.read(change.target, change.listed, state, now, likers=False)
         except Unreachable as error:
             self._changes.defer(change)
             if isinstance(error, TokenRefused):
@@ -203,10 +206,12 @@ class HubLooking:
         except Gone:
             self._changes.done(change, None)
             return
-        if look.activities or look.dead_letters or look.gaps:
+        if reading.activities or reading.dead_letters or reading.gaps:
             async with ledger.lock:
                 await self._put(
                     ledger,
-                    ledger.poll_result(activities=look.activities, dead_letters=look.dead_letters, gaps=look.gaps),
+                    ledger.poll_result(
+                        activities=reading.activities, dead_letters=reading.dead_letters, gaps=reading.gaps
+                    ),
                 )
-        self._changes.done(change, look.state)
+        self._changes.done(change, reading.state)

@@ -20,20 +20,20 @@ from tests.streams.made import KEY
 INTERVAL = 300.0
 
 
-def watching(count: int, lookers: int = 1) -> HubWatched:
+def watching(count: int, readers: int = 1) -> HubWatched:
     """So many repositories, each of which takes a second to look at."""
     activities = HubActivities(Identities(KEY, WATCHLIST, platform="huggingface"), KEY)
-    watched = HubWatched(WATCHLIST, {}, INTERVAL, lookers)
+    watched = HubWatched(WATCHLIST, {}, INTERVAL, readers)
     for number in range(count):
         listed = Listed(f"allenai/m{number}", native=f"{number}")
-        watched.add(activities.place("model", listed), listed, 0)
+        watched.add(activities.target("model", listed), listed, 0)
     for _ in range(200):
         watched.settle(watched.by_key["0"], 0, SECOND)
     return watched
 
 
 @pytest.mark.parametrize(
-    ("count", "lookers", "seconds"),
+    ("count", "readers", "seconds"),
     [
         (5, 1, 60.0),
         (50, 1, 100.0),
@@ -42,10 +42,10 @@ def watching(count: int, lookers: int = 1) -> HubWatched:
         (500, 1, EARLY * INTERVAL),
     ],
 )
-def test_watched_repositories_are_looked_at_as_often_as_half_of_the_looking_allows(
-    count: int, lookers: int, seconds: float
+def test_watched_repositories_are_read_as_often_as_half_of_the_quota_allows(
+    count: int, readers: int, seconds: float
 ) -> None:
-    watched = watching(count, lookers)
+    watched = watching(count, readers)
     assert watched.pause(watched.by_key["1"], 0) == pytest.approx(seconds * SECOND, rel=0.001)
 
 
@@ -123,5 +123,5 @@ def test_what_is_no_model_is_told_by_its_name_unless_a_model_has_it_too() -> Non
         [("dataset", "allenai/corpus"), ("space", "allenai/demo"), ("dataset", "allenai/m0")]
     ):
         listed = Listed(name, native=f"other-{number}")
-        watched.add(activities.place(artefact, listed), listed, 0)
+        watched.add(activities.target(artefact, listed), listed, 0)
     assert watched.artefacts() == {"allenai/corpus": "dataset", "allenai/demo": "space"}
