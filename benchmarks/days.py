@@ -25,7 +25,13 @@ CASES: Final = {
     "days": Size(10, 8_000_000),
     "month": Size(30, 15_000_000),
 }
-_ROLES: Final = {"count": ("nw-count", "nw-aggregate"), "measure": ("nw-measure",), "broker": ("nw-broker",)}
+# What processes are called. All others start and end these, and import for them.
+_ROLES: Final = {
+    "streams": ("nw-streams",),
+    "broker": ("nw-broker",),
+    "count": ("nw-count", "nw-aggregate"),
+    "measure": ("nw-measure",),
+}
 
 
 def size_of(text: str) -> Size:
@@ -49,12 +55,14 @@ def replays(size: Size, compared: list[Side], runs: int) -> dict[Side, list[Usag
 
 
 def show(name: str, usages: list[Usage]) -> None:
-    """A row: medians of times, the most memory."""
+    """Two rows: medians of the times, and the most memory."""
     wall, cpu = (statistics.median(values) for values in zip(*((u.wall, u.seconds) for u in usages), strict=True))
-    peaks = [max(usage.peak for usage in usages)]
+    seconds, peaks = [wall, cpu], [max(usage.peak for usage in usages)]
     for names in _ROLES.values():
-        peaks.append(max(usage.memory.get(each, 0.0) for usage in usages for each in names))
-    print(f"  {name:<6}{wall:>9.1f}{cpu:>9.1f}" + "".join(f"{peak:>11,.0f}" for peak in peaks), flush=True)
+        seconds.append(statistics.median(sum(usage.cpu.get(each, 0.0) for each in names) for usage in usages))
+        peaks.append(max(sum(usage.memory.get(each, 0.0) for each in names) for usage in usages))
+    print(f"  {name:<5}s" + "".join(f"{value:>9.1f}" for value in seconds))
+    print(f"  {'':<5}MB{'':>8}" + "".join(f"{peak:>9,.0f}" for peak in peaks), flush=True)
 
 
 def main() -> None:
@@ -66,8 +74,8 @@ def main() -> None:
     add_old(parser)
     options = parser.parse_args()
     compared = list(sides(options.old))
-    print(f"medians of {options.runs} runs; MB at most, pages shared by processes divided among them")
-    print(f"  {'':<6}{'wall s':>9}{'CPU s':>9}" + "".join(f"{title:>11}" for title in ("all at once", *_ROLES)))
+    print(f"medians of {options.runs} runs; wall and CPU seconds; MB at most, of all at one moment and of each process")
+    print(f"  {'':<6}" + "".join(f"{title:>9}" for title in ("wall", "all", *_ROLES)))
     found: dict[tuple[str, str], Usage] = {}
     for case, size in [(case, CASES[case]) for case in options.case] + [("", size) for size in options.size]:
         print(f"{case + ': ' if case else ''}{size.activities:,} activities in {size.hours:,} hours")

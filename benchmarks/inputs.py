@@ -178,6 +178,12 @@ def batches(size: Size, *, closed: bool = True) -> Iterator[tuple[int, Batch]]:
     """(partition, batch) of each record that the reader of these hours would write to the topic `activity`; `closed`:
     the last ones say that the feed has ended.
     """
+    for own in batches_by_hour(size, closed=closed):
+        yield from own
+
+
+def batches_by_hour(size: Size, *, closed: bool = True) -> Iterator[list[tuple[int, Batch]]]:
+    """The same, hour by hour."""
     sequences = [0] * PARTITIONS
 
     def batch(partition: int, activities: list[Activity], **marks: object) -> tuple[int, Batch]:
@@ -187,22 +193,21 @@ def batches(size: Size, *, closed: bool = True) -> Iterator[tuple[int, Batch]]:
 
     for hour, activities in enumerate(hours(size)):
         begin = START + hour * HOUR
-        for partition in range(PARTITIONS):
-            yield batch(partition, [], complete_to=begin)
+        found = [batch(partition, [], complete_to=begin) for partition in range(PARTITIONS)]
         waiting: list[list[Activity]] = [[] for _ in range(PARTITIONS)]
         for activity in activities:
-            own = waiting[partition_of(activity.repo_id, PARTITIONS)]
-            own.append(activity)
-            if len(own) == _BATCH:
-                partition = partition_of(activity.repo_id, PARTITIONS)
-                yield batch(partition, own)
+            partition = partition_of(activity.repo_id, PARTITIONS)
+            waiting[partition].append(activity)
+            if len(waiting[partition]) == _BATCH:
+                found.append(batch(partition, waiting[partition]))
                 waiting[partition] = []
         covered = [Cover(platform, begin, begin + HOUR) for platform in ("github", "huggingface")]
         ends = closed and hour + 1 == size.hours
         for partition, own in enumerate(waiting):
             if own:
-                yield batch(partition, own)
-            yield batch(partition, [], complete_to=begin + HOUR, covered=covered, closed=ends)
+                found.append(batch(partition, own))
+            found.append(batch(partition, [], complete_to=begin + HOUR, covered=covered, closed=ends))
+        yield found
 
 
 def write(folder: Path, size: Size) -> Path:

@@ -1,16 +1,19 @@
 """How long an activity takes from its receipt to the first answer of /metrics that contains it, and what each role uses
 meanwhile.
 
-python -m benchmarks.live [--rate N] [--seconds N] [--speed N]
+python -m benchmarks.live [--rate N] [--seconds N] [--busy N ...] [--speed N] [--only delays|pollers] [--old CHECKOUT]
 
-Two stations, one after the other, each with broker, aggregate, measure and sinks as processes of their own:
+Two stations, one after the other, each with broker, count, measure and sinks as processes of their own:
 
-1. The outlet of the pollers runs in this process and is given finds as they would come. /metrics is asked every 0.1 s
-   for `nomadwatch_activities_total`: this gives the delay.
+1. The outlet of the pollers runs in this process and is given activities as they would come. /metrics is asked every
+   0.1 s for `nomadwatch_activities_total`: this gives the delay. It is measured once for each `--busy N`, beside N
+   processes that use a core each all the time (default: 0 and 2).
 2. The pollers are a process too, `nomadwatch streams`, and look at the simulated GitHub and Hub, where as many events
    happen in a second, four of five on GitHub. Their time runs `speed` times as fast, so that the pollers ask `speed`
    times as often as real servers allow; otherwise hardly any of the events would be shown to them. So what they use is
    an upper bound.
+
+With `--old` that checkout's own `benchmarks.live` runs, too, in turn. Each measurement takes `--seconds` and 10 s more.
 """
 
 import argparse
@@ -33,6 +36,7 @@ import numpy as np
 
 from agents.measurements import HealthReport, encode
 from benchmarks.broker import cpu_seconds, resident_mb
+from benchmarks.sides import NEW, add_old, sides
 from simulator.population import WATCHLIST
 from streams.activity import Activity
 from streams.kafka import admin
@@ -42,6 +46,7 @@ from streams.live.common.clock import Clock
 from streams.live.common.health import Feeds
 from streams.live.common.outlet import KafkaOutlet
 from streams.live.common.poll_result import PollResult
+from tests.apache_kafka import die_with_parent
 
 TOPICS = Topics()
 _WARM_UP = 5.0
@@ -221,6 +226,17 @@ def pollers(bootstrap: str, rate: float, speed: float) -> Iterator[subprocess.Po
             yield process
 
 
+@contextmanager
+def busy(number: int) -> Iterator[None]:
+    """Meanwhile so many processes use a core each."""
+    with ExitStack() as stack:
+        for _ in range(number):
+            process = subprocess.Popen([sys.executable, "-c", "while True: pass"], preexec_fn=die_with_parent)
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+        yield
+
+
 def usage(rate: float, seconds: float, speed: float) -> None:
     """The second station."""
     with station() as (bootstrap, url, roles), pollers(bootstrap, rate, speed) as process:
@@ -242,15 +258,27 @@ def usage(rate: float, seconds: float, speed: float) -> None:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=float, default=200.0, help="activities a second")
-    parser.add_argument("--seconds", type=float, default=60.0, help="of each of the two measurements")
-    parser.add_argument(
-        "--speed", type=float, default=60.0, help="how fast the time of the pollers and their world goes"
-    )
+    parser.add_argument("--seconds", type=float, default=30.0, help="of each measurement (default: 30)")
+    parser.add_argument("--busy", type=int, nargs="+", default=[0, 2], help="busy processes beside it")
+    parser.add_argument("--speed", type=float, default=60.0, help="how fast the pollers' time goes (default: 60)")
+    parser.add_argument("--only", choices=["delays", "pollers"], help="one of the two stations")
+    add_old(parser)
     options = parser.parse_args()
-    delays(options.rate, options.seconds)
-    usage(options.rate, options.seconds, options.speed)
+    for number in options.busy if options.only != "pollers" else ():
+        with busy(number):
+            print(f"\nbeside {number} busy processes:", flush=True)
+            for side in sides(options.old):
+                if side is not NEW:
+                    print(side.name, flush=True)
+                    own = ["--rate", options.rate, "--seconds", options.seconds]
+                    subprocess.run(side.python("-m", "benchmarks.live", *own), cwd=side.root, check=True)
+                    print(NEW.name, flush=True)
+                else:
+                    delays(options.rate, options.seconds)
+    if options.only != "delays":
+        usage(options.rate, options.seconds, options.speed)
 
 
 if __name__ == "__main__":

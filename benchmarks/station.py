@@ -110,6 +110,10 @@ class Station:
         """The role `measure`."""
         return self._start("measure", "--data-dir", self.data)
 
+    def sinks(self) -> Role:
+        """What shows the measurements."""
+        return self._start("sinks", "--port", "0")
+
     def _start(self, name: str, *arguments: object) -> Role:
         log = self._folder / f"{name}-{len(self._roles)}.log"
         role = Role(self.side, (name, "--broker", self.bootstrap, *arguments), log)
