@@ -1,4 +1,4 @@
-"""The reader puts a plan's batches into `activity`: each once, whatever is killed meanwhile."""
+"""The reader publishes each batch of a plan once, whatever is killed meanwhile."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Reading topics past what others have written into them."""
+"""Topics are read past what others have written into them."""
 
 import asyncio
 import logging

@@ -1,6 +1,4 @@
-"""Batches whose checksum is right and whose records cannot be read end no reader: what is before and behind them is
-read.
-"""
+"""A batch with a valid checksum and unreadable records stops no reader: the records before and after it are read."""
 
 import asyncio
 import gzip
