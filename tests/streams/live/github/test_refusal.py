@@ -26,7 +26,8 @@ EVERYTHING = "/events"
                         "data access to third-parties is limited.",
              "documentation_url": "https://x.invalid/limits"},
             "refused (403): the `acme` organization has enabled OAuth App access restrictions: "
-            "data access to third-parties is limited; use a personal access token, or let the organisation approve the app",
+            "data access to third-parties is limited; "
+            "use a personal access token, or let the organisation approve the app",
         ),
         (
             403,
