@@ -1,7 +1,7 @@
-"""One event of GitHub, of either payload era, becomes the activities that it stands for.
+"""One event of GitHub, of either payload era, becomes its activities.
 
-A merge stands for two: what the one who merged did (upkeep), and the accepted contribution of the one who opened the
-pull request.
+A merge becomes two: what the account that merged did (upkeep), and the accepted contribution of the account that opened
+the pull request.
 """
 
 from typing import Final
@@ -47,7 +47,7 @@ _WITH_TEXT: Final = (("issue", "opened"), ("discussion", "created"))
 
 
 class GithubEvents:
-    """Reads events with a memory of repositories, accounts and seconds met before. One for each reading.
+    """Reads events with a cache of repositories, accounts and seconds. Use one for each reading.
 
     `identities` gives hashes, bots and projects; `now` is the moment of reading in µs: nothing was received later.
     """
@@ -61,7 +61,7 @@ class GithubEvents:
         self._now = now
 
     def read(self, line: Line, received: int | None = None) -> list[Activity]:
-        """The one or two activities of an event; `received` in µs is when it was ingested (None: at its own time).
+        """The one or two activities of an event; `received` (µs) is when it was ingested (None: at its event time).
 
         Raises `DeadLetter` with the reason why the line cannot be measured.
         """
@@ -134,11 +134,11 @@ class GithubEvents:
         return self._identities.account(account.id, account.login)
 
     def _opener(self, line: Line, actor: EventAccount | None) -> Account | None:
-        """Who opened the pull request that an event merges, as far as the event says so.
+        """The account that opened the pull request that an event merges, as far as the event states it.
 
-        Old payloads state it. Today's only name the repository that the commits came from: its owner is the opener
-        where the same account merged, for then it is a person; otherwise it may be an organisation, and the opener
-        stays unknown.
+        Old payloads state it. Today's name only the repository that the commits came from. If its owner is the account
+        that merged, that is the opener, because then the owner is a person. Otherwise it may be an organisation, and
+        the opener stays unknown.
         """
         try:
             request = decode_merged(line).payload.pull_request

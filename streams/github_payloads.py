@@ -1,6 +1,6 @@
-"""What is read of GitHub's events, full (until 2025-10-07) and reduced: only what tells activities apart.
+"""The part of GitHub's events that is read, full (until 2025-10-07) and reduced: only what tells activities apart.
 
-The decoders are typed and skip the rest unread, which is most of an event's 2–3 KB; that is what makes reading fast.
+The decoders are typed and skip the rest, which is most of an event's 2–3 KB. That makes reading fast.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import msgspec
 from streams.errors import DeadLetter
 
 Line: TypeAlias = bytes | memoryview
-# What msgspec raises on bad input; a line of a hundred thousand brackets ends in a RecursionError.
+# What msgspec raises for invalid input; a line of a hundred thousand brackets causes a RecursionError.
 UNDECODABLE: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 LONGEST_ID: Final = 100
 LONGEST_ACTION: Final = 50
@@ -29,7 +29,7 @@ class EventRepository(msgspec.Struct, gc=False):
 
 
 class PullLink(msgspec.Struct, gc=False):
-    """What makes an issue a pull request. In 2013 every issue had one, whose addresses were null where it was none."""
+    """What makes an issue a pull request. In 2013 every issue had one; its addresses were null for issues."""
 
     html_url: str | None = ""
 
@@ -60,9 +60,9 @@ class Payload(msgspec.Struct, gc=False):
 
 
 class Event(msgspec.Struct, gc=False):
-    """What every event of GitHub has, and of its payload what tells activities apart.
+    """The common fields of GitHub's events, and of their payload what tells activities apart.
 
-    `actor` is None where nobody is said; `simulated` is true in generated events only.
+    `actor` is None if none is stated; `simulated` is True in generated events only.
     """
 
     id: str | int
@@ -109,8 +109,8 @@ class _Merged(msgspec.Struct):
     payload: _MergedPayload
 
 
-# Titles, bodies and openers are wanted of few events: those are decoded a second time, and the others do not pay for
-# it.
+# Titles, bodies and openers are needed for few events. Those are decoded a second time, so that the others do not pay
+# for it.
 decode_opened: Final = msgspec.json.Decoder(_Opened).decode
 decode_merged: Final = msgspec.json.Decoder(_Merged).decode
 _Shape: TypeAlias = tuple[str, str | None, int | None]
@@ -174,7 +174,7 @@ def _always(kind: str, action: str | None = None) -> Callable[[Payload], _Shape]
     return lambda payload: shape
 
 
-# Event type → (kind, action, thread), read from the payload. An event of another type is a dead letter.
+# Event type → (kind, action, thread), from the payload. An event of another type is a dead letter.
 SHAPES: Final[dict[str, Callable[[Payload], _Shape]]] = {
     "PushEvent": _always("push"),
     "IssuesEvent": _issue,
@@ -199,7 +199,7 @@ _BULK_ACTIONS: Final = ("index", "create", "update", "delete")
 
 
 def is_event(value: Any) -> bool:
-    """Whether JSON is at least an object with a type and an id, or the time that stood for one before 2013."""
+    """Whether JSON is at least an object with a type and an id, or with the time that replaced the id before 2013."""
     if not isinstance(value, dict) or not isinstance(value.get("type"), str):
         return False
     identifier = value.get("id")
@@ -207,15 +207,15 @@ def is_event(value: Any) -> bool:
 
 
 def is_minimised(value: dict[str, Any]) -> bool:
-    """Whether an event is one of a minimised archive, which names repositories only."""
+    """Whether an event is one of a minimised archive, which only names repositories."""
     return "dt" in value and isinstance(value.get("repo"), str)
 
 
 def is_bulk_action(line: Line) -> bool:
-    """Whether a line is Elasticsearch's: what to do with the next one.
+    """Whether a line is an action line of Elasticsearch's bulk format.
 
-    >>> is_bulk_action(b'{"index":{"_index":"gharchive"}}'), is_bulk_action(b'{"index":{},"id":"1"}'), is_bulk_action(b"[")
-    (True, False, False)
+    >>> is_bulk_action(b'{"index":{"_index":"gharchive"}}'), is_bulk_action(b'{"index":{},"id":"1"}')
+    (True, False)
     """
     try:
         value = msgspec.json.decode(line)

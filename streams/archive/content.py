@@ -1,4 +1,4 @@
-"""The lines and values of one archive file, whatever it is packed in, as far as they can be read."""
+"""The lines and values of one archive file, however it is packed, as far as they can be read."""
 
 import codecs
 import os
@@ -11,12 +11,12 @@ from streams.kafka.dead_letters import KEPT
 from streams.values import BETWEEN, Step, clean, gap, step, torn
 
 LONGEST_LINE: Final = 16 << 20
-# A text without a line break is cut into its values from this length on, and then at every doubling of what is left.
+# A text without a line break is cut into its values from this length on, and again at every doubling of the rest.
 LONG: Final = 64 << 10
 _BLOCK: Final = 32 << 10
 _MOST_LAYERS: Final = 3
 _OPEN, _CLOSE = b"{}"
-# Behind these a value over many lines has its line breaks.
+# A value over several lines has its line breaks after these.
 _BREAKS: Final = (b"{", b"[", b",")
 
 
@@ -25,15 +25,15 @@ class TooLong(bytes):
 
 
 class Content:
-    """The lines of a file, in chunks, with what is wrong with it.
+    """The lines of a file, in chunks, and what is wrong with it.
 
-    A line is what a line break ends; where a value goes on over line breaks, where values stand in lists, and in a long
-    text without line breaks it is one value. A line that looks like one object may still hold several: `values.values`
-    tells them apart.
+    A line ends at a line break. But if a value goes on over line breaks, if values are in lists, and in a long text
+    without line breaks, a line is one value. A line that looks like one object may still hold several: `values.values`
+    separates them.
 
-    Iterate once. `position` is how many bytes of the file have been taken in so far (of `size`). After the last chunk
-    `damage` says why the rest could not be read (`truncated`, `unreadable`) or is None, and `remains` holds what stood
-    last and is no whole line. `blank` is how many lines hold nothing.
+    Iterate once. `position` is the number of bytes read so far, of `size`. After the last chunk `damage` says why the
+    rest could not be read (`truncated`, `unreadable`) or is None, and `remains` holds the rest that is no whole line.
+    `blank` is the number of empty lines.
     """
 
     def __init__(self, path: str) -> None:
@@ -43,10 +43,10 @@ class Content:
         self.damage: str | None = None
         self.remains = b""
         self.blank = 0
-        self._rest = b""  # of a chunk, what its end has cut in two
+        self._rest = b""  # the part of a chunk that its end has cut
         self._goes_on = False  # the rest is a value that goes on over line breaks
-        self._skipping = False  # inside a line that is too long, of which the beginning was given away
-        self._again = LONG  # from which length on the rest is looked into again
+        self._skipping = False  # inside a line that is too long, whose beginning was returned
+        self._again = LONG  # the length from which the rest is examined again
         self._lists = 0  # how many lists are open
         self._final = False  # nothing follows
 
@@ -56,7 +56,9 @@ class Content:
         yield from self._end()
 
     def _cut(self, chunk: bytes) -> list[Line]:
-        """Cut a chunk into lines without copying them, but for what its end cuts in two: that is kept for the next one."""
+        """Cut a chunk into lines without copying them, except the part cut by its end, which is kept for the next
+        chunk.
+        """
         lines: list[Line] = []
         start = 0
         if self._skipping:
@@ -109,8 +111,8 @@ class Content:
         return lines
 
     def _odd(self, chunk: bytes, text: bytes, start: int, end: int, lines: list[Line]) -> int | None:
-        """Take a line that is no object by its looks, of a chunk and its cleaned text; where to go on, None if a value
-        in it goes on.
+        """Take a line that does not look like an object, of a chunk and its cleaned text. Returns where to go on, or
+        None if a value in it goes on.
         """
         line = text[start:end]
         bare = line.strip(BETWEEN)
@@ -140,14 +142,16 @@ class Content:
         assert value.end is not None
         following, lists = gap(text, value.end)
         if b"\n" in text[value.end : following]:
-            # Only what stands between the value and the end of its line: the next lines are lines again.
+            # Only the text between the value and the end of its line: the next lines are lines again.
             following = text.index(b"\n", value.end) + 1
             lists = self._count(text[value.end : following])
         self._lists = max(0, self._lists + lists)
         return following
 
     def _unbroken(self, chunk: bytes, text: bytes, start: int, lines: list[Line]) -> int:
-        """Take the values of a long text without line breaks; where the first one begins whose end is not in sight."""
+        """Take the values of a long text without line breaks. Returns where the first one begins whose end is not there
+        yet.
+        """
         while True:
             start, lists = gap(text, start)
             self._lists = max(0, self._lists + lists)
@@ -167,10 +171,10 @@ class Content:
         return between.count(b"[") - between.count(b"]")
 
     def _end(self) -> Iterator[list[Line]]:
-        """What stands behind the last line break, and whether the text ends as one does that is whole."""
+        """The text after the last line break, and whether the text ends as a complete one does."""
         last, self._rest, self._final = self._rest, b"", True
         if self._goes_on and last.find(b"\n") == len(last) - 1 and not last.rstrip().endswith(_BREAKS):
-            # A line that was ended is a bad one, as there may be anywhere; the text was not cut in it.
+            # A line that has ended is invalid, as any line may be; the text was not cut in it.
             yield [last[:-1]]
             last = b""
         self._goes_on = False
@@ -196,7 +200,7 @@ class Content:
             yield decode(chunk).encode()
 
     def _chunks(self) -> Iterator[bytes]:
-        """The unpacked bytes; ends early, with `damage` set, where they cannot be read."""
+        """The unpacked bytes; if they cannot be read, it ends early and sets `damage`."""
         with open(self.path, "rb") as file:
             head = file.read(HEAD)
         if unpacker(head.lstrip(b"\0")) is None and self.path.endswith((".gz", ".zst")) and not is_text(head):
@@ -224,8 +228,8 @@ class Content:
                 yield block
 
     def _salvage(self, known: int) -> Iterator[bytes]:
-        """What can still be had of the block in which unpacking failed: it fails as a whole, so it is fed again byte by
-        byte.
+        """The readable rest of the block in which unpacking failed. The block fails as a whole, so it is fed again byte
+        by byte.
         """
         skip = known
         try:
@@ -238,7 +242,7 @@ class Content:
 
 
 def _unpacked(blocks: Iterator[bytes], layers: int = _MOST_LAYERS) -> Iterator[bytes]:
-    """What is packed unpacked, also what was packed again on its way here; all else as it is."""
+    """The bytes with all layers of packing removed; bytes that are not packed stay as they are."""
     head = b""
     while len(head) < 4 and (block := next(blocks, None)) is not None:
         head = (head + block).lstrip(b"\0") if not head else head + block
@@ -249,7 +253,7 @@ def _unpacked(blocks: Iterator[bytes], layers: int = _MOST_LAYERS) -> Iterator[b
 
 
 def _unpack(blocks: Iterable[bytes], new: Callable[[], Any]) -> Iterator[bytes]:
-    """Unpack one or several packed members after each other; zero bytes between or after them are padding."""
+    """Unpack one or several packed members in a row; zero bytes between or after them are padding."""
     member = None
     for block in blocks:
         while block:

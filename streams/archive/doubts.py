@@ -1,9 +1,7 @@
-"""Hours of an archive with far fewer events than their neighbours: they were read to their end, and yet much may be
-missing.
+"""Hours of an archive with far fewer events than their neighbours: they were read to the end, but much may be missing.
 
-The rule: fewer than a third of the median of the hours up to three hours before and after, and further below that
-median than three times its square root, which is as far as chance alone takes an hour. Without a neighbour nothing is
-doubted.
+The rule: fewer than a third of the median of the hours up to three hours before and after, and below that median by
+more than three times its square root, which is more than chance explains. An hour without neighbours is not doubted.
 """
 
 from collections.abc import Iterator
@@ -21,7 +19,7 @@ _DEVIATIONS: Final = 3.0
 
 
 class HourRead(msgspec.Struct, array_like=True):
-    """An hour that was read: its beginning (µs UTC), how many events it holds, and whether it was judged."""
+    """An hour that was read: its beginning (µs UTC), its number of events, and whether it was judged."""
 
     hour: int
     events: int
@@ -29,7 +27,7 @@ class HourRead(msgspec.Struct, array_like=True):
 
 
 class Doubt(msgspec.Struct, frozen=True):
-    """An hour (its beginning in µs UTC) with `events`, where `usual` are as many as its neighbours have."""
+    """An hour (its beginning in µs UTC) with `events`, where its neighbours have about `usual`."""
 
     hour: int
     events: int
@@ -37,7 +35,7 @@ class Doubt(msgspec.Struct, frozen=True):
 
 
 def doubt(hours: list[HourRead], one: HourRead) -> Doubt | None:
-    """The doubt in an hour among its neighbours, if there is one.
+    """The doubt about an hour among its neighbours, or None.
 
     >>> hours = [HourRead(0, 900), HourRead(HOUR, 90), HourRead(2 * HOUR, 1000), HourRead(99 * HOUR, 5)]
     >>> [doubt(hours, one) for one in hours]
@@ -53,8 +51,8 @@ def doubt(hours: list[HourRead], one: HourRead) -> Doubt | None:
 
 
 def judge(hours: list[HourRead], until: int) -> Iterator[Doubt]:
-    """Judge the hours (in their order) whose neighbours have all been read when that has come to `until` (µs); forget
-    what is not needed.
+    """Judge the hours (in their order) whose neighbours have all been read when the reading has come to `until` (µs).
+    Hours that are no longer needed are removed.
 
     >>> hours = [HourRead(hour * HOUR, 5 if hour == 2 else 1000) for hour in range(6)]
     >>> list(judge(hours, 3 * HOUR)), list(judge(hours, 6 * HOUR)), len(hours)

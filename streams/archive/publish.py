@@ -1,7 +1,7 @@
-"""The reader: a plan's batches go to the topic `activity`, each once as far as anyone downstream can tell.
+"""The reader: a plan's batches go to the topic `activity`, each one once for every consumer downstream.
 
-Reading and sending overlap: while the broker acknowledges one section, the next is read. The cursor of a section is
-written when everything before it is acknowledged, never sooner. A broker that is away or full is waited for; a reader
+Reading and sending overlap: while the broker acknowledges one section, the next is read. A section's cursor is written
+when everything before it is acknowledged, never sooner. The reader waits for a broker that is away or full. A reader
 that ends goes on at its last cursor.
 """
 
@@ -36,7 +36,7 @@ _AHEAD_BYTES: Final = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the reading has come; `position` and `size` in bytes as they lie on disk."""
+    """How far the reading has come; `position` and `size` in bytes on disk."""
 
     position: int
     size: int
@@ -45,7 +45,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a reading sent. `offsets` are the ends of the partitions of `activity`; `done` is False where it was stopped
+    """What a reading sent. `offsets` are the ends of the partitions of `activity`; `done` is False if it was stopped
     before its end.
 
     `newest` is the newest event time in µs, 0 if nothing was measured.
@@ -69,12 +69,12 @@ async def publish(
     stop: asyncio.Event | None = None,
     ready: Awaitable[object] | None = None,
 ) -> Summary:
-    """Read a plan to its end, going on where an earlier run of the same reading was ended.
+    """Read a plan to its end, going on where an earlier run of the same reading ended.
 
-    With `ready` the broker is left alone until that is over. Until the broker is known and connected the beginning is
-    read ahead, in case nobody has read it yet. Raises `OtherReplay` where the state holds a reading of something else,
-    `BrokerAway` where the broker is not there at the start or lost this producer's place (starting again is safe),
-    `TopicMismatch` where a topic is missing. `stop` ends it at the next chunk.
+    With `ready` the broker is not used until that has finished. Until the broker is known and connected, the beginning
+    is read ahead, in case nothing of it was read before. Raises `OtherReplay` if the state holds a reading of something
+    else, `BrokerAway` if the broker is away at the start or has lost this producer's state (starting again is safe),
+    `TopicMismatch` if a topic is missing. `stop` ends it at the next chunk.
     """
     reading = options.reading(plan, topics.partitions, actor_key)
     first = begin(ARCHIVE, reading, now(), topics.partitions)
@@ -110,11 +110,11 @@ async def publish(
 
 
 async def read_cursor(bootstrap: str, topics: Topics, feed: str) -> Cursor | None:
-    """The latest cursor of the reader on the broker; None where it never wrote one. What others wrote under its key is
-    passed over.
+    """The reader's latest cursor on the broker; None if it never wrote one. Records of others under its key are
+    skipped.
 
-    Raises `BrokerAway`, `TopicMismatch` where the topic is missing, and `UnreadableCursor` where nothing but what
-    others wrote is left: then nobody knows what was sent before.
+    Raises `BrokerAway`, `TopicMismatch` if the topic is missing, and `UnreadableCursor` if only records of others are
+    left: then it is not known what was sent before.
     """
     left: set[bytes] = set()
 
@@ -127,7 +127,7 @@ async def read_cursor(bootstrap: str, topics: Topics, feed: str) -> Cursor | Non
 
 
 class _Ahead:
-    """The steps of a reading, the first ones read before anybody could take them."""
+    """The steps of a reading; the first ones may be read before they can be sent."""
 
     def __init__(self, sections: Sections) -> None:
         self.sections = sections
@@ -135,8 +135,8 @@ class _Ahead:
         self._read: deque[Step] = deque()
 
     async def read_until(self, ready: Coroutine[Any, Any, T], stop: asyncio.Event) -> T | None:
-        """Read while waiting for something, as far as memory allows; what that gives, or None where this was stopped
-        before.
+        """Read ahead, as far as memory allows, until `ready` has finished. Returns its result, or None if this was
+        stopped before.
         """
         waiting, stopping = asyncio.ensure_future(ready), asyncio.ensure_future(stop.wait())
         size = 0
@@ -165,7 +165,7 @@ class _Ahead:
 
 
 class _Sender:
-    """Sends the steps of a reading and writes each section's cursor once all before it is acknowledged."""
+    """Sends the steps of a reading, and writes each section's cursor when everything before it is acknowledged."""
 
     def __init__(self, delivery: Delivery, topics: Topics, cursor: Cursor) -> None:
         self._delivery = delivery
@@ -175,7 +175,7 @@ class _Sender:
         self._sections: asyncio.Queue[tuple[list[Sent], Cursor] | None] = asyncio.Queue(_AHEAD)
 
     async def run(self, steps: _Ahead, size: int, progress: Callable[[Progress], None], stop: asyncio.Event) -> Cursor:
-        """Send everything, or what there is before `stop`; the last cursor that was written."""
+        """Send everything, or what there is before `stop`. Returns the last cursor that was written."""
         sending = asyncio.create_task(self._send_all(steps, size, progress))
         committing = asyncio.create_task(self._commit())
         stopping = asyncio.create_task(stop.wait())
@@ -195,7 +195,7 @@ class _Sender:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def write(self, cursor: Cursor) -> None:
-        """Write a cursor and wait for it."""
+        """Write a cursor and wait for its acknowledgement."""
         await self._delivery.acknowledged(
             [await self._delivery.send(self._topics.cursors, 0, encode_cursor(cursor), cursor.feed.encode())]
         )

@@ -1,7 +1,7 @@
-"""Files become parts: what SECTION lines hold, in the end sorted into partitions and packed, all but the projects.
+"""Files become parts of SECTION lines, sorted into partitions and packed, but without the projects of repositories.
 
-Reading is a pure function: the same lines, options and moment of reading give the same parts. Which project a
-repository belongs to may follow from later lines (`streams.archive.survey`), so that is added afterwards.
+Reading is a pure function: the same lines, options and moment of reading give the same parts. The project of a
+repository may depend on later lines (`streams.archive.survey`), so it is added afterwards.
 """
 
 import hashlib
@@ -24,13 +24,13 @@ from streams.kafka.dead_letters import Keep, misread
 from streams.values import BETWEEN, clean, values
 from streams.watchlist import Watchlist
 
-# How files are cut into lines and batches; another one makes another reading of the same files.
+# The version of how files are cut into lines and batches; another one makes another reading of the same files.
 _MANNER: Final = 3
 SECTION: Final = 20_000
 BATCH: Final = 4_000
 LARGEST: Final = 4 << 20
 
-# Takes a repository and when it had its name (µs).
+# Called with a repository and when it had its name (µs).
 Learn: TypeAlias = Callable[[Repository, int], None]
 
 
@@ -50,7 +50,7 @@ class Letter:
 
 @dataclass(frozen=True)
 class Options:
-    """How to read: what makes another reading of the same files."""
+    """How to read: whatever makes another reading of the same files."""
 
     watchlist: Watchlist
     include_bots: bool = False
@@ -58,7 +58,7 @@ class Options:
     dead_letters: Keep = "raw"
 
     def reading(self, plan: Plan, partitions: int, actor_key: bytes) -> str:
-        """Digest of plan and options; a cursor fits only the reading that wrote it."""
+        """The digest of plan and options; a cursor fits only the reading that wrote it."""
         key = hashlib.blake2b(b"nomadwatch", digest_size=8, key=actor_key).hexdigest()
         parts = (
             _MANNER,
@@ -77,14 +77,14 @@ class Options:
 
 @dataclass(slots=True)
 class Part:
-    """What `lines` lines of a file hold, from line `first` (from 0) on.
+    """The content of `lines` lines of a file, from line `first` (from 0) on.
 
-    `events` are as many as there are by their number, measured or not. `position` is in bytes of the file. Of the part
-    that ends a file `is_intact` says whether the file could be read whole.
+    `events` is the number of events, measured or not. `position` is in bytes of the file. In the part that ends a file,
+    `is_intact` says whether the file could be read completely.
 
-    Its rows are held until they are asked for as `batches`, which sorts and packs them: partition, columns without
-    projects, and the repositories that get them. Only then are known `size`, about how many bytes the part takes in
-    memory, `platforms`, and the newest event time and receipt (`newest`, `received`, µs, 0 = none).
+    The rows are held until they are asked for as `batches`, which sorts and packs them: partition, columns without
+    projects, and the repositories that need them. Only then are known: `size` (about how many bytes of memory the part
+    takes), `platforms`, and the newest event time and receipt (`newest`, `received`, µs, 0 = none).
     """
 
     first: int
@@ -125,7 +125,7 @@ class Part:
         self.size += sum(len(letter.value) for letter in self.letters)
 
     def _pack(self, partition: int, rows: list[Row], batches: list[tuple[int, Packed, list[Repository]]]) -> None:
-        """Add a batch, or several where it would be larger than the topic takes."""
+        """Add a batch, or several if it would be larger than the topic accepts."""
         packed, repositories = pack(rows)
         size = size_of(packed)
         if size > LARGEST and len(rows) > 1:
@@ -153,8 +153,8 @@ class Reading:
         self._hours = {index: hour for hour, indices in plan.groups for index in indices}
 
     def parts(self, index: int, line: int = 0, learn: Learn | None = None) -> Iterator[Part | int]:
-        """The parts of a file from a line on, at which a part begins; between them, after each chunk, how many bytes
-        were taken in. `learn` is told of every repository that may teach something, in the order of the lines.
+        """The parts of a file from a line on, at which a part begins; between them, after each chunk, the number of
+        bytes read. `learn` gets every repository that may teach something, in the order of the lines.
         """
         file, hour = self._plan.files[index], self._hours[index]
         received = None if hour is None else min(hour + HOUR, self._now)
@@ -182,7 +182,7 @@ class Reading:
 
 
 class _Section:
-    """Lines of a file on their way to a part."""
+    """Lines of a file that become a part."""
 
     def __init__(
         self,
@@ -199,7 +199,7 @@ class _Section:
         self._part = Part(first)
 
     def take(self, lines: Sequence[Line], first: int) -> None:
-        """Read lines, the first of which has a number (from 1). This is where the time goes."""
+        """Read lines, the first of which has the number `first` (from 1). This is where the time goes."""
         read, received, rows = self._read, self._received, self._rows
         before = len(rows)
         for number, line in enumerate(lines, first):
@@ -208,7 +208,7 @@ class _Section:
             except DeadLetter as letter:
                 self._apart(letter.reason, line, number)
         self._part.lines += len(lines)
-        if self._file.dialect != "activities":  # which are no hour of everything, but what somebody has counted
+        if self._file.dialect != "activities":  # those hold a selection, not an hour of everything
             self._part.events += len(lines)
         until = self._options.as_of
         if until is not None:
@@ -221,7 +221,9 @@ class _Section:
                     self._learn(row[6], row[1])
 
     def _apart(self, reason: str, line: Line, number: int) -> None:
-        """What a line holds that is no single event: perhaps several. What cannot be measured of it is put aside."""
+        """Read a line that is no single event: it may hold several. What cannot be measured of it becomes a dead
+        letter.
+        """
         parts = values(line) if reason == "json" and not isinstance(line, TooLong) else []
         if len(parts) < 2:
             self._misread(reason, line, number)
@@ -243,14 +245,14 @@ class _Section:
         self.put_aside(reason, bytes(line), number)
 
     def put_aside(self, reason: str, raw: bytes, number: int) -> None:
-        """Make a dead letter of something that stands in a line (from 1)."""
+        """Make a dead letter of something in a line (from 1)."""
         counts = self._part.dead_letters
         counts[reason] = counts.get(reason, 0) + 1
         letter = misread(ARCHIVE, self._file.name, number, reason, raw, self._options.dead_letters)
         self._part.letters.append(Letter(self._file.name.encode(errors="replace"), letter))
 
     def part(self, position: int) -> Part:
-        """What was taken."""
+        """The part that was read."""
         part = self._part
         part.rows, part.activities, part.position = self._rows, len(self._rows), position
         return part

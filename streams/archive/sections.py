@@ -1,10 +1,10 @@
 """A plan becomes numbered batches: the same plan and cursor give the same bytes, whenever and however often they are
 read.
 
-This is what makes the reader exact without transactions. Every SECTION lines, and at each file's end, all partitions'
-batches are cut, and a cursor says so. A reader that was killed goes on at the last cursor that the broker has: what it
-had sent beyond that is sent again with the same numbers and content, and whoever reads the topic passes over numbers
-that it has seen.
+This makes the reader exact without transactions. Every SECTION lines, and at the end of each file, the batches of all
+partitions are cut, and a cursor records it. A reader that was killed goes on at the last cursor on the broker: what it
+had sent beyond that is sent again with the same numbers and content, and consumers of the topic skip numbers that they
+have seen.
 """
 
 from collections.abc import Iterator
@@ -33,14 +33,14 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Doubtful:
-    """A record for the topic `gaps`: an hour that has far fewer events than its neighbours."""
+    """A record for the topic `gaps`: an hour with far fewer events than its neighbours."""
 
     value: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Breath:
-    """A chunk of lines was read: others may have their turn. `position` is in compressed bytes of the whole plan."""
+    """A chunk of lines was read, and other tasks may run. `position` is in compressed bytes of the whole plan."""
 
     position: int
 
@@ -49,8 +49,8 @@ Step: TypeAlias = Send | Letter | Doubtful | Breath | Cursor
 
 
 class Sections:
-    """Reads a plan from a cursor on. Iterate once; a `Cursor` among the steps ends a section: all before it has to be
-    acknowledged first.
+    """Reads a plan from a cursor on. Iterate once. A `Cursor` among the steps ends a section: everything before it has
+    to be acknowledged first.
 
     `counts` are those of everything read so far.
     """
@@ -95,7 +95,7 @@ class Sections:
         yield _copy(cursor)
 
     def _lines(self, index: int) -> Iterator[Step]:
-        """All of a file that lies behind the cursor, up to but not including its end."""
+        """A file after the cursor, up to but not including its end."""
         cursor = self._cursor
         before = sum(earlier.size for earlier in self._plan.files[:index])
         for found in self._survey.parts(index, cursor.line):
@@ -108,7 +108,7 @@ class Sections:
             yield Breath((self._plan.size + position) // 2 if self._survey.is_needed else position)
 
     def _part(self, part: Part) -> Iterator[Step]:
-        """The records of a part: its repositories get their projects and its batches their numbers."""
+        """The records of a part: its repositories get their projects, and its batches their numbers."""
         cursor, counts = self._cursor, self._cursor.counts
         yield from part.letters
         for partition, packed, repositories in part.batches(self._partitions):
@@ -149,23 +149,23 @@ class Sections:
     def _mark(
         self, complete_to: int | None, covered: list[Cover] | None = None, *, closed: bool = False
     ) -> Iterator[Send]:
-        """A mark has a batch of its own: lateness is judged by the mark that was taken up last, and what comes before
-        it is not late.
+        """A watermark, as a batch of its own: lateness is judged by the last watermark, and what comes before it is not
+        late.
         """
         for partition in range(self._partitions):
             yield self._batch(partition, None, complete_to, covered, closed=closed)
 
     def _bounded(self, mark: int, index: int) -> int:
-        """A mark no later than the moment of reading, the end that was asked for, and what files without an hour still
-        hold.
+        """A watermark that is no later than the moment of reading, the end that was asked for, and what files without
+        an hour still hold.
         """
         later = [file.first for file in self._plan.files[index:] if file.hour is None and file.first is not None]
         ends = [] if self._options.as_of is None else [self._options.as_of + 1]
         return min(mark, self._cursor.now, *ends, *later)
 
     def _final(self) -> int | None:
-        """The mark at the end of the input; just behind an `as_of`, so that windows end there although the data may not
-        reach it.
+        """The watermark at the end of the input; just after an `as_of`, so that windows end there even if the data do
+        not reach it.
         """
         cursor = self._cursor
         if self._options.as_of is not None:
@@ -176,7 +176,9 @@ class Sections:
         return min(max(ends), cursor.now) if ends else None
 
     def _covered(self, hour: int) -> list[Cover]:
-        """The hour was seen whole, or it is known that it was not: some of its files could not be read, or were empty."""
+        """Whether the hour was seen: completely, or it is known that it was not, because some of its files were empty
+        or could not be read.
+        """
         end = self._bounded(hour + HOUR, len(self._plan.files))
         return [
             Cover(platform, hour, end if self._cursor.intact else hour)
@@ -185,7 +187,7 @@ class Sections:
         ]
 
     def _doubts(self, until: int) -> Iterator[Doubtful]:
-        """Judge the hours whose neighbours have been read, as far as they are asked for; what is doubted goes to the
+        """Judge the hours whose neighbours have been read, as far as they are asked for. Doubtful ones go to the
         ledger.
         """
         counts, as_of = self._cursor.counts, self._options.as_of

@@ -1,8 +1,8 @@
-"""The first reading of all files of a plan: which repositories are a project's, by their native ids.
+"""The first reading of all files of a plan: which repositories belong to a project, by their native ids.
 
-What happened to a repository under a name that nobody watches may stand before the first line with its watched name. To
-give both to the project in one reading, the ids have to be known before anything is sent. What this reading finds is
-kept as far as memory allows, so that files are unpacked and decoded once.
+Activities of a repository under another name may come before the first line with its watched name. To give both to the
+project in one reading, the ids have to be known before anything is sent. What this reading finds is kept as far as
+memory allows, so that files are unpacked and decoded once.
 """
 
 from collections import deque
@@ -15,15 +15,15 @@ from streams.archive.reading import Options, Part, Reading
 from streams.assignment import Assignment
 from streams.identities import Repository
 
-# An activity that is packed takes some 100 bytes: this is three archive hours of these years.
+# A packed activity takes about 100 bytes: this is three archive hours of recent years.
 KEPT_BYTES: Final = 64 << 20
-# Rows take three times as much. The last ones are packed only when they are sent: by then other processes are at work.
+# Rows take three times as much. The last ones are packed only when they are sent: by then other processes are busy.
 KEPT_ROWS: Final = 100_000
 
 
 class Survey:
-    """Iterate to its end once; then `projects` knows whose the repositories are. Each step is how many bytes of the
-    plan were taken in.
+    """Iterate to its end once; then `projects` knows the projects of the repositories. Each step is the number of bytes
+    of the plan that were read.
 
     What cannot be measured, or happened after the moment that was asked for, teaches nothing.
     """
@@ -35,7 +35,7 @@ class Survey:
         self._projects = {project.project for project in watchlist.projects}
         self._github = any(project.places["github"] for project in watchlist.projects)
         self.is_needed = any(map(self._teaches, plan.files))
-        # What is kept, with the numbers of the files: of each file the first parts.
+        # The kept parts with the numbers of their files: the first parts of each file.
         self._kept: deque[tuple[int, Part]] = deque()
         self._unpacked: deque[Part] = deque()
         self._rows = 0
@@ -46,7 +46,7 @@ class Survey:
         return self._steps
 
     def _teaches(self, file: File) -> bool:
-        """A minimised archive has no ids to learn."""
+        """Whether a file has ids: minimised archives have none."""
         return bool(self._projects) if file.dialect == "activities" else file.dialect == "full" and self._github
 
     def _look(self, plan: Plan) -> Iterator[int]:
@@ -63,7 +63,7 @@ class Survey:
             before += file.size
 
     def _keep(self, index: int, part: Part) -> bool:
-        """Keep a part and pack those before it; False if there is no room for more: those that are packed stay."""
+        """Keep a part and pack those before it. False if there is no room for more: packed ones stay."""
         self._kept.append((index, part))
         self._unpacked.append(part)
         self._rows += len(part.rows)
@@ -91,7 +91,7 @@ class Survey:
             assignment.meet(own, repository.native, name, at, repository.artefact)
 
     def projects(self, repositories: Sequence[Repository]) -> dict[int, str]:
-        """The projects of repositories, by their place, of those that have one."""
+        """The projects of repositories, by their index, for those that have one."""
         found: dict[int, str] = {}
         for place, repository in enumerate(repositories):
             if not repository.stated:
@@ -103,12 +103,12 @@ class Survey:
     def _assign(self, repository: Repository) -> None:
         repository.stated = True
         assignment = self._assignments[repository.platform]
-        # What taught nothing has a name that nobody watches.
+        # A repository that taught nothing has no watched name.
         if repository.teaches or assignment.knows(repository.hash):
             repository.project = assignment.project_of(repository.hash, repository.name, repository.artefact)
 
     def parts(self, index: int, line: int) -> Iterator[Part | int]:
-        """The parts of a file from a line on, at which a part begins: those that are kept, then read again."""
+        """The parts of a file from a line on, at which a part begins: the kept ones, then the others, read again."""
         self._unpacked.clear()
         while self._kept and self._kept[0][0] <= index:
             number, part = self._kept.popleft()

@@ -1,12 +1,12 @@
-"""Events of GitHub that the typed decoder refuses, read by hand: those of the years before 2015, and those with an odd
+"""Events of GitHub that the typed decoder refuses, read field by field: those before 2015, and those with an unusual
 field.
 
-GH Archive of 2011 to 2014 holds what the public timeline showed. An issue is its number in the database, a comment says
-no action, what was created is called `object`, repositories and accounts may lack their numeric id, or stand in
-`repository` and `actor_attributes`. What has no id is known by its name: a person or repository that stands in one
-place with an id and in another without one counts as two.
+GH Archive of 2011 to 2014 holds what the public timeline showed. An issue is its number in the database, a comment
+states no action, a created thing is called `object`, and repositories and accounts may lack their numeric id or be in
+`repository` and `actor_attributes`. What has no id is known by its name: a person or repository that has an id in one
+event and none in another counts as two.
 
-Only what says what was done, to what and when is needed. All else may be absent, or of any type.
+Only the fields that say what was done, to what and when are needed. All others may be absent, or of any type.
 """
 
 import hashlib
@@ -35,15 +35,16 @@ from streams.github_payloads import (
 _ADDRESS: Final = re.compile(r"https?://[^/]+/(?:repos/)?([^/\s]+/[^/?#\s]+)")
 _THREAD: Final = re.compile(r"/(issues|pull)/(\d{1,15})(?!\d)")
 _MOST: Final = 1 << 53
-# Comments had no action when creating them was all that was shown.
+# Comments had no action when only their creation was shown.
 _SILENT: Final = ("IssueCommentEvent", "PullRequestReviewCommentEvent")
 
 
 def read_by_hand(text: bytes) -> Event:
-    """The event of a cleaned text, in the shape that the typed decoder gives. Raises `DeadLetter`.
+    """The event of a cleaned text, in the form of the typed decoder. Raises `DeadLetter`.
 
-    >>> text = b'{"type":"ForkEvent","created_at":"2013-01-01T00:00:00Z","repository":{"id":1,"name":"r","owner":"o"},"actor":"ada"}'
-    >>> event = read_by_hand(text)
+    >>> repository = b'"repository":{"id":1,"name":"r","owner":"o"}'
+    >>> head = b'{"type":"ForkEvent","created_at":"2013-01-01T00:00:00Z","actor":"ada",'
+    >>> event = read_by_hand(head + repository + b"}")
     >>> event.repo.name, event.actor.id, len(event.id)
     ('o/r', '@ada', 32)
     """
@@ -65,7 +66,7 @@ def read_by_hand(text: bytes) -> Event:
         raise DeadLetter("missing-field")
     identifier = value.get("id")
     if identifier is None:
-        # Before 2013 events had none. The same event is the same JSON, in whatever order.
+        # Before 2013 events had no id. The same event is the same JSON, in any order.
         identifier = hashlib.blake2b(msgspec.json.encode(value, order="sorted"), digest_size=16).hexdigest()
     read = _payload(kind, payload, value.get("url"))
     return Event(identifier, kind, repository, created_at, _actor(value), read, value.get("simulated"))
@@ -88,19 +89,19 @@ def _id(value: Any) -> int | str | None:
 
 
 def _actor(value: dict[str, Any]) -> EventAccount | None:
-    """Who did it, by id or else by login; None where nobody is said."""
+    """The actor, by id or else by login; None if none is stated."""
     stated = value.get("actor")
     actor = _table(stated)
     login = _words(stated) or _words(actor.get("login")) or _words(_table(value.get("actor_attributes")).get("login"))
     native = _id(actor.get("id"))
     if native is not None:
         return EventAccount(native, login or "")
-    # No login has an @, so that no id can be taken for one.
+    # No login has an @, so this cannot be taken for an id.
     return EventAccount(f"@{login.casefold()}", login) if login else None
 
 
 def _repository(value: dict[str, Any], payload: dict[str, Any]) -> EventRepository | None:
-    """Which one, by id or else by name; None where no name of one is said."""
+    """The repository, by id or else by name; None if no name is stated."""
     repository = _table(value.get("repo")) or _table(value.get("repository"))
     name = next(_names(repository, value, payload), None) or _words(repository.get("name"))
     if name is None or name == "/":
@@ -110,7 +111,7 @@ def _repository(value: dict[str, Any], payload: dict[str, Any]) -> EventReposito
 
 
 def _names(repository: dict[str, Any], value: dict[str, Any], payload: dict[str, Any]) -> Iterator[str]:
-    """What may be the name with its owner, the likeliest first."""
+    """Possible names with the owner, the most likely first."""
     name, owner = _words(repository.get("name")), repository.get("owner")
     owner = _words(owner) or _words(_table(owner).get("login"))
     stated = [repository.get("full_name"), name, f"{owner}/{name}" if owner and name else None, payload.get("repo")]

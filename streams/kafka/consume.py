@@ -1,7 +1,7 @@
-"""Reading topics: to their end, and past what others have written into them.
+"""Reading topics to their end, past records that others have written into them.
 
-Anybody can write into a topic, by accident most of all. A record that none of us can have written must end nobody who
-reads: it is counted, told once, and passed over.
+Anybody can write into a topic, usually by accident. A record that no version of this program can have written must not
+stop a reader: it is counted, logged once, and skipped.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from streams.errors import BrokerAway
 
 _LOG: Final = logging.getLogger("streams.kafka.consume")
 _WAIT_MS: Final = 200
-# Seconds without any record after which a broker that is there, and has some, will not give them.
+# If a broker answers but gives no record for so many seconds, although it has some, it never will.
 STUCK: Final = 60.0
 _SHOWN: Final = 100
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class Guard:
-    """Passes over the foreign records of a topic; `passed` counts them. The first one is told, unless `quiet`.
+    """Skips the foreign records of a topic; `passed` counts them. The first one is logged, unless `quiet`.
 
     >>> def decode(text):
     ...     raise Foreign("no number")
@@ -38,7 +38,7 @@ class Guard:
         self._quiet = quiet
 
     def read(self, decode: Callable[..., T], *arguments: Any) -> T | None:
-        """What `decode` makes of a record; None if that raises Foreign."""
+        """The result of `decode` for a record; None if that raises Foreign."""
         try:
             return decode(*arguments)
         except Foreign as error:
@@ -51,15 +51,15 @@ class Guard:
         if self.passed == 1 and not self._quiet:
             told = str(why).replace("\n", " ")[:_SHOWN]
             _LOG.warning(
-                "a record of the topic %s is not ours and is passed over, as all such are (%s)",
+                "a foreign record of the topic %s is skipped, and so are further ones (%s)",
                 self.topic,
                 ascii(told)[1:-1],
             )
 
 
 async def read_to_end(consumer: Any, places: Collection[Any]) -> AsyncIterator[tuple[Any, list[Any]]]:
-    """(partition, records) of what the assigned partitions hold now, from where each stands up to its end: of a
-    consumer of committed records the committed end.
+    """(partition, records) of what the assigned partitions hold now, from the consumer's positions to their ends. A
+    consumer of committed records reads to the committed end.
     """
     async for left in unread(consumer, places):
         for place, records in (await consumer.getmany(*left, timeout_ms=_WAIT_MS)).items():
@@ -67,10 +67,9 @@ async def read_to_end(consumer: Any, places: Collection[Any]) -> AsyncIterator[t
 
 
 async def unread(consumer: Any, places: Collection[Any]) -> AsyncIterator[list[Any]]:
-    """Those of the assigned partitions that are not read up to what is their end now, again and again until there are
-    none.
+    """The assigned partitions that are not read to their present end, again and again until there are none.
 
-    Raises BrokerAway where a broker that is there gives no record for so long that none will come: its log is damaged.
+    Raises BrokerAway if a broker that answers gives no record for so long that none will come: its log is damaged.
     """
     ends = await consumer.end_offsets(places)
     before: dict[Any, int] = {}
@@ -83,10 +82,11 @@ async def unread(consumer: Any, places: Collection[Any]) -> AsyncIterator[list[A
         if positions != before:
             before, moved = positions, time.monotonic()
         elif time.monotonic() - moved > STUCK:
-            place = left[0]
-            where = f"{place.topic}, partition {place.partition}, from offset {positions[place]} on"
+            first = left[0]
+            where = f"{first.topic}, partition {first.partition}, from offset {positions[first]} on"
             raise BrokerAway(
-                f"the broker gives nothing of {where}: its log may be damaged; look at what it says, or bring back a copy"
+                f"the broker returns no records of {where}: its log may be damaged; "
+                "see the broker's log, or restore a backup"
             )
         yield left
 
@@ -94,8 +94,7 @@ async def unread(consumer: Any, places: Collection[Any]) -> AsyncIterator[list[A
 class Table:
     """The last value of each key of a compacted topic; tombstoned keys are left out.
 
-    A record that `sound(key, value)` refuses by raising Foreign is passed over: what stood under its key before is
-    believed on.
+    A record for which `sound(key, value)` raises Foreign is skipped: the key keeps its previous value.
     """
 
     def __init__(self, guard: Guard, sound: Callable[[bytes, bytes | None], object] = lambda key, value: None) -> None:
@@ -104,7 +103,7 @@ class Table:
         self._sound = sound
 
     def put(self, key: bytes | None, value: bytes | None) -> None:
-        """Take in a record."""
+        """Take a record."""
         try:
             if key is None:
                 raise Foreign("a record without a key")
@@ -119,10 +118,10 @@ class Table:
 
 
 async def stop(consumer: Any) -> None:
-    """Stop an aiokafka consumer, whether its broker is there or not.
+    """Stop an aiokafka consumer, whether or not its broker answers.
 
-    While the broker is away aiokafka cancels a fetch of its own that waits, and lets that come out of `stop` (0.14):
-    nobody has cancelled us, but whoever is above would end without a word, and the connections stay open.
+    While the broker is away, aiokafka (0.14) cancels a waiting fetch of its own and lets that come out of `stop`.
+    Nobody has cancelled us, but the caller would end silently, and the connections would stay open.
     """
     try:
         await consumer.stop()

@@ -1,4 +1,4 @@
-"""Records to the broker, each once and in order, however long that takes; read back by whoever goes on."""
+"""Sends records to the broker, each once and in order, however long that takes; and reads tables back."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ Sound: TypeAlias = Callable[[bytes, bytes | None], object]
 
 
 class Delivery:
-    """An idempotent producer that waits for a broker that is away or full, and says so once."""
+    """An idempotent producer that waits for a broker that is away or full, and logs it once."""
 
     def __init__(self, producer: Any, topics: Topics) -> None:
         self._producer, self._topics = producer, topics
@@ -34,10 +34,10 @@ class Delivery:
     @classmethod
     @asynccontextmanager
     async def open(cls, bootstrap: str, topics: Topics, client: str) -> "AsyncIterator[Delivery]":
-        """Connect, and disconnect within seconds.
+        """Connect; disconnect within seconds at the end.
 
-        Raises `BrokerAway` where the broker is not there at the start or lost this producer's place, `TopicMismatch`
-        for a missing topic.
+        Raises `BrokerAway` if the broker is away at the start or has lost this producer's state, `TopicMismatch` if a
+        topic is missing.
         """
         producer = await connect(bootstrap, client)
         try:
@@ -49,9 +49,8 @@ class Delivery:
             await close(producer)
 
     async def send(self, topic: str, partition: int, value: bytes | None, key: bytes | None = None) -> Sent:
-        """Hand a record to the producer; while its buffers are full, because the broker is away or full, this waits.
-
-        Raises `TopicMismatch` where a broker that is there no longer has the topics.
+        """Hand a record to the producer. Waits while its buffers are full because the broker is away or full. Raises
+        `TopicMismatch` if a broker that answers no longer has the topics.
         """
         unknown = 0
         while True:
@@ -61,19 +60,19 @@ class Delivery:
                 self._note_silence()
                 continue
             except UnknownTopicOrPartitionError:
-                # The topic was there: a broker that has just come back may not have heard of it yet.
+                # The topic existed: a broker that has just come back may not know it yet.
                 self._note_silence()
                 unknown += 1
                 if unknown > 1:
-                    with suppress(KafkaError):  # nor is one there that could know
+                    with suppress(KafkaError):  # no broker answers that could know
                         await _look_up(self._producer, self._topics)
                 continue
             future.add_done_callback(_look_at)
             return future
 
     async def acknowledged(self, sent: list[Sent]) -> list[Any]:
-        """Where the broker put the records, in order; waits as long as it takes. An idempotent producer repeats by
-        itself until then.
+        """Where the broker stored the records, in order. Waits as long as it takes; an idempotent producer repeats by
+        itself.
         """
         waiting: set[Sent] = set(sent)
         while waiting:
@@ -87,12 +86,12 @@ class Delivery:
 
     def _note_silence(self) -> None:
         if not self._silent:
-            _LOG.warning("the broker does not take what is sent (away or full?): waiting for it, nothing is lost")
+            _LOG.warning("the broker does not accept records (away or full?): waiting for it, nothing is lost")
             self._silent = True
 
 
 def _look_at(sent: Sent) -> None:
-    """Take notice of a failure, so that it is not reported as overlooked where the sender ended for another reason
+    """Retrieve a failure, so that it is not reported as never retrieved if the sender ended for another reason
     first.
     """
     if not sent.cancelled():
@@ -121,10 +120,10 @@ async def connect(bootstrap: str, client: str) -> Any:
 
 
 async def _look_up(producer: Any, topics: Topics) -> None:
-    """Let a producer know all topics while the broker is there: it would ask for each at its first record. Raises
-    `TopicMismatch`.
+    """Let a producer learn all topics while the broker answers: otherwise it would ask for each at its first record.
+    Raises `TopicMismatch`.
     """
-    # Not by their names, for which a broker may make what is missing.
+    # Not by their names: a broker may create a missing topic that is asked for.
     there = await producer.client.fetch_all_metadata()
     if not there.topics() >= set(topics.names):
         raise missing(topics)
@@ -132,8 +131,8 @@ async def _look_up(producer: Any, topics: Topics) -> None:
 
 
 async def close(producer: Any) -> None:
-    """Stop a producer within seconds, whether the broker is there or not: what it did not take is sent again by the
-    next run.
+    """Stop a producer within seconds, whether or not the broker answers. The next run sends again what the broker did
+    not take.
     """
     try:
         async with asyncio.timeout(PATIENCE):
@@ -145,10 +144,10 @@ async def close(producer: Any) -> None:
 async def read_table(
     bootstrap: str, topics: Topics, topic: str, sound: Sound = lambda key, value: None
 ) -> dict[bytes, bytes]:
-    """The last value of each key of a compacted topic of one partition, of those that `sound` does not refuse by
-    raising Foreign.
+    """The last value of each key of a compacted topic of one partition; records for which `sound` raises Foreign are
+    skipped.
 
-    Raises `BrokerAway`, and `TopicMismatch` where the topic is missing.
+    Raises `BrokerAway`, and `TopicMismatch` if the topic is missing.
     """
     consumer = unpack.consumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False)
     place = TopicPartition(topic, 0)
@@ -170,12 +169,12 @@ async def read_table(
 
 
 def away(bootstrap: str, error: BaseException) -> BrokerAway:
-    """What to raise for a broker that does not do what is asked of it."""
+    """The exception for a broker that does not do what it is asked for."""
     return BrokerAway(f"the broker at {bootstrap} does not answer as it should ({in_words(error)}): is it running?")
 
 
 def missing(topics: Topics) -> TopicMismatch:
-    """What to raise where a topic is missing."""
+    """The exception for a missing topic."""
     return TopicMismatch(
         f"the topics of nomadwatch (prefix {topics.prefix!r}) are missing: run `nomadwatch topics create`"
     )

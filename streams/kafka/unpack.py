@@ -1,9 +1,9 @@
-"""Reading what brokers store: records that aiokafka cannot read are foreign records, not the end of every reader.
+"""Reading what brokers store: records that aiokafka cannot read are foreign records and do not stop readers.
 
-A broker may store a batch whose checksum is right and whose records are not: Apache Kafka (4.3) takes names of headers
-that are no UTF-8, bytes after the end of what is compressed, and offsets of records that lie. aiokafka (0.14) raises at
-such a batch, and again at each try: whoever reads the topic would never get past it. A batch with a wrong checksum is
-damage, and still raises.
+A broker may store a batch with a valid checksum and invalid records: Apache Kafka (4.3) accepts header names that are
+not UTF-8, bytes after the end of the compressed data, and wrong offsets of records. aiokafka (0.14) raises at such a
+batch, and again at each attempt, so a reader would never get past it. A batch with a wrong checksum is damaged and
+still raises.
 """
 
 import logging
@@ -16,12 +16,12 @@ from aiokafka.consumer.fetcher import PartitionRecords
 
 _LOG: Final = logging.getLogger("streams.kafka.consume")
 _SHOWN: Final = 100
-# Foreign records of one batch, whatever its head says that it holds.
+# The most foreign records of one batch, whatever its header says.
 _MOST: Final = 100_000
 
 
 class _Unreadable(NamedTuple):
-    """In place of a record that cannot be read: no reader of ours takes it for its own."""
+    """Replaces a record that cannot be read: no reader takes it for its own."""
 
     offset: int
     timestamp: int
@@ -33,7 +33,7 @@ class _Unreadable(NamedTuple):
 
 
 class _Batch:
-    """A batch of aiokafka's whose records can be read to the end, whatever they are."""
+    """A batch of aiokafka whose records can be read to the end, whatever they are."""
 
     def __init__(self, batch: Any, place: Any, told: set[Any]) -> None:
         self._batch, self._place, self._told = batch, place, told
@@ -54,7 +54,7 @@ class _Batch:
                 yield record
         except Exception as error:  # noqa: BLE001 - whatever a parser or a codec says about bytes from outside
             self._tell(error)
-            # One for each, because a reader that numbers what it takes would wait for those that are missing.
+            # One for each, because a reader that counts offsets would wait for missing ones.
             for offset in range(max(before + 1, last + 1 - _MOST), last + 1):
                 yield _Unreadable(offset, self._batch.max_timestamp, self._batch.timestamp_type)
 
@@ -65,7 +65,7 @@ class _Batch:
         topic, partition = self._place
         why = ascii(str(error).replace("\n", " ")[:_SHOWN])[1:-1]
         _LOG.warning(
-            "records of the topic %s, partition %d, from offset %d on cannot be read and are passed over, as all such are (%s)",
+            "unreadable records of the topic %s, partition %d, from offset %d on are skipped, and so are others (%s)",
             topic,
             partition,
             self._batch.base_offset,
@@ -74,7 +74,7 @@ class _Batch:
 
 
 class _Batches:
-    """What a fetch brought, batch by batch."""
+    """The result of a fetch, batch by batch."""
 
     _told: Final[set[Any]] = set()
 
@@ -94,7 +94,7 @@ class _Records(PartitionRecords):  # type: ignore[misc]
 
 
 def pass_over_unreadable() -> None:
-    """From now on each aiokafka consumer of this process, Faust's too, passes over batches that cannot be read."""
+    """From now on each aiokafka consumer of this process, Faust's too, skips batches that cannot be read."""
     fetcher.PartitionRecords = _Records
 
 
@@ -105,5 +105,5 @@ def consumer(**settings: Any) -> AIOKafkaConsumer:
 
 
 def forget() -> None:
-    """Tell again of places that were told of."""
+    """Log positions again that were logged before."""
     _Batches._told.clear()

@@ -361,12 +361,16 @@ def main() -> None:
     said, true = day.coverage or (float("nan"), float("nan"))
     print(
         f"{options.rate:g}/s, {options.hours:g} h at {options.scale:g} x, {day.kills} kills, {day.bans} bans: "
-        f"watched events {len(day.expected):,}, missing {len(day.expected - day.github)}, never shown {len(day.github - day.shown)}; "
-        f"Hub {len(day.hub_expected):,}, missing {len(day.hub_expected - day.ids)}; of these not in the ledger {len(day.unexplained)}; "
+        f"watched events {len(day.expected):,}, missing {len(day.expected - day.github)}, "
+        f"never shown {len(day.github - day.shown)}; "
+        f"Hub {len(day.hub_expected):,}, missing {len(day.hub_expected - day.ids)}; "
+        f"of these not in the ledger {len(day.unexplained)}; "
         f"published {len(day.published):,}, different {len(day.ids):,}, counted {day.evaluation.activities:,}; "
-        f"within 10 min received {received:.2f} %, counted {counted:.2f} % ({unhurried:.2f} % where counting takes the wall's time); "
+        f"within 10 min received {received:.2f} %, counted {counted:.2f} % "
+        f"({unhurried:.2f} % where counting takes the wall's time); "
         f"coverage of /events said {100 * said:.1f} %, true {100 * true:.1f} %; "
-        f"refused {day.refused[0]} and {day.refused[1]} times, offences {len(day.offences)}; logins found {len(day.logins_found)}"
+        f"refused {day.refused[0]} and {day.refused[1]} times, offences {len(day.offences)}; "
+        f"logins found {len(day.logins_found)}"
     )
     print(table(day.delays))
     print("    gaps:", dict(Counter(f"{gap.feed} {gap.reason}" for gap in day.gaps).most_common(6)))

@@ -10,7 +10,7 @@ from nomadwatch.processes.embedded import embedded
 from tests.nomadwatch.commands import Done, command, generate
 
 NOTE = (b"note", b"hello world")
-TOLD = "a record of the topic {} is not ours and is passed over, as all such are"
+TOLD = "a foreign record of the topic {} is skipped, and so are further ones"
 
 
 def write(state: Path, *records: tuple[str, bytes, bytes | None]) -> None:

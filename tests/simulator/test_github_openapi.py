@@ -40,7 +40,8 @@ NOT_OF_THEIR_TIME = {
 REMOVED = {"PushEvent payload.commits", "PushEvent payload.distinct_size", "PushEvent payload.size"}
 # What the simulated events leave out although it is described. Nobody reads it.
 LEFT_OUT = {
-    'CreateEvent payload.full_ref: null is not of type "string"',  # of a repository; no recorded event tells what stands there today
+    # For a repository; no recorded event shows what today's feed has there.
+    'CreateEvent payload.full_ref: null is not of type "string"',
 }
 
 

@@ -1,4 +1,4 @@
-"""An embedded broker in a process of its own, to be killed, stopped and started again."""
+"""An embedded broker in a process of its own, which tests kill, stop and start again."""
 
 import asyncio
 import resource

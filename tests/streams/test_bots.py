@@ -1,4 +1,4 @@
-"""Bots are found by their rules, and by no other."""
+"""Bots are recognised by their rules and by nothing else."""
 
 import re
 

@@ -1,4 +1,6 @@
-"""A record of the topic `activity` holds columns: what comes out is what went in, and nothing in it can stop a reader."""
+"""A record of the topic `activity` holds columns: what comes out is what went in, and nothing in it can stop a
+reader.
+"""
 
 import random
 from typing import Any

@@ -1,4 +1,4 @@
-"""Lists and objects are taken apart without decoding what is in them, whatever that is."""
+"""Lists and objects are split without decoding their content, whatever that is."""
 
 import json
 import tracemalloc
@@ -65,7 +65,7 @@ def test_what_has_too_many_brackets_to_walk_through_is_too_long() -> None:
 def test_every_list_is_split_as_json_has_it(value: list[Any], ascii: bool) -> None:
     text = json.dumps(value, ensure_ascii=ascii).encode()
     assert [json.loads(element) for element in split(text)] == value
-    # The lone surrogate sends all of it the slow way.
+    # The lone surrogate makes all of it take the slow way.
     assert [json.loads(element) for element in split(b"[" + LONE + b"," + text + b"]")[1:]] == [value]
 
 

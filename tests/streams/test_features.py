@@ -1,5 +1,5 @@
-"""The table of features says what is really counted: of events as GitHub sends them, and of acts as the Hub's pollers
-make them.
+"""The table of features states what is really counted: for events as GitHub sends them, and for acts as the Hub's
+pollers report them.
 """
 
 import ast
@@ -33,7 +33,7 @@ def counted(kind: str, payload: dict[str, Any]) -> set[str]:
 def test_an_event_counts_as_what_the_table_says(kind: str, what: str, payload: dict[str, Any]) -> None:
     (row,) = [row for row in TABLE if (row.event, row.what) == (kind, what)]
     if what == "merged":
-        # The opener is credited where the source names him, or the opening was seen.
+        # The opener is credited if the source names it, or the opening was seen.
         payload = {**payload, "pull_request": {**payload["pull_request"], "user": {"id": 9, "login": "opener"}}}
     assert counted(kind, payload) == set(row.features)
 

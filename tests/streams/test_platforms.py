@@ -1,4 +1,6 @@
-"""The list of platforms: its order is stored, and what another module adds is taken only if it can be told apart."""
+"""The order of the list of platforms is stored, and a further platform is accepted only if it cannot be confused with
+another.
+"""
 
 import os
 import subprocess

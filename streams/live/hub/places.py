@@ -28,8 +28,8 @@ _AGAIN: Final = HOUR
 
 
 class HubPlaces:
-    """Call `list` with every listing of an owner, and `ask_missing` when all were listed. A glob that fits nothing yet is not
-    reported.
+    """Call `list` with every listing of an owner, and `ask_missing` when all were listed. A glob that fits nothing yet
+    is not reported.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Lines of activities files are taken as they are, if they are sound."""
+"""Lines of activities files are taken as they are if they are valid."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Files give their lines, as far as they can be read."""
+"""Files give their lines as far as they can be read."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""What is named becomes a plan, in the order of its hours."""
+"""Paths become a plan of files in the order of their hours."""
 
 import gzip
 import os

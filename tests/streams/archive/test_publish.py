@@ -1,4 +1,4 @@
-"""The reader puts a plan's batches into `activity`: each once, whatever is killed meanwhile."""
+"""The reader publishes each batch of a plan once, whatever is killed meanwhile."""
 
 import asyncio
 import logging
@@ -316,7 +316,7 @@ def test_a_broker_that_is_away_or_full_is_waited_for_and_it_is_said_once(
     finally:
         logger.removeHandler(mend)
     assert [record.getMessage().split(":")[0] for record in caplog.records if record.name == "nomadwatch.streams"] == [
-        "the broker does not take what is sent (away or full?)",
+        "the broker does not accept records (away or full?)",
         "the broker answers again",
     ]
     assert sent(process) == wanted(archive)

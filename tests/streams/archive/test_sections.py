@@ -149,7 +149,9 @@ def test_an_hour_is_opened_and_closed_in_every_partition(tmp_path: Path) -> None
 
 
 def test_every_mark_comes_in_a_batch_of_its_own_behind_what_was_read_before_it(tmp_path: Path) -> None:
-    """Whoever takes up a batch judges the lateness of its activities by its mark: what came in order must not be late."""
+    """Whoever takes up a batch judges the lateness of its activities by its mark: what came in order must not be
+    late.
+    """
     write(tmp_path / "2024-05-01-10.json", pushes(3))
     days = [
         event(number=9 + day, created_at=f"2024-{6 + day // 28:02}-{1 + day % 28:02}T10:00:00Z") for day in range(100)

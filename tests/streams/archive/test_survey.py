@@ -1,4 +1,4 @@
-"""A repository of the watchlist stays its project's under every name that it has in the files, before and after."""
+"""A repository of the watchlist stays with its project under every name that it has in the files, earlier and later."""
 
 import json
 from pathlib import Path

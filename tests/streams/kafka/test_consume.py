@@ -1,4 +1,4 @@
-"""Reading topics past what others have written into them."""
+"""Topics are read past what others have written into them."""
 
 import asyncio
 import logging
@@ -29,7 +29,7 @@ def test_the_first_foreign_record_is_told_in_one_plain_line_and_all_are_counted(
             guard.pass_over(why)
     assert guard.passed == 2
     assert [record.getMessage() for record in caplog.records] == [
-        "a record of the topic panes is not ours and is passed over, as all such are (no pane\\x1b[2J)"
+        "a foreign record of the topic panes is skipped, and so are further ones (no pane\\x1b[2J)"
     ]
 
 
@@ -122,6 +122,7 @@ def test_a_record_that_the_broker_does_not_give_is_told_instead_of_waited_for(
                 file.execute("UPDATE records SET tail = ? WHERE id = ?", (tail.replace(b"value 1", b"velue 1"), number))
         process.start()
         with pytest.raises(
-            BrokerAway, match=r"gives nothing of test-cursors, partition 0, from offset 1 on: its log may be damaged"
+            BrokerAway,
+            match=r"returns no records of test-cursors, partition 0, from offset 1 on: its log may be damaged",
         ):
             asyncio.run(read(process.bootstrap))

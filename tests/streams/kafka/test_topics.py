@@ -1,4 +1,4 @@
-"""The topics are made and checked as DESIGN's table says."""
+"""The topics are created and checked as `streams.kafka.topics` defines them."""
 
 import asyncio
 import socket

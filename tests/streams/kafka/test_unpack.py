@@ -1,6 +1,4 @@
-"""Batches whose checksum is right and whose records cannot be read end no reader: what is before and behind them is
-read.
-"""
+"""A batch with a valid checksum and unreadable records stops no reader: the records before and after it are read."""
 
 import asyncio
 import gzip
@@ -91,12 +89,9 @@ def test_each_record_of_a_stored_batch_that_cannot_be_read_is_a_foreign_one(
     assert [record for record in records if record[1] == b"k"] == sound
     middle = [record for record in records if record[1] is None]
     assert middle == [(offset, None, value or b"") for offset, value in enumerate(readable, 2)]
-    told = [record.getMessage() for record in caplog.records if "cannot be read" in record.getMessage()]
+    told = [record.getMessage() for record in caplog.records if "unreadable" in record.getMessage()]
     assert len(told) == 1
-    assert (
-        "records of the topic test-activity, partition 0, from offset 2 on cannot be read and are passed over"
-        in told[0]
-    )
+    assert "unreadable records of the topic test-activity, partition 0, from offset 2 on are skipped" in told[0]
 
 
 def test_a_wrong_checksum_is_damage_and_is_not_passed_over(tmp_path: Path) -> None:

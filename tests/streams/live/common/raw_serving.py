@@ -1,4 +1,4 @@
-"""A server that sends the bytes that a test says, whatever HTTP says of them."""
+"""A server that sends the bytes that a test gives it, whether they are HTTP or not."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

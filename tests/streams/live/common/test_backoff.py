@@ -1,4 +1,4 @@
-"""Sleeping by a clock that is set meanwhile."""
+"""Sleeping while the clock is set."""
 
 import asyncio
 

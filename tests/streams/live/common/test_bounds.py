@@ -1,4 +1,4 @@
-"""Answers without end: what exceeds a limit is a dead letter of that feed, and nobody else waits."""
+"""Endless answers: what exceeds a limit becomes a dead letter of that feed, and no other feed waits."""
 
 import asyncio
 import json

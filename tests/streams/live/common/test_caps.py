@@ -1,4 +1,6 @@
-"""What headers say is capped at what can be true, and told; a feed that is not asked is neither ok nor covered."""
+"""Numbers in headers are capped at plausible values and reported; a feed that is not polled is neither ok nor
+covered.
+"""
 
 import asyncio
 import logging
@@ -263,8 +265,10 @@ ODD = [
 
 @pytest.mark.parametrize("headers", [[header] for header in ODD[:11]] + [ODD[11:]], ids=range(12))
 def test_an_odd_header_ends_no_poller_of_either_platform(headers: list[bytes]) -> None:
-    body = msgspec.json.encode([{"id": "1", "type": "WatchEvent", "actor": {"id": 1, "login": "ada"}, "payload": {"action": "started"},
-                                 "repo": {"id": 7, "name": "allenai/OLMo"}, "created_at": "2024-05-01T10:00:00Z"}])  # fmt: skip
+    star = {"id": "1", "type": "WatchEvent", "actor": {"id": 1, "login": "ada"}, "payload": {"action": "started"}}
+    body = msgspec.json.encode(
+        [{**star, "repo": {"id": 7, "name": "allenai/OLMo"}, "created_at": "2024-05-01T10:00:00Z"}]
+    )
 
     async def scenario() -> None:
         clock = Clock(600, origin=time.time())

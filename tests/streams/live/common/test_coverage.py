@@ -1,4 +1,4 @@
-"""How much of a window the feeds saw: exact in whole minutes, and not asked for what no feed can have said yet."""
+"""Coverage of windows: exact in whole minutes, and without the time that no feed can have reported yet."""
 
 import pytest
 

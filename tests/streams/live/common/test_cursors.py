@@ -1,4 +1,4 @@
-"""What an earlier run saved: of this version or one before it is gone on with, of another one is said in one line."""
+"""Cursors of this version and earlier ones are continued; one that cannot be read is reported in one line."""
 
 import asyncio
 import time

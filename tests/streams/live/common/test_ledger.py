@@ -1,5 +1,5 @@
-"""What a feed has missed and what it saw whole: one ledger for both platforms; a later look heals what it saw, and no
-more.
+"""What a feed missed and what it saw completely: one ledger for all platforms. A later poll closes the gaps that it
+reaches over, and no more.
 """
 
 import asyncio

@@ -1,4 +1,6 @@
-"""The outlet on a real log: what is published before a cursor is saved, marks, coverage, and what a restart finds."""
+"""The outlet on a real log: what is published before a cursor is saved, watermarks, coverage, and what a restart
+finds.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

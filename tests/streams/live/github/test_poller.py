@@ -1,4 +1,6 @@
-"""The feeds of GitHub against a server that shows them: everything once, nothing lost, no matter when what is killed."""
+"""The feeds of GitHub against a server that shows them: everything once, nothing lost, no matter when what is
+killed.
+"""
 
 import asyncio
 import json

@@ -22,31 +22,37 @@ EVERYTHING = "/events"
     [
         (
             403,
-            {"message": "the `acme` organization has enabled OAuth App access restrictions: data access to third-parties is limited.",
+            {"message": "the `acme` organization has enabled OAuth App access restrictions: "
+                        "data access to third-parties is limited.",
              "documentation_url": "https://x.invalid/limits"},
-            "refused (403): the `acme` organization has enabled OAuth App access restrictions: data access to third-parties is limited; "
+            "refused (403): the `acme` organization has enabled OAuth App access restrictions: "
+            "data access to third-parties is limited; "
             "use a personal access token, or let the organisation approve the app",
         ),
         (
             403,
             {"message": "Resource protected by organization SAML enforcement."},
-            "refused (403): Resource protected by organization SAML enforcement; authorise the token for that organisation",
+            "refused (403): Resource protected by organization SAML enforcement; "
+            "authorise the token for that organisation",
         ),
         (
             403,
-            {"message": "The `acme` organization has an IP allow list enabled, and 192.0.2.77 is not permitted to access this resource."},
-            "refused (403): The `acme` organization has an IP allow list enabled, and … is not permitted to access this resource; "
-            "ask from an address that the organisation allows",
+            {"message": "The `acme` organization has an IP allow list enabled, "
+                        "and 192.0.2.77 is not permitted to access this resource."},
+            "refused (403): The `acme` organization has an IP allow list enabled, "
+            "and … is not permitted to access this resource; ask from an address that the organisation allows",
         ),
         (
             403,
             {"message": "Repository access blocked", "block": {"reason": "tos", "created_at": "2020-01-01T00:00:00Z"}},
-            "refused (403): Repository access blocked (tos); it is blocked for everybody; nothing can be done about it here",
+            "refused (403): Repository access blocked (tos); "
+            "it is blocked for everybody; nothing can be done about it here",
         ),
         (
             451,
             {"message": "Repository access blocked", "block": {"reason": "dmca", "html_url": "https://x.invalid"}},
-            "refused (451): Repository access blocked (dmca); it is blocked for everybody; nothing can be done about it here",
+            "refused (451): Repository access blocked (dmca); "
+            "it is blocked for everybody; nothing can be done about it here",
         ),
         (403, {"message": "no \x1b[31m\u202ecolours\n\nhere, @ada"}, "refused (403): no [31mcolours here,"),
         (403, {"message": 5}, "refused (403): no reason given"),
