@@ -1,11 +1,9 @@
 """Times as people write them, and lengths of time as they are shown."""
 
-from datetime import UTC, datetime, timedelta
-from typing import Final
+from datetime import UTC, datetime
 
 from nomadwatch.errors import Misuse
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+from streams.times import micros
 
 
 def parse_time(text: str, name: str) -> int:
@@ -19,7 +17,7 @@ def parse_time(text: str, name: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
         aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-        return (aware - _EPOCH) // timedelta(microseconds=1)
+        return micros(aware)
     except (ValueError, OverflowError):
         raise Misuse(f"{name}: {text!r} is no time; write it as 2015-01-01T15:00:00Z") from None
 

@@ -27,6 +27,15 @@ def parse_time(text: str) -> int:
         raise DeadLetter("bad-time") from None
     if moment.tzinfo is None or moment < _EPOCH:
         raise DeadLetter("bad-time")
+    return micros(moment)
+
+
+def micros(moment: datetime) -> int:
+    """Microseconds since 1970 of an aware time.
+
+    >>> micros(datetime(1970, 1, 1, 1, tzinfo=UTC))
+    3600000000
+    """
     return (moment - _EPOCH) // _MICROSECOND
 
 

@@ -9,7 +9,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -228,16 +227,16 @@ def _platform(asked: Platform, status: int, has_token: bool) -> Finding:
     return Finding("note", f"{name} answers {status}; try again later")
 
 
-def _skew(date: str | None, now: float) -> float | None:
+def _skew(header: str | None, now: float) -> float | None:
     """How many seconds this machine's clock is ahead of a server's Date header.
 
     >>> _skew("Thu, 01 Jan 1970 00:01:40 GMT", 103.0), _skew("soon", 0.0)
     (3.0, None)
     """
-    try:
-        return now - parsedate_to_datetime(date).timestamp() if date else None
-    except ValueError:
-        return None
+    from streams.live.common.backoff import date
+
+    stated = date(header)
+    return None if stated is None else now - stated
 
 
 def _watchlist(path: str) -> Iterator[Finding]:
