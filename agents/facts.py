@@ -97,7 +97,7 @@ for _platform in PLATFORMS:
 
 
 class NoFacts(Foreign):
-    """A record of the topic `facts` is none of ours, or says what cannot be; the text says why."""
+    """A record of the topic `facts` that no worker can have written; the text says why."""
 
 
 class Facts(NamedTuple):

@@ -1,8 +1,8 @@
-"""What a family of metrics is: rows of the catalogue, and how they are computed, side by side in one file.
+"""A family of metrics: rows of the catalogue and how they are computed, in one file.
 
-The files of `agents/metrics` are the families: each has a constant `FAMILY`. The catalogue is the sum of their rows;
-`measure`, the report, `/metrics` and docs/metrics.md follow. The catalogue is read by programs that compute nothing,
-so what computes imports numpy and the operators where it runs.
+Each file of `agents/metrics` is a family, with a constant `FAMILY`. The catalogue is the sum of their rows, and
+`measure`, the report, `/metrics` and docs/metrics.md follow from it. Programs that compute nothing read the catalogue
+too, so functions that compute import numpy and the operators themselves.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,8 +28,8 @@ _SCALING: Final = (
 class View(Protocol):
     """A family's own state over the rows of a span of event time, exact whenever rows enter or leave.
 
-    `window` is the window with which it is evaluated; `span` is what it holds, None everything that is kept; a view
-    that is `watched` is given rows of the watchlist only, and they are kept for longer.
+    `window`: the window that it is evaluated with. `span`: the time whose rows it holds (None: all that are kept).
+    `watched`: it gets rows of the watchlist only, which are kept longer.
     """
 
     window: str
@@ -41,11 +41,11 @@ class View(Protocol):
         ...
 
     def remove(self, rows: "Rows") -> None:
-        """Rows leave that were added."""
+        """Rows that were added leave."""
         ...
 
     def evaluate(self, front: int) -> Iterable[Measurement]:
-        """What holds for the rows held, at the front (µs)."""
+        """The measurements for the rows that it holds, at the front (µs)."""
         ...
 
 
@@ -54,7 +54,7 @@ def _nothing(*_: object) -> Iterator[Measurement]:
 
 
 class Family(NamedTuple):
-    """Rows of the catalogue with what computes them; a family whose figures other roles publish has rows only.
+    """Rows of the catalogue and how they are computed. A family whose figures other roles publish has rows only.
 
     `order` is its place in the catalogue. `of_window` computes from the sums of a scope and window, `of_coverage` from
     what the partitions have reached and a window's [begin, end) in µs, `of_totals` from what they have reached since

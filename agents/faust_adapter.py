@@ -1,4 +1,4 @@
-"""Everything that touches Faust: its apps, its consumer and what they keep private. Nothing else imports `faust`.
+"""Everything that uses Faust: its apps, its consumer and their private parts. No other file imports `faust`.
 
 Two kinds of apps are made here: one that consumes a topic as a member of a group (`consuming_app`), and one that only
 runs a task (`task_app`). `run_app` runs either as the role of a process.
@@ -33,7 +33,7 @@ _FULL: Final = 1.0
 
 
 class _NoTables(TableManager):
-    """Faust waits for a second until all tables are declared; here there are none."""
+    """Faust waits a second for tables to be declared. Here there are none, so do not wait."""
 
     logger = _FAUST
 

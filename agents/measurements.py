@@ -1,12 +1,12 @@
 """The records of the topic `measurements`: the contract between `measure` and everything that shows its results.
 
 A measurement's key is its series as Prometheus writes it (`name{label="value",…}`), its value `{"name", "labels",
-"value"}`; a series that is no longer known is tombstoned. After the measurements that changed comes, in the same
-transaction, the evaluation under the key `evaluation`: what they were evaluated from. A reader takes measurements up
-when their evaluation arrives.
+"value"}`; a series that is no longer known gets a tombstone. After the measurements that changed follows, in the same
+transaction, the evaluation under the key `evaluation`: what they were computed from. A reader uses measurements once
+their evaluation has arrived.
 
-Other roles publish how they are doing, and what they alone know, each under one key of its own (`health/ROLE`): a
-reader takes that up at once, and believes it before a measurement of the same series.
+Other roles publish their health, and what only they know, each under a key of its own (`health/ROLE`). A reader uses
+that at once, and prefers it to a measurement of the same series.
 """
 
 import re
@@ -39,8 +39,8 @@ class Measurement(msgspec.Struct, frozen=True):
 
 
 class Histogram(msgspec.Struct):
-    """Durations in seconds since a process began, counted in buckets; clocks of two machines may differ, so none is
-    below 0.
+    """Durations in seconds, counted in buckets since a process began. Negative ones count as 0, because the clocks of
+    two machines may differ.
 
     >>> histogram = Histogram()
     >>> list(histogram.rows(LATENCY, {"stage": "shown"}))
@@ -154,7 +154,8 @@ decode_health = msgspec.json.Decoder(HealthReport).decode
 
 
 def read(key: bytes | None, value: bytes | None) -> Measurement | Evaluation | HealthReport | None:
-    """What a record of the topic says, None for a tombstone. Raises Foreign for what nobody of us can have written.
+    """The content of a record of the topic; None for a tombstone. Raises Foreign for what none of our programs can have
+    written.
 
     >>> read(b"nomadwatch_commits{}", b'{"name":"nomadwatch_commits","labels":{},"value":3}').value
     3.0
@@ -189,7 +190,7 @@ def read(key: bytes | None, value: bytes | None) -> Measurement | Evaluation | H
 
 
 def _is_sound(row: Measurement) -> bool:
-    """Whether it can be shown: Prometheus refuses a whole scrape for the name of one row, and a time must be one."""
+    """Whether it can be shown. Prometheus refuses a whole scrape for one wrong name; times must be valid."""
     if not _NAME.fullmatch(row.name) or not all(map(_NAME.fullmatch, row.labels)):
         return False
     if row.name.endswith("_timestamp_seconds") and not 0 <= row.value < LATEST / 1e6:

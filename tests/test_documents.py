@@ -285,3 +285,19 @@ def test_the_version_is_the_same_everywhere_and_has_its_changes_listed() -> None
     assert set(re.findall(r"image: nomadwatch:(\S+)", compose)) == {__version__}
     versions = re.findall(r"^## (\S+) \(\d{4}-\d\d-\d\d\)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert versions[0] == __version__
+
+
+def test_the_changelog_has_each_kind_once_in_a_version_and_in_order() -> None:
+    kinds = ["Added", "Changed", "Fixed", "Removed", "Security"]
+    _, *versions = re.split(r"^## ", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
+    for version in versions:
+        found = re.findall(r"^### (.*)$", version, re.MULTILINE)
+        assert found == [kind for kind in kinds if kind in found], version.partition("\n")[0]
+        assert not re.search(r"^- ", version.partition("### ")[0], re.MULTILINE), "a line without a kind"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "decisions").glob("*.md")), ids=lambda path: path.stem)
+def test_a_decision_says_whether_it_is_in_force(path: Path) -> None:
+    title, blank, status = path.read_text().splitlines()[:3]
+    assert title.startswith(f"# {int(path.stem[:4])}. ")
+    assert (blank, status[:8]) == ("", "Status: ")

@@ -41,7 +41,7 @@ def is_turn(rows: Rows) -> NDArray[np.bool_]:
 
 
 def is_named(rows: Rows) -> NDArray[np.bool_]:
-    """Which turns are contributions that a source names as accepted: these are no rows of their own."""
+    """Which turns are contributions that a source names as accepted. They have no rows of their own."""
     named: NDArray[np.bool_] = rows["action"] == _NAMED
     return named
 
@@ -98,7 +98,7 @@ class Credits:
         return all(own.id != turn.id or own.action != NAMED for own in held)
 
     def take(self, turns: Collection[Turn], watermark: int | None) -> list[Published]:
-        """Take up the turns of one batch at its watermark; the rows that they add or withdraw."""
+        """Take the turns of one batch at its watermark. Returns the rows that they add or withdraw."""
         fresh: dict[int, list[Turn]] = {}
         for turn in turns:
             fresh.setdefault(turn.thread, []).append(turn)
@@ -121,7 +121,7 @@ class Credits:
                 if sent is not None and is_late(sent.row[0], watermark):
                     sent = None
                 if key not in before and sent is not None and not _is_merged(key, new):
-                    # Credited for an opening that is no longer known, which says more than what a source names now.
+                    # The credit came from an opening that has been forgotten: it counts more than what a source names.
                     continue
                 if sent is not None:
                     rows.append(Published((*sent.row[:-1], -1), sent.project))
@@ -134,14 +134,14 @@ class Credits:
         return rows
 
     def learn(self, rows: Rows, projects: Sequence[str], threads: Threads) -> None:
-        """Take up what a record of an earlier run says."""
+        """Restore from a record of an earlier run."""
         own = rows[is_turn(rows)]
         for turn in turns_of(own, projects):
             self._threads.put(turn)
         if len(threads):
             for turn in threads.get():
                 self._threads.put(turn)
-        # A credit that is withdrawn is always given to another: the last row that adds is the one that stands.
+        # A withdrawn credit always goes to another account, so the last row that adds is the valid one.
         names = ["", *projects]
         for row in rows[(rows["flags"] & CREDITED > 0) & (rows["n"] > 0)].tolist():
             project = row[_PROJECT]
@@ -159,13 +159,13 @@ class Credits:
         return (self._threads.snapshot(), *self._sent.held())
 
     def restore(self, threads: bytes, rows: Rows, numbers: NDArray[np.uint32], projects: list[str]) -> None:
-        """Take up what `held` gave."""
+        """Restore what `held` returned."""
         self._threads = Threads.restore(threads)
         self._sent = SentCredits(rows, numbers, projects)
 
 
 class SentCredits:
-    """The credits that stand, by the id of the accepted contribution: recent ones in a dictionary, all others packed."""
+    """The valid credits by id of the accepted contribution: recent ones in a dictionary, all others packed."""
 
     def __init__(self, rows: Rows = NO_ROWS, numbers: NDArray[np.uint32] = _NO_NUMBERS, projects: Sequence[str] = ()):
         """`numbers` count the names of the rows' projects from 1; `rows` are sorted by id."""
@@ -176,7 +176,7 @@ class SentCredits:
         self._recent: dict[int, Published] = {}
 
     def get(self, key: int) -> Published | None:
-        """What stands for an id."""
+        """The credit for an id."""
         recent = self._recent.get(key)
         if recent is not None:
             return recent
@@ -186,7 +186,7 @@ class SentCredits:
         return Published(self._rows[place].item(), self._names[self._numbers[place]])
 
     def put(self, key: int, sent: Published) -> None:
-        """What stands for an id from now on."""
+        """Set the credit for an id."""
         self._recent[key] = sent
         if len(self._recent) > _WAITING + len(self._rows) // 8:
             self._pack()
@@ -210,7 +210,7 @@ class SentCredits:
         return number
 
     def forget(self, watermark: int) -> None:
-        """Drop those of which no later batch can change anything."""
+        """Drop credits that no later batch can change."""
         self._pack()
         times = self._rows["time"]
         late = times - times % MINUTE < watermark - ACCEPTED
@@ -234,9 +234,7 @@ def rows_of(credits: Sequence[Published], number: Callable[[str], int]) -> Rows:
 
 
 def is_late(time: int, watermark: int | None) -> bool:
-    """Whether a minute is too old to be counted: ids of it may be forgotten, so that it could not be told from a
-    duplicate.
-    """
+    """Whether a minute is too old to be counted: its ids may be forgotten, so that duplicates could not be recognised."""
     return watermark is not None and time - time % MINUTE < watermark - ACCEPTED
 
 

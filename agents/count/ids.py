@@ -23,11 +23,13 @@ _MOST_FILES: Final = 8
 
 
 class DamagedIds(Exception):
-    """A file of ids is not what was written: the folder has to be made anew."""
+    """A file of ids is damaged: the folder must be rebuilt."""
 
 
 class IdFile(NamedTuple):
-    """A file of sorted ids of eight bytes: its day, its name in the folder, how many there are (`size`), their checksum."""
+    """A file of sorted ids of eight bytes: its day, its name in the folder, how many there are (`size`), their
+    checksum.
+    """
 
     day: int
     name: str
@@ -51,7 +53,7 @@ class Growing:
         return known | find(self._small, ids)[1] if len(self._small) else known
 
     def add(self, ids: Keys) -> None:
-        """Take up ids that are not here yet."""
+        """Add ids that are not here yet."""
         # Sorted parts behind each other: that is what a stable sort is fast at.
         self._small = np.sort(np.concatenate((self._small, ids)), kind="stable")
         if len(self._small) > _WORTH + len(self._large) // 8:
@@ -86,7 +88,7 @@ class Ids:
         self._mapped: dict[str, Keys] = {}
 
     def known(self, days: NDArray[np.int64], ids: Keys) -> NDArray[np.bool_]:
-        """Which of the ids were met on their day. Raises `DamagedIds`."""
+        """Which of the ids are known for their day. Raises `DamagedIds`."""
         known = np.zeros(len(ids), np.bool_)
         for day, places in _by_day(days):
             own = ids[places]

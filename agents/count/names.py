@@ -1,5 +1,5 @@
-"""Which names of repositories a partition has published: a name goes out when it is new or changed, and again after a
-week.
+"""The names of repositories that a partition has published. A name is published when it is new or changed, and again
+after a week.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from agents.operators.keys import NO_KEYS, Keys, find
 
-# Minutes after which a name that is still in use is published again: less than the topic is kept for.
+# Minutes after which a name in use is published again; shorter than the retention of the topic.
 AGAIN: Final = 7 * 24 * 60
 _AMBIGUOUS: Final = 0
 # New repositories wait in a small table until there are this many, or an eighth of all.
@@ -186,7 +186,7 @@ class PublishedNames:
         return self._keys[0], self._known[0]
 
     def restore(self, keys: Keys, known: Table) -> None:
-        """Take up what `held` gave."""
+        """Restore what `held` returned."""
         self._keys, self._known = [keys, NO_KEYS], [known.copy(), _NOTHING]
 
     def _join(self) -> None:

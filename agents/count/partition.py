@@ -33,7 +33,7 @@ from streams.columns import Columns
 # Days that end this long before the watermark are rarely met again.
 _RARE: Final = 7 * HOUR
 _TIDY_EVERY: Final = 6 * HOUR
-# Activities that are worked on together; a checkpoint takes what is there.
+# Activities that are processed together. A checkpoint processes what is there.
 _TOGETHER: Final = 10_000
 _NAME_KEPT: Final = 35 * 24 * 60
 # Longer names are cut off: no platform has them.
@@ -43,7 +43,7 @@ _ALWAYS: Final = -(1 << 62)
 
 
 class Count:
-    """The state of one partition: what was met, what was credited, what was published."""
+    """The state of one partition: known ids, credits, published names."""
 
     def __init__(self, number: int, folder: Path | None = None) -> None:
         self.number = number
@@ -58,7 +58,7 @@ class Count:
         self._begin()
 
     def _begin(self) -> None:
-        """Nothing is there for the next record."""
+        """Whether the next record would be empty."""
         self._rows: list[Rows] = []
         self._credited: list[Published] = []
         self._projects = Projects()
@@ -67,14 +67,14 @@ class Count:
 
     @classmethod
     def restore(cls, number: int, records: Iterable[Facts], folder: Path | None = None) -> Self:
-        """The partition as the records of its topic left it, in their order."""
+        """The partition restored from the records of its topic, in their order."""
         count = cls(number, folder)
         for record in records:
             count.learn(record)
         return count
 
     def learn(self, record: Facts) -> None:
-        """Take up the next record of the topic. Raises Foreign for a progress that goes back: nothing is taken up."""
+        """Take the next record of the topic. Raises Foreign, and changes nothing, if its progress goes back."""
         if record.progress is not None:
             progress = record.progress.follow(self.progress)
             for feed in progress.feeds.values():
@@ -92,7 +92,7 @@ class Count:
         self.tidy()
 
     def advance(self, offset: int, batch: Batch) -> bool:
-        """Take up a batch's offset and mark; False if its activities were taken before and must not be taken again."""
+        """Take a batch's offset and mark. False if its activities were taken before: do not take them again."""
         self.progress.offset = offset
         if self.progress.is_repeated(batch):
             return False

@@ -1,5 +1,5 @@
-"""What of a checkpoint goes to the topic `facts-watched`, too: the rows of the watchlist's projects with what they need
-to be read by themselves. It is kept for longer than `facts`.
+"""The part of a checkpoint that also goes to the topic `facts-watched`: the rows of watched projects, with what is
+needed to read them without `facts`. That topic is kept longer.
 """
 
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from agents.operators.names import Names
 from agents.operators.progress import Progress
 from agents.operators.threads import Threads
 
-# Stretches of covered time that wait for a row; then they go without one.
+# Covered intervals that wait for the next row. If there are more, they are sent without a row.
 _MOST_WAITING: Final = 100
 
 
 class Watched:
-    """Which names the topic has, and what was covered since its last record."""
+    """The names that the topic has, and what was covered since its last record."""
 
     def __init__(self) -> None:
         self._published = PublishedNames()
@@ -33,7 +33,7 @@ class Watched:
             self._fresh.put(int(keys[place]), int(minutes[place]), names[place])
 
     def take(self, facts: Facts) -> Facts | None:
-        """The record for a checkpoint; None where it has no row of the watchlist."""
+        """The record for a checkpoint; None if it has no watched row."""
         rows = facts.rows[facts.rows["flags"] & WATCHED > 0]
         if facts.progress is not None:
             self.waiting = facts.progress.follow(self.waiting)

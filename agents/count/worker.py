@@ -1,7 +1,7 @@
-"""The worker `count`: a Faust app that makes facts of the topic `activity`, exactly once, whatever dies.
+"""The worker `count`: a Faust app that turns the topic `activity` into facts, exactly once, also when it is killed.
 
-The agent decodes a record and lets `Count` take its activities; a timer writes checkpoints. Between two awaits nothing
-else of the loop runs; what a checkpoint must not see half done runs under the lock.
+The agent decodes a record and passes its activities to `Count`; a timer writes checkpoints. Nothing else runs between
+two awaits. What a checkpoint must not see half done runs under the lock.
 """
 
 import asyncio
@@ -30,8 +30,8 @@ REST: Final = 10
 # Seconds without any progress after which a checkpoint has failed; seconds after which a slow one is told.
 STUCK: Final = 30.0
 SLOW: Final = 10.0
-# Seconds of records after which the agent lets others have the loop: where the next record is there, waiting for it
-# does not.
+# Seconds after which the agent yields to the event loop. Waiting for the next record does not yield if it is there
+# already.
 _TURN: Final = 0.05
 
 

@@ -1,7 +1,7 @@
-"""Past hours: the windows as they stood at the end of each hour, from the store of everything that was measured.
+"""Past hours: the windows at the end of each hour, computed from the store.
 
-What happened before a moment counts there, however late it came; what happened later does not. The figures at the end
-of an hour are those of a batch recomputation over all activities up to then, which `nomadwatch replay --as-of` makes.
+An activity counts in the hour in which it happened, however late it arrived. The figures at the end of an hour equal a
+recount of all activities up to then, which `nomadwatch replay --as-of` makes.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -23,11 +23,11 @@ _ACTORS: Final = ("human", "bot")
 
 
 class RecordsLost(Exception):
-    """The store lacks activities: the past cannot be made of what is left."""
+    """The store lacks activities, so past hours cannot be computed."""
 
 
 class _Totals:
-    """What was counted since the beginning: a view of everything."""
+    """The totals since the beginning, as a view of all rows."""
 
     window, watched = "", False
     span: Window | None = None
@@ -79,7 +79,7 @@ class Past(Windows):
         return self.evaluate(final=True)
 
     def names(self, keys: Sequence[int]) -> dict[int, str]:
-        """What repositories were called then."""
+        """The names of repositories at that time."""
         return self.store.names(keys, self._minute)
 
 

@@ -1,4 +1,4 @@
-"""When each window is evaluated: the shortest always in time, longer ones as often as their cost allows."""
+"""When each window is evaluated: the shortest one always in time, longer ones as often as their cost allows."""
 
 from collections.abc import Collection, Sequence
 from typing import Final
@@ -7,8 +7,8 @@ from typing import Final
 # others half of that.
 REST: Final = 10
 REST_OF_LONGER: Final = 20
-# Windows are evaluated together while this (s) is expected to be enough, so that the first is held up by one of the
-# others at most.
+# Windows are evaluated together if that is expected to take no longer than this (s), so that the others delay the first
+# window once at most.
 TOGETHER: Final = 0.2
 
 
@@ -40,7 +40,7 @@ class Pace:
         self._took = dict.fromkeys(self._windows, 0.0)
 
     def changed(self) -> None:
-        """Something new has come: every window is to be evaluated."""
+        """Note that something new has arrived: every window must be evaluated."""
         self._changed.update(self._windows)
 
     def waiting(self) -> Collection[str]:
@@ -63,7 +63,7 @@ class Pace:
         return chosen
 
     def evaluated(self, window: str, now: float, took: float) -> None:
-        """A window was evaluated, which took so many seconds."""
+        """Note that a window was evaluated, and how long that took (s)."""
         rest = REST if window == self._windows[0] else REST_OF_LONGER
         self._changed.discard(window)
         self._took[window] = took

@@ -1,4 +1,4 @@
-"""What rows add up to: the sums of one window and scope, which rows enter and leave."""
+"""The sums of one window and scope, which rows enter and leave."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -95,7 +95,7 @@ def _numbers(keys: Keys) -> Summed:
 
 
 class RunningSum:
-    """The running sum of one scope and window: invariant is that it is the sum of the rows that lie within."""
+    """The running sum of one scope and window. Invariant: it is the sum of the rows inside the window."""
 
     def __init__(self) -> None:
         self.codes = np.zeros(2 * CODES, np.int64)
@@ -121,12 +121,12 @@ class RunningSum:
 
     @property
     def below_zero(self) -> int:
-        """Sums that were below 0 when the window was last looked at: a row was withdrawn that was never sent."""
+        """Sums that were below 0 at the last evaluation: a row was withdrawn that was never sent."""
         tallies = self.projects, self.repositories, self.people
         return int(np.count_nonzero(self.codes < 0)) + sum(tally.below_zero for tally in tallies)
 
     def sums(self, scope: str, name: str, projects: Sequence[str], names: NamesOf, top: Top) -> WindowSums:
-        """What the families of metrics see of it; valid until the next change."""
+        """The sums for the families of metrics. Valid until the next change."""
         humans = {names_of(code): n for code, n in enumerate(self.codes[::2].tolist()) if n > 0}
         commits = {platform: CommitSum(*self.commits[:, number].tolist()) for number, platform in enumerate(PLATFORMS)}
         keys, numbers = self.projects.get()

@@ -1,7 +1,8 @@
-"""The measure worker: a Faust app that makes measurements of the topic `facts`.
+"""The worker `measure`: a Faust app that turns the topic `facts` into measurements.
 
-It reads committed records without a group, from the place that its store holds: there is no session to wait for, and
-nothing is published before it has reached what was the end at its start, so that no figure falls back after a restart.
+It reads committed records without a consumer group, from the offset that its store holds, so there is no session to
+wait for. It publishes nothing before it has read up to the end that the topic had at its start, so that no figure goes
+back after a restart.
 """
 
 import fcntl
@@ -33,17 +34,17 @@ logger = logging.getLogger("nomadwatch.measure")
 
 # Seconds of waiting for records while no evaluation is due.
 IDLE: Final = 0.2
-# Rows are taken up when there are so many, though no evaluation is due.
+# Rows are added to the windows when this many wait, although no evaluation is due.
 _MOST_WAITING: Final = 50_000
-# Rows wait for the store, in memory, until there are so many, or for so many seconds.
+# Rows wait in memory for the store until there are this many, or for this many seconds.
 _MOST_UNWRITTEN: Final = 20_000
 _WRITE_EVERY: Final = 2.0
-# Of a time in milliseconds, for some thousand years.
+# Digits of a time in milliseconds that is plausible.
 _DIGITS: Final = 15
 
 
 class Measure:
-    """Follows `facts`, keeps the rows, the windows and the views, publishes what changed."""
+    """Follows `facts`, keeps rows, windows and views, and publishes what changed."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -60,7 +61,7 @@ class Measure:
         self.pace = Pace(list(WINDOWS), config.refresh_interval)
         self.keep = Keep(config.keep_everything)
         self.trim = Trimmer()
-        # One transactional id: of two that run by mistake the later one fences the earlier.
+        # One transactional id: if two workers run by mistake, the later one fences the earlier one.
         self.output = Checkpoints(config, "measure")
         self.latencies = {stage: Histogram() for stage in ("folded", "measured")}
         # When (ms) the checkpoints were made that no evaluation shows yet.
@@ -150,7 +151,7 @@ class Measure:
         table = {
             key: value async for _, own in read_back(self.config, self.measurements, [0]) for key, value in own.items()
         }
-        # The health of others stands in the topic too, and is not ours to withdraw.
+        # The topic also has the health of other roles, which must not be withdrawn.
         self.published = {key: value for key, value in table.items() if not is_health(key) and key != EVALUATION}
 
     async def _catch_up(self, consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int], started: float) -> None:
@@ -213,7 +214,7 @@ class Measure:
     async def _serve(self, consumer: AIOKafkaConsumer) -> None:
         silent_until = time.monotonic() + self.config.silence
         while not self.app.should_stop:
-            # Only a wait lets the fetcher run: while the rest of a checkpoint is to come there must always be one.
+            # The fetcher runs only while this waits, so wait as long as the rest of a checkpoint is missing.
             idle = not self.pace.waiting() or self.windows.pending
             await self._read(consumer, IDLE if idle else self.pace.wait(time.monotonic()), note=True)
             if self.windows.waiting > _MOST_WAITING:
@@ -225,7 +226,7 @@ class Measure:
             now = time.monotonic()
             chosen = [*self.pace.waiting()] if complete else self.pace.due(now)
             if not chosen and now >= silent_until:
-                # Where nothing happens the last figures are still true, and a worker that says nothing looks dead.
+                # If nothing happens, the last figures still hold. Publish them again: a silent worker looks dead.
                 silent_until = now + self.config.silence
                 chosen = list(WINDOWS) if await self._is_current(consumer) else []
             if chosen:
@@ -241,7 +242,7 @@ class Measure:
             self.keep.apply(store, self.windows.watermark)
 
     async def _is_current(self, consumer: AIOKafkaConsumer) -> bool:
-        """Whether everything that stands in `activity` is in the figures: not while `count` is away."""
+        """Whether everything in `activity` is in the figures. False while `count` is not running."""
         ends = await consumer.end_offsets(
             [TopicPartition(self.activity, number) for number in range(self.config.partitions)]
         )
@@ -249,7 +250,7 @@ class Measure:
         return self.windows.front is not None and all(taken[place.partition] >= end for place, end in ends.items())
 
     def _note(self, at: int, headers: Mapping[str, bytes | None]) -> None:
-        """Take up when (ms) a checkpoint was made, and when its oldest record had arrived."""
+        """Note when (ms) a checkpoint was made, and when its oldest record had arrived."""
         received = headers.get(RECEIVED)
         if received is not None and received.isdigit() and len(received) <= _DIGITS:
             self.latencies["folded"].observe((at - int(received)) / 1e3)
@@ -288,7 +289,7 @@ class Measure:
         self.trim()
 
     def _changes(self, window: str, measurements: Iterable[Measurement]) -> dict[bytes, bytes | None]:
-        """What the topic does not say yet of a window."""
+        """The changes of a window that are not in the topic yet."""
         values = {series(m.name, m.labels): encode(m) for m in measurements}
         gone = self.values.get(window, {}).keys() - values.keys()
         self.values[window] = values

@@ -1,7 +1,7 @@
-"""The families of metrics: every file here is one, and is in the catalogue by being here.
+"""The families of metrics. Each file in this folder is one, and is part of the catalogue because it is here.
 
-A folder `agents/metrics` anywhere on the path of Python adds its files, as long as it is not another copy of this
-program: metrics of one's own need no change here.
+A folder `agents/metrics` elsewhere on Python's path adds its files, unless it belongs to another copy of this program.
+So your own metrics need no change here.
 """
 
 import importlib
