@@ -1,6 +1,7 @@
 """The lake of a data folder: where it is, and brought up to date before somebody reads it."""
 
 import sqlite3
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -9,6 +10,7 @@ from nomadwatch.errors import Failure, Misuse
 from nomadwatch.settings import Settings
 from nomadwatch.state import default_folder
 from nomadwatch.terminal.console import tell
+from sinks.lake.tables import TABLES
 
 if TYPE_CHECKING:
     from agents.measure.snapshot import Snapshot
@@ -22,15 +24,17 @@ LAKE: Final = "lake"
 _PATIENCE: Final = 60.0
 
 
-def lake_for(settings: Settings, folder: str | None) -> Path:
-    """The lake to read: the folder that is named as it is, else that of the data folder, up to date. Raises Failure."""
+def lake_for(settings: Settings, folder: str | None, sql: str) -> Path:
+    """The lake that a question is about: the folder that is named as it is, else that of the data folder, up to date as
+    far as the question mentions it. Raises Failure.
+    """
     if folder is not None:
         if not Path(folder).is_dir():
             raise Misuse(f"there is no folder {folder}; name the folder of a lake, or a data folder with --data-dir")
         return Path(folder).absolute()
     state = Path(settings.data_dir or default_folder()).absolute()
     if store_path(str(state)).is_file():
-        refresh(state)
+        refresh(state, tables=[table for table in TABLES if table in sql.lower()])
     elif not (state / LAKE).is_dir():
         raise Misuse(
             f"{state} holds no facts; name the --data-dir of a station or a replay, or a lake's folder with --lake"
@@ -38,9 +42,10 @@ def lake_for(settings: Settings, folder: str | None) -> Path:
     return state / LAKE
 
 
-def refresh(state: Path, *, thoroughly: bool = False) -> "Updated | None":
-    """Bring the lake of a data folder up to date with its store; `thoroughly`: after every file of it was read. What
-    prevents it is told in a line, and the lake is read as it is; raises Failure where there is none yet.
+def refresh(state: Path, *, thoroughly: bool = False, tables: Collection[str] = tuple(TABLES)) -> "Updated | None":
+    """Bring the lake of a data folder up to date with its store; `thoroughly`: after every file of it was read;
+    `tables`: of those that follow from all days only these. What prevents it is told in a line, and the lake is read as
+    it is. Raises Failure where there is none yet.
     """
     from agents.measure.snapshot import Snapshot
     from sinks.lake.folder import Lake, LakeError
@@ -48,7 +53,7 @@ def refresh(state: Path, *, thoroughly: bool = False) -> "Updated | None":
     try:
         lake = Lake(state / LAKE)
         with lake.writing(_PATIENCE), Snapshot(store_path(str(state))) as source:
-            return bring_up(lake, source, thoroughly=thoroughly)
+            return bring_up(lake, source, thoroughly=thoroughly, tables=tables)
     except (OSError, DamagedStore, LakeError, sqlite3.Error) as error:
         if not (state / LAKE).is_dir():
             raise Failure(f"the lake in {state / LAKE} cannot be written ({error})") from None
@@ -56,11 +61,13 @@ def refresh(state: Path, *, thoroughly: bool = False) -> "Updated | None":
         return None
 
 
-def bring_up(lake: "Lake", source: "Snapshot", *, thoroughly: bool = False) -> "Updated":
+def bring_up(
+    lake: "Lake", source: "Snapshot", *, thoroughly: bool = False, tables: Collection[str] = tuple(TABLES)
+) -> "Updated":
     """Bring a lake up to date within `lake.writing()`; what was damaged is told."""
     from sinks.lake.write import update
 
-    done = update(lake, source, thoroughly=thoroughly)
+    done = update(lake, source, thoroughly=thoroughly, tables=tables)
     for name in done.mended:
         tell(f"{lake.path / name} was damaged, and is written anew")
     for name in done.lost:

@@ -68,4 +68,4 @@ def command(
         raise Misuse("--to must be later than --from")
     select, within = _TABLES[table]
     sql = f"{select} WHERE {within.format(first, last)}"
-    answer(lake_for(load(flags).settings, lake), sql, form, target, _MEMORY)
+    answer(lake_for(load(flags).settings, lake, sql), sql, form, target, _MEMORY)

@@ -39,4 +39,4 @@ def command(sql: str, form: str | None, target: str, memory: str, lake: str | No
     form = form or ("table" if target == options.STDOUT else form_of(target))
     check_target(form, target)
     text = sys.stdin.read() if sql == options.STDOUT else sql
-    answer(lake_for(load(flags).settings, lake), text, form, target, memory)
+    answer(lake_for(load(flags).settings, lake, text), text, form, target, memory)

@@ -1,5 +1,6 @@
 """The tables that follow from the rows of all days: repositories, projects, releases."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -46,15 +47,29 @@ FOLLOWING: Final = {
 }
 
 
-def write_following(connection: "DuckDBPyConnection", lake: Lake, source: Source) -> None:
-    files = sorted(name for name in lake.files if name.startswith("facts/") and lake.is_whole(name))
-    if not files:
+def write_following(
+    connection: "DuckDBPyConnection", lake: Lake, source: Source, tables: Collection[str], damaged: Collection[str]
+) -> None:
+    """Write those of the tables that are damaged, or were made of other days than the lake has now.
+
+    In the manifest stands with each the number of rows that it was made from, under the hour 0.
+    """
+    days = {name: file for name, file in lake.files.items() if name.startswith("facts/") and lake.is_whole(name)}
+    made_from = {0: sum(n for file in days.values() for n in file.hours.values())}
+    stale = [
+        name
+        for name in FOLLOWING
+        if name in damaged
+        or (name.partition("/")[0] in tables and (name not in lake.files or lake.files[name].hours != made_from))
+    ]
+    if not stale or not days:
         return
-    listed = ", ".join(f"'{quoted(lake.path / name)}'" for name in files)
+    listed = ", ".join(f"'{quoted(lake.path / name)}'" for name in sorted(days))
     connection.execute(f"CREATE OR REPLACE TEMP VIEW facts AS SELECT * FROM read_parquet([{listed}])")
     _register_names(connection, lake, source)
-    for name, (columns, query) in FOLLOWING.items():
-        with lake.replacing(name) as target:
+    for name in stale:
+        columns, query = FOLLOWING[name]
+        with lake.replacing(name, made_from) as target:
             typed = ", ".join(f"CAST({column.name} AS {column.type}) AS {column.name}" for column in columns)
             how = how_written(name.partition("/")[0])
             connection.execute(f"COPY (SELECT {typed} FROM ({query})) TO '{quoted(target)}' ({how})")

@@ -4,7 +4,7 @@ DuckDB is imported by who calls this: in a process of its own that ends (`nomadw
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,7 +17,7 @@ from sinks.lake.folder import Lake, LakeError
 from sinks.lake.following import FOLLOWING, write_following
 from sinks.lake.parquet_file import Said, connected, how_written, quoted
 from sinks.lake.source import Source
-from sinks.lake.tables import VERSION, select_facts
+from sinks.lake.tables import TABLES, VERSION, select_facts
 from streams.activity import DAY, HOUR, SECOND
 
 if TYPE_CHECKING:
@@ -38,12 +38,19 @@ class Updated(msgspec.Struct, kw_only=True):
     lost: list[str] = []
 
 
-def update(lake: Lake, source: Source, *, until: int | None = None, thoroughly: bool = False) -> Updated:
+def update(
+    lake: Lake,
+    source: Source,
+    *,
+    until: int | None = None,
+    thoroughly: bool = False,
+    tables: Collection[str] = tuple(TABLES),
+) -> Updated:
     """Write the days that have changed, in order, within `lake.writing()`. OSError where the disk is full: each file
     is then the old or the new one.
 
     `until` (µs): days that end later are left alone. `thoroughly`: read every file first, and write anew what is not
-    what was written.
+    what was written. `tables`: of those that follow from all days, only these are brought up to date.
     """
     done = Updated()
     damaged = set(lake.damaged(thoroughly=thoroughly))
@@ -64,19 +71,17 @@ def update(lake: Lake, source: Source, *, until: int | None = None, thoroughly: 
         for name in sorted(damaged - set(done.mended) - FOLLOWING.keys()):
             lake.set_aside(name)
             done.lost.append(name)
-        if not done.days and not done.lost and FOLLOWING.keys() <= lake.files.keys() - damaged:
-            return done
         try:
-            write_following(connection, lake, source)
+            write_following(connection, lake, source, tables, damaged)
         except _errors() as error:
             done.mended += sorted(name for name in damaged & FOLLOWING.keys() if lake.is_whole(name))
             if thoroughly:
                 raise LakeError(f"the lake in {lake.path} cannot be read: {str(error).splitlines()[0]}") from None
         else:
-            done.mended += sorted(damaged & FOLLOWING.keys())
+            done.mended += sorted(name for name in damaged & FOLLOWING.keys() if lake.is_whole(name))
             return done
     # A file is damaged that has the size it was written with.
-    more = update(lake, source, until=until, thoroughly=True)
+    more = update(lake, source, until=until, thoroughly=True, tables=tables)
     return Updated(
         days=[*done.days, *more.days],
         rows=done.rows + more.rows,

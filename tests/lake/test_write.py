@@ -17,12 +17,13 @@ import pytest
 import xxhash
 
 from agents.facts import ROW
+from agents.measure.snapshot import Snapshot
 from agents.measure.store import Place, Store
 from simulator.stream import START
 from sinks.lake.folder import DAMAGED, MANIFEST, Busy, Lake, LakeError
 from sinks.lake.read import opened
 from sinks.lake.tables import VERSION
-from sinks.lake.write import without_withdrawn
+from sinks.lake.write import update, without_withdrawn
 from streams.activity import DAY, HOUR
 from tests.lake.made import Counter, filled, refreshed, truth, world
 
@@ -45,13 +46,14 @@ def test_every_row_of_the_lake_is_what_happened(tmp_path: Path) -> None:
     for deed, activity in truth(arrivals):
         is_credit = deed.feature == "accepted"
         expected[
-            xxhash.xxh3_64_intdigest(deed.id.encode()), deed.platform, deed.feature, activity["kind"], deed.occurred_at,
+            None if is_credit else xxhash.xxh3_64_intdigest(deed.id.encode()),
+            deed.platform, deed.feature, activity["kind"], deed.occurred_at,
             deed.repository, deed.actor, deed.bot, deed.project is not None, deed.project, deed.artefact,
             deed.thread if is_credit else activity.get("thread"), deed.commits,
             None if is_credit else activity.get("relation"), None if is_credit else activity.get("affiliation"),
         ] += 1  # fmt: skip
     found = asked(lake, """
-        SELECT id, platform, feature, kind, epoch_us(time), repository, actor, bot, watched, project, artefact, thread,
+        SELECT if(feature = 'accepted', NULL, id), platform, feature, kind, epoch_us(time), repository, actor, bot, watched, project, artefact, thread,
             commits, relation, affiliation FROM facts WHERE n = 1 AND simulated IS NOT NULL AND date = CAST(time AS DATE)
     """)  # fmt: skip
     assert Tally(found) == expected
@@ -396,3 +398,24 @@ def test_a_day_whose_folder_was_deleted_after_the_store_forgot_it_is_told_once(t
     (lake / day(1)).unlink()
     assert refreshed(tmp_path)[1].lost == [day(1)]
     assert refreshed(tmp_path)[1].lost == []
+
+
+def test_tables_that_nobody_asks_for_wait_and_are_written_when_they_are_asked_for(tmp_path: Path) -> None:
+    arrivals = world(n=2_000)
+    (tmp_path / "measure").mkdir()
+    with Store(tmp_path / "measure" / "facts.sqlite") as store:
+        counter = Counter(store)
+        counter.take(arrivals[:1_000])
+        lake, _ = refreshed(tmp_path)
+        counter.take(arrivals[1_000:])
+    places = "SELECT count(DISTINCT repository) FROM facts"
+    with Snapshot(tmp_path / "measure" / "facts.sqlite") as source, Lake(lake).writing():
+        update(Lake(lake), source, tables=["facts"])
+    (known,), (all_,) = asked(lake, "SELECT count(*) FROM repositories"), asked(lake, places)
+    assert known < all_
+    # Also after the one that wrote the days has ended, or was killed.
+    assert refreshed(tmp_path)[1].days == []
+    assert asked(lake, "SELECT count(*) FROM repositories") == [all_]
+    before = {path: path.stat().st_ino for path in lake.rglob("*.parquet")}
+    refreshed(tmp_path)
+    assert {path: path.stat().st_ino for path in lake.rglob("*.parquet")} == before
