@@ -1,11 +1,11 @@
-"""A station looks at the simulated platforms while everything that can die dies; then what it counted is compared with
+"""A station polls the simulated platforms while every process is killed now and then; what it counted is compared with
 the truth.
 
     python -m tests.live.day [--rate N] [--scale N] [--hours N] [--rest N] [--calm | --no-bans]
                              [--hub-rate N] [--hub-repositories N]
 
-prints one row: what was shown, published, counted; how soon; how good the estimate of the coverage is; whether anybody
-asked what it must not ask. Then a table of delays: from being visible to being received and counted, for GitHub and for
+prints one row: what was shown, published and counted; how soon; how good the estimate of the coverage is; whether a
+client broke a rule. Then a table of delays: from being visible to being received and counted, for GitHub and for
 each kind of thing on the Hub.
 """
 
@@ -39,28 +39,26 @@ from tests.nomadwatch.stations import Station
 
 ROLES = ("polling", "count", "measure", "broker")
 PATIENCE = 240.0
-# Before each so many deaths both platforms refuse everybody for so long (simulated s), and it is the pollers, or the
-# station, that die.
+# Before each so many deaths both platforms ban everybody for a while (simulated), and the pollers or the station die.
 BANS_EACH = 4
 BAN = 600.0
-# By then the pollers ask again after a death, however busy the machine is (the wall's s).
+# By then the pollers ask again after a death, however busy the machine is (seconds of real time).
 AWAKE = 20.0
-# How far beside a row of the ledger something may lie that it explains: rows are in the events' own times, which
-# answers lag behind (µs).
+# How far from a gap something may lie that the gap explains: gaps are in event time, which answers lag behind (µs).
 _BESIDE = 900 * SECOND
-# What happened on the Hub just before the end may stand in no answer yet (µs).
+# What happened on the Hub just before the end may not be in any answer yet (µs).
 _EDGE = 300 * SECOND
-# A repository of the Hub that is deleted takes along what was done there: who looks, but dies now and then, sees only
-# what stood so long.
+# A deleted repository of the Hub takes along what was done there: a poller that dies now and then sees only what was
+# there for so long.
 _LOOK = 3600 * SECOND
 
 
 @dataclass
 class Day:
-    """What came of it. Ids are GitHub's own unless they are activities'.
+    """The result of a day. Ids are GitHub's own, or those of activities where it says so.
 
-    `delays` are those of the watched things, by group. `counted_at`: when an activity was first counted, in µs of the
-    wall's. `refused`: how often GitHub and the Hub refused to answer, in so many `bans`.
+    `delays` are those of the watched things, by group. `counted_at`: when an activity was first counted (µs of real
+    time). `refused`: how often GitHub and the Hub refused to answer, in `bans` bans.
     """
 
     hours: float
@@ -109,10 +107,10 @@ def watch(
     hub_rate: float = 0.3,
     hub_repositories: int = 0,
 ) -> Day:
-    """Let a station look for so many simulated hours; unless `calm`, with faults, a death each `rest` seconds of the
-    wall's, and `bans`.
+    """Let a station poll for simulated `hours`; unless `calm`, with faults, a death every `rest` seconds of real time,
+    and `bans`.
 
-    `hub_repositories` are at least to be watched on the Hub.
+    At least `hub_repositories` are watched on the Hub.
     """
     day, random, state = Day(hours), Random(seed), folder / "state"
     watchlist = folder / "watchlist.yaml"
@@ -166,7 +164,7 @@ def watch(
             _time(day, world, told, since, ended)
             day.offences, day.refused = world.offences, world.refused
             assert station.end() == 0, station.err
-            # Who owns a repository stands in its public name.
+            # The owner of a repository is part of its public name.
             owners = {each.owner for each in day.published}
             logins = (world.ask(world.github.logins) | world.ask(world.hub.logins)) - owners
             day.logins_found = sorted(_found(state, logins) | _words((station.out + station.err).encode(), logins))
@@ -177,8 +175,8 @@ def watch(
 
 
 def _ban(day: Day, world: World, counted: Counted, state: Path) -> bool:
-    """Let both platforms refuse whoever asks just now; whether both have done so and GitHub's ban is saved before two
-    thirds are over.
+    """Let both platforms refuse all clients now. Whether both have refused, and GitHub's ban is saved, before two
+    thirds of it are over.
     """
     day.bans += 1
     until_both_grow(lambda: world.asked, AWAKE)
@@ -194,8 +192,8 @@ def _ban(day: Day, world: World, counted: Counted, state: Path) -> bool:
 
 
 def _banned_until(state: Path) -> float:
-    """Until when (the wall's s) the pollers have saved that nothing may be asked of GitHub; 0 where the broker does not
-    tell.
+    """The Unix time that the pollers have saved until which GitHub must not be asked; 0 if the broker does not
+    answer.
     """
     with suppress(confluent_kafka.KafkaException):
         saved = [
@@ -203,7 +201,7 @@ def _banned_until(state: Path) -> float:
             for record in records(state, TOPICS.cursors, patience=1.0)
             if record.key() == b"github:limits"
         ]
-        # What came last stands: the holder of the token, until when, and more.
+        # The last record counts: the holder of the token, until when, and more.
         return float(msgspec.msgpack.decode(saved[-1])[1]) if saved and saved[-1] else 0.0
     return 0.0
 
@@ -213,14 +211,14 @@ def _shown(world: World, feed: str) -> set[str]:
 
 
 def _await_marks(station: Station) -> None:
-    """Until every feed was looked at once."""
+    """Wait until every feed was polled once."""
     for platform in ("github", "huggingface"):
         station.await_metric(rf'^nomadwatch_window_coverage_ratio{{platform="{platform}",scope="watched",window="1h"}}')
     station.await_metric(r"^nomadwatch_watermark_timestamp_seconds")
 
 
 def _await_mark(station: Station, counted: Counted, ended: int) -> None:
-    """Until everything before a moment of the station's time is counted."""
+    """Wait until everything before a moment of the station's time is counted."""
     deadline = time.monotonic() + PATIENCE
     while counted.latest is None or counted.latest.watermark is None or counted.latest.watermark < ended:
         assert time.monotonic() < deadline, (counted.latest, ended, station.ask("/healthz"))
@@ -229,7 +227,7 @@ def _await_mark(station: Station, counted: Counted, ended: int) -> None:
 
 
 def _read(day: Day, state: Path, counted: Counted) -> None:
-    """Everything that stands in the topics, once all of it is counted."""
+    """Read everything in the topics, when all of it is counted."""
     deadline = time.monotonic() + PATIENCE
     known = -1
     while len(day.published) != known:
@@ -252,7 +250,7 @@ def _read(day: Day, state: Path, counted: Counted) -> None:
 
 
 def _unexplained(day: Day, world: World) -> list[str]:
-    """Ids of what is missing although the ledger says of no feed that it could not see everything then."""
+    """Ids of what is missing although no feed has a gap there."""
     watched = [gap for gap in day.gaps if gap.feed not in ("github:/events", "huggingface:changes")]
     github, hub = (
         [(gap.start, gap.end) for gap in watched if gap.feed.startswith(name)] for name in ("github:", "huggingface:")
@@ -281,7 +279,7 @@ def _time(day: Day, world: World, told: list[Happened], since: int, ended: int) 
 
 
 def _said(world: World, station: Station) -> tuple[int, float] | None:
-    """Of `/events`: (when it was asked, the coverage that the station says). None while it says none."""
+    """For `/events`: (when it was read, the coverage that the station states). None while it states none."""
     now = world.clock.now()
     try:
         share = station.metric(r'^nomadwatch_feed_coverage_ratio{feed="github:/events"} (\S+)')
@@ -291,11 +289,11 @@ def _said(world: World, station: Station) -> tuple[int, float] | None:
 
 
 def _coverage(world: World, said: list[tuple[int, float]], begun: int) -> tuple[float, float] | None:
-    """Of `/events`, over all moments at which it was said: (the mean of what was said, of what is true of the same
-    hours).
+    """For `/events`, over all moments at which it was stated: (the mean of the stated, that of the true coverage of the
+    same hours).
 
-    What is said speaks of the time between polls, so what is true is taken from one to another: half a minute at either
-    end would weigh as much as what is to be found out.
+    The stated coverage is about the time between polls, so the true one is taken from poll to poll: half a minute at
+    either end would weigh as much as the difference to be found.
     """
     polls = [
         world.clock.at(each.at) for each in world.ask(lambda: list(world.github.api.requests)) if _is_poll(each.path)
@@ -307,7 +305,7 @@ def _coverage(world: World, said: list[tuple[int, float]], begun: int) -> tuple[
     seen = np.cumsum([0, *(event.id in shown for event in events)])
     pairs = []
     for now, share in said:
-        # Said is what the last poll found, and up to a second of the wall's later.
+        # The stated value is that of the last poll, up to a second of real time earlier.
         end = polls[bisect_right(polls, now - round(world.scale * SECOND)) - 1]
         first, last = np.searchsorted(times, (max(begun, end - 3600 * SECOND), end))
         if end - begun > 900 * SECOND and last > first:
@@ -321,12 +319,12 @@ def _is_poll(path: str) -> bool:
 
 
 def _found(folder: Path, logins: set[str]) -> set[str]:
-    """Logins that stand in any file under a folder."""
+    """Logins in any file under a folder."""
     return set().union(*(_words(path.read_bytes(), logins) for path in folder.rglob("*") if path.is_file()))
 
 
 def _words(content: bytes, logins: set[str]) -> set[str]:
-    """Those logins that stand in a text as words of their own."""
+    """The logins that occur in a text as whole words."""
     words = {word.decode() for word in re.findall(rb"[A-Za-z0-9_-]+", content)}
     return words & logins
 

@@ -1,4 +1,4 @@
-"""How long after it could be seen each watched thing was received by the pollers, and counted in what is published."""
+"""How long after becoming visible each watched thing was received by the pollers, and counted in what is published."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from simulator.servers.hub_truth import Happened
 from streams.activity import SECOND, Activity
 
 GITHUB: Final = "GitHub, events"
-# What the Hub shows in listings and walks, and what only a look at its repository shows.
+# What the Hub shows in listings and walks, and what only reading its repository shows.
 COMMITS: Final = "Hub, commits"
 EXCHANGE: Final = "Hub, discussions and comments"
 REVIEWS: Final = "Hub, reviews"
@@ -27,10 +27,10 @@ _SOON: Final = 600.0
 
 @dataclass
 class Delays:
-    """Seconds, one of each for every thing that was published; `unseen` counts the others.
+    """Seconds for each thing that was published; `unseen` counts the others.
 
-    From being visible: `received` by the pollers and `counted` in what is published for all to see, in simulated time.
-    `counting`: from receipt to being counted, by the wall's clock, for counting runs no faster than it does anywhere.
+    From being visible: `received` by the pollers, and `counted` in what is published, in simulated time. `counting`:
+    from receipt to being counted, in real time, because counting runs no faster under a faster clock.
     """
 
     received: list[float] = field(default_factory=list)
@@ -39,7 +39,7 @@ class Delays:
     unseen: int = 0
 
     def add(self, visible: int, received: int, counted: int, clock: WorldClock) -> None:
-        """`visible` and `received` are simulated µs, `counted` is the wall's."""
+        """`visible` and `received` are simulated µs, `counted` is real time."""
         in_all = (clock.at(counted / SECOND) - visible) / SECOND
         self.received.append((received - visible) / SECOND)
         self.counted.append(in_all)
@@ -47,7 +47,7 @@ class Delays:
 
     @property
     def unhurried(self) -> list[float]:
-        """From being visible to being counted, where counting takes as long as by the wall's clock."""
+        """From being visible to being counted, with counting in real time."""
         return [received + counting for received, counting in zip(self.received, self.counting, strict=True)]
 
     def row(self, name: str) -> str:
@@ -67,9 +67,10 @@ class Delays:
 
 
 def table(delays: Mapping[str, Delays]) -> str:
-    """The delays of each group: the median and the 99th percentile in seconds, and how many are counted in ten minutes.
+    """The delays of each group: the median and the 99th percentile in seconds, and the share counted within ten
+    minutes.
 
-    `visible..` are simulated seconds, `received..counted` the wall's; `unhurried` takes counting as the wall's seconds.
+    `visible..` are simulated seconds, `received..counted` real ones; `unhurried` takes counting as real seconds.
     """
     above = "".join(f"{title:>18}" for title in ("visible..received", "received..counted", "visible..counted"))
     percentiles = f"{'p50':>9}{'p99':>9}" * 3
@@ -80,7 +81,7 @@ def table(delays: Mapping[str, Delays]) -> str:
 def of_github(
     events: Mapping[str, int], published: Iterable[Activity], counted_at: Mapping[str, int], clock: WorldClock
 ) -> Delays:
-    """Those of events, by id and when they were visible (µs). An event counts with its first activity."""
+    """The delays of events, by id and when they were visible (µs). An event counts with its first activity."""
     received: dict[str, int] = {}
     counted: dict[str, int] = {}
     for each in published:
@@ -97,7 +98,7 @@ def of_github(
 def of_the_hub(
     deeds: Iterable[Happened], published: Iterable[Activity], counted_at: Mapping[str, int], clock: WorldClock
 ) -> dict[str, Delays]:
-    """Those of what happened in watched repositories of the Hub, by group."""
+    """The delays of what happened in watched repositories of the Hub, by group."""
     received = {each.id: each.ingested_at for each in sorted(published, key=lambda each: -each.ingested_at)}
     delays = {group: Delays() for group in dict.fromkeys(_GROUPS.values())}
     for deed in deeds:

@@ -1,4 +1,4 @@
-"""What stands in a station's topics, and when it was counted; read by librdkafka, which takes a hundred megabytes in a
+"""What a station's topics hold, and when it was counted; read by librdkafka, which reads a hundred megabytes a
 second.
 """
 
@@ -25,12 +25,12 @@ _SETTINGS: dict[str, Any] = {
 
 
 def bootstrap_of(folder: Path) -> str:
-    """Where the broker of a station with this data folder listens."""
+    """The address of the broker of a station with this data folder."""
     return f"127.0.0.1:{json.loads((folder / 'state.json').read_text())['port']}"
 
 
 def records(folder: Path, topic: str, patience: float = 30.0) -> Iterator[Message]:
-    """All committed records that a topic holds now. Raises KafkaException where no broker answers."""
+    """All committed records that a topic holds now. Raises KafkaException if no broker answers."""
     consumer = Consumer({**_SETTINGS, "bootstrap.servers": bootstrap_of(folder)})
     places = [TopicPartition(topic, number, 0) for number in range(TOPICS.partitions_of(topic))]
     ends = {place.partition: consumer.get_watermark_offsets(place, timeout=patience)[1] for place in places}
@@ -60,7 +60,7 @@ class Counted:
         self._ends: dict[int, list[int]] = {}
 
     def follow(self, seconds: float) -> None:
-        """Take up what comes in so many seconds of the wall's."""
+        """Take what arrives in so many seconds of real time."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             for message in self._connected().consume(1_000, timeout=min(left, 0.5)):
@@ -68,8 +68,8 @@ class Counted:
                     self._take(message)
 
     def at(self, partition: int, offset: int) -> int | None:
-        """When (µs of the wall's) the first evaluation was made in which a record of `activity` is counted; None while
-        there is none.
+        """When (µs of real time) the first evaluation was made that counts a record of `activity`; None while there is
+        none.
         """
         ends = self._ends.get(partition, [])
         place = bisect_right(ends, offset)

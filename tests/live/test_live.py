@@ -1,5 +1,5 @@
-"""A live station against the simulated platforms: nothing that they showed is lost or counted twice, whatever dies, and
-soon enough.
+"""A live station on the simulated platforms: nothing that they showed is lost or counted twice, whatever dies, and it
+is counted soon enough.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ def test_what_was_shown_is_counted_once_whatever_dies(tmp_path: Path) -> None:
     assert len(day.expected) > 100
     assert day.expected <= day.github <= day.shown
     assert len(day.hub_expected) > 50
-    # A station that was dead for very long missed something, and says so.
+    # A station that was dead for long missed something, and states it.
     assert day.unexplained == []
     assert len(day.hub_missing) <= len(day.hub_expected) / 100
     assert day.evaluation is not None

@@ -1,4 +1,4 @@
-"""Both simulated platforms in a thread of this process, so that a test can ask for the truth while a station looks at
+"""Both simulated platforms in a thread of this process, so that a test can ask for the truth while a station polls
 them.
 """
 
@@ -16,14 +16,13 @@ from simulator.servers.ledger import Offence
 
 T = TypeVar("T")
 TOKEN = "a-valid-token"
-# Two organisations on both platforms, one repository by name: small enough for a test, and every way of naming is
-# there.
+# Two organisations on both platforms and one repository by name: small enough for a test, with every way of naming.
 WATCHED = {
     "fabula": (("sampleai",), ("sampleai",)),
     "figment": (("ImaginaryAI",), ("ImaginaryAI",)),
     "tinysample": (("sample-hub/tinysample",), ("SampleHubTB",)),
 }
-# The simulator gives an organisation that is watched as a whole so many repositories.
+# The simulator gives a watched organisation so many repositories.
 _EACH = 4
 
 
@@ -39,17 +38,16 @@ def _listed(watched: Mapping[str, tuple[Sequence[str], Sequence[str]]]) -> str:
 
 WATCHLIST = _listed(WATCHED)
 FEEDS = ("/orgs/sampleai/events", "/orgs/ImaginaryAI/events", "/repos/sample-hub/tinysample/events")
-# Of all answers, and by how many of the wall's seconds the servers' clock is ahead in their `Date`.
+# Shares of all answers, and by how many seconds of real time the servers' clock is ahead in their `Date`.
 FAULTS = {"dropped": 0.02, "cut": 0.02, "error": 0.02, "truncated": 0.02, "garbage": 0.02, "stale": 0.04, "skew": 90.0}
-# Who is refused without a word of time waits a minute of the wall's, which is hours of a world that runs so much
-# faster.
+# Without "silent": a client that is refused without a time waits a minute of real time, which is hours of a fast world.
 DIALECTS = ("retry-after", "reset")
 
 
 class World:
-    """GitHub and the Hub at `scale` times the speed of time; `rate` events of GitHub a simulated second.
+    """GitHub and the Hub at `scale` times real time; `rate` events of GitHub a simulated second.
 
-    `watchlist` watches what is `WATCHED`, and further organisations on the Hub until it has `hub_repositories`.
+    `watchlist` has what is `WATCHED`, and further organisations on the Hub until it has `hub_repositories`.
     """
 
     def __init__(
@@ -85,15 +83,13 @@ class World:
         return await self.github.start(), await self.hub.start()
 
     def refuse_everybody(self, seconds: float, dialect: str) -> None:
-        """From now on, for so many simulated seconds, both platforms refuse whatever is asked; GitHub says so in one of
-        its dialects.
-        """
+        """From now on, for simulated seconds, both platforms refuse every request; GitHub in one of its dialects."""
         self.ask(lambda: self.github.limits.refuse_everybody(seconds, dialect))
         self.ask(lambda: self.hub.limits.refuse_everybody(seconds))
 
     @property
     def asked(self) -> tuple[float, float]:
-        """Numbers that grow when GitHub, and when the Hub, is asked for something."""
+        """Numbers that grow when GitHub, and when the Hub, gets a request."""
         return self.ask(
             lambda: (self.github.api.requests[-1].at if self.github.api.requests else 0.0, self.hub.statuses.total())
         )
@@ -105,7 +101,7 @@ class World:
 
     @property
     def offences(self) -> list[Offence]:
-        """What clients did that they must not do."""
+        """The rules that clients broke."""
         return self.ask(lambda: [*self.github.offences, *self.hub.offences])
 
     def __exit__(self, *exception: object) -> None:
@@ -128,7 +124,7 @@ class World:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What lets a station look at this world."""
+        """The environment that lets a station poll this world."""
         github, hub = self.addresses
         return {
             "NOMADWATCH_GITHUB_API": github,
@@ -141,7 +137,7 @@ class World:
 
 
 def until_both_grow(numbers: Callable[[], tuple[float, float]], seconds: float) -> None:
-    """Wait for it, but for no longer than so many seconds of the wall's."""
+    """Wait until both numbers have grown, but no longer than so many seconds of real time."""
     before, until = numbers(), time.monotonic() + seconds
     while time.monotonic() < until and not all(now > then for now, then in zip(numbers(), before, strict=True)):
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""A GitHub on loopback whose time a test winds, and a client that asks it one thing after another."""
+"""A GitHub on loopback whose clock a test sets, and a client that makes one request after another."""
 
 import json
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ TOKEN = "valid-token"
 
 
 class Wall:
-    """The wall's time, which goes on only when it is told to."""
+    """A clock that moves only when it is told to."""
 
     def __init__(self, time: float = NOON) -> None:
         self.time = time
@@ -46,7 +46,7 @@ class Answer:
 
 
 class Client:
-    """Asks with or without a token."""
+    """Makes requests with or without a token."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str, server: GithubServer, wall: Wall) -> None:
         self.session = session
@@ -65,7 +65,7 @@ class Client:
             return Answer(response.status, response.headers, (await response.read()).decode())
 
     async def whole(self, feed: str) -> list[str]:
-        """The ids of all pages, by following the links."""
+        """The ids on all pages, by following the links."""
         ids: list[str] = []
         path: str | None = f"{feed}?per_page=100"
         while path:

@@ -1,4 +1,4 @@
-"""The recorded events that the generated ones are compared with: a folder beside the repository, never part of it."""
+"""Recorded events that generated ones are compared with: a folder beside the repository, never part of it."""
 
 import gzip
 import json

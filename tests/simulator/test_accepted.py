@@ -1,4 +1,4 @@
-"""Who is credited with a merge, as the truth sees it."""
+"""Which account the truth credits with a merge."""
 
 from typing import Any
 
@@ -88,5 +88,5 @@ def test_todays_merges_are_credited_to_their_openers_where_the_opening_was_writt
     ]
     assert len(known) > 20
     assert all(accepted[identity] == openers[identity] for identity in known)
-    # Without its opening a line can only be guessed from, and says nothing of most merges.
+    # Without its opening a line only allows a guess, and for most merges none.
     assert len(accepted) < len(openers)

@@ -103,7 +103,7 @@ def test_neighbours_stand_out_of_order(tmp_path: Path) -> None:
 
 
 def test_a_future_stamp_is_a_full_second_beyond_the_day_or_well_within(tmp_path: Path) -> None:
-    # Seconds are cut off when an event is written: what was meant as a dead letter must stay one.
+    # Fractions are cut off when an event is written: what was meant as a dead letter must stay one.
     paths, truth = written(tmp_path, future=1.0, duplicates=0, hub_events=0)
     end = START + 9 * HOUR
     stamps = [micros_of(json.loads(line)["created_at"]) for line in read(paths[0])]

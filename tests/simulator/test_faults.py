@@ -1,4 +1,4 @@
-"""What goes wrong between a server and a client when it is told to, and that nothing does when it is not."""
+"""The faults between a server and a client: they occur when they are switched on, and only then."""
 
 import asyncio
 import json
@@ -16,9 +16,7 @@ Get = Callable[[], Awaitable[tuple[int, str, str]]]
 
 
 async def asking(faults: Faults, run: Callable[[Get], Awaitable[None]]) -> None:
-    """A server that answers 1, 2, 3, … with an ETag each, asked over a fresh connection each time: (status, ETag,
-    body).
-    """
+    """A server that answers 1, 2, 3, … with an ETag each, over a fresh connection each time: (status, ETag, body)."""
     asked = 0
 
     async def count(request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""What GitHub's simulated limits do to whoever asks too much, and to whoever does not stop then."""
+"""What GitHub's simulated limits do to clients that ask too often, and to those that go on nevertheless."""
 
 import asyncio
 from contextlib import suppress
@@ -157,7 +157,7 @@ def test_whoever_was_told_that_everybody_is_refused_and_asks_again_offends(diale
             assert [(offence.what, offence.feed) for offence in client.server.offences] == [
                 (BANNED, "/orgs/sampleai/events")
             ]
-            # Who was told no time may try again after a minute.
+            # A client that got no time may try again after a minute.
             client.wall.wait(60)
             assert (await client.get("/events")).status in (403, 429)
             assert len(client.server.offences) == (1 if dialect == "silent" else 2)

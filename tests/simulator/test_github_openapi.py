@@ -1,7 +1,7 @@
-"""What the simulated GitHub answers, judged by the description of its API that GitHub publishes; and that by recorded
-events.
+"""The answers of the simulated GitHub, checked against GitHub's published description of its API, and that against
+recorded events.
 
-Where the two differ, the recorded ones are right.
+Where the two differ, the recorded events are right.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ ROUTES = {
     "/users/{username}/events/public": "/users/LOGIN/events/public",
 }
 
-# Where the description is wrong: recorded events are so.
+# Where the description is wrong: recorded events have this.
 WRONG = {
     'CreateEvent payload.ref: null is not of type "string"',  # of a repository; 2013, 2015, 2018
     'PullRequestReviewEvent payload.review.body: null is not of type "string"',  # without words; 2023, 2026
 }
-# Of today's events only: those before 2025-10-07 were so, and had what it does not know.
+# Only today's events: those before 2025-10-07 had parts that the description no longer has.
 NOT_OF_THEIR_TIME = {
     "CommitCommentEvent payload: lacks action",
     "CreateEvent payload: lacks full_ref",
@@ -38,7 +38,7 @@ NOT_OF_THEIR_TIME = {
     "ForkEvent payload: lacks action",
 }
 REMOVED = {"PushEvent payload.commits", "PushEvent payload.distinct_size", "PushEvent payload.size"}
-# What the simulated events leave out although it is described. Nobody reads it.
+# What the simulated events leave out although it is described. Nothing reads it.
 LEFT_OUT = {
     # For a repository; no recorded event shows what today's feed has there.
     'CreateEvent payload.full_ref: null is not of type "string"',
@@ -66,7 +66,7 @@ def unknown(description: Description, events: Iterable[dict[str, Any]]) -> set[s
 
 
 def place(path: str, server: GithubServer) -> str:
-    """A route's feed; of users that of one who has just done something."""
+    """A route's feed; for users that of one who has just done something."""
     return path.replace(
         "LOGIN", next(event.happening.actor.login for event in server.events[::-1] if not event.happening.actor.bot)
     )
@@ -125,8 +125,8 @@ def test_other_answers_are_as_they_are_described(description: Description) -> No
 
 
 async def judge(description: Description, client: Client, route: str, path: str, status: int = 200) -> None:
-    """An answer by the description of its route."""
-    # A refusal has one of two statuses, as it happens; 429 is described nowhere.
+    """Check an answer against the description of its route."""
+    # A refusal has one of two statuses at random; 429 is not described.
     answers = [await client.get(path, TOKEN) for _ in range(30 if status == 403 else 1)]
     answer = next(answer for answer in answers if answer.status == status)
     assert description.problems(route, status, answer.json) == set()

@@ -1,4 +1,4 @@
-"""What GitHub's simulated feeds answer, and each thing that a naive poller would get wrong by it."""
+"""The answers of GitHub's simulated feeds, with each difficulty that a naive poller would get wrong."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What the simulated GitHub knows of itself: what it showed, what could have been seen, what was meant, and its
+"""What the simulated GitHub knows about itself: what it showed, what could have been seen, what was meant, and its
 release.
 """
 
@@ -13,7 +13,7 @@ from simulator.servers.faults import KINDS
 from simulator.servers.github_feeds import EVERYTHING
 from tests.simulator.github_serving import Client, serving
 
-# Nothing of these is answered whole.
+# With these faults no answer is complete.
 _BROKEN = [kind for kind in KINDS if kind != "stale"]
 
 

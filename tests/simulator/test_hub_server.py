@@ -1,4 +1,4 @@
-"""The generated Hub behind HTTP: its shapes, pages, refusals and quota, asked with the official client and without."""
+"""The generated Hub over HTTP: its shapes, pages, refusals and quota, with the official client and without."""
 
 import asyncio
 import csv
@@ -32,7 +32,7 @@ FIELDS = ("author", "createdAt", "lastModified", "likes", "sha", "tags", "trendi
 
 
 class Wall:
-    """The wall's time, which passes only when it is told to."""
+    """A clock that moves only when it is told to."""
 
     def __init__(self) -> None:
         self.time = ORIGIN
@@ -48,7 +48,7 @@ class Answer(NamedTuple):
 
 
 class Asking:
-    """A server and whoever asks it."""
+    """A server and its client."""
 
     def __init__(self, server: HubServer, wall: Wall, url: str, session: aiohttp.ClientSession) -> None:
         self.server, self.wall, self.url, self._session = server, wall, url, session
@@ -164,7 +164,7 @@ def test_the_official_client_reads_everything() -> None:
 
 def test_members_and_whoami_are_those_of_the_world(monkeypatch: pytest.MonkeyPatch) -> None:
     async def body(asking: Asking) -> None:
-        # The client asks for members wherever HF_ENDPOINT points to, not at its own endpoint.
+        # The client asks for members at HF_ENDPOINT, not at its own endpoint.
         monkeypatch.setattr(constants, "ENDPOINT", asking.url)
         official = await asking.official(lambda api: list(api.list_organization_members("sample-hub")))
         assert [each.username for each in official] == [each.login for each in asking.server.world.people.staff]
@@ -424,7 +424,7 @@ def test_who_may_not_know_is_told_nothing() -> None:
 
 def test_the_quota_is_stated_spent_and_renewed_and_asking_during_a_ban_is_an_offence() -> None:
     async def body(asking: Asking) -> None:
-        # The windows begin at multiples of five minutes from the origin; the wall stands still, so every number is
+        # The windows begin at multiples of five minutes from the origin; the clock stands still, so every number is
         # known.
         first = await asking.get("models?limit=1", None)
         assert first.headers["RateLimit"] == '"api";r=499;t=300'

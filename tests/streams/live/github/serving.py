@@ -1,6 +1,4 @@
-"""A small GitHub for one test each: it serves what the test says, honestly in pages with ETags, and writes down who
-asked for what.
-"""
+"""A small GitHub for one test: it serves what the test says, in correct pages with ETags, and records the requests."""
 
 import asyncio
 import hashlib
@@ -30,7 +28,7 @@ POLL = 0.02
 
 
 class Asked(NamedTuple):
-    """A request: when by the wall (s), for which page of what, with which headers, and how it was answered."""
+    """A request: when (Unix time), for which page of what, with which headers, and how it was answered."""
 
     at: float
     path: str
@@ -72,7 +70,7 @@ class ScriptedGithub:
             await runner.cleanup()
 
     def happen(self, count: int, path: str = ORG, *, ago: float = 60.0, at: int | None = None) -> list[str]:
-        """So many pushes now stand at the head of a feed, which holds 300; their ids."""
+        """Add so many pushes at the head of a feed, which holds 300. Returns their ids."""
         moment = format_time((at if at is not None else self.clock.now() - int(ago * 1e6)) // 1_000_000 * 1_000_000)
         made = [event(number=self._numbers + i, created_at=moment) for i in range(1, count + 1)]
         self._numbers += count
@@ -106,8 +104,8 @@ class ScriptedGithub:
 
 
 class MemoryOutlet:
-    """Keeps finds as a broker would, while `hold` is set; the others are `waiting`. All cursors are of a kind that the
-    next start reads.
+    """Keeps poll results as a broker would while `hold` is set; the others are `waiting`. All cursors have keys that
+    the next start reads.
     """
 
     def __init__(self) -> None:
@@ -142,7 +140,7 @@ class MemoryOutlet:
 
 
 class Run(NamedTuple):
-    """A poller at work."""
+    """A running poller."""
 
     task: asyncio.Task[None]
     outlet: MemoryOutlet
@@ -158,7 +156,7 @@ WATCHED = Watchlist([Project("olmo", github=("allenai",))])
 
 @asynccontextmanager
 async def polling(server: Any, outlet: MemoryOutlet, **options: Any) -> AsyncIterator[Run]:
-    """A poller beside a server, with the cursors that its outlet holds."""
+    """A poller and its server, with the cursors that its outlet holds."""
     feeds = Feeds()
     async with open_session("nomadwatch/0 (+https://example.invalid)") as session:
         api, token = options.pop("api", server.address), options.pop("token", "a-token")
@@ -175,7 +173,7 @@ async def polling(server: Any, outlet: MemoryOutlet, **options: Any) -> AsyncIte
 
 
 async def until(condition: Callable[[], object], *, timeout: float = 20.0) -> None:
-    """Wait for something that will be."""
+    """Wait for a condition."""
     async with asyncio.timeout(timeout):
         while not condition():
             await asyncio.sleep(0.005)

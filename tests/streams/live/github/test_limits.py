@@ -1,5 +1,5 @@
-"""Limits, refusals and failures: waited for as the server says, by all feeds, over restarts; never an exception, never
-a loss.
+"""Limits, refusals and failures: all feeds wait as the server demands, over restarts; never an exception, never a
+loss.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ def answer(status: int = 200, body: bytes = b"", **headers: str) -> Answer:
 
 
 class Hand:
-    """A wall clock moved by hand, and by whoever sleeps."""
+    """A clock moved by hand, and by sleeping."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.time = 1_000_000.0
@@ -67,7 +67,7 @@ def hand(monkeypatch: pytest.MonkeyPatch) -> Hand:
 
 
 async def turns(hand: Hand, limits: GithubLimits, count: int, *, first: bool = True) -> list[float]:
-    """When so many requests may be made, one after the other."""
+    """The times at which so many requests may be made, one after the other."""
     times = []
     for _ in range(count):
         async with limits.poll():
@@ -202,7 +202,7 @@ def test_without_a_token_no_hour_has_more_than_the_budget_over_restarts_too(hand
 @pytest.mark.parametrize("ahead", [0, 600, -600])
 @pytest.mark.parametrize("left", [0, 1_000])
 def test_a_spent_share_is_waited_for_by_the_servers_clock(hand: Hand, left: int, ahead: int) -> None:
-    """`ahead`: by how much our clock is. A date in the future may be wrong, and shortens no wait."""
+    """`ahead`: by how much our clock is ahead. A date in the future may be wrong, and shortens no wait."""
 
     async def scenario() -> None:
         limits = hand.limits()
@@ -355,7 +355,7 @@ def test_failures_are_waited_out_and_lose_nothing(failure: Any, state: str, bad_
                 if bad_page == 1:
                     assert run.outlet.ids() == old
                 else:
-                    # What is at hand is not kept back.
+                    # What has come is not held back.
                     assert run.outlet.ids() == old + new[30:]
                 server.script = None
                 await until(lambda: health.state == "ok" and len(run.outlet.ids()) == 430)
@@ -385,7 +385,7 @@ def test_the_poll_interval_holds_after_failures_and_bans_too(status: int) -> Non
 
 
 def test_what_the_ledger_has_already_is_not_missed_twice() -> None:
-    """A feed fails for long and then turns out to have overflowed."""
+    """A feed fails for a long time and has overflowed meanwhile."""
 
     async def scenario() -> None:
         async with ScriptedGithub.open(scale=600) as server:
@@ -399,7 +399,7 @@ def test_what_the_ledger_has_already_is_not_missed_twice() -> None:
                     rows = run.outlet.gaps()
                     if len(rows) < 2:
                         return web.Response(status=500)
-                    # Behind the last row, and long before this request: that row ends a minute before it was written.
+                    # After the last gap, and long before this request: that gap ends a minute before it was written.
                     server.happen(300, at=rows[-1][2] + 2_000_000)
                     server.script = None
                     return None
@@ -529,7 +529,7 @@ def test_a_redirect_is_followed_and_is_a_request_of_the_budget_too(token: str) -
             new = server.happen(150, "/repositories/7/events", ago=600)
 
             def script(server: ScriptedGithub, path: str, page: int) -> web.Response | None:
-                # As a path of the same server, and with a whole address.
+                # As a path of the same server, and as a whole address.
                 place = f"{server.address if page == 2 else ''}/repositories/7/events?per_page=100&page={page}"
                 return web.Response(status=301, headers={"Location": place}) if path == MOVED else None
 
@@ -578,7 +578,7 @@ def test_a_redirect_leads_nowhere_else_and_not_in_circles(location: str, state: 
 
 @pytest.mark.parametrize("token", ["", "t"])
 def test_a_feed_is_late_by_its_own_interval_where_that_is_long(token: str) -> None:
-    """Of a feed that is to be asked every 1,900 s nothing is missed after 900; a token's is asked much more often."""
+    """A feed that is polled every 1,900 s has missed nothing after 900 s; with a token it is polled much more often."""
 
     async def scenario() -> None:
         wall = 1_000_000.0
@@ -608,7 +608,7 @@ def test_a_feed_is_late_by_its_own_interval_where_that_is_long(token: str) -> No
             for seconds in (600, 899, 901, 1_801, 2_849, 2_851, 3_690, 3_692):
                 await feed.keep_mark(now + seconds * SECOND)
                 rows.append(len(outlet.gaps()))
-            # Once it is late, rows follow each other every quarter of an hour.
+            # When it is late, gaps follow each other every quarter of an hour.
             assert rows == ([0, 0, 1, 2, 3, 3, 4, 4] if token else [0, 0, 0, 0, 0, 1, 1, 2])
             assert outlet.results[-1].complete_to == now + (3_690 if token else 3_692) * SECOND - MINUTE
             assert {reason for reason, _, _ in outlet.gaps()} == {"failed" if token else "quota"}

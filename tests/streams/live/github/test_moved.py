@@ -1,4 +1,6 @@
-"""A watched repository of GitHub that was renamed or transferred stays its project's; what gets its old name is not."""
+"""A watched repository of GitHub that was renamed or transferred stays with its project; another one with its old name
+does not belong to it.
+"""
 
 import asyncio
 from collections.abc import Iterable
@@ -36,7 +38,7 @@ class World:
         self.names[native] = name
 
     def push(self, native: int, *, sampled: bool = True) -> str:
-        """Something happens in a repository, seen in its own feed and, where it is `sampled`, in that of everything."""
+        """Something happens in a repository. It shows in its own feed and, if `sampled`, in that of everything."""
         self._number += 1
         moment = format_time((self.server.clock.now() - 60_000_000) // 1_000_000 * 1_000_000)
         made = event(number=self._number, created_at=moment, repo={"id": native, "name": self.names[native]})
@@ -104,7 +106,7 @@ def test_a_repository_that_moved_before_the_station_began_is_its_projects() -> N
             named = [activity.project for result in outlet.of(FEED) for activity in result.activities]
             assert named == ["tool"] * 9, "what its own feed shows is its own"
             assert projects(outlet)[later] == "tool", "whichever feed shows it first"
-            # A station that is started again knows it at once, by whatever feed.
+            # A station that is started again knows it at once, from whichever feed.
             async with polling(server, outlet, watchlist=WATCHED):
                 last = world.push(77)
                 await until(lambda: last in projects(outlet))
@@ -121,7 +123,7 @@ def test_what_gets_the_old_name_is_not_the_projects_and_the_watched_one_is_follo
             first = world.push(77)
             async with polling(server, outlet, watchlist=WATCHED):
                 await until(lambda: projects(outlet).get(first) == "tool")
-                # Between two looks: it goes, and another one takes its name.
+                # Between two polls it goes, and another one takes its name.
                 world.call(77, "new-org/tool")
                 world.names[88] = "Old-org/Tool"
                 strange, moved = world.push(88), world.push(77)

@@ -1,4 +1,4 @@
-"""What a poll's pages say beside what was seen: new, whole, doubtful, old."""
+"""What the pages of a poll mean, compared with what was seen: new, complete, doubtful, old."""
 
 import pytest
 
@@ -73,7 +73,7 @@ def test_the_first_look_takes_all_pages() -> None:
     [
         (down(320), False),  # it goes on with new ones
         (down(435), False),  # it repeats the end of the first
-        (down(300), True),  # the first has 421 to 520; 301 to 420 are nowhere
+        (down(300), True),  # the first has 421 to 520; 301 to 420 are missing
         (None, True),  # unchanged, though all of it must have moved
     ],
 )
@@ -103,7 +103,7 @@ def test_what_an_incomplete_poll_found_is_known_but_proves_nothing(seen: Seen) -
         (down(301), False),
         ([*down(250), 301], False),
         (down(290), True),  # some minutes old
-        (down(-700), True),  # older than anybody remembers
+        (down(-700), True),  # older than anything known
         ([], True),
         ([*down(290, 50), -5], False),  # the newest were removed, and a late one came
     ],
@@ -145,12 +145,12 @@ def test_single_late_events_do_not_change_what_a_poll_spans() -> None:
 
 @pytest.mark.parametrize("delay", [0.0, 1.0, 3.0])
 def test_what_a_firehose_spans_is_right_although_it_moves_between_two_pages(delay: float) -> None:
-    """132 events a second: a second later page 2 is newer than page 1, three seconds later none of it stands beside
+    """132 events a second: a second later page 2 is newer than page 1, three seconds later it has nothing next to
     what page 1 has.
     """
     rate, coverage, published = 132.0, SampleCoverage(), set[int]()
     for poll in range(60):
-        # Not a whole number of seconds, as no poll of the real one begins at the same moment of a second.
+        # Not a whole number of seconds: real polls do not begin at the same fraction of a second.
         asked = NOW + poll * (MINUTE + 317_000)
         made = PageOverlap(Seen(), first=poll == 0)
         for number in range(1, PAGES + 1):

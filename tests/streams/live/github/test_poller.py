@@ -1,6 +1,4 @@
-"""The feeds of GitHub against a server that shows them: everything once, nothing lost, no matter when what is
-killed.
-"""
+"""GitHub's feeds and a server that shows them: everything once and nothing lost, whenever anything is killed."""
 
 import asyncio
 import json
@@ -122,7 +120,7 @@ def test_pages_that_shift_between_two_requests_lose_and_repeat_nothing() -> None
 
 
 def test_an_old_second_page_leaves_no_hole() -> None:
-    """150 happen; the second page is that of before: 50 of them would stand on neither page, and be known never."""
+    """150 happen; the second page is an old one: 50 of them would be on neither page, and would never be known."""
 
     async def scenario() -> None:
         async with ScriptedGithub.open() as server:
@@ -197,7 +195,7 @@ def test_a_feed_that_overflows_says_from_when_to_when() -> None:
                 health = run.feeds.by_name[FEED]
                 assert health.gaps == {"overflow": 1}
                 assert health.gap_seconds == {"overflow": 480.0}
-                # A time that a gap covers is not covered.
+                # The time of a gap is not covered.
                 assert all(cover.start >= end for result in run.outlet.of() if result.gaps for cover in result.covered)
 
     asyncio.run(scenario())
@@ -248,7 +246,7 @@ def test_nothing_is_lost_behind_an_etag_when_a_run_dies_before_the_broker_has_it
                 outlet.hold.clear()
                 server.happen(6)
                 await until(lambda: any(result.activities for result in outlet.waiting))
-                # It holds the find in its hands: nothing of it may be forgotten yet, whoever asks meanwhile.
+                # It has the poll result in hand: nothing of it may be forgotten yet, whoever asks meanwhile.
                 known = dict(outlet.cursors)
             outlet.waiting.clear()
             outlet.hold.set()
@@ -256,7 +254,7 @@ def test_nothing_is_lost_behind_an_etag_when_a_run_dies_before_the_broker_has_it
             async with polling(server, outlet):
                 await until(lambda: len(outlet.ids()) == 11)
             assert outlet.published().most_common(1)[0][1] == 1
-            # The poll that nobody knows of was one too.
+            # The poll that was not saved counts too.
             assert min(later.at - earlier.at for earlier, later in pairwise(server.polls())) >= 0.29
 
     asyncio.run(scenario())
@@ -359,7 +357,7 @@ def test_what_cannot_be_measured_is_a_letter_once() -> None:
 
 
 def test_the_feed_of_everything_is_a_sample_and_says_how_large() -> None:
-    """100 events a second of which 300 are held: less than half of what happens between two polls is seen."""
+    """100 events a second, of which 300 are held: less than half of what happens between two polls is seen."""
     rate = 100
 
     async def scenario() -> None:
@@ -385,7 +383,7 @@ def test_the_feed_of_everything_is_a_sample_and_says_how_large() -> None:
                 await until(lambda: health.polls["new"] >= 180, timeout=60)
                 await until(lambda: set(run.outlet.ids("github:/events")) == shown)
                 span = server.clock.now() / SECOND - begin
-                # Times are cut to the second: of sixty polls the rate is known to about a tenth.
+                # Times are cut to whole seconds: from sixty polls the rate is known to about a tenth.
                 assert health.coverage == pytest.approx(len(shown) / (span * rate), rel=0.3)
                 assert health.gaps == {}
                 assert all(result.complete_to and not result.covered for result in run.outlet.of("github:/events"))
@@ -443,7 +441,7 @@ def test_the_sample_is_told_right_where_the_feed_moves_between_two_pages() -> No
             def script(server: ScriptedGithub, path: str, page: int) -> web.Response | None:
                 if path != "/events":
                     return None
-                # As the real one, it shows nothing of the last half a minute.
+                # Like the real one, it shows nothing of the last half minute.
                 head = (
                     (server.clock.now() - 30 * SECOND) * rate // SECOND - begin * rate
                     if page == 1

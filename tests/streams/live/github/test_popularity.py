@@ -30,7 +30,7 @@ NAME = "sample-hub/tinysample"
 
 
 def decoded(outlet: MemoryOutlet, name: str) -> Stated:
-    """What was stated of a repository, as it was saved."""
+    """The numbers of a repository, as they were saved."""
     stated = msgspec.json.decode(outlet.cursors[POPULARITY_CURSOR + name], type=_PopularityCursor).stated
     assert stated is not None
     return stated
@@ -94,7 +94,7 @@ HOUR = 3_600 * 1_000_000
 
 
 class Hand:
-    """A clock whose time passes only when it is told to; waits are over at once."""
+    """A clock that moves only when it is told to; waits end at once."""
 
     def __init__(self) -> None:
         self._wall = time.time()
@@ -143,7 +143,9 @@ class Popular:
                 await asyncio.gather(running, return_exceptions=True)
 
     async def ask(self, name: str, times: int = 1) -> None:
-        """Let time pass until a repository was asked so many times more, and until all that was due was asked."""
+        """Let time pass until a repository was asked for so many times more, and until all that was due was asked
+        for.
+        """
         wanted = self.asked[name] + times
         async with asyncio.timeout(20):
             while self.asked[name] < wanted:
@@ -216,14 +218,14 @@ def test_a_repository_that_never_answers_hides_no_other(failure: int) -> None:
             async with it.run() as popularity:
                 popularity.see([*NAMED, ("no/one", "blocked")])
                 assert rows_of(popularity) == {}, "not even asked yet"
-                # A refusal is believed at once, a failure after some of them.
+                # A refusal is accepted at once, a failure after several.
                 for name in ("allenai/b", "no/one"):
                     await until(lambda name=name: it.asked[name] >= 1)  # type: ignore[misc]
                     if failure == 500:
                         await it.ask(name, 3)
                 if failure != 500:
                     assert it.asked["no/one"] == 1
-                # Absent, and not zero.
+                # Absent, not zero.
                 await until(lambda: rows_of(popularity) == {"blocked": (None, 0.0, 0.0), "olmo": (101, 0.667, 0.667)})
                 it.answers["allenai/b"] = counted(10, 2)
                 await it.ask("allenai/b")
@@ -233,7 +235,7 @@ def test_a_repository_that_never_answers_hides_no_other(failure: int) -> None:
 
 
 def test_one_failure_at_the_start_makes_no_level_that_jumps() -> None:
-    """It is asked again a minute later, and nothing is shown before."""
+    """It is asked for again a minute later, and nothing is shown before."""
 
     async def scenario() -> None:
         async with ScriptedGithub.open() as server:
@@ -294,7 +296,7 @@ def test_a_repository_that_is_gone_leaves_the_sum_and_one_404_does_not_say_so() 
 
 
 def test_what_is_not_watched_any_more_is_neither_shown_nor_asked_for() -> None:
-    """And what is of another project today is that after a restart too."""
+    """A repository that belongs to another project today does so after a restart too."""
 
     async def scenario() -> None:
         async with ScriptedGithub.open() as server:
@@ -319,7 +321,7 @@ def test_what_is_not_watched_any_more_is_neither_shown_nor_asked_for() -> None:
 
 
 def test_a_renamed_repository_counts_once() -> None:
-    """The old name leads to the new one, and the watchlist and old events know both."""
+    """The old name leads to the new one, and the watchlist and old events have both."""
 
     async def scenario() -> None:
         server = GithubServer(11, WorldClock(1.0, time.time()), rate=0.01, token="t")
@@ -354,7 +356,7 @@ def test_a_renamed_repository_counts_once() -> None:
 
 
 def test_a_repository_that_has_moved_belongs_to_whom_it_has_moved_to() -> None:
-    """One that the watchlist names stays where it is named if that is nobody."""
+    """A repository that the watchlist names stays with the project that names it."""
 
     async def scenario() -> None:
         async with ScriptedGithub.open(scale=1e6) as server:

@@ -1,4 +1,4 @@
-"""A refusal of one feed: told in words, asked rarely, and nobody else's; 403 or 451."""
+"""A refusal (403 or 451) concerns one feed: its state says why, it is polled rarely, and other feeds go on."""
 
 import asyncio
 import json
@@ -80,8 +80,8 @@ def test_a_feed_that_is_refused_is_asked_rarely_and_holds_up_nobody(status: int)
             )
             async with polling(server, MemoryOutlet(), watchlist=TWO) as run:
                 await until(lambda: len(server.polls(OTHER)) > 20 and len(server.polls(EVERYTHING)) > 20)
-                # Five minutes pass, or at least half of that, before it is asked again; the others are asked every 1.2
-                # s.
+                # Five minutes pass, or at least half of that, before it is polled again; the others are polled every
+                # 1.2 s.
                 assert len(server.polls()) == 1
                 refused = run.feeds.by_name[FEED]
                 assert refused.state.startswith(f"refused ({status}): The organization restricts OAuth Apps")

@@ -1,4 +1,4 @@
-"""The feeds of GitHub against the simulated one, which knows what it showed and whether its rules were kept."""
+"""GitHub's feeds and the simulated GitHub, which knows what it showed and whether its rules were kept."""
 
 import asyncio
 import time
@@ -33,7 +33,7 @@ FAULTS = {"dropped": 0.02, "cut": 0.02, "error": 0.02, "truncated": 0.02, "garba
 
 
 def watched() -> Watchlist:
-    """What of the watchlist that comes with the project the simulated world has."""
+    """The part of the built-in watchlist that the simulated world has."""
     owners = {path.split("/")[2].casefold() for path in WATCHED}
     projects = Watchlist.load(WATCHLIST).projects
     return Watchlist(
@@ -58,8 +58,8 @@ async def polling(
 
 
 async def watch(server: GithubServer, clock: Clock, outlet: MemoryOutlet, seconds: float, kills: int) -> Feeds:
-    """Poll for so many of the wall's seconds, and until the feeds have come that far; `kills` times the poller starts
-    anew on the way.
+    """Poll for seconds of real time, and until the feeds have come that far; the poller is restarted `kills` times on
+    the way.
     """
     address = await server.start()
     feeds = Feeds()
@@ -67,7 +67,7 @@ async def watch(server: GithubServer, clock: Clock, outlet: MemoryOutlet, second
         async with polling(address, clock, outlet, feeds):
             await asyncio.sleep(seconds / (kills + 1))
             if leg < kills:
-                # A poller that is killed before it has saved anything cannot know that it has asked.
+                # A poller that is killed before it has saved anything cannot know that it has polled.
                 await until(
                     lambda: {f"github:{path}" for path in ("/events", *WATCHED)} <= outlet.cursors.keys(), timeout=60
                 )
@@ -79,7 +79,7 @@ async def watch(server: GithubServer, clock: Clock, outlet: MemoryOutlet, second
 
 
 def _done(outlet: MemoryOutlet, feeds: Feeds, ended: int) -> bool:
-    """Whether every feed has come so far (simulated µs), and the sampled one knows how well."""
+    """Whether every feed has come so far (simulated µs), and the sampled one knows its coverage."""
     sampled = feeds.by_name["github:/events"]
     return sampled.coverage is not None and all(_mark(outlet, feed) >= ended for feed in _names(feeds))
 
@@ -101,7 +101,7 @@ def test_every_watched_feed_is_published_whole_and_once(faults: dict[str, float]
         server.faults.set(**faults)
         clock, outlet = Clock(SCALE, origin), MemoryOutlet()
         try:
-            # Who asks by the old name is sent on.
+            # A request by the old name is redirected.
             server.rename("sample-hub/tinysample", "sample-hub/tinysample-next")
             began = clock.now()
             feeds = await watch(server, clock, outlet, 2.0, kills)
@@ -112,7 +112,7 @@ def test_every_watched_feed_is_published_whole_and_once(faults: dict[str, float]
                 published = outlet.published(feed)
                 dead_letters = sum(len(result.dead_letters) for result in outlet.of(feed))
                 known = {event.id for event in server.events if event.known}
-                # All that was shown, and by the marks nothing that a perfect poller sees is missing.
+                # Everything that was shown, and up to the watermarks nothing that a perfect poller sees is missing.
                 assert set(published) >= server.visible(path, began, _mark(outlet, feed)) & known
                 assert set(published) <= set(server.shown(path))
                 assert dead_letters == len(set(server.shown(path)) - known)
@@ -129,7 +129,7 @@ def test_every_watched_feed_is_published_whole_and_once(faults: dict[str, float]
 
 @pytest.mark.parametrize("token", [TOKEN, ""])
 def test_no_limit_is_ever_reached(token: str) -> None:
-    """An hour is a second, and holds 60 requests without a token, 100 with it; nobody is refused, and every feed is
+    """An hour is a second, and allows 60 requests without a token, 100 with it; nothing is refused, and every feed is
     asked.
     """
     scale = 3_600.0

@@ -1,4 +1,6 @@
-"""A watched name that is no organisation's: a user's feed stands in, and what is nowhere holds nobody up."""
+"""A watched name that is no organisation: a user's feed takes its place, and a name that does not exist holds up
+nothing.
+"""
 
 import asyncio
 import time
@@ -85,7 +87,7 @@ def test_what_is_nowhere_says_what_to_do_and_its_mark_goes_on_at_once() -> None:
             nowhere = (USERS, "github:" + REPOSITORY)
             async with polling(server, MemoryOutlet(), watchlist=NAMED, interval_cap=300.0) as run:
                 began = server.clock.now()
-                # A quarter of an hour is 1.5 s of the wall's: what took so long is no gap any more.
+                # A quarter of an hour is 1.5 s of real time: after that a gap would have been made.
                 await until(
                     lambda: (
                         server.clock.now() > began + 20 * MINUTE
@@ -131,7 +133,7 @@ def test_what_comes_into_being_is_read_from_then_on() -> None:
     async def scenario() -> None:
         async with ScriptedGithub.open(scale=36_000) as server:
             server.script = without(ORG, USER)
-            # Patience is three times the cap: a first answer that is slow in coming shall open no gap.
+            # Patience is three times the cap: a slow first answer must not open a gap.
             async with polling(server, MemoryOutlet(), interval_cap=100_000.0) as run:
                 await until(lambda: run.outlet.of(USERS))
                 assert FEED not in run.feeds.by_name
@@ -158,7 +160,7 @@ def test_no_mark_of_an_organisation_comes_before_its_users_feed(monkeypatch: pyt
 
     async def scenario() -> None:
         async with ScriptedGithub.open(scale=600) as server:
-            # What is nowhere and has no user's feed shows that marks are kept.
+            # A name that does not exist and has no user's feed shows that watermarks are kept.
             server.script = without(ORG, REPOSITORY)
             async with polling(server, MemoryOutlet(), watchlist=NAMED, interval_cap=300.0) as run:
                 health = run.feeds.by_name[FEED]

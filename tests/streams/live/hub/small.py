@@ -1,5 +1,5 @@
-"""A small Hub over HTTP, honest in what it states: repositories, commits, threads and likers, a quota, and faults to be
-ordered.
+"""A small Hub over HTTP with correct answers: repositories, commits, threads and likers, a quota, and faults on
+demand.
 """
 
 import asyncio
@@ -78,7 +78,7 @@ class Repo:
         return {name: value for name, value in row.items() if value is not None}
 
     def commit(self, number: int, seconds: float, *authors: str) -> None:
-        """A commit so many seconds ago; the newest goes first."""
+        """A commit so many seconds ago; the newest first."""
         people = [{"user": author} for author in authors]
         self.commits.insert(
             0, {"id": sha(number), "date": ago(seconds), "authors": people, "title": "t", "message": ""}
@@ -121,7 +121,7 @@ class Repo:
 
 @dataclass
 class SmallHub:
-    """The server; `answer` may take the place of an answer: it gets the request and returns one, or None."""
+    """The server; `answer` may replace an answer: it gets the request and returns one, or None."""
 
     repos: list[Repo] = field(default_factory=list)
     quota: float = 1_000_000
@@ -137,7 +137,7 @@ class SmallHub:
         return self.repos[-1]
 
     def asked(self, part: str) -> int:
-        """How many requests there were whose path holds a text."""
+        """The number of requests whose path contains a text."""
         return sum(part in path for _, path in self.requests)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -213,7 +213,7 @@ class SmallHub:
 
 
 class Kept:
-    """An outlet that keeps what it is given, as the broker would: cursors by key."""
+    """An outlet that keeps what it gets, as the broker would: cursors by key."""
 
     def __init__(self, cursors: dict[str, bytes] | None = None) -> None:
         self.results: list[PollResult] = []
@@ -243,7 +243,7 @@ class Kept:
 
 
 class Station:
-    """A poller at work on a small Hub."""
+    """A running poller on a small Hub."""
 
     def __init__(self, hub: SmallHub, kept: Kept, session: aiohttp.ClientSession, **options: Any) -> None:
         self.feeds = Feeds()
@@ -255,7 +255,7 @@ class Station:
         self.poller = HubPoller(hub.endpoint, token, session, context)
 
     async def until(self, true: Callable[[], bool]) -> None:
-        """Wait for a condition while the poller runs; what ends the poller ends this too."""
+        """Wait for a condition while the poller runs. If the poller ends, this ends too."""
         running = asyncio.create_task(self.poller.run())
         try:
             async with asyncio.timeout(20):

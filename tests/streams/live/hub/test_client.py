@@ -1,4 +1,4 @@
-"""Where the Hub's answers send a poller: to the next page at our own endpoint, and never anywhere else."""
+"""Where the Hub's links send a poller: to the next page at our own endpoint, never anywhere else."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,9 +22,7 @@ NEXT = "/api/models?cursor=3"
 
 
 def linking(link: str) -> SmallHub:
-    """A Hub whose first page of models leads on to a link, in which HOST stands for its own address; the second is the
-    last.
-    """
+    """A Hub whose first page of models links to a second, the last; HOST in the link stands for its own address."""
     hub = SmallHub()
 
     def answer(request: web.Request) -> web.StreamResponse | None:
@@ -52,7 +50,7 @@ async def asking(hub: SmallHub, prefix: str = "") -> AsyncIterator[HubClient]:
         "?cursor=3",
         "models?cursor=3",
         f"http://HOST{NEXT}",
-        # The mirror names whom it mirrors.
+        # The mirror names its original.
         f"https://huggingface.invalid{NEXT}",
         f"//elsewhere.invalid{NEXT}",
         f"http://name:word@HOST{NEXT}",

@@ -1,4 +1,4 @@
-"""The Hub's quota: our share of it, evenly, and nothing during a ban."""
+"""The Hub's quota: our share of it, evenly spread, and nothing during a backoff."""
 
 import asyncio
 import time
@@ -36,7 +36,7 @@ def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
 
 
 def spend(limits: HubLimits, wall: Wall, seconds: float, *, quota: float = 1000, window: float = 300) -> list[float]:
-    """The times of the requests that are let through in so many seconds, against a server that counts fixed windows."""
+    """The times of the requests that are admitted in so many seconds, against a server that counts fixed windows."""
     times: list[float] = []
     end = wall.time + seconds
 
@@ -128,7 +128,7 @@ BACK = 7_200.0
 
 @pytest.mark.parametrize("left", [900, 200])
 def test_a_clock_that_is_set_back_does_not_hold_up_what_was_free(wall: Wall, left: int) -> None:
-    """With requests left the next one comes as soon as it would have, without any when the quota is renewed."""
+    """With requests left, the next one comes as soon as it would have; without any, when the quota is renewed."""
 
     async def run() -> float:
         limits = HubLimits(wall)
@@ -214,7 +214,7 @@ def test_watched_repositories_go_first_and_what_the_quota_leaves_out_is_a_gap() 
         async with station(hub, clock=clock, interval_cap=300.0) as it:
 
             def busy() -> bool:
-                # Everything else changes all the time.
+                # All other repositories change all the time.
                 for repo in others:
                     repo.modified = f"{ago(-(clock.now() - now()) / 1e6)[:19]}.000Z"
                 share = it.feeds.by_name[CHANGES].coverage

@@ -1,4 +1,4 @@
-"""What the watchlist names on the Hub is followed when it moves, and told of when it is not there."""
+"""Names of the watchlist on the Hub: one that moves is followed, and one that is missing is reported."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ def watching(*places: str) -> Watchlist:
 
 
 def led(hub: SmallHub, old: str, repo: Repo) -> None:
-    """An old name leads to the new one, as the Hub does it."""
+    """An old name leads to the new one, as on the Hub."""
 
     def answer(request: web.Request) -> web.StreamResponse | None:
         path = f"/api/{repo.kind}/{old}"

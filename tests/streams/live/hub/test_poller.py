@@ -1,4 +1,4 @@
-"""The Hub's poller against a small Hub over HTTP."""
+"""The Hub's poller and a small Hub over HTTP."""
 
 import asyncio
 import time
@@ -275,7 +275,7 @@ def test_a_repository_that_is_gone_is_dropped_and_the_others_go_on() -> None:
     it, kept = work(run())
     assert it.poller.dropped == 1
     assert [commit.repo for commit in kept.of("commit")] == ["allenai/OLMo"]
-    # The listing still shows it: whether it is private or was deleted, the state says that it is not seen.
+    # The listing still shows it: whether it is private or deleted, the state says that it is not seen.
     assert it.feeds.by_name[REPOSITORIES].state == "listed, but gone or private (allenai/secret)"
     assert it.feeds.by_name[REPOSITORIES].coverage == 0.5
 
@@ -298,8 +298,7 @@ def test_discussions_that_are_switched_off_do_not_hide_commits() -> None:
 
     it, found, asked = work(run())
     assert found == 1
-    # Nothing but discussions was due at the looks between: that they are refused does not mean that the repository is
-    # gone.
+    # Only discussions were due at the readings between: their refusal does not mean that the repository is gone.
     assert it.poller.dropped == 0
     assert asked >= 3
 
@@ -325,7 +324,7 @@ def test_a_repository_that_changed_while_it_was_looked_at_in_vain_is_looked_at_a
     watched.add(activities.target("model", before), before, 300)
     assert watched.next() is watch
     assert watch.due < 300
-    # Up to its last listing without a change nothing happened there; what did since is not known yet.
+    # Up to its last listing without a change nothing happened there; anything later is not known yet.
     assert watch.known_to == 200
 
 
@@ -460,7 +459,7 @@ def test_a_repository_that_always_fails_does_not_hold_up_the_others_and_is_told(
         hub.repo("allenai/OLMo").commit(2, 60, "Ada")
         async with station(hub, clock=Clock(600.0, time.time()), interval_cap=60.0) as it:
             told = it.feeds.open(REPOSITORIES, "huggingface")
-            # The state is one of the answers' while it is looked.
+            # While it is being read, the state is that of the answers.
             await it.until(lambda: (told.state, told.coverage) == ("failing: 1 of 2 repositories", 0.5))
             await it.until(lambda: bool(it.kept.marks(REPOSITORIES)))
             return it
@@ -586,7 +585,7 @@ def test_old_threads_of_a_large_repository_are_looked_at_by_turns() -> None:
             repo.happen(20, 1, "cy")
             before = len(hub.requests)
             await it.until(lambda: bool(it.kept.of("discussion_comment")))
-            # A look shows the first page and four others, not all twenty.
+            # A reading takes the first page and four others, not all twenty.
             assert 0 < sum("discussions?" in path and "p=0" in path for _, path in hub.requests[before:]) <= 8
             return it.kept
 

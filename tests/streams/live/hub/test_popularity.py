@@ -1,4 +1,6 @@
-"""Likes and downloads of the watched repositories: sums that what happens there changes, and no answer that fails."""
+"""Likes and downloads of the watched repositories: sums that change with what happens there, and with no failed
+answer.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -105,7 +107,7 @@ def test_a_level_does_not_change_because_an_answer_failed(fault: str) -> None:
             # Whatever is missing in a listing is asked for by itself, and answers.
             missing = fault in ("one is missing", "an element cannot be read")
             assert last == (110, 1.0 if missing else 0.5 if fault == "a number is missing" else 0.0, 1.0)
-        # Nor because the program was started again while it fails.
+        # Nor because the program is restarted while it fails.
         async with station(hub, kept, **options) as it:
             assert downloads_of(it.poller) == (110, 1.0, 1.0)
             await listed(it)

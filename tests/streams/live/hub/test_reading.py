@@ -1,4 +1,4 @@
-"""In which order repositories of the Hub are looked at: watched ones soon, whatever the others are or do."""
+"""The order in which repositories of the Hub are read: watched ones soon, whatever the others do."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ INTERVAL = 300.0
 
 
 def watching(count: int, readers: int = 1) -> HubWatched:
-    """So many repositories, each of which takes a second to look at."""
+    """So many repositories, each of which takes a second to read."""
     activities = HubActivities(Identities(KEY, WATCHLIST, platform="huggingface"), KEY)
     watched = HubWatched(WATCHLIST, {}, INTERVAL, readers)
     for number in range(count):
@@ -37,7 +37,7 @@ def watching(count: int, readers: int = 1) -> HubWatched:
     [
         (5, 1, 60.0),
         (50, 1, 100.0),
-        # Side by side they take half the time.
+        # At the same time they take half the time.
         (100, 2, 100.0),
         (500, 1, EARLY * INTERVAL),
     ],
@@ -64,7 +64,7 @@ def test_what_is_looked_at_is_not_looked_at_twice_at_once() -> None:
     first = watched.next()
     assert first is not None
     with watched.busy(first):
-        # It changes while it is looked at.
+        # It changes while it is being read.
         watched.schedule(first, -MINUTE)
         second = watched.next()
         assert second is not None
@@ -74,7 +74,7 @@ def test_what_is_looked_at_is_not_looked_at_twice_at_once() -> None:
 
 
 def paths_between(hub: SmallHub, text: str) -> list[list[str]]:
-    """What was asked for between each two requests for something."""
+    """The paths that were requested between each two requests for a text."""
     paths = [path for _, path in hub.requests]
     found = [place for place, path in enumerate(paths) if text in path]
     return [paths[start + 1 : end] for start, end in pairwise(found)]
@@ -92,7 +92,7 @@ def test_a_repository_that_fails_does_not_hold_up_the_others_while_it_is_tried_a
             await it.until(lambda: hub.asked("broken/commits") >= 5)
         return hub
 
-    # The waits between the five tries of a look grow from a second to eight, and the other is due each second.
+    # The waits between the five attempts of a reading grow from a second to eight, and the other is due each second.
     between = paths_between(asyncio.run(run()), "broken/commits")
     assert all(any("OLMo/discussions" in path for path in paths) for paths in between[1:4])
 

@@ -1,4 +1,4 @@
-"""What the real Hub answered once is read without a dead letter."""
+"""Recorded answers of the real Hub are read without a dead letter."""
 
 import csv
 import gzip
@@ -51,7 +51,7 @@ def test_records_of_a_family_of_models() -> None:
         records.append(json.loads(row["metadata"]))
     relations: Counter[str | None] = Counter()
     for record in records:
-        # The record is a dump of the library's object, which names two fields otherwise than the API.
+        # The record is a dump of the library's object, which names two fields differently from the API.
         record["createdAt"] = record.pop("created_at")
         listed = read_listed(json.dumps(record).encode())
         place = make.target("model", listed)

@@ -1,4 +1,4 @@
-"""What the Hub refuses: gated, private and disabled repositories are seen as far as they are public, and a state says
+"""Refusals by the Hub: gated, private and disabled repositories are read as far as they are public, and a state says
 why.
 """
 
@@ -20,7 +20,7 @@ Answer = Callable[[web.Request], web.StreamResponse | None]
 
 
 def refusing(status: int, *parts: str, code: str = "", message: str = "") -> Answer:
-    """Refuses those parts of the repositories named `gated`, all of them where no part is named."""
+    """Refuse these parts of the repositories named `gated`, or all parts if none is named."""
     headers = {key: value for key, value in (("X-Error-Code", code), ("X-Error-Message", message)) if value}
 
     def answer(request: web.Request) -> web.StreamResponse | None:
@@ -110,7 +110,7 @@ def test_of_a_repository_that_refuses_its_commits_the_rest_is_seen(
         ("", refusing(401, code="GatedRepo"), f"{GATED} (allenai/gated)"),
         ("", refusing(403, message="Access to this resource is disabled."), f"{DISABLED} (allenai/gated)"),
         ("hf_x", refusing(451), f"{LEGAL} (allenai/gated)"),
-        # A private one is not told from one that was never there.
+        # A private repository cannot be told from one that never existed.
         ("", refusing(401, code="RepoNotFound"), "listed, but gone or private (allenai/gated)"),
         ("hf_x", refusing(404, code="RepoNotFound"), "listed, but gone or private (allenai/gated)"),
     ],
@@ -132,7 +132,7 @@ def test_a_repository_that_refuses_everything_is_told_and_left_alone(token: str,
 
 
 def test_commits_are_seen_once_the_terms_are_accepted() -> None:
-    """Everything since the first look, without a restart."""
+    """Everything since the first reading, without a restart."""
 
     async def run() -> None:
         refuse = refusing(403, "commits", code="GatedRepo")
@@ -184,7 +184,7 @@ def test_a_repository_that_the_watchlist_names_and_no_listing_shows_is_told_with
 ) -> None:
     async def run() -> None:
         def whole(request: web.Request) -> web.StreamResponse | None:
-            # Of the repository itself, too.
+            # Of the repository itself too.
             return answer(request.clone(rel_url=f"{request.path}/")) if request.path.endswith("/gated") else None
 
         hub = SmallHub(answer=whole)
@@ -241,7 +241,7 @@ def test_a_token_that_is_refused_is_told_once_and_not_tried_over_and_over(caplog
             before = len(hub.requests)
             feeds = it.feeds.by_name
             await it.until(lambda: feeds[REPOSITORIES].state == feeds["huggingface:models"].state == "token refused")
-            # Each of the walks, listings and looks asks by itself, and none repeats a request at once.
+            # Walks, listings and readings each ask by themselves, and none repeats a request at once.
             paths = [path for _, path in hub.requests[before:]]
             assert all(first != second for first, second in pairwise(paths))
             return hub

@@ -1,5 +1,5 @@
-"""The Hub's poller against the simulated Hub, which knows the truth: everything that its API can tell of watched
-repositories, once.
+"""The Hub's poller and the simulated Hub, which knows the truth: everything that its API shows of watched repositories,
+once.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from tests.streams.made import KEY
 
 SCALE = 300.0
 SECOND = 1_000_000
-# What a look at a repository can tell, at whatever time it comes.
+# What reading a repository shows, whenever it is read.
 KINDS = {
     "commit",
     "discussion",
@@ -42,7 +42,7 @@ def named(login: str) -> int:
 
 
 def has_enough(server: HubServer, began: int) -> bool:
-    """Whether so much of every kind has happened to watched repositories that a comparison says something."""
+    """Whether enough of every kind has happened to watched repositories for a comparison to say something."""
     kinds = Counter(deed.kind for deed in server.happened(began, server.clock.now()) if deed.project)
     return all(kinds[kind] >= 4 for kind in (*KINDS, "like"))
 
@@ -50,7 +50,7 @@ def has_enough(server: HubServer, began: int) -> bool:
 async def watch(
     faults: dict[str, float], token: str = "hf_right", **settings: bool
 ) -> tuple[HubServer, Kept, int, int]:
-    """A poller beside a server until enough has happened, then until its marks say that all of that is known."""
+    """A poller and its server until enough has happened, then until its watermarks say that all of that is known."""
     origin = time.time()
     injected = Faults(7)
     clock = WorldClock(SCALE, origin)
@@ -78,7 +78,7 @@ async def watch(
             running = asyncio.create_task(poller.run())
             try:
                 async with asyncio.timeout(60):
-                    # Before the first look at each repository lies the baseline.
+                    # Before the first reading of each repository there is only the baseline.
                     while not kept.marks(FEEDS[0]):
                         await asyncio.sleep(0.02)
                     began = server.clock.now()
@@ -88,8 +88,8 @@ async def watch(
                     while min(max(kept.marks(feed), default=0) for feed in FEEDS) < ended:
                         assert not running.done(), running.exception()
                         await asyncio.sleep(0.02)
-                    # An old answer that is shown once more looks like any other, and of a gap nothing is promised: what
-                    # they lack comes with a later look.
+                    # An old answer looks like any other, and nothing is promised about a gap: what they lack comes with
+                    # a later reading.
                     wanted = {each for each, deed in wanted_of(server, began, ended).items() if is_due(deed, ended)}
                     if not token or settings:
                         wanted -= gated_of(server, began)
@@ -107,37 +107,37 @@ FEEDS = ("huggingface:repositories", "huggingface:models", "huggingface:datasets
 
 
 def gone_of(server: HubServer) -> set[str]:
-    """What has vanished: whatever happened there shortly before is nobody's to know."""
+    """What has vanished: what happened there shortly before cannot be known."""
     return {
         deed.repository for deed in server.happened(server.world.began, server.clock.now()) if deed.kind == "delete"
     }
 
 
 def wanted_of(server: HubServer, began: int, ended: int) -> dict[str, Happened]:
-    """What the API tells of what happened to watched repositories that are still there, by id."""
+    """What the API shows of what happened to watched repositories that still exist, by id."""
     gone = gone_of(server)
     deeds = (deed for deed in server.happened(began, ended) if deed.project and deed.kind in KINDS)
     return {deed.id: deed for deed in deeds if deed.action != "copied" and deed.repository not in gone}
 
 
 def gated_of(server: HubServer, began: int) -> set[str]:
-    """Ids of the commits that are for those who have accepted the terms of their repository."""
+    """Ids of the commits for those who have accepted the terms of their repository."""
     gated = {each.key for each in server.world.repositories if each.was_gated}
     happened = server.happened(began, server.clock.now())
     return {deed.id for deed in happened if deed.kind == "commit" and deed.repository in gated}
 
 
 def is_due(deed: Happened, ended: int) -> bool:
-    """Whether it must be known when everything up to a time is. A commit can be pushed long after its date; what was
-    taken back before anybody looked is no change of the list of threads.
+    """Whether it must be known when everything up to a time is known. A commit can be pushed long after its date; what
+    was taken back before any reading does not change the list of threads.
     """
     return deed.visible_at < ended and deed.action not in ("closed", "reopened", "renamed")
 
 
 def check(server: HubServer, kept: Kept, began: int, ended: int, hidden: Collection[str] = ()) -> Counter[str]:
-    """Compare what was published of watched repositories with the truth; how many of each kind there were.
+    """Compare what was published of watched repositories with the truth. Returns the number of each kind.
 
-    What is `hidden` (ids) may be known, and need not be.
+    What is `hidden` (ids) may be known, but need not be.
     """
     wanted = {each: deed for each, deed in wanted_of(server, began, ended).items() if each not in hidden}
     gone = gone_of(server)
@@ -182,7 +182,7 @@ def check_likes(server: HubServer, kept: Kept) -> int:
 
 
 def check_lineage(server: HubServer, kept: Kept, began: int, ended: int) -> int:
-    """Publications and derivatives, of all repositories: the walks show them."""
+    """Publications and derivatives of all repositories: the walks show them."""
     everything = server.happened(began, server.clock.now())
     gone = gone_of(server)
     counts = 0
