@@ -8,7 +8,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 from grafana import layout, panels, variables
 from grafana.layout import Row, Section
 from grafana.panels import Column, bars, coverage, meaning, over_time, rows
-from grafana.queries import ONCE
+from grafana.queries import ONCE, PLATFORMS
 
 _DONE: Final = f'window="$window", {ONCE}'
 _COVERAGE: Final = 'nomadwatch_window_coverage_ratio{scope="watched", window="$window"}'
@@ -66,7 +66,7 @@ def _features(project: str) -> Panel:
         chosen = f'project="{project}", platform="{platform}", window="$window"'
         return f"sum by (feature) (nomadwatch_project_activity{{{chosen}}})"
 
-    columns = [Column("OSS · GitHub", done("github")), Column("OSM · Hugging Face", done("huggingface"))]
+    columns = [Column(title, done(platform)) for platform, title in PLATFORMS.items()]
     return rows(
         f"{project}: activity by feature, $window",
         meaning("project_activity", "A cell without activity is empty."),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from agents.family import YE_ZHOU, Family, measurement, row
 from agents.measurements import Measurement
+from streams.activity import COMPARED
 
 if TYPE_CHECKING:
     from agents.operators.window import WindowSums
@@ -85,14 +86,10 @@ _ROWS: Final = (
 )
 
 
-# Other platforms are measured, and are not part of this comparison.
-_PAIR: Final = ("github", "huggingface")
-
-
 def _of_window(window: "WindowSums") -> Iterator[Measurement]:
     from agents.operators.mann_whitney import mann_whitney
 
-    github, hub = (window.histograms.get(platform, {}) for platform in _PAIR)
+    github, hub = (window.histograms.get(platform, {}) for platform in COMPARED)
     for feature, a in github.items():
         b = hub.get(feature)
         if b is None:

@@ -28,10 +28,11 @@ def _word(column: str, words: Sequence[str | None]) -> str:
     return f"nullif([{listed}][{column} + 1], '')"
 
 
+_PLATFORM_IDS: Final = " or ".join(f"`{platform}`" for platform in PLATFORMS)
 FACTS: Final = (
     Column("time", "TIMESTAMP WITH TIME ZONE", "when it was done, UTC", "make_timestamptz(time)"),
     Column("id", "UBIGINT", "hash of the activity's id", "id"),
-    Column("platform", "VARCHAR", "`github` or `huggingface`", _word(f"(code >> {FEATURE_BITS})", PLATFORMS)),
+    Column("platform", "VARCHAR", _PLATFORM_IDS, _word(f"(code >> {FEATURE_BITS})", PLATFORMS)),
     Column("feature", "VARCHAR", "what it counts as ([metrics.md](metrics.md))", _word(f"(code & {FEATURE_MASK})", FEATURES)),
     Column("kind", "VARCHAR", "what it was done to or with: `push`, `issue`, `pull_request`, …; null if the source did not say", _word("kind", KINDS)),
     Column("action", "VARCHAR", "what was done: `opened`, `merged`, …; null if there is only one thing to do", _word("action", ACTIONS)),

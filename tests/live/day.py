@@ -136,7 +136,7 @@ def watch(
                 victims: tuple[str, ...] = ROLES
                 if bans and day.kills % BANS_EACH == 0:
                     banned = time.monotonic()
-                    # Who dies before a ban is saved cannot know of it.
+                    # A poller that dies before a ban is saved cannot know of it.
                     victims = ("polling",) if _ban(day, world, counted, state) else ("count", "measure")
                     until += time.monotonic() - banned
                 if day.kills % 6 == 0 and "polling" in victims:

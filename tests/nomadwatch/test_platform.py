@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -95,9 +94,6 @@ def line(station: Station) -> list[float | None]:
     return values
 
 
-@pytest.mark.skipif(
-    find_spec("agents.aggregate") is not None, reason="the keys of panes have one bit for the platform: two fit"
-)
 def test_a_third_platform_is_polled_counted_and_shown_without_an_edit_elsewhere(environment: dict[str, str]) -> None:
     station = Station("up", "--port", "0", environment=environment)
     try:
