@@ -1,4 +1,4 @@
-"""Returns free memory to the system, because glibc keeps it after large work (Linux only; elsewhere nothing happens)."""
+"""Returns free memory to the system, because glibc keeps it after large work (Linux only; elsewhere nothing)."""
 
 import ctypes
 import sys

@@ -46,10 +46,12 @@ LABELS: Final = {
     "release": "the public name of the repository that was published, or that published a version.",
     "kind": "`stars`, `forks`, `watchers`, `likes`, `downloads` (30 days) or `downloads_all`.",
     "share": (
-        "of a project's repositories: `answered` (when last asked) or `counted` (in the sum, with numbers up to a day old)."
+        "of a project's repositories: `answered` (when last asked) or `counted` (in the sum, with numbers up to a "
+        "day old)."
     ),
     "stat": (
-        "`mean`, `median`, `p90`, `p99`, `max`, or `gini` (0: all repositories are equal; near 1: one has nearly everything)."
+        "`mean`, `median`, `p90`, `p99`, `max`, or `gini` (0: all repositories are equal; near 1: one has nearly "
+        "everything)."
     ),
     "a": "the first feature of a pair.",
     "b": "the second feature of a pair.",
@@ -57,7 +59,8 @@ LABELS: Final = {
     "role": "the part of nomadwatch that states the value, such as `measure`.",
     "feed": "what is polled: `github:/events`, `github:/orgs/NAME/events`, `huggingface:models`, …",
     "outcome": (
-        "of a request: `new` (200), `unchanged` (304), `limited` (a 429, or a 403 that says so) or `failed` (all others)."
+        "of a request: `new` (200), `unchanged` (304), `limited` (a 429, or a 403 that says so) or `failed` (all "
+        "others)."
     ),
     "source": "the publication that states the value.",
     "metric": "the metric that the value stands beside, without the prefix.",
@@ -69,7 +72,9 @@ LABELS: Final = {
 
 UNDER_SAMPLING: Final = {
     "scales": "a sample of half the events gives half the figure. See below how to scale it.",
-    "invalid": "wrong for a sample, and cannot be scaled. Trust it only where the coverage of its window is at least 0.95.",
+    "invalid": (
+        "wrong for a sample, and cannot be scaled. Trust it only where the coverage of its window is at least 0.95."
+    ),
     "exact": "does not depend on how much of the world the feeds show.",
 }
 
@@ -96,9 +101,12 @@ _SCALING: Final = (
     "```",
     "",
     *wrap(
-        "The page and the terminal of a station show no figure of a window whose coverage is below 0.5 or unknown. They "
-        "show since when it is covered (`nomadwatch_covered_since_timestamp_seconds`). The table of `nomadwatch report` "
-        "does the same below 0.5; where no coverage is known, it shows figures. `/metrics`, and reports as JSON, CSV and "
+        "The page and the terminal of a station show no figure of a window whose coverage is below 0.5 or unknown. "
+        "They "
+        "show since when it is covered (`nomadwatch_covered_since_timestamp_seconds`). The table of `nomadwatch "
+        "report` "
+        "does the same below 0.5; where no coverage is known, it shows figures. `/metrics`, and reports as JSON, CSV "
+        "and "
         "Parquet, keep every figure with its coverage. The CSV of the page has what the page shows.",
         WIDTH,
     ),
@@ -169,7 +177,8 @@ def render(rows: Iterable[Metric], labels: Mapping[str, str] = LABELS) -> str:
         "",
         *wrap(
             "A figure that is not known is absent, never 0. Ratios are 0 to 1 unless they say otherwise; times are in "
-            "seconds. Groups A, B and F count people only; `activities_total` counts bots too, and popularity is what the "
+            "seconds. Groups A, B and F count people only; `activities_total` counts bots too, and popularity is "
+            "what the "
             "platforms state.",
             WIDTH,
         ),
@@ -183,8 +192,10 @@ def render(rows: Iterable[Metric], labels: Mapping[str, str] = LABELS) -> str:
         "## Features",
         "",
         *wrap(
-            "The table says which event of GitHub, and which act on the Hub, counts as which feature. Any other action of "
-            "these event types counts as `upkeep`. Events of other types are dead letters. A station shows the same table "
+            "The table says which event of GitHub, and which act on the Hub, counts as which feature. Any other "
+            "action of "
+            "these event types counts as `upkeep`. Events of other types are dead letters. A station shows the same "
+            "table "
             "at `/features`.",
             WIDTH,
         ),

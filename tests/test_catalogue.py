@@ -32,7 +32,8 @@ def test_every_metric_of_activity_and_intensity_has_a_row() -> None:
         "window_coverage_ratio", "covered_since_timestamp_seconds",
     }  # fmt: skip
     assert rows["B"] == {
-        "intensity", "intensity_gap_ratio", "mann_whitney_u", "mann_whitney_z", "mann_whitney_p", "dominance_ratio", "feature_correlation",
+        "intensity", "intensity_gap_ratio", "mann_whitney_u", "mann_whitney_z", "mann_whitney_p", "dominance_ratio",
+        "feature_correlation",
     }  # fmt: skip
     assert rows["F"] == {"release_engagement"}
     assert rows["H"] == {

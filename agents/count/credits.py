@@ -234,7 +234,7 @@ def rows_of(credits: Sequence[Published], number: Callable[[str], int]) -> Rows:
 
 
 def is_late(time: int, watermark: int | None) -> bool:
-    """Whether a minute is too old to be counted: its ids may be forgotten, so that duplicates could not be recognised."""
+    """Whether a minute is too old to be counted: its ids may be forgotten, and with them its duplicates."""
     return watermark is not None and time - time % MINUTE < watermark - ACCEPTED
 
 

@@ -103,7 +103,7 @@ def _histograms(keys: Keys, values: Counts) -> dict[str, Histogram]:
 
 
 def by_feature(keys: Keys, values: Counts) -> Iterator[tuple[str, Keys, Counts]]:
-    """Each feature that occurs among one platform's keys, with its repositories (keys without the feature) and counts."""
+    """Each feature among one platform's keys, with its repositories (keys without the feature) and counts."""
     repositories, features = keys & ~_FEATURE, keys & _FEATURE
     for number, feature in enumerate(FEATURES):
         own = features == number

@@ -1,4 +1,4 @@
-"""Five days of activities while everything is killed at random: every pane key and every measurement equals the truth."""
+"""Five days of activities while processes are killed at random: all that is counted equals the truth."""
 
 import asyncio
 import json

@@ -104,8 +104,10 @@ def test_repositories_that_move_are_the_same_projects_in_a_recount(tmp_path: Pat
     """
     paths, _ = write(tmp_path, replace(MESSY, hours=2, events=1500, hub_events=200, seed=13))
     names = [
-        (77, "old-org/tool"), (88, "old-org/tool"), (77, "new-org/tool"), (88, "else/tool"), (5, "lab/one"), (5, "gone/one"),
-        (6, "old-org/other"), (6, "lab/two"), (6, "third/two"), (9, "remade/it"), (10, "remade/it"), (77, "lab/tool"), (5, "a/b"),
+        (77, "old-org/tool"), (88, "old-org/tool"), (77, "new-org/tool"), (88, "else/tool"), (5, "lab/one"),
+        (5, "gone/one"),
+        (6, "old-org/other"), (6, "lab/two"), (6, "third/two"), (9, "remade/it"), (10, "remade/it"),
+        (77, "lab/tool"), (5, "a/b"),
     ]  # fmt: skip
     event = {"type": "WatchEvent", "actor": {"id": 1, "login": "ada"}, "payload": {"action": "started"}, "public": True}
     start = MESSY.start + 20 * MINUTE
