@@ -79,7 +79,7 @@ def main() -> None:
         begun, used = time.perf_counter(), time.process_time()
         again = Windows(open_store(Path(folder) / "facts.sqlite"), _PARTITIONS)
         again.restore()
-        again.fill()
+        list(again.fill())
         took_all, used = time.perf_counter() - begun, time.process_time() - used
         print(f"{'start from the store':<28}{took_all:8.2f} s ({used:.2f} s of CPU)")
         assert again.evaluate(final=True) == figures
@@ -94,7 +94,7 @@ def main() -> None:
         anew.keep()
         anew.store.write()
         read = time.perf_counter() - begun
-        anew.fill()
+        list(anew.fill())
         whole, used = time.perf_counter() - begun, time.process_time() - used
         print(f"{'start from the records':<28}{whole:8.2f} s ({used:.2f} s of CPU), {options.rows / read:,.0f} rows/s")
         assert anew.evaluate(final=True) == figures
@@ -128,7 +128,7 @@ def _write(path: Path, rows: int, days: float, together: int) -> None:
             platform = random.random(count) < 0.25
             made["code"] = platform.astype(np.uint8) << FEATURE_BITS | random.choice(8, count, p=mix).astype(np.uint8)
             made["flags"] = BOT * (random.random(count) < 0.15) | WATCHED * (repository % 50 == 0)
-            made["n"] = 1
+            made["project"], made["n"] = made["flags"] & WATCHED > 0, 1
             places = (made["repository"] >> np.uint64(32)) % np.uint64(_PARTITIONS)
             fresh = np.unique(repository[~seen[repository]])
             seen[fresh] = True
@@ -140,8 +140,8 @@ def _write(path: Path, rows: int, days: float, together: int) -> None:
                 )
             for partition in range(_PARTITIONS):
                 progress = Progress(offset=number, front=int(now[-1]), watermark=int(now[0]))
-                facts = Facts(made[places == partition], [], Threads(), names[partition], progress)
-                value = encode_facts(facts)
+                facts = Facts(made[places == partition], ["olmo"], Threads(), names[partition], progress)
+                value = encode_facts(facts, partition)
                 file.write(len(value).to_bytes(4, "little") + value)
 
 

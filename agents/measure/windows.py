@@ -236,8 +236,10 @@ class Windows:
             if len(own):
                 held.view.add(own)
 
-    def fill(self) -> None:
-        """After a start: everything from the store, some hours at a time. What was put must be in the store."""
+    def fill(self) -> Iterator[None]:
+        """After a start: everything from the store, some hours at a time, between which it yields. What was put must be
+        in the store.
+        """
         front = self.front
         if front is None:
             return
@@ -247,6 +249,7 @@ class Windows:
         bounds = [*self._bounds.values(), *(held.bounds for held in self._views)]
         for rows in self._read(min(begin for begin, _ in bounds), max(end for _, end in bounds)):
             self._add(rows)
+            yield
         self._kept = None
 
     # What is measured.

@@ -5,6 +5,7 @@ wait for. It publishes nothing before it has read up to the end that the topic h
 back after a restart.
 """
 
+import asyncio
 import fcntl
 import logging
 import os
@@ -169,7 +170,9 @@ class Measure:
         self.windows.keep()
         self.windows.store.write()
         read = time.monotonic()
-        self.windows.fill()
+        for _ in self.windows.fill():
+            # So many rows take seconds, in which a signal must be heard.
+            await asyncio.sleep(0)
         self.trim()
         if self.windows.progress != [None] * self.config.partitions:
             self.pace.changed()

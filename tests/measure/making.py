@@ -90,7 +90,7 @@ class Measured:
         self.windows.store.close()
         self.windows = Windows(open_store(self._path), len(self._counts))
         self.windows.restore()
-        self.windows.fill()
+        list(self.windows.fill())
 
 
 def by_series(measurements: list[Measurement]) -> dict[Series, float]:

@@ -161,7 +161,7 @@ def test_a_window_is_the_sum_of_the_rows_within_it_in_any_order_after_every_move
             windows.store.close()
             windows = Windows(Store(path), 3)
             windows.restore()
-            windows.fill()
+            list(windows.fill())
         rows = np.concatenate(every)
         for scope in SCOPES:
             for window, span in WINDOWS.items():
