@@ -17,7 +17,8 @@ from typing import Final
 import numpy as np
 
 from agents.facts import BOT, ROW, WATCHED, Facts, decode_facts, encode_facts
-from agents.measure.store import Place, Store, open_store
+from agents.measure.binding import open_store
+from agents.measure.store import Place, Store
 from agents.measure.windows import Windows
 from agents.memory import one_arena, trim
 from agents.operators.names import Names
@@ -78,7 +79,6 @@ def main() -> None:
         trim()
         begun, used = time.perf_counter(), time.process_time()
         again = Windows(open_store(Path(folder) / "facts.sqlite"), _PARTITIONS)
-        again.restore()
         list(again.fill())
         took_all, used = time.perf_counter() - begun, time.process_time() - used
         print(f"{'start from the store':<28}{took_all:8.2f} s ({used:.2f} s of CPU)")
@@ -88,10 +88,10 @@ def main() -> None:
         anew = Windows(Store(Path(folder) / "anew.sqlite"), _PARTITIONS)
         for number, own in enumerate(_rounds(records)):
             _put(anew, number, own, spent)
-            if anew.waiting > 50_000:
-                anew.keep()
+            if anew.incoming.waiting > 50_000:
+                anew.incoming.store()
                 anew.store.write()
-        anew.keep()
+        anew.incoming.store()
         anew.store.write()
         read = time.perf_counter() - begun
         list(anew.fill())
@@ -105,7 +105,7 @@ def _put(windows: Windows, number: int, own: list[Record], spent: dict[str, floa
         with _timed(spent, "decode"):
             facts = decode_facts(value)
         with _timed(spent, "take up"):
-            windows.put(partition, facts, Place(number + 1, 0, b""))
+            windows.incoming.put(partition, facts, Place(number + 1, 0, b""))
 
 
 def _write(path: Path, rows: int, days: float, together: int) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 
 import zstandard
 
+from agents.measure.names import NameTable
 from agents.measure.store import VERSION, DamagedStore, Place, Store
 
 # An owner that opens the file or folds its log holds it for moments only. Seconds.
@@ -20,7 +21,7 @@ class Snapshot(Store):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Raises FileNotFoundError where there is none, `DamagedStore`."""
         self._path = path
-        self._unwritten, self._unwritten_places, self._unwritten_names, self._names = [], {}, [], {}
+        self._unwritten, self._unwritten_places = [], {}
         if not Path(path).is_file():
             raise FileNotFoundError(2, "there is no store", os.fspath(path))
         self._db = sqlite3.connect(
@@ -44,6 +45,7 @@ class Snapshot(Store):
         places = self._db.execute("SELECT partition, next, digest, progress FROM places")
         self._places = {partition: Place(after, digest, progress) for partition, after, digest, progress in places}
         self._projects = {name: number for number, name in self._db.execute("SELECT number, name FROM projects")}
+        self._names = NameTable(self._db)
         self._unpack = zstandard.ZstdDecompressor()
 
     def all_names(self) -> Iterator[tuple[int, str]]:

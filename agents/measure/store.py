@@ -22,8 +22,8 @@ import xxhash
 import zstandard
 
 from agents.facts import NO_ROWS, WATCHED, NoFacts, Rows, pack_rows, unpack_rows
-from streams.activity import DAY, HOUR, MINUTE
-from streams.codes import HASH_MASK
+from agents.measure.names import NAMES_SCHEMA, NamedRepository, NameTable
+from streams.activity import HOUR
 
 logger = logging.getLogger("nomadwatch.store")
 
@@ -37,10 +37,6 @@ _MOST_SMALL: Final = 64
 MOST_UNWRITTEN: Final = 5_000_000
 # Seconds after which a disk that was full is tried again.
 RETRY: Final = 10.0
-# What a damaged store is renamed to where the topic cannot fill a new one.
-SET_ASIDE: Final = ".damaged"
-# A name goes out again while its repository is active, at least this often (agents.count.names).
-_NAME_AGAIN: Final = 8 * DAY
 # Seconds to wait for a lock of somebody who reads or copies the file.
 LOCKED: Final = 30.0
 # Errors of SQLite that say nothing of what the file holds.
@@ -53,22 +49,13 @@ _NO_DAMAGE: Final = {
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_NOMEM,
 }
-# Names that are remembered once they were asked for.
-_NAMES: Final = 50_000
-_SCHEMA: Final = """
+_SCHEMA: Final = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE rows (hour INTEGER, seq INTEGER, n INTEGER, watched_only INTEGER, checksum INTEGER, data BLOB,
     PRIMARY KEY (hour, seq)) WITHOUT ROWID;
 CREATE TABLE places (partition INTEGER PRIMARY KEY, next INTEGER, digest INTEGER, progress BLOB);
-CREATE TABLE names (repository INTEGER, minute INTEGER, name TEXT, watched INTEGER, PRIMARY KEY (repository, minute))
-    WITHOUT ROWID;
 CREATE TABLE projects (number INTEGER PRIMARY KEY, name TEXT UNIQUE);
-"""
-# Of one minute the greatest name wins.
-_PUT_NAME: Final = """
-INSERT INTO names VALUES (?, ?, ?, ?) ON CONFLICT (repository, minute) DO UPDATE
-SET name = max(name, excluded.name), watched = max(watched, excluded.watched)
-"""
+{NAMES_SCHEMA}"""
 _PUT_PLACE: Final = "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?)"
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(list[tuple[int, bytes]]).decode
@@ -89,11 +76,6 @@ class Place(NamedTuple):
     progress: bytes
 
 
-# A repository (its hash without a code, signed), a minute since the epoch, what it was called then, and whether it was
-# in the watchlist.
-NamedRepository = tuple[int, int, str, bool]
-
-
 class Store:
     """The rows of all partitions. `read` gives them in the order in which they were appended within each hour.
 
@@ -105,9 +87,6 @@ class Store:
         self._path = path
         self._unwritten: list[Rows] = []
         self._unwritten_places: dict[int, Place] = {}
-        self._unwritten_names: list[NamedRepository] = []
-        # By signed keys without a code: (minute, name), rising.
-        self._names: dict[int, list[tuple[int, str]]] = {}
         self._retry_at: float | None = None
         if existing and not os.path.exists(path):
             raise DamagedStore(f"{path} does not exist")
@@ -141,6 +120,7 @@ class Store:
         self._db.execute("PRAGMA cache_size=-4000")
         if not tables:
             self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={VERSION}; COMMIT;")
+        self._names = NameTable(self._db)
         self._pack, self._unpack = zstandard.ZstdCompressor(level=1), zstandard.ZstdDecompressor()
         (self._seq,) = self._db.execute("SELECT coalesce(max(seq), 0) FROM rows").fetchone()
         self._small = dict(self._db.execute("SELECT hour, count(*) FROM rows WHERE n < ? GROUP BY hour", (_SMALL,)))
@@ -204,10 +184,7 @@ class Store:
         """Add rows (their `project` is a number of this store), and the places that they lead to."""
         if len(rows):
             self._unwritten.append(rows)
-        self._unwritten_names += names
-        if self._names and names:
-            for key in self._names.keys() & {name[0] for name in names}:
-                del self._names[key]
+        self._names.add(names)
         self._places.update(places)
         self._unwritten_places.update(places)
 
@@ -247,14 +224,14 @@ class Store:
                 self._join(hour)
                 small[hour] = 0
         self._db.executemany(_PUT_PLACE, [(number, *place) for number, place in self._unwritten_places.items()])
-        # In the order of the table: each page is touched once.
-        self._db.executemany(_PUT_NAME, sorted(self._unwritten_names))
+        self._names.write()
         self._db.executemany(
             "INSERT OR IGNORE INTO projects VALUES (?, ?)", [(n, name) for name, n in self._projects.items()]
         )
         self._db.execute("COMMIT")
         self._seq, self._small = seq, small
-        self._unwritten, self._unwritten_places, self._unwritten_names = [], {}, []
+        self._unwritten, self._unwritten_places = [], {}
+        self._names.written()
 
     def _put(self, hour: int, seq: int, rows: Rows, *, watched_only: bool = False) -> None:
         data = self._pack.compress(_encode(pack_rows(rows)))
@@ -300,29 +277,8 @@ class Store:
         return dict(sorted(found.items()))
 
     def names(self, repositories: Sequence[int], minute: int | None = None) -> dict[int, str]:
-        """{repository: its name} of those that have one, whatever stands in the place of a code: the newest, or what it
-        was called in a minute. Where only later names are known, the first of them.
-        """
-        keys = {repository: _signed(repository & HASH_MASK) for repository in repositories}
-        if len(self._names) > _NAMES:
-            self._names.clear()
-        self._find_names([key for key in keys.values() if key not in self._names])
-        return {repository: _chosen(own, minute) for repository, key in keys.items() if (own := self._names.get(key))}
-
-    def _find_names(self, keys: Sequence[int]) -> None:
-        """Remember what is known of repositories, in the order of the minutes."""
-        if not keys:
-            return
-        found: dict[int, list[tuple[int, str]]] = {key: [] for key in keys}
-        for begin in range(0, len(keys), 500):
-            some = keys[begin : begin + 500]
-            query = f"SELECT repository, minute, name FROM names WHERE repository IN ({','.join('?' * len(some))})"
-            for key, met, name in self._db.execute(query, some):
-                found[key].append((met, name))
-        for key, met, name, _ in self._unwritten_names:
-            if key in found:
-                found[key].append((met, name))
-        self._names |= {key: sorted(own) for key, own in found.items()}
+        """{repository: its name} of those that have one; see `NameTable.find`."""
+        return self._names.find(repositories, minute)
 
     def forget(self, before: int, before_watched: int) -> None:
         """Drop the hours that end before a moment (µs), of rows of the watchlist before an earlier one, and the
@@ -335,8 +291,7 @@ class Store:
             whole = "SELECT DISTINCT hour FROM rows WHERE hour < ? AND NOT watched_only"
             for (each,) in self._db.execute(whole, (hour,)).fetchall():
                 self._keep_watched(each)
-            minutes = [(moment - _NAME_AGAIN) // MINUTE for moment in (before_watched, before)]
-            self._db.execute("DELETE FROM names WHERE minute < CASE WHEN watched THEN ? ELSE ? END", minutes)
+            self._names.forget(before, before_watched)
             self._db.execute("COMMIT")
         except sqlite3.OperationalError as error:
             # No room to make room: what should go stays for now.
@@ -360,38 +315,6 @@ class Store:
 def store_path(data_dir: str) -> Path:
     """The file of the store in a data folder."""
     return Path(data_dir, *_PLACE)
-
-
-def open_store(path: str | os.PathLike[str], *, keep: bool = False) -> Store:
-    """The store at a path; one that is damaged, or of another version, is told in one line and begins empty.
-
-    `keep`: nothing else holds all that it held, so the file is set aside, not removed.
-    """
-    try:
-        store = Store(path)
-        store.check()
-    except DamagedStore as error:
-        store_anew(path, str(error), keep=keep)
-        store = Store(path)
-    return store
-
-
-def store_anew(path: str | os.PathLike[str], why: str, *, keep: bool) -> None:
-    """Remove a store, or set it aside, with one line that says why."""
-    base = os.fspath(path)
-    more = f"; what the topic no longer holds is only in {base}{SET_ASIDE}" if keep else ""
-    logger.warning("%s; the rows are read from the topic again%s", why, more)
-    for suffix in ("", "-wal", "-shm"):
-        if keep and Path(base + suffix).exists():
-            os.replace(base + suffix, base + SET_ASIDE + suffix)
-        else:
-            Path(base + suffix).unlink(missing_ok=True)
-
-
-def _chosen(names: Sequence[tuple[int, str]], minute: int | None) -> str:
-    """The newest name up to a minute, else the first after it."""
-    until = names if minute is None else [own for own in names if own[0] <= minute]
-    return until[-1][1] if until else max(name for met, name in names if met == names[0][0])
 
 
 def _by_hour(rows: Rows) -> Iterator[tuple[int, Rows]]:

@@ -9,20 +9,17 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
-import numpy as np
-
-from agents.facts import NO_ROWS, WATCHED, Facts, Rows
+from agents.facts import WATCHED, Rows
 from agents.family import Family, View
-from agents.measure.store import NamedRepository, Place, Store
+from agents.measure.incoming import Incoming
+from agents.measure.store import Store
 from agents.measure.sums import RunningSum, Sum
 from agents.measurements import Measurement
 from agents.metrics import FAMILIES
-from agents.operators.names import Names
-from agents.operators.progress import Progress, decode_progress, encode_progress
+from agents.operators.progress import Progress
 from agents.operators.top import Top
 from agents.operators.window import SCOPES
-from streams.activity import DAY, Foreign
-from streams.codes import HASH_MASK
+from streams.activity import DAY
 from streams.windows import WINDOWS
 
 logger = logging.getLogger("nomadwatch.measure")
@@ -55,7 +52,7 @@ class Windows:
     ) -> None:
         """`views` are kept beside those of the families."""
         self.store = store
-        self.progress: list[Progress | None] = [None] * partitions
+        self.incoming = Incoming(store, partitions)
         self._families = families
         self._sums = {(scope, window): RunningSum() for scope in SCOPES for window in WINDOWS}
         self._tops = {place: Top(TOP, HOLD) for place in self._sums}
@@ -64,89 +61,21 @@ class Windows:
         self._bounds: dict[str, Bounds] = dict.fromkeys(WINDOWS, (0, 0))
         self._evaluated: dict[tuple[str, str], list[Measurement]] = {}
         self._final = False
-        self._pending: list[list[Facts]] = [[] for _ in range(partitions)]
-        self._rows: list[Rows] = []
-        self._places: dict[int, Place] = {}
-        self._names: list[NamedRepository] = []
         self._told = False
 
-    # What comes.
-
-    def put(self, partition: int, facts: Facts, place: Place) -> bool:
-        """A record of facts, and the place behind it; whether it ends a checkpoint, which counts from the next
-        `take_up`. `place.progress` is filled in here.
-
-        Raises Foreign for a progress that goes back or stands still; it is passed over with what came before it.
-        """
-        self._pending[partition].append(facts)
-        if facts.progress is None:
-            return False
-        records, self._pending[partition] = self._pending[partition], []
-        before = self.progress[partition]
-        if before is not None and facts.progress.offset <= before.offset:
-            raise Foreign("a progress that goes back")
-        self.progress[partition] = facts.progress.follow(before)
-        self._places[partition] = place
-        for record in records:
-            self._take(record)
-        return True
-
-    def _take(self, record: Facts) -> None:
-        rows = record.rows
-        if not len(rows):
-            return
-        if record.projects:
-            rows = rows.copy()
-            numbers = np.array([0, *map(self.store.project, record.projects)], np.uint16)
-            rows["project"] = numbers[rows["project"]]
-        self._rows.append(rows)
-        if len(record.names):
-            self._names += _named(record.names, rows[rows["flags"] & WATCHED > 0])
-
-    @property
-    def pending(self) -> list[int]:
-        """The partitions of which a checkpoint was read in part: its progress is still to come."""
-        return [number for number, records in enumerate(self._pending) if records]
-
-    def drop_unfinished(self, partition: int) -> None:
-        """Forget what was read since the last progress: it is of no checkpoint."""
-        self._pending[partition].clear()
-
-    @property
-    def waiting(self) -> int:
-        """Rows that were put and not taken up."""
-        return sum(map(len, self._rows))
-
-    def keep(self) -> None:
-        """Bring what was put to the store alone: the windows are filled from there later."""
-        self._append(np.concatenate(self._rows) if self._rows else NO_ROWS)
-
     def take_up(self) -> None:
-        """Move everything to the front, then count what was put."""
-        if not self._places:
+        """Move everything to the front, then count what has come."""
+        if not self.incoming:
             return
-        rows = np.concatenate(self._rows) if self._rows else NO_ROWS
         front = self.front
         if front is not None:
             self.move(front)
-        self._append(rows)
-        self._add(rows)
+        self._add(self.incoming.store())
 
-    def _append(self, rows: Rows) -> None:
-        places = {
-            number: place._replace(progress=encode_progress(self.progress[number]))
-            for number, place in self._places.items()
-        }
-        self.store.append(rows, places, self._names)
-        self._rows, self._places, self._names = [], {}, []
-
-    def restore(self) -> None:
-        """Take up the progress that the store holds."""
-        for number, place in self.store.places.items():
-            if number < len(self.progress):
-                self.progress[number] = decode_progress(place.progress)
-
-    # Where the windows are.
+    @property
+    def progress(self) -> list[Progress | None]:
+        """What each partition has reached."""
+        return self.incoming.progress
 
     @property
     def front(self) -> int | None:
@@ -237,8 +166,8 @@ class Windows:
                 held.view.add(own)
 
     def fill(self) -> Iterator[None]:
-        """After a start: everything from the store, some hours at a time, between which it yields. What was put must be
-        in the store.
+        """After a start: everything from the store, some hours at a time, between which it yields. What has come must
+        be in the store.
         """
         front = self.front
         if front is None:
@@ -306,15 +235,6 @@ class Windows:
                 "%d sums of the window %s (%s) are below 0 and left out: rows were withdrawn that were never sent",
                 below_zero, window, scope,
             )  # fmt: skip
-
-
-def _named(names: Names, watched: Rows) -> Iterable[NamedRepository]:
-    """Names as the store takes them."""
-    keys, minutes, ends, text = names.pack()
-    low = (keys & np.uint64(HASH_MASK)).view(np.int64).tolist()
-    own = np.isin(keys, watched["repository"]).tolist()
-    texts = [text[begin:end].decode() for begin, end in pairwise([0, *ends.tolist()])]
-    return zip(low, minutes.tolist(), texts, own, strict=True)
 
 
 def _capped(bounds: Bounds, until: int | None) -> Bounds:

@@ -6,13 +6,11 @@ back after a restart.
 """
 
 import asyncio
-import fcntl
 import logging
 import os
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -21,9 +19,10 @@ from agents.checkpoint import RECEIVED, Checkpoints, Outgoing, committed_consume
 from agents.config import Config
 from agents.facts import read_facts
 from agents.faust_adapter import run_app, task_app
+from agents.measure.binding import bound_store, lock
 from agents.measure.keep import Keep
 from agents.measure.pace import Pace
-from agents.measure.store import Place, Store, checksum_of, open_store, store_anew, store_path
+from agents.measure.store import Place, checksum_of, store_path
 from agents.measure.windows import Windows
 from agents.measurements import EVALUATION, Evaluation, Histogram, Measurement, encode, is_health, series
 from agents.memory import Trimmer
@@ -79,9 +78,11 @@ class Measure:
             places = [TopicPartition(self.facts, number) for number in range(self.config.partitions)]
             consumer.assign(places)
             ends = await consumer.end_offsets(places)
-            with await self._open_store(consumer, places, ends) as store:
+            path = store_path(self.config.data_dir)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.lock = lock(path)
+            with await bound_store(path, consumer, places, ends) as store:
                 self.windows = Windows(store, self.config.partitions)
-                self.windows.restore()
                 await self.output.open([0])
                 await self._read_published()
                 await self._catch_up(consumer, ends, started)
@@ -92,60 +93,6 @@ class Measure:
             await self.output.close()
             if self.lock >= 0:
                 os.close(self.lock)
-
-    # The store and the topic.
-
-    async def _open_store(
-        self, consumer: AIOKafkaConsumer, places: list[TopicPartition], ends: Mapping[TopicPartition, int]
-    ) -> Store:
-        """The store, if it is a copy of this topic; else a new one. Every partition stands behind what it holds."""
-        firsts = await consumer.beginning_offsets(places)
-        reaches_back = not any(firsts.values())
-        path = store_path(self.config.data_dir)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.lock = _locked(path.with_suffix(".lock"))
-        store = open_store(path, keep=not reaches_back)
-        why = await self._is_of_another_topic(store, consumer, firsts, ends)
-        if why:
-            store.close()
-            store_anew(path, f"{path} is no copy of the topic {self.facts}: {why}", keep=True)
-            store = Store(path)
-        store.topic = self.facts
-        for place in places:
-            held = store.places.get(place.partition)
-            after = 0 if held is None else held.next
-            if after < firsts[place]:
-                logger.warning(
-                    "partition %d of %s: records %d to %d were deleted before they were measured",
-                    place.partition, self.facts, after, firsts[place] - 1,
-                )  # fmt: skip
-            consumer.seek(place, max(after, firsts[place]))
-        return store
-
-    async def _is_of_another_topic(
-        self,
-        store: Store,
-        consumer: AIOKafkaConsumer,
-        firsts: Mapping[TopicPartition, int],
-        ends: Mapping[TopicPartition, int],
-    ) -> str:
-        """Why the store is no copy of the topic as the broker has it; empty where it is one."""
-        if store.topic not in (None, self.facts):
-            return f"it is one of {store.topic}"
-        for place, first in firsts.items():
-            held = store.places.get(place.partition)
-            if held is None:
-                continue
-            if held.next > ends[place]:
-                return f"partition {place.partition} ends at {ends[place]}, and the store holds it up to {held.next}"
-            if held.next > first:
-                consumer.seek(place, held.next - 1)
-                record = await consumer.getone(place)
-                if record.offset != held.next - 1 or checksum_of(record.value or b"") != held.digest:
-                    return f"record {held.next - 1} of partition {place.partition} is another one"
-        if any(number >= self.config.partitions for number in store.places):
-            return f"it has {max(store.places) + 1} partitions"
-        return ""
 
     async def _read_published(self) -> None:
         """What an earlier run has published."""
@@ -162,12 +109,12 @@ class Measure:
             if self.app.should_stop:
                 return
             await self._read(consumer, IDLE, note=False)
-            if self.windows.waiting > _MOST_WAITING:
-                rows += self.windows.waiting
-                self.windows.keep()
+            if self.windows.incoming.waiting > _MOST_WAITING:
+                rows += self.windows.incoming.waiting
+                self.windows.incoming.store()
                 self.windows.store.write()
-        rows += self.windows.waiting
-        self.windows.keep()
+        rows += self.windows.incoming.waiting
+        self.windows.incoming.store()
         self.windows.store.write()
         read = time.monotonic()
         for _ in self.windows.fill():
@@ -189,7 +136,7 @@ class Measure:
                 self._put(place.partition, record)
                 if note and record.headers:
                     self._note(record.timestamp, dict(record.headers))
-        if not fetched and self.windows.pending:
+        if not fetched and self.windows.incoming.pending:
             await self._drop_unfinished(consumer)
         return bool(fetched)
 
@@ -198,18 +145,18 @@ class Measure:
         if facts is None:
             return
         place = Place(record.offset + 1, checksum_of(record.value or b""), b"")
-        if self.foreign.read(self.windows.put, partition, facts, place):
+        if self.foreign.read(self.windows.incoming.put, partition, facts, place):
             self.pace.changed()
 
     async def _drop_unfinished(self, consumer: AIOKafkaConsumer) -> None:
         """Drop records that no progress follows although their partition is read to its committed end: no checkpoint
         wrote them.
         """
-        places = [TopicPartition(self.facts, number) for number in self.windows.pending]
+        places = [TopicPartition(self.facts, number) for number in self.windows.incoming.pending]
         ends = await consumer.end_offsets(places)
         for place in places:
             if await consumer.position(place) >= ends[place]:
-                self.windows.drop_unfinished(place.partition)
+                self.windows.incoming.drop_unfinished(place.partition)
                 self.foreign.pass_over("records that no progress follows")
 
     # Evaluation.
@@ -218,12 +165,12 @@ class Measure:
         silent_until = time.monotonic() + self.config.silence
         while not self.app.should_stop:
             # The fetcher runs only while this waits, so wait as long as the rest of a checkpoint is missing.
-            idle = not self.pace.waiting() or self.windows.pending
+            idle = not self.pace.waiting() or self.windows.incoming.pending
             await self._read(consumer, IDLE if idle else self.pace.wait(time.monotonic()), note=True)
-            if self.windows.waiting > _MOST_WAITING:
+            if self.windows.incoming.waiting > _MOST_WAITING:
                 self.windows.take_up()
             self._write_store()
-            if self.windows.pending:
+            if self.windows.incoming.pending:
                 continue
             complete = all(progress is not None and progress.closed for progress in self.windows.progress)
             now = time.monotonic()
@@ -337,17 +284,6 @@ class Measure:
         return {
             number: progress.offset + 1 for number, progress in enumerate(self.windows.progress) if progress is not None
         }
-
-
-def _locked(path: Path) -> int:
-    """A lock that lives as long as this process: two of them would write every row twice."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(file)
-        raise RuntimeError(f"another process measures in {path.parent}; end it, or name another data folder") from None
-    return file
 
 
 def run(config: Config) -> None:

@@ -6,7 +6,8 @@ from random import Random
 
 from agents.count.partition import Count
 from agents.facts import decode_facts, encode_facts
-from agents.measure.store import Place, Store, open_store
+from agents.measure.binding import open_store
+from agents.measure.store import Place, Store
 from agents.measure.windows import Windows
 from agents.measurements import Measurement
 from streams.activity import ARCHIVE, DAY, HOUR, Activity, Batch, partition_of
@@ -70,7 +71,7 @@ class Measured:
         self._written[number] = self._offsets[number]
         facts = decode_facts(encode_facts(self._counts[number].checkpoint()))
         self._records[number] += 1
-        assert self.windows.put(number, facts, Place(self._records[number], 0, b""))
+        assert self.windows.incoming.put(number, facts, Place(self._records[number], 0, b""))
 
     def feed(self, number: int, *own: Batch) -> list[Measurement]:
         """Take, write and measure batches."""
@@ -89,7 +90,6 @@ class Measured:
         self.windows.store.write()
         self.windows.store.close()
         self.windows = Windows(open_store(self._path), len(self._counts))
-        self.windows.restore()
         list(self.windows.fill())
 
 

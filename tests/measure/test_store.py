@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 
 from agents.facts import ROW, WATCHED, Rows
-from agents.measure.store import RETRY, SET_ASIDE, VERSION, DamagedStore, NamedRepository, Place, Store, open_store
+from agents.measure.binding import SET_ASIDE, open_store
+from agents.measure.names import NamedRepository
+from agents.measure.store import RETRY, VERSION, DamagedStore, Place, Store
 from streams.activity import DAY, HOUR, MINUTE
 
 NOW = 1_714_521_600_000_000
@@ -226,7 +228,8 @@ def test_a_full_disk_stops_the_writing_only(
 WRITER = """
 import sys
 from tests.measure.test_store import made
-from agents.measure.store import Place, open_store
+from agents.measure.binding import open_store
+from agents.measure.store import Place
 store = open_store(sys.argv[1])
 number = store.places[0].next if store.places else 0
 print("up", flush=True)

@@ -151,7 +151,7 @@ def test_a_window_is_the_sum_of_the_rows_within_it_in_any_order_after_every_move
         made = rows_of(own, front)
         every.append(made.copy())
         progress = Progress(offset=offsets[number], front=front)
-        windows.put(number, facts(made, progress), Place(offsets[number], 0, b""))
+        windows.incoming.put(number, facts(made, progress), Place(offsets[number], 0, b""))
         if then == "wait":
             continue
         windows.take_up()
@@ -160,7 +160,6 @@ def test_a_window_is_the_sum_of_the_rows_within_it_in_any_order_after_every_move
         if then == "restart":
             windows.store.close()
             windows = Windows(Store(path), 3)
-            windows.restore()
             list(windows.fill())
         rows = np.concatenate(every)
         for scope in SCOPES:
@@ -195,7 +194,7 @@ def test_rows_that_are_withdrawn_but_were_never_sent_are_counted_told_and_end_no
 ) -> None:
     windows = Windows(Store(tmp_path / "s"), 1)
     rows = rows_of([(0, 0, 0, 0, 1, 1, -1), (0, 0, 0, 0, 2, 2, 1)], NOW)
-    windows.put(0, facts(rows, Progress(offset=0, front=NOW)), Place(1, 0, b""))
+    windows.incoming.put(0, facts(rows, Progress(offset=0, front=NOW)), Place(1, 0, b""))
     windows.take_up()
     found = windows.evaluate()
     assert one(found, "active_repositories", **PUSHES, window="1h") == 1
@@ -203,7 +202,9 @@ def test_rows_that_are_withdrawn_but_were_never_sent_are_counted_told_and_end_no
     assert windows.below_zero == 8
     assert caplog.text.count("are below 0 and left out") == 1
     # What comes later makes up for it.
-    windows.put(0, facts(rows_of([(0, 0, 0, 0, 1, 1, 1)], NOW), Progress(offset=1, front=NOW)), Place(2, 0, b""))
+    windows.incoming.put(
+        0, facts(rows_of([(0, 0, 0, 0, 1, 1, 1)], NOW), Progress(offset=1, front=NOW)), Place(2, 0, b"")
+    )
     windows.take_up()
     assert one(windows.evaluate(), "active_repositories", **PUSHES, window="1h") == 1
     assert windows.below_zero == 0
@@ -231,7 +232,7 @@ def test_a_third_platform_is_measured_beside_the_others_and_not_compared(
     windows = Windows(Store(tmp_path / "s"), 1)
     contribution = FEATURES.index("contribution")
     own = [(0, 0, p << FEATURE_BITS | contribution, 0, 1, p + 1, 1) for p in range(3) for _ in range(p + 1)]
-    windows.put(0, facts(rows_of(own, NOW), Progress(offset=0, front=NOW)), Place(1, 0, b""))
+    windows.incoming.put(0, facts(rows_of(own, NOW), Progress(offset=0, front=NOW)), Place(1, 0, b""))
     windows.take_up()
     found = [m for m in windows.evaluate() if m.labels.get("window") == "1h"]
     counted = {m.labels["platform"]: m.value for m in found if m.name == "nomadwatch_activity"}
@@ -325,15 +326,15 @@ def test_a_checkpoint_of_several_records_counts_when_its_progress_comes_and_not_
         return one(windows.evaluate(), "activity", **PUSHES, window="1h")
 
     row = [(0, 0, 0, 0, 1, 1, 1)]
-    assert not windows.put(0, facts(rows_of(row, NOW), None), Place(1, 0, b""))
-    assert windows.pending == [0]
+    assert not windows.incoming.put(0, facts(rows_of(row, NOW), None), Place(1, 0, b""))
+    assert windows.incoming.pending == [0]
     assert counted() is None
-    assert windows.put(0, facts(rows_of(row, NOW), Progress(offset=4, front=NOW)), Place(2, 0, b""))
+    assert windows.incoming.put(0, facts(rows_of(row, NOW), Progress(offset=4, front=NOW)), Place(2, 0, b""))
     assert counted() == 2
-    windows.put(0, facts(rows_of(row, NOW), None), Place(3, 0, b""))
-    windows.drop_unfinished(0)
+    windows.incoming.put(0, facts(rows_of(row, NOW), None), Place(3, 0, b""))
+    windows.incoming.drop_unfinished(0)
     for offset in (3, 4):
         with pytest.raises(Foreign, match="a progress that goes back"):
-            windows.put(0, facts(rows_of(row, NOW), Progress(offset=offset, front=NOW)), Place(4, 0, b""))
-    assert windows.put(0, facts(NO_ROWS, Progress(offset=5, front=NOW)), Place(5, 0, b""))
+            windows.incoming.put(0, facts(rows_of(row, NOW), Progress(offset=offset, front=NOW)), Place(4, 0, b""))
+    assert windows.incoming.put(0, facts(NO_ROWS, Progress(offset=5, front=NOW)), Place(5, 0, b""))
     assert counted() == 2

@@ -21,7 +21,8 @@ from kafka.admin import KafkaAdminClient
 from agents.config import Config
 from agents.count.partition import Count
 from agents.facts import KEY, encode_facts
-from agents.measure.store import SET_ASIDE, store_path
+from agents.measure.binding import SET_ASIDE
+from agents.measure.store import store_path
 from agents.measurements import EVALUATION, decode_evaluation, decode_measurement
 from streams.activity import MINUTE, Batch
 from streams.kafka import admin
