@@ -68,6 +68,8 @@ class Measure:
         self.folded: list[int] = []
         self.written_at = 0.0
         self.lock = -1
+        # The most sums that were below 0 at once.
+        self.below_zero = 0
         self.app = task_app(config, "measure", self._follow)
 
     async def _follow(self) -> None:
@@ -256,6 +258,9 @@ class Measure:
             dead_letters.update(progress.dead_letters)
         if self.foreign.passed:
             dead_letters["facts"] += self.foreign.passed
+        self.below_zero = max(self.below_zero, self.windows.below_zero)
+        if self.below_zero:
+            dead_letters["below-zero"] += self.below_zero
         offsets = self._offsets()
         now = time.time_ns() // 1000
         for at in self.folded:

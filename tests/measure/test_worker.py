@@ -312,3 +312,28 @@ def test_rows_that_cannot_be_counted_are_foreign(broker: Embedded, tmp_path: Pat
     told = table[EVALUATION]
     assert told is not None
     assert decode_evaluation(told).dead_letters == {"facts": 2}
+
+
+def test_a_row_that_withdraws_what_was_never_sent_ends_nobody_and_is_counted(broker: Embedded, tmp_path: Path) -> None:
+    begun(broker, tmp_path)
+    count = Count(0)
+    count.advance(90, Batch(feed="archive", sequence=1))
+    count.take(Batch(feed="archive", activities=[activity(7, NOW, actor=99 << 32, repo_id=9 << 32)]))
+    lie = count.checkpoint()
+    lie.rows["n"] = -1
+
+    async def produce() -> None:
+        async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap) as producer:
+            await producer.send_and_wait(TOPICS.facts, encode_facts(lie), key=KEY, partition=0)
+
+    asyncio.run(produce())
+    with measuring(broker.bootstrap, tmp_path) as worker:
+
+        def told() -> dict[str, int]:
+            value = dict(published(broker.bootstrap))[EVALUATION]
+            return decode_evaluation(value).dead_letters if value else {}
+
+        # A repository and a person, in the windows that hold the row.
+        assert eventually(lambda: told() == {"below-zero": 8})
+    assert len(worker.warnings) == 1
+    assert "are below 0 and left out" in worker.warnings[0]
