@@ -89,7 +89,6 @@ _ROWS: Final = (
 def _of_window(window: "WindowSums") -> Iterator[Measurement]:
     """Other platforms are measured, and are not part of this comparison."""
     from agents.operators.mann_whitney import mann_whitney
-    from streams.activity import COMPARED
 
     github, hub = (window.histograms.get(platform, {}) for platform in COMPARED)
     for feature, a in github.items():
