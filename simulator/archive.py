@@ -86,7 +86,7 @@ class ArchiveLine(NamedTuple):
     reason: str = ""
 
 
-class _Feed(ABC):
+class _ArchiveFeed(ABC):
     """One platform's files."""
 
     platform: str
@@ -158,7 +158,7 @@ class _Feed(ABC):
         return []
 
 
-class _GithubFeed(_Feed):
+class _GithubFeed(_ArchiveFeed):
     platform, suffix = "github", "json"
 
     def __init__(self, plan: ArchivePlan, watched: Watched) -> None:
@@ -182,7 +182,7 @@ class _GithubFeed(_Feed):
         return lines
 
 
-class _HubFeed(_Feed):
+class _HubFeed(_ArchiveFeed):
     platform, suffix = "huggingface", "activities.ndjson"
 
     def __init__(self, plan: ArchivePlan, watched: Watched) -> None:

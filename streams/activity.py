@@ -18,13 +18,13 @@ from streams.columns import (
     NONE,
     SIMULATED,
     VERSION,
+    Act,
     Columns,
-    Deed,
-    Details,
     Packed,
-    Place,
-    Repository,
     Row,
+    RowDetails,
+    RowRepository,
+    StatedRepository,
     pack,
 )
 
@@ -154,7 +154,7 @@ class Batch(msgspec.Struct, omit_defaults=True, kw_only=True):
         return made.columns if isinstance(made, Activities) else Columns(pack([row_of(each) for each in made])[0])
 
 
-_NO_DETAILS: Final = Details()
+_NO_DETAILS: Final = RowDetails()
 
 
 class Activities(Sequence[Activity]):
@@ -216,7 +216,7 @@ def activity_of(row: Row) -> Activity:
     )
 
 
-def row_of(activity: Activity, repository: Repository | None = None) -> Row:
+def row_of(activity: Activity, repository: RowRepository | None = None) -> Row:
     """The row of an activity, for `columns.pack`. A `repository` replaces what the activity says about it."""
     described = (activity.text, activity.labels, activity.affiliation, activity.family, activity.relation)
     return (
@@ -225,11 +225,11 @@ def row_of(activity: Activity, repository: Repository | None = None) -> Row:
         activity.ingested_at,
         activity.actor,
         BOT * activity.bot | SIMULATED * activity.simulated,
-        Deed(activity.platform, activity.kind, activity.action, activity.artefact),
-        repository or Place(activity.repo_id, activity.repo, activity.owner, activity.project),
+        Act(activity.platform, activity.kind, activity.action, activity.artefact),
+        repository or StatedRepository(activity.repo_id, activity.repo, activity.owner, activity.project),
         NONE if activity.commits is None else activity.commits,
         NONE if activity.thread is None else activity.thread,
-        None if described == (None,) * 5 else Details(0, *described),
+        None if described == (None,) * 5 else RowDetails(0, *described),
     )
 
 
@@ -241,7 +241,7 @@ class NoBatch(Foreign):
     """A record of the topic `activity` is no batch, or states something impossible."""
 
 
-class _Record(msgspec.Struct, array_like=True):
+class _BatchRecord(msgspec.Struct, array_like=True):
     """A batch as it is stored in a record."""
 
     version: int
@@ -254,7 +254,7 @@ class _Record(msgspec.Struct, array_like=True):
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(_Record).decode
+_decode: Final = msgspec.msgpack.Decoder(_BatchRecord).decode
 # A batch as JSON, as earlier versions wrote it.
 encode_json: Final = msgspec.json.Encoder().encode
 _decode_json: Final = msgspec.json.Decoder(Batch).decode
@@ -271,7 +271,9 @@ def encode_batch(batch: Batch) -> bytes:
 
 def encode_packed(batch: Batch, packed: Packed | None) -> bytes:
     """The record of a batch whose activities are packed already; those of the batch itself are left out."""
-    return _encode(_Record(VERSION, batch.feed, batch.complete_to, batch.sequence, batch.covered, batch.closed, packed))
+    return _encode(
+        _BatchRecord(VERSION, batch.feed, batch.complete_to, batch.sequence, batch.covered, batch.closed, packed)
+    )
 
 
 def decode_batch(value: bytes | None) -> Batch:
@@ -293,7 +295,7 @@ def decode_batch(value: bytes | None) -> Batch:
     return batch
 
 
-def _batch_of(record: _Record) -> Batch:
+def _batch_of(record: _BatchRecord) -> Batch:
     if record.version != VERSION:
         raise NoBatch(f"a batch of version {record.version}, not {VERSION}")
     return Batch(

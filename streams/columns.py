@@ -48,7 +48,7 @@ _NUMBERS: Final = (
 )
 
 
-class Deed(NamedTuple):
+class Act(NamedTuple):
     """What was done, to what kind of thing, on which platform."""
 
     platform: str
@@ -57,7 +57,7 @@ class Deed(NamedTuple):
     artefact: str
 
 
-class Repository(Protocol, Hashable):
+class RowRepository(Protocol, Hashable):
     """What a row says of a repository: the hash of its native id, its name, its owner and its project."""
 
     @property
@@ -70,7 +70,7 @@ class Repository(Protocol, Hashable):
     def project(self) -> str | None: ...
 
 
-class Place(NamedTuple):
+class StatedRepository(NamedTuple):
     """A repository as an activity states it."""
 
     hash: int
@@ -79,7 +79,7 @@ class Place(NamedTuple):
     project: str | None
 
 
-class Details(msgspec.Struct, array_like=True, omit_defaults=True):
+class RowDetails(msgspec.Struct, array_like=True, omit_defaults=True):
     """What few activities have; `row` is the place of the activity in its batch."""
 
     row: int = 0
@@ -92,7 +92,7 @@ class Details(msgspec.Struct, array_like=True, omit_defaults=True):
 
 # One activity: id, event time, receipt, actor, flags, deed, repository, commits, thread, details. A plain tuple, for
 # the reader of archives makes one for each line.
-Row: TypeAlias = tuple[str, int, int, int, int, Deed, Any, int, int, Details | None]
+Row: TypeAlias = tuple[str, int, int, int, int, Act, Any, int, int, RowDetails | None]
 
 
 class Packed(msgspec.Struct, array_like=True):
@@ -100,13 +100,13 @@ class Packed(msgspec.Struct, array_like=True):
 
     count: int
     ids: msgspec.Raw
-    deeds: list[Deed]
+    deeds: list[Act]
     hashes: bytes
     names: list[str]
     owners: dict[int, str]
     projects: dict[int, str]
     numbers: list[bytes]
-    details: list[Details]
+    details: list[RowDetails]
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -206,7 +206,7 @@ class Columns:
         # One text of each: an activity that is written as JSON leaves out what is the default, the same object.
         intern = sys.intern
         self.deeds = [
-            Deed(intern(platform), intern(kind), action and intern(action), intern(artefact))
+            Act(intern(platform), intern(kind), action and intern(action), intern(artefact))
             for platform, kind, action, artefact in packed.deeds
         ]
         self.repository_ids: NDArray[np.uint64] = np.frombuffer(packed.hashes, "<u8")
@@ -245,7 +245,7 @@ class Columns:
         details = {each.row: each for each in self.details}
         hashes = self.repository_ids.tolist()
         places = [
-            Place(hashes[place], name, self.owner(place), self.projects.get(place))
+            StatedRepository(hashes[place], name, self.owner(place), self.projects.get(place))
             for place, name in enumerate(self.names)
         ]
         numbers = (

@@ -8,7 +8,7 @@ from typing import Final
 
 from streams.activity import DAY, Activity, activity_of
 from streams.archive.timeline import read_by_hand
-from streams.columns import BOT, NONE, SIMULATED, Deed, Details, Row
+from streams.columns import BOT, NONE, SIMULATED, Act, Row, RowDetails
 from streams.errors import DeadLetter
 from streams.github_payloads import (
     LONGEST_ID,
@@ -28,20 +28,20 @@ from streams.times import Times
 from streams.values import clean
 
 
-class Deeds(dict[tuple[str, str | None], Deed]):
+class Deeds(dict[tuple[str, str | None], Act]):
     """What is done on GitHub, by kind and action; made as they are met."""
 
     LIMIT: Final = 10_000
 
-    def __missing__(self, key: tuple[str, str | None]) -> Deed:
+    def __missing__(self, key: tuple[str, str | None]) -> Act:
         if len(self) >= self.LIMIT:
             self.clear()
-        deed = self[key] = Deed("github", *key, "software")
+        deed = self[key] = Act("github", *key, "software")
         return deed
 
 
-_PUSH: Final = Deed("github", "push", None, "software")
-_ACCEPTED: Final = Deed("github", "pull_request", "accepted", "software")
+_PUSH: Final = Act("github", "push", None, "software")
+_ACCEPTED: Final = Act("github", "pull_request", "accepted", "software")
 # Kind and action of what is opened with a text.
 _WITH_TEXT: Final = (("issue", "opened"), ("discussion", "created"))
 
@@ -94,7 +94,7 @@ class GithubEvents:
             deed, commits = self._deeds[kind, action], NONE
             thread = NONE if number is None else number
             if (kind, action) in _WITH_TEXT and (text := _text(line)) is not None:
-                details = Details(text=text)
+                details = RowDetails(text=text)
         identifier = f"github:{name}:{event.id}"
         if len(identifier) > LONGEST_ID or not event.id:
             raise DeadLetter("not-an-event")

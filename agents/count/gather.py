@@ -12,7 +12,7 @@ from agents.facts import BOT, MOST_PROJECTS, ROW, SIMULATED, SMALL, STATED, WATC
 from streams import columns as wire
 from streams.activity import hash_name
 from streams.codes import ACTION, AFFILIATION, ARTEFACT, CODE, KIND, RELATION
-from streams.columns import Columns, Deed
+from streams.columns import Act, Columns
 
 _COMMITS_MOST: Final = (1 << 32) - 1
 _THREADS: Final = (1 << 32) - 1
@@ -22,10 +22,10 @@ _MOST_TEXT: Final = 1 << 20
 _RESERVED: Final = 8192
 
 
-class _Deeds(dict[Deed, int]):
+class _Deeds(dict[Act, int]):
     """What was done as the eight columns of one byte, with `n` = 1 and no flags; filled as they are met."""
 
-    def __missing__(self, deed: Deed) -> int:
+    def __missing__(self, deed: Act) -> int:
         if len(self) >= 4096:
             self.clear()
         row = np.zeros(1, ROW)

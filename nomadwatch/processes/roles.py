@@ -102,13 +102,13 @@ async def _publish(
 ) -> bool:
     """Whether it came to its end."""
     from nomadwatch.processes.latch import opened
-    from streams.archive.publish import Progress, publish
+    from streams.archive.publish import ReadProgress, publish
 
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     said = 0.0
 
-    def progress(now: Progress) -> None:
+    def progress(now: ReadProgress) -> None:
         nonlocal said
         if time.monotonic() - said >= _SAY_EVERY:
             said = time.monotonic()

@@ -29,7 +29,7 @@ _LOOKED_AT: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class ArchiveFile:
     """One file to read. `dialect` is full, minimised or activities; `hour` and `first` are µs UTC.
 
     `hour` begins the hour in its name (None: the name has none). `first` is the time of its first readable event (None:
@@ -55,7 +55,7 @@ class File:
 class Plan:
     """Files in the order in which they are read."""
 
-    files: tuple[File, ...]
+    files: tuple[ArchiveFile, ...]
 
     @property
     def size(self) -> int:
@@ -167,7 +167,7 @@ def _files(named: str) -> Iterator[str]:
         raise InputMissing(f"{named}: no such file or folder")
 
 
-def _look_at(path: str) -> File:
+def _look_at(path: str) -> ArchiveFile:
     """Find out what a file holds from its name and its first readable event."""
     name = os.path.basename(path)
     try:
@@ -179,10 +179,10 @@ def _look_at(path: str) -> File:
     lines = itertools.islice(_values(content), _LOOKED_AT)
     read = _activity if name.endswith(ACTIVITIES) else _event
     dialect, first = next(filter(None, map(read, lines)), ("full", None))
-    return File(path, name, content.size, "activities" if read is _activity else dialect, hour_in(name), first)
+    return ArchiveFile(path, name, content.size, "activities" if read is _activity else dialect, hour_in(name), first)
 
 
-def _oldest(file: File) -> int | None:
+def _oldest(file: ArchiveFile) -> int | None:
     """The time of the oldest readable event of a file, which is read to its end."""
     read = _activity if file.dialect == "activities" else _event
     return min((found[1] for found in map(read, _values(Content(file.path))) if found), default=None)

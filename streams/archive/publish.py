@@ -35,7 +35,7 @@ _AHEAD_BYTES: Final = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ReadProgress:
     """How far the reading has come; `position` and `size` in bytes on disk."""
 
     position: int
@@ -44,7 +44,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class ReadSummary:
     """What a reading sent. `offsets` are the ends of the partitions of `activity`; `done` is False if it was stopped
     before its end.
 
@@ -65,10 +65,10 @@ async def publish(
     actor_key: bytes,
     options: Options,
     now: Callable[[], int],
-    progress: Callable[[Progress], None] = lambda progress: None,
+    progress: Callable[[ReadProgress], None] = lambda progress: None,
     stop: asyncio.Event | None = None,
     ready: Awaitable[object] | None = None,
-) -> Summary:
+) -> ReadSummary:
     """Read a plan to its end, going on where an earlier run of the same reading ended.
 
     With `ready` the broker is not used until that has finished. Until the broker is known and connected, the beginning
@@ -174,7 +174,9 @@ class _Sender:
         self._offsets = list(cursor.offsets)
         self._sections: asyncio.Queue[tuple[list[Sent], Cursor] | None] = asyncio.Queue(_AHEAD)
 
-    async def run(self, steps: _Ahead, size: int, progress: Callable[[Progress], None], stop: asyncio.Event) -> Cursor:
+    async def run(
+        self, steps: _Ahead, size: int, progress: Callable[[ReadProgress], None], stop: asyncio.Event
+    ) -> Cursor:
         """Send everything, or what there is before `stop`. Returns the last cursor that was written."""
         sending = asyncio.create_task(self._send_all(steps, size, progress))
         committing = asyncio.create_task(self._commit())
@@ -201,7 +203,7 @@ class _Sender:
         )
         self._cursor = cursor
 
-    async def _send_all(self, steps: _Ahead, size: int, progress: Callable[[Progress], None]) -> None:
+    async def _send_all(self, steps: _Ahead, size: int, progress: Callable[[ReadProgress], None]) -> None:
         sent: list[Sent] = []
         for step in steps:
             match step:
@@ -215,7 +217,7 @@ class _Sender:
                     await self._sections.put((sent, step))
                     sent = []
                 case Breath(position):
-                    progress(Progress(position, size, steps.sections.counts))
+                    progress(ReadProgress(position, size, steps.sections.counts))
                     await asyncio.sleep(0)
         await self._sections.put(None)
 
@@ -229,5 +231,5 @@ class _Sender:
             await self.write(cursor)
 
 
-def _summary(cursor: Cursor) -> Summary:
-    return Summary(cursor.counts, cursor.offsets, cursor.newest, cursor.done)
+def _summary(cursor: Cursor) -> ReadSummary:
+    return ReadSummary(cursor.counts, cursor.offsets, cursor.newest, cursor.done)

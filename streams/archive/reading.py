@@ -13,7 +13,7 @@ from streams.activity import HOUR
 from streams.archive.activity_lines import ActivityLines
 from streams.archive.content import Content, TooLong
 from streams.archive.minimised import MinimisedEvents
-from streams.archive.plan import File, Plan
+from streams.archive.plan import ArchiveFile, Plan
 from streams.columns import Packed, Row, pack, size_of
 from streams.errors import DeadLetter
 from streams.github_events import GithubEvents
@@ -137,7 +137,7 @@ class Part:
         self.size += size
 
 
-class Reading:
+class PlanReading:
     """Reads the files of a plan into parts."""
 
     def __init__(self, plan: Plan, options: Options, actor_key: bytes, now: int) -> None:
@@ -187,7 +187,7 @@ class _Section:
     def __init__(
         self,
         reader: Reader,
-        file: File,
+        file: ArchiveFile,
         received: int | None,
         options: Options,
         learn: Learn | None,

@@ -16,7 +16,7 @@ from streams.archive.doubts import REASON, HourRead, judge
 from streams.archive.plan import Plan
 from streams.archive.reading import Letter as Letter
 from streams.archive.reading import Options as Options
-from streams.archive.reading import Part, Reading
+from streams.archive.reading import Part, PlanReading
 from streams.archive.survey import Survey
 from streams.columns import Packed
 from streams.kafka.cursors import ARCHIVE, MOST_DOUBTS, Cursor, decode_cursor, encode_cursor
@@ -60,7 +60,7 @@ class Sections:
         self._plan = plan
         self._options = options
         self._partitions = len(cursor.sequences)
-        self._survey = Survey(plan, Reading(plan, options, actor_key, cursor.now), options, self._partitions)
+        self._survey = Survey(plan, PlanReading(plan, options, actor_key, cursor.now), options, self._partitions)
         self.counts = self._cursor.counts
         self._hours = {index: (hour, indices) for hour, indices in plan.groups for index in indices}
 

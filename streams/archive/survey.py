@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from streams.activity import PLATFORMS
-from streams.archive.plan import File, Plan
-from streams.archive.reading import Options, Part, Reading
+from streams.archive.plan import ArchiveFile, Plan
+from streams.archive.reading import Options, Part, PlanReading
 from streams.assignment import Assignment
 from streams.identities import Repository
 
@@ -28,7 +28,7 @@ class Survey:
     What cannot be measured, or happened after the moment that was asked for, teaches nothing.
     """
 
-    def __init__(self, plan: Plan, reading: Reading, options: Options, partitions: int) -> None:
+    def __init__(self, plan: Plan, reading: PlanReading, options: Options, partitions: int) -> None:
         watchlist = self._watchlist = options.watchlist
         self._reading, self._partitions = reading, partitions
         self._assignments = {platform: Assignment(watchlist, platform) for platform in PLATFORMS}
@@ -45,7 +45,7 @@ class Survey:
     def __iter__(self) -> Iterator[int]:
         return self._steps
 
-    def _teaches(self, file: File) -> bool:
+    def _teaches(self, file: ArchiveFile) -> bool:
         """Whether a file has ids: minimised archives have none."""
         return bool(self._projects) if file.dialect == "activities" else file.dialect == "full" and self._github
 

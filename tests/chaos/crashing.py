@@ -25,7 +25,7 @@ from agents.config import Config
 from agents.count import worker
 from agents.measure import worker as measure
 from streams.archive.plan import plan
-from streams.archive.publish import Progress, publish
+from streams.archive.publish import ReadProgress, publish
 from streams.archive.sections import Options
 from streams.kafka.topics import Topics
 from streams.watchlist import Watchlist
@@ -93,7 +93,7 @@ def arm() -> None:
 def read(reading: Reading) -> None:
     enough = Path(reading.enough)
 
-    def progress(now: Progress) -> None:
+    def progress(now: ReadProgress) -> None:
         if not now.position:
             # It looks through the files first, after each start: nothing is sent yet.
             return

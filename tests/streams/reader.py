@@ -6,7 +6,7 @@ from typing import Final
 
 from streams.archive import reading
 from streams.archive.plan import plan
-from streams.archive.publish import Progress, publish
+from streams.archive.publish import ReadProgress, publish
 from tests.streams.brokers import TOPICS
 from tests.streams.made import KEY, NOW, OPTIONS
 
@@ -17,7 +17,7 @@ def main(bootstrap: str, folder: str) -> None:
     """Read a folder to its end, with small sections, and tell of each chunk."""
     reading.SECTION, reading.BATCH = SECTION, 20  # type: ignore[misc]
 
-    def progress(now: Progress) -> None:
+    def progress(now: ReadProgress) -> None:
         print(now.counts.lines, flush=True)
 
     asyncio.run(

@@ -66,7 +66,7 @@ class FeedPage:
     requests: int = 1
 
 
-class _Asked(NamedTuple):
+class _Answered(NamedTuple):
     """An answer, when it was asked for and when it came (µs), and how many requests that took."""
 
     answer: Answer
@@ -127,7 +127,7 @@ class GithubPages:
         health.polls["new"] += 1
         return answer.body
 
-    async def _ask(self, path: str, etag: str | None, health: FeedHealth, *, first: bool) -> _Asked:
+    async def _ask(self, path: str, etag: str | None, health: FeedHealth, *, first: bool) -> _Answered:
         """Redirects are followed here, not by the session: each costs a request of the quota and waits for its turn."""
         health.state = self.limits.state or health.state
         address = f"{self._api}{path}"
@@ -152,7 +152,7 @@ class GithubPages:
                 raise Limited
             self.limits.allow()
             if answer.moved_to is None:
-                return _Asked(answer, asked, received, moves + 1)
+                return _Answered(answer, asked, received, moves + 1)
             address = answer.moved_to
         raise _failed(health, "failing: too many redirects")
 
@@ -166,7 +166,7 @@ class GithubPages:
         if answer.status != 200:
             raise _failed(health, answer.failure)
 
-    async def _read(self, got: _Asked, number: int, etag: str | None, health: FeedHealth) -> FeedPage:
+    async def _read(self, got: _Answered, number: int, etag: str | None, health: FeedHealth) -> FeedPage:
         answer, asked, received, requests = got
         if answer.status == 304 and etag is not None:
             health.polls["unchanged"] += 1

@@ -127,13 +127,13 @@ class _Latest(msgspec.Struct):
     raw: str | None = None
 
 
-class Said(msgspec.Struct):
+class CommentData(msgspec.Struct):
     """The data of an event of the type `comment`."""
 
     latest: _Latest | None = None
 
 
-class Changed(msgspec.Struct):
+class StatusChangeData(msgspec.Struct):
     """The data of an event of the type `status-change`."""
 
     status: Short
@@ -218,8 +218,8 @@ read_commit: Final = decoder(Commit)
 read_thread: Final = decoder(HubThread)
 read_event: Final = decoder(HubEvent)
 read_liker: Final = decoder(Liker)
-read_said: Final = decoder(Said)
-read_changed: Final = decoder(Changed)
+read_said: Final = decoder(CommentData)
+read_changed: Final = decoder(StatusChangeData)
 
 
 def is_name(text: str) -> bool:

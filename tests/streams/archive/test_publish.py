@@ -19,7 +19,7 @@ from streams.activity import Batch
 from streams.archive import publish as publishing
 from streams.archive import reading
 from streams.archive.plan import plan
-from streams.archive.publish import Progress, Summary, publish, read_cursor
+from streams.archive.publish import ReadProgress, ReadSummary, publish, read_cursor
 from streams.archive.reading import Options
 from streams.errors import BrokerAway, OtherReplay, TopicMismatch
 from streams.kafka import admin, deliver
@@ -55,11 +55,11 @@ def run(
     process: Process,
     folder: Path,
     *,
-    progress: Callable[[Progress], None] = lambda now: None,
+    progress: Callable[[ReadProgress], None] = lambda now: None,
     stop: asyncio.Event | None = None,
     now: int = NOW,
     options: Options = OPTIONS,
-) -> Summary:
+) -> ReadSummary:
     planned = plan([str(folder)])
     return asyncio.run(
         publish(
@@ -131,7 +131,7 @@ def test_progress_tells_of_bytes_and_counts(process: Process, archive: Path) -> 
 def test_a_stopped_reading_goes_on_where_it_was(process: Process, archive: Path) -> None:
     stop = asyncio.Event()
 
-    def stop_halfway(now: Progress) -> None:
+    def stop_halfway(now: ReadProgress) -> None:
         if now.counts.lines > 7_000:
             stop.set()
 
@@ -173,7 +173,7 @@ def test_a_killed_reader_goes_on_and_nothing_is_lost_or_taken_twice(process: Pro
 def test_a_broker_that_is_killed_and_comes_back_has_everything_once(process: Process, archive: Path) -> None:
     kills = 0
 
-    def kill_now_and_then(now: Progress) -> None:
+    def kill_now_and_then(now: ReadProgress) -> None:
         nonlocal kills
         if now.counts.lines > (kills + 1) * 2_500:
             kills += 1
@@ -303,7 +303,7 @@ def test_a_broker_that_is_away_or_full_is_waited_for_and_it_is_said_once(
             if "nothing is lost" in record.getMessage():
                 end()
 
-    def trouble_once(now: Progress) -> None:
+    def trouble_once(now: ReadProgress) -> None:
         nonlocal begun
         if not begun and now.counts.lines > 2_000:
             begun = True
@@ -328,7 +328,7 @@ def test_a_broker_that_stays_away_does_not_keep_the_reader_from_stopping(
     monkeypatch.setattr(deliver, "PATIENCE", 0.3)
     stop = asyncio.Event()
 
-    def freeze(now: Progress) -> None:
+    def freeze(now: ReadProgress) -> None:
         process.freeze()
         asyncio.get_running_loop().call_soon(stop.set)
 
