@@ -6,7 +6,7 @@ The caller commits it before it asks for the next. The same batches add up to th
 crashes fall.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -26,7 +26,7 @@ from agents.operators.keys import Keys
 from agents.operators.names import Names
 from agents.operators.progress import Progress
 from agents.operators.threads import Threads, Turn
-from streams.activity import DAY, HOUR, MINUTE, Batch
+from streams.activity import DAY, HOUR, MINUTE, Batch, Foreign
 from streams.codes import CODES
 from streams.columns import Columns
 
@@ -70,26 +70,37 @@ class Count:
         """The partition restored from the records of its topic, in their order."""
         count = cls(number, folder)
         for record in records:
-            count.learn(record)
+            count.learn([record])
         return count
 
-    def learn(self, record: Facts) -> None:
-        """Take the next record of the topic. Raises Foreign, and changes nothing, if its progress goes back."""
-        if record.progress is not None:
-            progress = record.progress.follow(self.progress)
-            for feed in progress.feeds.values():
-                feed.covered = {}
-            self.progress = progress
-        self.watched.learn(record)
-        rows = record.rows
+    def learn(self, records: Sequence[Facts]) -> None:
+        """Take up the next records of the topic; one whose progress goes back is passed over, no worker wrote it."""
+        taken = [record for record in records if self._follow(record)]
+        if not taken:
+            return
+        for record in taken:
+            self.watched.learn(record)
+            self.credits.learn(record.rows, record.projects, record.threads)
+        rows = np.concatenate([record.rows for record in taken])
         own = rows[rows["flags"] & CREDITED == 0]
         ids = np.ascontiguousarray(own["id"])
         order = np.argsort(ids)
         self.ids.add(day_of(own["time"])[order], ids[order])
-        self.credits.learn(rows, record.projects, record.threads)
         human = own[own["flags"] & BOT == 0]
-        self.names.learn(np.ascontiguousarray(human["repository"]), human["time"] // MINUTE, record.names.get_all())
+        names = [name for record in taken for name in record.names.get_all()]
+        self.names.learn(np.ascontiguousarray(human["repository"]), human["time"] // MINUTE, names)
         self.tidy()
+
+    def _follow(self, record: Facts) -> bool:
+        if record.progress is not None:
+            try:
+                progress = record.progress.follow(self.progress)
+            except Foreign:
+                return False
+            for feed in progress.feeds.values():
+                feed.covered = {}
+            self.progress = progress
+        return True
 
     def advance(self, offset: int, batch: Batch) -> bool:
         """Take a batch's offset and mark. False if its activities were taken before: do not take them again."""
@@ -258,6 +269,13 @@ class Count:
         self.credits.forget(watermark)
         self.names.forget(watermark // MINUTE - _NAME_KEPT)
         self.watched.forget(watermark // MINUTE - _NAME_KEPT)
+
+    def close_days(self) -> None:
+        """Write the ids of days that are rarely met again to files. Only behind a checkpoint that is committed: what a
+        file holds must be in the topic. Raises OSError where a file cannot be written; the ids stay in memory.
+        """
+        if self.progress.watermark is not None and self.ids.folder is not None:
+            self.ids.close((self.progress.watermark - _RARE) // DAY)
 
 
 def _newest(gathered: Gathered, rows: NDArray[np.bool_]) -> tuple[Keys, NDArray[np.int64], list[str]]:

@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn
 from agents import faust_adapter as faust
 from agents.checkpoint import RECEIVED, Checkpoints, Outgoing, read_from
 from agents.config import Config
+from agents.count.cache import Cache, Place, checksum
 from agents.count.partition import Count
 from agents.facts import KEY, Facts, encode_in_parts, read_facts
 from agents.memory import Trimmer
@@ -33,6 +34,8 @@ SLOW: Final = 10.0
 # Seconds after which the agent yields to the event loop. Waiting for the next record does not yield if it is there
 # already.
 _TURN: Final = 0.05
+# Rows that are read back together.
+_TOGETHER: Final = 20_000
 
 
 class Worker:
@@ -44,6 +47,7 @@ class Worker:
         self.source = self.topics.activity
         self.checkpoints = Checkpoints(config, "count", compression="zstd")
         self.partitions: dict[int, Count] = {}
+        self.caches: dict[int, Cache] = {}
         self.written: dict[int, int] = {}
         self.dead_letters: dict[int, list[Outgoing]] = {}
         self.holes: dict[int, int] = {}
@@ -68,7 +72,7 @@ class Worker:
 
     async def _on_revoked(self) -> None:
         async with self.lock:
-            await self._checkpoint()
+            await self._checkpoint(at_end=True)
             self._drop()
 
     async def _on_assigned(self) -> None:
@@ -97,14 +101,50 @@ class Worker:
         logger.info("owns partitions %s after %.2f s", numbers, time.monotonic() - started)
 
     async def _read_back(self, numbers: list[int]) -> None:
+        """Make the state of each partition: of its cache and what the topic has behind that, or of the topic alone."""
+        starts = {}
+        expected: dict[int, Place] = {}
+        for number in numbers:
+            cache = self.caches[number] = Cache(self.config.data_dir, self.topics.facts, number)
+            starts[number] = 0
+            if (kept := cache.load()) is not None:
+                self.partitions[number], expected[number] = kept
+                starts[number] = kept[1].offset
+        wrong = [number async for number in self._learn(starts, expected)]
+        for number in wrong:
+            self.caches[number].refuse(f"it is of another topic of the name {self.topics.facts}, or of an older one")
+            del self.partitions[number]
+        async for _ in self._learn(dict.fromkeys(wrong, 0), {}):
+            pass
+
+    async def _learn(self, starts: dict[int, int], expected: dict[int, Place]) -> AsyncIterator[int]:
+        """Read the topic from these offsets on; yields the partitions whose first record is not the expected one."""
         # Foreign records are told and counted by `measure`, which reads them all.
         guard = Guard(self.topics.facts, quiet=True)
-        async for number, records in read_from(self.config, self.topics.facts, dict.fromkeys(numbers, 0)):
-            count = self.partitions.setdefault(number, Count(number))
+        wrong: set[int] = set()
+        async for number, records in read_from(self.config, self.topics.facts, starts):
+            count = self.partitions.get(number)
+            if count is None:
+                count = self.partitions[number] = Count(number, self.caches[number].folder)
+            if (place := expected.pop(number, None)) is not None:
+                if not records or Place(records[0].offset, checksum(records[0].value)) != place:
+                    wrong.add(number)
+                    yield number
+                records = records[1:]
+            if number in wrong:
+                continue
+            waiting: list[Facts] = []
+            rows = 0
             for record in records:
                 facts = guard.read(read_facts, number, record.key, record.value)
                 if facts is not None:
-                    guard.read(count.learn, facts)
+                    waiting.append(facts)
+                    rows += len(facts.rows)
+                    self.caches[number].add(facts)
+                if rows > _TOGETHER:
+                    count.learn(waiting)
+                    waiting, rows = [], 0
+            count.learn(waiting)
 
     def _note_missing(self, number: int, earliest: int) -> None:
         """Go on behind records that the broker has deleted before they were counted."""
@@ -116,7 +156,9 @@ class Worker:
             progress.offset = earliest - 1
 
     def _drop(self) -> None:
-        for table in (self.partitions, self.written, self.dead_letters, self.holes, self.received):
+        for cache in self.caches.values():
+            cache.close()
+        for table in (self.caches, self.partitions, self.written, self.dead_letters, self.holes, self.received):
             table.clear()
 
     # Counting.
@@ -188,26 +230,48 @@ class Worker:
             self.trim()
             rest = max(self.config.checkpoint_interval, REST * (time.monotonic() - started))
 
-    async def _checkpoint(self) -> None:
+    async def _checkpoint(self, *, at_end: bool = False) -> None:
         """Commit what changed since the last one, one transaction a partition, side by side. Under the lock."""
         due = {n: own for n, own in self.partitions.items() if own.progress.offset != self.written[n]}
-        if not due:
-            return
+        places: dict[int, Place] = {}
         try:
-            writing = []
-            for number, count in due.items():
-                records = self._outgoing(number, count)
-                writing.append(asyncio.ensure_future(self.checkpoints.write(number, records)))
-                # The broker takes one partition's records while the next one's are packed.
-                await asyncio.sleep(0)
-            await self._written(writing)
+            if due:
+                places = await self._commit(due)
         except BaseException as error:  # noqa: BLE001 - fenced, refused, stuck, cancelled: nothing here may be used again
             self._die("a checkpoint failed", error)
+        self._write_caches(places, at_end=at_end)
+        if due:
+            offsets = {number: self.written[number] + 1 for number in due}
+            await faust.commit_offsets(self.app, self.source, offsets)
+
+    async def _commit(self, due: dict[int, Count]) -> dict[int, Place]:
+        """Write the checkpoints of partitions; the last record of each."""
+        writing: dict[int, asyncio.Future[dict[str, int]]] = {}
+        values: dict[int, bytes | None] = {}
+        for number, count in due.items():
+            facts = count.checkpoint()
+            self.caches[number].add(facts)
+            records = self._outgoing(number, count, facts)
+            values[number] = records[-1].value
+            writing[number] = asyncio.ensure_future(self.checkpoints.write(number, records))
+            # The broker takes one partition's records while the next one's are packed.
+            await asyncio.sleep(0)
+        await self._written(writing.values())
+        places = {}
         for number, count in due.items():
             self.written[number] = count.progress.offset
             count.tidy()
-        offsets = {number: self.written[number] + 1 for number in due}
-        await faust.commit_offsets(self.app, self.source, offsets)
+            offset = writing[number].result()[self.topics.facts] - 1
+            places[number] = Place(offset, checksum(values[number]))
+        return places
+
+    def _write_caches(self, places: dict[int, Place], *, at_end: bool) -> None:
+        """Write the caches that are due, of several checkpoints one: none may hold up the next one."""
+        for number, place in places.items():
+            if self.caches[number].is_due(at_end=at_end):
+                self.caches[number].write(self.partitions[number], place)
+                if not at_end:
+                    break
 
     async def _written(self, writing: Iterable[asyncio.Future[Any]]) -> None:
         """Wait until everything is committed. On a busy machine that may take long: only a checkpoint without progress
@@ -234,9 +298,8 @@ class Worker:
                     now - started,
                 )
 
-    def _outgoing(self, number: int, count: Count) -> list[Outgoing]:
+    def _outgoing(self, number: int, count: Count, facts: Facts) -> list[Outgoing]:
         """The records of a checkpoint. The last one of `facts` says when the oldest activity in it was received."""
-        facts = count.checkpoint()
         records = self.dead_letters.pop(number, [])
         watched = count.watched.take(facts)
         if watched is not None:
@@ -261,7 +324,7 @@ class Worker:
 
     async def _on_shutdown(self) -> None:
         async with self.lock:
-            await self._checkpoint()
+            await self._checkpoint(at_end=True)
             self._drop()
         await self.checkpoints.close()
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from nomadwatch.connect import reserve
 from tests.chaos.fleet import ROOT, Fleet
@@ -37,9 +36,6 @@ class Embedded:
         """Bytes of the log on disk."""
         return sum(path.stat().st_size for path in self._file.parent.glob(f"{self._file.name}*"))
 
-    def force_compaction(self, topic: str) -> None:
-        alter(self.bootstrap, topic, {"min.compaction.lag.ms": "0", "delete.retention.ms": "0"})
-
     def join(self, fleet: Fleet) -> None:
         self.stop()
         fleet.add_broker(self._file, self.port)
@@ -60,21 +56,11 @@ class Apache:
     def __init__(self, kafka: Any) -> None:
         self._kafka, self.bootstrap = kafka, kafka.address
 
-    def force_compaction(self, topic: str) -> None:
-        settings = {"segment.ms": "1000", "segment.bytes": "1048576", "min.cleanable.dirty.ratio": "0.01"}
-        alter(self.bootstrap, topic, settings | {"min.compaction.lag.ms": "0", "delete.retention.ms": "0"})
-
     def join(self, fleet: Fleet) -> None:
         pass
 
     def revive(self) -> None:
         pass
-
-
-def alter(bootstrap: str, topic: str, settings: dict[str, str]) -> None:
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
-    admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs=settings)])
-    admin.close()
 
 
 @pytest.fixture(params=["embedded", "apache"])

@@ -2,7 +2,7 @@
 POINT=CHANCE…`
 
 Points: `sending` (some records of a transaction are sent), `committing` (all are sent, the commit is not requested),
-`committed` (the commit was answered, the worker does not know yet), `closing` (the cache is half written), `recovering`
+`committed` (the commit was answered, the worker does not know yet), `caching` (the local cache is half written), `recovering`
 (facts are half read back), `stopping` (SIGSTOP with an open transaction: a zombie after SIGCONT), `reading` (the
 reader, between two chunks).
 """
@@ -22,7 +22,7 @@ from aiokafka import AIOKafkaProducer
 
 from agents import checkpoint
 from agents.config import Config
-from agents.count import worker
+from agents.count import cache, ids, worker
 from agents.measure import worker as measure
 from streams.archive.plan import plan
 from streams.archive.publish import ReadProgress, publish
@@ -80,6 +80,13 @@ def arm() -> None:
         await commit(self)
         strike("committed")
 
+    replace = os.replace
+
+    def striking_replace(source: str, target: str) -> None:
+        strike("caching")
+        replace(source, target)
+        strike("caching")
+
     async def striking_read_from(*args: Any) -> Any:
         async for read in read_from(*args):
             await asyncio.sleep(DICE.random() / 20)
@@ -88,6 +95,9 @@ def arm() -> None:
 
     AIOKafkaProducer.send_batch, AIOKafkaProducer.commit_transaction = striking_send, striking_commit
     worker.read_from = striking_read_from  # type: ignore[attr-defined]
+    cache.os.replace = striking_replace  # type: ignore[attr-defined,assignment]
+    # Caches are written often, and days go to files although they have few ids.
+    cache._ROWS, cache._RECORDS, ids._WORTH = 300, 10, 100  # type: ignore[misc]
 
 
 def read(reading: Reading) -> None:

@@ -16,7 +16,7 @@ from tests.chaos.crashing import Reading
 
 ROOT = Path(__file__).parents[2]
 # Points at which a count worker must die, or become a zombie, in each run. Each start is given one that is missing.
-SURE = frozenset({"sending", "committing", "closing", "recovering", "stopping"})
+SURE = frozenset({"sending", "committing", "caching", "recovering", "stopping"})
 
 
 class Process:
