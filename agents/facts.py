@@ -5,21 +5,29 @@ row once more with `n` = -1. With them come names of repositories that are new o
 partition has reached. The sum of all records is the partition's state: nothing else has to be kept.
 """
 
+import struct
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from agents import packing
-from agents.operators.grains import SCOPES
-from agents.operators.keys import starts_of_runs
+from agents.fact_parts import (
+    KNOWN_CODES,
+    PackedNames,
+    PackedProgress,
+    pack_names,
+    pack_progress,
+    unpack_names,
+    unpack_progress,
+)
 from agents.operators.names import Names
-from agents.operators.progress import Feed, Progress
+from agents.operators.progress import Progress
 from agents.operators.threads import ACCEPTED, Threads
-from streams.activity import AFFILIATIONS, ARTEFACTS, FEATURES, LATEST, PLATFORMS, Foreign
-from streams.codes import ACTIONS, CODES, KINDS, RELATIONS, code_of, names_of
+from streams.activity import AFFILIATIONS, ARTEFACTS, LATEST, Foreign
+from streams.codes import ACTIONS, KINDS, RELATIONS
 
 VERSION: Final = 2
 # The key of every record.
@@ -77,11 +85,11 @@ _PACKERS: Final = {
     "project": packing.pack_sparse,
     "small": packing.pack_table,
 }
+_PLACE: Final = struct.Struct("<QIBB?")
 _FEW: Final = 24
 _MOST_ROWS: Final = 1 << 24
 # The broker takes records of 8 MB.
 MOST_BYTES: Final = 6 << 20
-_MOST: Final = 1 << 63
 _LIMITS: Final = (
     ("kind", len(KINDS)),
     ("action", len(ACTIONS)),
@@ -90,10 +98,6 @@ _LIMITS: Final = (
     ("artefact", len(ARTEFACTS)),
     ("relation", len(RELATIONS)),
 )
-_KNOWN_CODES: Final = np.zeros(CODES, np.bool_)
-for _platform in PLATFORMS:
-    for _feature in FEATURES:
-        _KNOWN_CODES[code_of(_platform, _feature)] = True
 
 
 class NoFacts(Foreign):
@@ -116,37 +120,27 @@ class Facts(NamedTuple):
     progress: Progress | None
 
 
-class _Feed(msgspec.Struct, array_like=True):
-    name: str
-    mark: int | None
-    sequence: int
-    closed: bool
-    # Of each platform its stretches as start and length.
-    covered: dict[str, list[tuple[int, int]]]
+class MergePlace(NamedTuple):
+    """What must be known of a merge to count the contribution that it accepts: `Turn.place`."""
 
-
-class _Progress(msgspec.Struct, array_like=True):
-    offset: int
-    watermark: int | None
-    front: int | None
-    feeds: list[_Feed]
-    # Of each scope a flat list of code << 1 | bot, and the number.
-    totals: list[list[int]]
-    activities: int
-    duplicates: int
-    late: int
-    missing: int
-    dead_letters: dict[str, int]
+    repository: int
+    thread: int
+    code: int
+    artefact: int
     simulated: bool
+    project: str
 
+    def pack(self) -> bytes:
+        """The bytes of a turn's place."""
+        return _PLACE.pack(*self[:-1]) + self.project.encode()
 
-class _Names(msgspec.Struct, array_like=True):
-    # Which of the rows' repositories are named, in the order of their keys: a bitmap; or keys of eight bytes.
-    among_rows: bool
-    keys: bytes
-    minutes: tuple[int, bytes]
-    lengths: tuple[int, bytes]
-    text: bytes
+    @classmethod
+    def unpack(cls, place: bytes) -> Self:
+        """The place of a turn. Raises ValueError if it is none."""
+        if len(place) < _PLACE.size:
+            raise ValueError("a turn without a place")
+        repository, thread, code, artefact, simulated = _PLACE.unpack_from(place)
+        return cls(repository, thread, code, artefact, simulated, place[_PLACE.size :].decode())
 
 
 class _Record(msgspec.Struct, array_like=True):
@@ -156,8 +150,8 @@ class _Record(msgspec.Struct, array_like=True):
     columns: list[tuple[int, bytes]]
     projects: list[str]
     threads: bytes
-    names: _Names | None
-    progress: _Progress | None
+    names: PackedNames | None
+    progress: PackedProgress | None
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -212,8 +206,8 @@ def encode_facts(facts: Facts, partition: int = 0) -> bytes:
             pack_rows(rows),
             list(facts.projects),
             threads,
-            _packed_names(rows, facts.names) if len(facts.names) else None,
-            _packed_progress(facts.progress) if facts.progress is not None else None,
+            pack_names(rows["repository"], facts.names) if len(facts.names) else None,
+            pack_progress(facts.progress) if facts.progress is not None else None,
         )
     )
 
@@ -225,75 +219,17 @@ def encode_in_parts(facts: Facts, partition: int, most: int = MOST_BYTES) -> lis
         return [value]
     order = np.argsort(facts.rows["repository"], kind="stable")
     first, second = np.array_split(facts.rows[order], 2)
-    turns = facts.threads.get()
-    halves = []
-    for rows, some, progress in ((first, turns[::2], None), (second, turns[1::2], facts.progress)):
-        threads, names = Threads(), Names()
-        for turn in some:
-            threads.put(turn)
-        # A name goes out with the first of its repository's rows.
-        apart = rows["repository"] if progress is None else np.setdiff1d(rows["repository"], first["repository"])
-        for key, (minute, name) in facts.names.get_many(np.unique(apart).tolist()).items():
-            names.put(key, minute, name)
-        halves.append(Facts(rows, facts.projects, threads, names, progress))
-    return [part for half in halves for part in encode_in_parts(half, partition, most)]
-
-
-def _packed_names(rows: Rows, names: Names) -> _Names:
-    keys, minutes, ends, text = names.pack()
-    repositories = rows["repository"][starts_of_runs(rows["repository"])]
-    among_rows = bool(np.isin(keys, repositories, assume_unique=True).all())
-    bitmap = np.packbits(np.isin(repositories, keys, assume_unique=True)).tobytes() if among_rows else b""
-    return _Names(
-        among_rows,
-        bitmap if among_rows else keys.astype("<u8").tobytes(),
-        packing.pack_integers(minutes),
-        packing.pack_integers(np.diff(ends.astype(np.int64), prepend=0).astype("<u4")),
-        text,
-    )
-
-
-def _packed_progress(progress: Progress) -> _Progress:
-    return _Progress(
-        progress.offset,
-        progress.watermark,
-        progress.front,
-        [
-            _Feed(
-                name,
-                feed.mark,
-                feed.sequence,
-                feed.closed,
-                {
-                    platform: [(start, end - start) for start, end in intervals]
-                    for platform, intervals in feed.covered.items()
-                },
-            )
-            for name, feed in progress.feeds.items()
-        ],
-        [[number for key, n in progress.totals[scope].items() for number in (_total_code(key), n)] for scope in SCOPES],
-        progress.activities,
-        progress.duplicates,
-        progress.late,
-        progress.missing,
-        progress.dead_letters,
-        progress.simulated,
-    )
-
-
-def _total_code(key: str) -> int:
-    platform, feature, actor = key.split("/")
-    return code_of(platform, feature) << 1 | (actor == "bot")
-
-
-def total_key(code: int) -> str:
-    """The name in `Progress.totals` of code << 1 | bot.
-
-    >>> total_key(1)
-    'github/contribution/bot'
-    """
-    platform, feature = names_of(code >> 1)
-    return f"{platform}/{feature}/{'bot' if code & 1 else 'human'}"
+    turns, in_first = facts.threads.get(), set(first["repository"].tolist())
+    halves = [(Threads(), Names()), (Threads(), Names())]
+    for place, turn in enumerate(turns):
+        halves[place % 2][0].put(turn)
+    for key, minute, name in facts.names.get_all():
+        # With the first of its repository's rows, if it has one here.
+        halves[key not in in_first][1].put(key, minute, name)
+    return [
+        *encode_in_parts(Facts(first, facts.projects, *halves[0], None), partition, most),
+        *encode_in_parts(Facts(second, facts.projects, *halves[1], facts.progress), partition, most),
+    ]
 
 
 def decode_facts(value: bytes | None) -> Facts:
@@ -332,8 +268,8 @@ def _facts(record: _Record) -> Facts:
     try:
         threads = Threads.restore(record.threads) if record.threads else Threads()
         _check_threads(threads)
-        names = _names(rows, record.names) if record.names is not None else Names()
-        progress = _progress(record.progress) if record.progress is not None else None
+        names = unpack_names(rows["repository"], record.names) if record.names is not None else Names()
+        progress = unpack_progress(record.progress) if record.progress is not None else None
     except (ValueError, OverflowError, IndexError, KeyError) as error:
         raise NoFacts(str(error)) from None
     return Facts(rows, record.projects, threads, names, progress)
@@ -346,7 +282,7 @@ def _check_rows(rows: Rows, projects: int) -> None:
         int(rows["time"].min()) >= 0
         and int(rows["time"].max()) < LATEST
         and int(rows["project"].max()) <= projects
-        and bool(_KNOWN_CODES[rows["code"]].all())
+        and bool(KNOWN_CODES[rows["code"]].all())
         and all(int(rows[name].max()) < limit for name, limit in _LIMITS)
         and bool((np.abs(rows["n"]) == 1).all())
         and bool(((rows["flags"] & WATCHED > 0) == (rows["project"] > 0)).all())
@@ -357,89 +293,12 @@ def _check_rows(rows: Rows, projects: int) -> None:
 
 def _check_threads(threads: Threads) -> None:
     packed = threads.pack()
-    _check_ends(packed.ends)
-    # Their places begin with 15 bytes of numbers.
-    lengths = np.diff(packed.ends.astype(np.int64), prepend=0)
-    times = packed.times
-    if ((packed.kinds >> 1) != ACCEPTED).any() or (times < 0).any() or (times >= LATEST).any() or (lengths < 15).any():
-        raise NoFacts("a turn that cannot be")
-    packed.places.decode(errors="replace")
-
-
-def _check_ends(ends: NDArray[np.uint32]) -> None:
-    if (ends[1:] < ends[:-1]).any():
+    if (packed.ends[1:] < packed.ends[:-1]).any():
         raise NoFacts("texts that end before they begin")
-
-
-def _names(rows: Rows, packed: _Names) -> Names:
-    if packed.among_rows:
-        repositories = rows["repository"][starts_of_runs(rows["repository"])]
-        bits = np.unpackbits(np.frombuffer(packed.keys, np.uint8), count=len(repositories)).view(np.bool_)
-        keys = repositories[bits]
-    else:
-        keys = np.frombuffer(packed.keys, "<u8")
-    kind = np.dtype("<u4")
-    minutes = packing.unpack(*packed.minutes, len(keys), kind)
-    lengths = packing.unpack(*packed.lengths, len(keys), kind)
-    ends = np.cumsum(lengths, dtype=np.int64)
-    if len(keys) == 0 or (keys[1:] <= keys[:-1]).any() or int(ends[-1]) != len(packed.text):
-        raise NoFacts("names that do not fit their keys")
-    packed.text.decode()
-    inside = ends[ends < len(packed.text)]
-    # No name begins in the middle of a character.
-    if (np.frombuffer(packed.text, np.uint8)[inside] & 0xC0 == 0x80).any():
-        raise NoFacts("a name that ends in the middle of a character")
-    return Names.of(keys, minutes, ends.astype(np.uint32), packed.text)
-
-
-def _progress(packed: _Progress) -> Progress:
-    numbers = (packed.offset + 1, packed.activities, packed.duplicates, packed.late, packed.missing)
-    times = (packed.watermark, packed.front, *(feed.mark for feed in packed.feeds))
-    if (
-        not all(0 <= number < _MOST for number in (*numbers, *packed.dead_letters.values()))
-        or not all(time is None or 0 <= time < LATEST for time in times)
-        or not all(-1 <= feed.sequence < _MOST and _is_sound(feed.covered) for feed in packed.feeds)
-        or len(packed.totals) != len(SCOPES)
-        or any(len(flat) % 2 or any(abs(n) >= _MOST for n in flat) for flat in packed.totals)
-        or any(not 0 <= code < 2 * CODES or not _KNOWN_CODES[code >> 1] for flat in packed.totals for code in flat[::2])
-    ):
-        raise NoFacts("a progress with a number that cannot be")
-    return Progress(
-        offset=packed.offset,
-        watermark=packed.watermark,
-        front=packed.front,
-        feeds={
-            feed.name: Feed(
-                mark=feed.mark,
-                sequence=feed.sequence,
-                closed=feed.closed,
-                covered={
-                    platform: [(start, start + length) for start, length in intervals]
-                    for platform, intervals in feed.covered.items()
-                },
-            )
-            for feed in packed.feeds
-        },
-        totals={
-            scope: {total_key(code): n for code, n in zip(flat[::2], flat[1::2], strict=True)}
-            for scope, flat in zip(SCOPES, packed.totals, strict=True)
-        },
-        activities=packed.activities,
-        duplicates=packed.duplicates,
-        late=packed.late,
-        missing=packed.missing,
-        dead_letters=packed.dead_letters,
-        simulated=packed.simulated,
-    )
-
-
-def _is_sound(covered: dict[str, list[tuple[int, int]]]) -> bool:
-    for platform, intervals in covered.items():
-        if platform not in PLATFORMS:
-            return False
-        before = -1
-        for start, length in intervals:
-            if not (before < start and length > 0 and start + length <= LATEST):
-                return False
-            before = start + length
-    return True
+    times = packed.times
+    if ((packed.kinds >> 1) != ACCEPTED).any() or (times < 0).any() or (times >= LATEST).any():
+        raise NoFacts("a turn that cannot be")
+    for turn in threads.get():
+        place = MergePlace.unpack(turn.place)
+        if not KNOWN_CODES[place.code] or place.artefact >= len(ARTEFACTS):
+            raise NoFacts("a turn of a place that cannot be")

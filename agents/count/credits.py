@@ -7,14 +7,13 @@ What is too old counts as unknown whether or not it was dropped already: a worke
 moments than one that has not, and both must publish the same.
 """
 
-import struct
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.facts import BOT, CREDITED, NO_ROWS, ROW, SIMULATED, WATCHED, Rows
+from agents.facts import BOT, CREDITED, NO_ROWS, ROW, SIMULATED, WATCHED, MergePlace, Rows
 from agents.operators.grains import ACCEPTED, oldest_day
 from agents.operators.merge_credit import Credit, credited
 from agents.operators.threads import ACCEPTED as NAMED
@@ -23,8 +22,6 @@ from streams.activity import FEATURES, MINUTE
 from streams.codes import ACTION, FEATURE_BITS, KIND
 
 _SPREAD: Final = np.uint64(0x9E37_79B9_7F4A_7C15)
-# Of a merge: repository, thread, code, artefact, simulated; behind it the project's name.
-_PLACE: Final = struct.Struct("<QIBB?")
 # Credits and turns are packed, and old ones dropped, when this many wait or an eighth of all.
 _WAITING: Final = 4096
 _ACCEPTED: Final = FEATURES.index("accepted")
@@ -69,9 +66,9 @@ def turns_of(rows: Rows, projects: Sequence[str]) -> list[Turn]:
             found.append(Turn(thread, key, kind, at, actor))
             continue
         accepted = code >> FEATURE_BITS << FEATURE_BITS | _ACCEPTED
-        place = _PLACE.pack(repository, number, accepted, artefact, flags & SIMULATED > 0)
         name = projects[project - 1] if project else ""
-        found.append(Turn(thread, key, kind, at, actor, place + name.encode()))
+        place = MergePlace(repository, number, accepted, artefact, flags & SIMULATED > 0, name)
+        found.append(Turn(thread, key, kind, at, actor, place.pack()))
     return found
 
 
@@ -247,8 +244,7 @@ def _is_merged(key: int, turns: Iterable[Turn]) -> bool:
 
 
 def _published(key: int, credit: Credit, place: bytes) -> Published:
-    repository, thread, code, artefact, simulated = _PLACE.unpack_from(place)
-    project = place[_PLACE.size :].decode()
+    repository, thread, code, artefact, simulated, project = MergePlace.unpack(place)
     flags = CREDITED | BOT * credit.bot | WATCHED * bool(project) | SIMULATED * simulated
     row = (credit.at, key, repository, credit.actor, 0, 0, thread, 0, code, _PULL, _NAMED, flags, 0, artefact, 0, 1)
     return Published(row, project)

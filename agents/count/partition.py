@@ -20,7 +20,8 @@ from agents.count.gather import Gathered, Projects, gather
 from agents.count.ids import Ids, day_of
 from agents.count.names import PublishedNames
 from agents.count.watched import Watched
-from agents.facts import BOT, CREDITED, WATCHED, Facts, Rows, total_key
+from agents.fact_parts import total_key
+from agents.facts import BOT, CREDITED, WATCHED, Facts, Rows
 from agents.operators.grains import ACCEPTED, SCOPES
 from agents.operators.keys import Keys
 from agents.operators.names import Names

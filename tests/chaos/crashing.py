@@ -97,7 +97,7 @@ def arm() -> None:
     worker.read_from = striking_read_from  # type: ignore[attr-defined]
     cache.os.replace = striking_replace  # type: ignore[attr-defined,assignment]
     # Caches are written often, and days go to files although they have few ids.
-    cache._ROWS, cache._RECORDS, ids._WORTH = 300, 10, 100  # type: ignore[misc]
+    cache._ROWS, cache._RECORDS, ids._WORTH = 300, 3, 100  # type: ignore[misc]
 
 
 def read(reading: Reading) -> None:

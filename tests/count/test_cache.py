@@ -18,8 +18,7 @@ from agents.count.partition import Count
 from agents.facts import encode_facts, read_facts
 from simulator.stream import five_days
 from streams.activity import Activity, Batch
-from tests.agents.test_partition import PARTITIONS, batches
-from tests.count.test_count import compare
+from tests.count.making import PARTITIONS, batches, compare
 
 TOPIC = "facts"
 

@@ -2,8 +2,7 @@
 happened.
 """
 
-from collections import Counter, defaultdict
-from pathlib import Path
+from collections import Counter
 from random import Random
 from typing import Any
 
@@ -14,109 +13,37 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.count.partition import Count
-from agents.facts import BOT, CREDITED, STATED, Facts, decode_facts, encode_facts
-from simulator import panes as truth
+from agents.facts import CREDITED, Facts, decode_facts, encode_facts
 from simulator.stream import five_days
 from streams.activity import DAY, HOUR, MINUTE, Activity, Batch, partition_of
-from streams.codes import names_of
-from tests.agents.test_accepted import EVENTS, OPENER, pull, wire
-from tests.agents.test_partition import NOW, PARTITIONS, batches
-
-Minutes = dict[tuple[str, int], dict[str, Counter[Any]]]
-
-
-def run(
-    log: list[tuple[int, Batch]], random: Random, folder: Path | None, *, checkpoints: float = 0.1, crashes: float = 0.0
-) -> list[list[bytes]]:
-    """The committed records of each partition; a crash loses everything since the last checkpoint."""
-    committed: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
-    logs = [[batch for partition, batch in log if partition == number] for number in range(PARTITIONS)]
-    lives = 0
-    for number, own in enumerate(logs):
-        count, offset = Count(number, _folder(folder, number, lives)), 0
-        while offset < len(own):
-            if count.advance(offset, own[offset]):
-                count.take(own[offset])
-            offset += 1
-            if random.random() < checkpoints:
-                committed[number].append(encode_facts(count.checkpoint()))
-                count.tidy()
-            if random.random() < crashes:
-                lives += 1
-                records = map(decode_facts, committed[number])
-                count = Count.restore(number, records, _folder(folder, number, lives))
-                offset = count.progress.offset + 1
-        committed[number].append(encode_facts(count.checkpoint()))
-    return committed
+from tests.count.making import (
+    EVENTS,
+    NOW,
+    OPENER,
+    PARTITIONS,
+    Minutes,
+    added_up,
+    batches,
+    compare,
+    compare_names,
+    pull,
+    run,
+    wire,
+)
 
 
-def _folder(folder: Path | None, number: int, life: int) -> Path | None:
-    if folder is None:
-        return None
-    own = folder / f"{number}-{life}"
-    own.mkdir()
-    return own
-
-
-def added_up(records: list[bytes]) -> Minutes:
-    """By scope and minute what the rows of a partition add up to; whatever falls below zero on the way is an error."""
-    sums: Minutes = defaultdict(
-        lambda: {"activities": Counter(), "commits": Counter(), "repositories": Counter(), "people": Counter()}
-    )
-    for facts in map(decode_facts, records):
-        for row in facts.rows:
-            platform, feature = names_of(int(row["code"]))
-            n, bot = int(row["n"]), bool(row["flags"] & BOT)
-            for scope in ("all", "watched") if row["project"] else ("all",):
-                own = sums[scope, int(row["time"]) // MINUTE]
-                own["activities"][platform, feature, "bot" if bot else "human"] += n
-                if not bot:
-                    own["repositories"][int(row["repository"]), platform, feature] += n
-                    own["people"][int(row["actor"]), platform, feature] += n
-                    if row["flags"] & STATED:
-                        own["commits"][platform] += n * int(row["commits"])
-                assert all(value >= 0 for counter in own.values() for value in counter.values()), (
-                    "withdrawn what was never sent"
-                )
-    return sums
-
-
-def compare(committed: list[list[bytes]], activities: list[dict[str, Any]], *, whole: bool = True) -> None:
-    brute = truth.panes(activities, PARTITIONS)
-    for number, records in enumerate(committed):
-        sums = added_up(records)
-        wanted = {
-            (p.scope, p.start // MINUTE): pane
-            for p, pane in brute.items()
-            if (p.partition, p.grain) == (number, "minute")
-        }
-        for place, own in sums.items():
-            true = wanted.pop(place, None)
-            found = {name: {key: n for key, n in counter.items() if n} for name, counter in own.items()}
-            if true is None:
-                assert not any(found.values()), place
-                continue
-            assert found["activities"] == dict(true.activities), place
-            assert found["repositories"] == dict(true.repositories), place
-            assert found["people"] == dict(true.people), place
-            assert found["commits"] == {key: n for key, n in true.commits.items() if n}, place
-        if whole:
-            assert not [place for place, pane in wanted.items() if pane.activities], "nothing is missing"
-
-
-@pytest.mark.parametrize("files", [False, True])
 @pytest.mark.parametrize("crashes", [0.0, 0.02])
-def test_the_rows_of_five_days_add_up_to_brute_force(crashes: float, files: bool, tmp_path: Path) -> None:
+def test_the_rows_of_five_days_add_up_to_brute_force(crashes: float) -> None:
     stream = five_days(seed=7, n=12_000)
     log = list(batches(msgspec.convert(stream, list[Activity]), Random(1)))
     distinct = {one["id"]: one for one in reversed(stream)}
-    committed = run(log, Random(2), tmp_path if files else None, crashes=crashes)
+    committed = run(log, Random(2), crashes=crashes)
     compare(committed, list(distinct.values()))
+    compare_names(committed, list(distinct.values()))
     progress = [decode_facts(records[-1]).progress for records in committed]
     assert sum(each.activities for each in progress) == len(distinct)
     assert sum(each.duplicates for each in progress) == len(stream) - len(distinct)
     assert not any(each.late for each in progress)
-    assert not files or list(tmp_path.rglob("*.ids")), "days went to files"
 
 
 @settings(max_examples=150, deadline=None, derandomize=True, database=None)
@@ -139,7 +66,7 @@ def test_threads_in_whatever_order_give_the_credits_of_brute_force(
             )
             log.append((partition, Batch(feed="f", activities=own, sequence=numbers[partition], complete_to=mark)))
             numbers[partition] += 1
-    committed = run(log, random, None, checkpoints=random.choice((0.1, 0.5, 1.0)), crashes=0.2 if crash else 0.0)
+    committed = run(log, random, checkpoints=random.choice((0.1, 0.5, 1.0)), crashes=0.2 if crash else 0.0)
     compare(committed, activities)
     for number, records in enumerate(committed):
         progress = decode_facts(records[-1]).progress
@@ -186,8 +113,8 @@ def test_input_that_contradicts_itself_never_withdraws_what_was_not_sent_and_cra
         )
         mark += random.choice((0, HOUR, 5 * DAY))
         log.append((1, Batch(feed="f", activities=[one], sequence=number, complete_to=mark)))
-    once = run(log, random, None, checkpoints=0.3)
-    again = run(log, random, None, checkpoints=0.5, crashes=0.2)
+    once = run(log, random, checkpoints=0.3)
+    again = run(log, random, checkpoints=0.5, crashes=0.2)
     for records, others in zip(once, again, strict=True):
         assert _nonzero(added_up(records)) == _nonzero(added_up(others))
         totals = decode_facts(records[-1]).progress, decode_facts(others[-1]).progress
@@ -261,7 +188,7 @@ def test_names_are_published_when_they_are_new_and_the_newest_wins() -> None:
 def test_a_row_takes_few_bytes() -> None:
     stream = five_days(seed=3, n=20_000, days=0.1, disorder_hours=1, late=0)
     log = list(batches(msgspec.convert(stream, list[Activity]), Random(1)))
-    committed = run(log, Random(2), None, checkpoints=0.02)
+    committed = run(log, Random(2), checkpoints=0.02)
     size = sum(len(record) for records in committed for record in records)
     rows = sum(len(decode_facts(record).rows) for records in committed for record in records)
     assert size / rows < 75

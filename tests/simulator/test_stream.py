@@ -1,9 +1,9 @@
 from collections import Counter
 
 from simulator.accepted import credited
-from simulator.clock import DAY, HOUR
+from simulator.clock import DAY, HOUR, MINUTE
 from simulator.deed import FEATURES, PLATFORMS
-from simulator.panes import GRAINS, Place, panes
+from simulator.minutes import Place, minutes
 from simulator.stream import START, five_days
 from simulator.wire import deed, meaning
 
@@ -53,46 +53,52 @@ def test_repeated_activities_keep_their_time_and_come_later() -> None:
     assert 0.08 < repeated / 5_000 < 0.12
 
 
-def test_panes_of_every_grain_hold_the_same_and_only_once() -> None:
+def test_all_minutes_together_hold_everything_once() -> None:
     days = five_days(5, 3_000)
-    found = panes(days, partitions=4)
+    found = minutes(days, partitions=4)
     distinct = {activity["id"]: deed(activity) for activity in days}
     for scope in ("all", "watched"):
         expected = [done for done in credited(distinct.values()) if scope == "all" or done.project is not None]
         people = [done for done in expected if not done.bot]
-        for grain in GRAINS:
-            own = [pane for place, pane in found.items() if place.scope == scope and place.grain == grain]
-            assert sum((pane.repositories for pane in own), Counter()) == Counter(
-                (d.repository, d.platform, d.feature) for d in people
-            )
-            assert sum((pane.people for pane in own), Counter()) == Counter(
-                (d.actor, d.platform, d.feature) for d in people
-            )
-            assert sum(len(pane.ids) for pane in own) == len(expected)
-            assert sum(pane.activities.total() for pane in own) == len(expected)
-            assert sum(pane.commits.total() for pane in own) == sum(d.commits or 0 for d in people)
-            assert sum(pane.projects.total() for pane in own) == sum(d.project is not None for d in people)
+        own = [minute for place, minute in found.items() if place.scope == scope]
+        assert sum((minute.repositories for minute in own), Counter()) == Counter(
+            (d.repository, d.platform, d.feature) for d in people
+        )
+        assert sum((minute.people for minute in own), Counter()) == Counter(
+            (d.actor, d.platform, d.feature) for d in people
+        )
+        assert sum(minute.activities.total() for minute in own) == len(expected)
+        assert sum(minute.commits.total() for minute in own) == sum(d.commits or 0 for d in people)
+        assert sum(minute.projects.total() for minute in own) == sum(d.project is not None for d in people)
 
 
-def test_a_pane_holds_its_own_interval_and_partition() -> None:
+def test_a_minute_holds_its_own_time_and_partition() -> None:
     days = five_days(6, 1_000)
-    found = panes(days, partitions=4)
-    for place, pane in list(found.items())[::40]:
-        step = GRAINS[place.grain]
-        assert place.start % step == 0
-        for activity in days:
-            own = (activity["repo_id"] >> 32) % 4 == place.partition and place.start <= activity[
-                "occurred_at"
-            ] < place.start + step
-            assert (activity["id"] in pane.ids) == (own and (place.scope == "all" or "project" in activity))
+    found = minutes(days, partitions=4)
+    for place, minute in list(found.items())[::40]:
+        own = [
+            done
+            for done in credited({activity["id"]: deed(activity) for activity in days}.values())
+            if place.start <= done.occurred_at < place.start + MINUTE
+            and (done.repository >> 32) % 4 == place.partition
+            and (place.scope == "all" or done.project is not None)
+        ]
+        assert own
+        assert minute.activities.total() == len(own)
+        newest = {
+            done.repository: max((d.occurred_at, d.name) for d in own if d.repository == done.repository and not d.bot)
+            for done in own
+            if not done.bot
+        }
+        assert minute.names == newest
 
 
-def test_a_pane_remembers_the_newest_name() -> None:
+def test_a_minute_remembers_the_newest_name() -> None:
     activity = {"platform": "github", "kind": "push", "repo_id": 9, "actor": 1}
     older = {**activity, "id": "a", "occurred_at": START, "repo": "o/old"}
     newer = {**activity, "id": "b", "occurred_at": START + 1, "repo": "o/new"}
     for order in ([older, newer], [newer, older]):
-        assert panes(order, 1)[Place("all", 0, "day", START)].names == {9: (START + 1, "o/new")}
+        assert minutes(order, 1)[Place("all", 0, START)].names == {9: (START + 1, "o/new")}
 
 
 def test_days_hold_merges_of_every_kind_of_knowledge_about_their_openers() -> None:
