@@ -56,6 +56,8 @@ class Count:
         self._waiting: list[tuple[Columns, int | None]] = []
         self._waiting_activities = 0
         self._tidied: int | None = None
+        # Records of a checkpoint that is read back, but for the last.
+        self._parts: list[Facts] = []
         self._begin()
 
     def _begin(self) -> None:
@@ -75,8 +77,16 @@ class Count:
         return count
 
     def learn(self, records: Sequence[Facts]) -> None:
-        """Take up the next records of the topic; one whose progress goes back is passed over, no worker wrote it."""
-        taken = [record for record in records if self._follow(record)]
+        """Take up the next records of the topic. Those without progress wait for the one that has it: at the committed
+        end nothing waits. One whose progress goes back is passed over, no worker wrote it.
+        """
+        taken: list[Facts] = []
+        for record in records:
+            if record.progress is None:
+                self._parts.append(record)
+            elif self._follow(record.progress):
+                taken += [*self._parts, record]
+                self._parts = []
         if not taken:
             return
         for record in taken:
@@ -92,15 +102,14 @@ class Count:
         self.names.learn(np.ascontiguousarray(human["repository"]), human["time"] // MINUTE, names)
         self.tidy()
 
-    def _follow(self, record: Facts) -> bool:
-        if record.progress is not None:
-            try:
-                progress = record.progress.follow(self.progress)
-            except Foreign:
-                return False
-            for feed in progress.feeds.values():
-                feed.covered = {}
-            self.progress = progress
+    def _follow(self, progress: Progress) -> bool:
+        try:
+            progress = progress.follow(self.progress)
+        except Foreign:
+            return False
+        for feed in progress.feeds.values():
+            feed.covered = {}
+        self.progress = progress
         return True
 
     def advance(self, offset: int, batch: Batch) -> bool:

@@ -8,39 +8,49 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from aiokafka import AIOKafkaProducer
 
+from agents.facts import KEY, NO_ROWS, ROW, Facts, Rows, encode_facts, encode_in_parts
 from agents.measurements import EVALUATION, Evaluation, Measurement, encode, read, series
-from agents.operators.progress import Progress, encode_progress
-from agents.operators.tally import Tally
+from agents.operators.names import Names
+from agents.operators.progress import Progress
+from agents.operators.threads import Threads
 from sinks.board import Board
 from sinks.topic import TopicReader
-from streams.activity import Batch, encode_batch, encode_json
+from streams.activity import LATEST, Batch, encode_batch, encode_json
 from streams.kafka import admin
 from tests.agents.running import TOPICS, send, workers
-from tests.agents.test_partition import NOW, activity
 from tests.broker.clients import eventually
 from tests.broker.raw import CODECS, HEAD_BYTES, Raw, altered
 from tests.broker.raw import batch as packed
 from tests.chaos.conftest import broker as broker
+from tests.count.making import NOW, activity
+
+
+def rows_of_one() -> Rows:
+    row = np.zeros(1, ROW)
+    row["time"], row["n"] = NOW, 1
+    return row
+
 
 Record = tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]
 
-TALLY = Tally()
-TALLY.update([20])
-# A pane that a worker could have written, but that no checkpoint ends.
-STRAY = b"all/0/people/hour/%d/0-1" % (NOW // 3_600_000_000 * 3600)
+# Rows of a checkpoint that does not end: a worker could have written them.
+STRAY = encode_in_parts(
+    Facts(np.repeat(rows_of_one(), 2), (), Threads(), Names(), Progress(offset=0)), partition=0, most=1
+)[0]
 
-PANES: list[Record] = [
+FACTS: list[Record] = [
     (b"note", b"hello world", [("received", b"yesterday"), ("received", b"")]),
     (b"\xff\xfe", b"\x00", []),
-    (b"all/0/people/hour/x/0-1", b"", []),
-    (b"all/7/people/hour/0/0-1", TALLY.snapshot(), []),
-    (STRAY, b"\x93\x01\x02", []),
-    (b"progress/0", b"hello world", []),
-    (b"progress/0", None, []),
-    (b"progress/0", encode_progress(Progress(offset=10**30)), [("received", b"9" * 5000)]),
-    (b"progress/12", encode_progress(Progress(offset=1)), []),
+    (None, b"", []),
+    (KEY, None, []),
+    (KEY, b"", []),
+    (KEY, b"hello world", []),
+    (KEY, b"\x91" * 100_000, [("received", b"9" * 5000)]),
+    (KEY, encode_facts(Facts(NO_ROWS, (), Threads(), Names(), Progress(offset=1)), partition=7), []),
+    (KEY, encode_facts(Facts(NO_ROWS, (), Threads(), Names(), Progress(offset=1, front=LATEST))), []),
 ]
 MEASUREMENTS: list[Record] = [
     (b"old", b'{"name":1}', []),
@@ -110,22 +120,22 @@ def latest(bootstrap: str) -> Evaluation:
 
 def test_garbage_at_the_start_and_while_running_changes_no_figure_and_is_counted(broker: Any, tmp_path: Path) -> None:
     begin(broker.bootstrap)
-    write(broker.bootstrap, TOPICS.panes, PANES)
+    write(broker.bootstrap, TOPICS.facts, FACTS)
     write(broker.bootstrap, TOPICS.measurements, MEASUREMENTS)
     write(broker.bootstrap, TOPICS.activity, ACTIVITY)
     send(broker.bootstrap, batch(1))
     with workers(broker.bootstrap, tmp_path):
         assert eventually(lambda: totals(broker.bootstrap) == 1, 30)
         first = latest(broker.bootstrap)
-        write(broker.bootstrap, TOPICS.panes, PANES)
+        write(broker.bootstrap, TOPICS.facts, FACTS)
         write(broker.bootstrap, TOPICS.measurements, MEASUREMENTS)
         write(broker.bootstrap, TOPICS.activity, ACTIVITY)
         send(broker.bootstrap, batch(2, 3))
         assert eventually(lambda: totals(broker.bootstrap) == 3, 30)
         second = latest(broker.bootstrap)
-    assert first.dead_letters == {"batch": len(ACTIVITY), "pane": len(PANES)}
+    assert first.dead_letters == {"batch": len(ACTIVITY), "facts": len(FACTS)}
     assert second.activities == 3
-    assert second.dead_letters == {"batch": 2 * len(ACTIVITY), "pane": 2 * len(PANES)}
+    assert second.dead_letters == {"batch": 2 * len(ACTIVITY), "facts": 2 * len(FACTS)}
     with workers(broker.bootstrap, tmp_path):
         send(broker.bootstrap, batch(4))
         assert eventually(lambda: totals(broker.bootstrap) == 4, 30)
@@ -151,7 +161,7 @@ def write_lies(bootstrap: str, topic: str) -> int:
 def test_batches_that_cannot_be_read_stop_no_worker(broker: Any, tmp_path: Path) -> None:
     begin(broker.bootstrap)
     taken = {
-        topic: write_lies(broker.bootstrap, topic) for topic in (TOPICS.panes, TOPICS.measurements, TOPICS.activity)
+        topic: write_lies(broker.bootstrap, topic) for topic in (TOPICS.facts, TOPICS.measurements, TOPICS.activity)
     }
     assert set(taken.values()) in ({0}, {3})
     send(broker.bootstrap, batch(1))
@@ -163,20 +173,20 @@ def test_batches_that_cannot_be_read_stop_no_worker(broker: Any, tmp_path: Path)
         last = latest(broker.bootstrap)
     assert again == taken
     # Each record is counted, and two of these batches hold one, the other two.
-    assert last.dead_letters == ({"batch": 8, "pane": 8} if taken[TOPICS.activity] else {})
+    assert last.dead_letters == ({"batch": 8, "facts": 8} if taken[TOPICS.activity] else {})
 
 
 def test_a_record_that_no_checkpoint_ends_holds_nothing_up(broker: Any, tmp_path: Path) -> None:
-    """Whoever reads panes waits for the progress behind them; behind this one there is none."""
+    """Whoever reads facts waits for the progress behind them; behind this one there is none."""
     begin(broker.bootstrap)
     send(broker.bootstrap, batch(1))
     with workers(broker.bootstrap, tmp_path):
         assert eventually(lambda: totals(broker.bootstrap) == 1, 30)
-    write(broker.bootstrap, TOPICS.panes, [(STRAY, TALLY.snapshot(), [])])
+    write(broker.bootstrap, TOPICS.facts, [(KEY, STRAY, [])])
     before = latest(broker.bootstrap)
     with workers(broker.bootstrap, tmp_path, roles=("measure",)):
         assert eventually(lambda: latest(broker.bootstrap).evaluated_at > before.evaluated_at, 30)
-    assert latest(broker.bootstrap).dead_letters == {"pane": 1}
+    assert latest(broker.bootstrap).dead_letters == {"facts": 1}
     assert totals(broker.bootstrap) == 1
 
 

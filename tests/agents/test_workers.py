@@ -12,12 +12,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from agents.aggregate import FETCH_WAIT_MS
 from aiokafka import AIOKafkaProducer
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from agents.config import Config
+from agents.count.partition import Count
+from agents.facts import KEY, encode_in_parts
+from agents.faust_adapter import FETCH_WAIT_MS
 from agents.measurements import (
     EVALUATION,
     Evaluation,
@@ -28,16 +30,15 @@ from agents.measurements import (
     health_key,
     is_health,
 )
-from agents.operators.partition import Partition
 from streams.activity import Batch, Cover, encode_batch
 from streams.kafka import admin
 from streams.kafka.dead_letters import KEPT
 from streams.kafka.topics import Topics
 from tests.agents.running import ROOT, TOPICS, send, workers
-from tests.agents.test_partition import NOW, activity, feed
 from tests.broker.clients import eventually
 from tests.chaos.conftest import Embedded
-from tests.chaos.test_exactness import read_topic
+from tests.chaos.reading import read_topic
+from tests.count.making import NOW, activity, feed
 
 
 def put(bootstrap: str, key: bytes, value: bytes) -> None:
@@ -65,30 +66,31 @@ def test_measure_waits_for_the_rest_of_a_checkpoint_although_an_evaluation_is_ov
     broker = Embedded(tmp_path)
     topics = Topics(prefix=TOPICS.prefix, partitions=2)
 
-    def checkpoint(number: int) -> list[tuple[bytes, bytes]]:
-        partition = Partition(number)
-        feed(partition, Batch(feed="github", activities=[activity(number, NOW)], complete_to=NOW))
-        return [(key, value) for key, value in partition.checkpoint() if value is not None]
+    def checkpoint(number: int, most: int) -> list[bytes]:
+        count = Count(number)
+        own = [activity(number, NOW), activity(number + 2, NOW, repo_id=6)]
+        feed(count, Batch(feed="github", activities=own, complete_to=NOW))
+        return encode_in_parts(count.checkpoint(), number, most)
 
-    async def produce(records: list[tuple[int, bytes, bytes]]) -> None:
+    async def produce(records: list[tuple[int, bytes]]) -> None:
         async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap, linger_ms=50) as producer:
             await asyncio.gather(
-                *[await producer.send(topics.panes, value, key=key, partition=n) for n, key, value in records]
+                *[await producer.send(topics.facts, value, key=KEY, partition=n) for n, value in records]
             )
 
     try:
         admin.create(broker.bootstrap, topics)
-        whole, parted = checkpoint(0), checkpoint(1)
+        whole, parted = checkpoint(0, most=8_000), checkpoint(1, most=10)
+        assert (len(whole), len(parted)) == (1, 2)
         with workers(broker.bootstrap, tmp_path, roles=("measure",), partitions=2):
-            asyncio.run(produce([(0, *record) for record in whole]))
-            assert evaluated(broker.bootstrap, upto=1).activities == 1
+            asyncio.run(produce([(0, value) for value in whole]))
+            assert evaluated(broker.bootstrap, upto=1).activities == 2
             # Of the second partition's checkpoint the last record is to come; the first one's makes an evaluation due
             # meanwhile.
-            for record in parted[:-1]:
-                asyncio.run(produce([(1, *record)]))
-            asyncio.run(produce([(0, *record) for record in whole]))
-            asyncio.run(produce([(1, *parted[-1])]))
-            assert eventually(lambda: evaluated(broker.bootstrap, upto=1).activities == 2, 30)
+            asyncio.run(produce([(1, parted[0])]))
+            asyncio.run(produce([(0, value) for value in checkpoint(0, most=8_000)]))
+            asyncio.run(produce([(1, parted[1])]))
+            assert eventually(lambda: evaluated(broker.bootstrap, upto=1).activities == 4, 30)
     finally:
         broker.stop()
 
@@ -180,7 +182,7 @@ def test_where_nothing_happens_the_figures_are_said_again_to_be_the_latest(tmp_p
 
 
 def test_figures_that_do_not_hold_what_has_come_are_not_said_again(tmp_path: Path) -> None:
-    """Or a dead aggregate worker would look like a silent platform."""
+    """Or a dead count worker would look like a silent platform."""
     broker = Embedded(tmp_path)
     try:
         admin.create(broker.bootstrap, TOPICS)
@@ -189,7 +191,7 @@ def test_figures_that_do_not_hold_what_has_come_are_not_said_again(tmp_path: Pat
             before = evaluated(broker.bootstrap, 1).evaluated_at
         send(broker.bootstrap, batch(3))
         with workers(broker.bootstrap, tmp_path, silence=0.2, roles=("measure",)):
-            # Who starts says once what the panes hold.
+            # Who starts says once what the topic holds.
             assert eventually(lambda: evaluated(broker.bootstrap, 1).evaluated_at > before, 30)
             once = evaluated(broker.bootstrap, 1)
             time.sleep(2)
@@ -223,29 +225,29 @@ def test_how_long_it_takes_until_it_is_folded_and_measured_is_told(tmp_path: Pat
         broker.stop()
 
 
-AGGREGATE = """
+COUNT = """
 import logging
 import sys
 import msgspec
-from agents import aggregate
+from agents.count import worker
 from agents.config import Config
 {change}
 # As in a role's process, where what the libraries log is shown only when asked for.
 logging.getLogger().setLevel(logging.CRITICAL + 1)
 logging.getLogger("nomadwatch").setLevel(logging.WARNING)
-aggregate.run(msgspec.json.decode(sys.argv[1], type=Config))
+worker.run(msgspec.json.decode(sys.argv[1], type=Config))
 """
 
 
 @contextmanager
 def changed(change: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """An aggregate worker in which lines of Python have changed something first; one record waits for it."""
+    """A count worker in which lines of Python have changed something first; one record waits for it."""
     broker = Embedded(folder)
     try:
         admin.create(broker.bootstrap, TOPICS)
         send(broker.bootstrap, batch(1))
         config = Config(bootstrap=broker.bootstrap, prefix=TOPICS.prefix, partitions=1, data_dir=str(folder))
-        command = [sys.executable, "-c", AGGREGATE.format(change=change), msgspec.json.encode(config).decode()]
+        command = [sys.executable, "-c", COUNT.format(change=change), msgspec.json.encode(config).decode()]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as worker:
             try:
                 yield worker
@@ -256,20 +258,20 @@ def changed(change: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 CURSED = """
-from agents.operators.partition import Partition
+from agents.count.partition import Count
 
-def take(self, activities):
+def take(self, batch):
     raise KeyError("unforeseen")
 
-Partition.take = take
+Count.take = take
 """
 
 
-def test_a_batch_that_cannot_be_aggregated_ends_the_worker_for_all_to_see(tmp_path: Path) -> None:
+def test_a_batch_that_cannot_be_counted_ends_the_worker_for_all_to_see(tmp_path: Path) -> None:
     with changed(CURSED, tmp_path) as worker:
         _, said = worker.communicate(timeout=60)
     assert worker.returncode == 1
-    assert "the record at 0 of partition 0 cannot be aggregated (KeyError: 'unforeseen'); ending" in said
+    assert "the record at 0 of partition 0 cannot be counted (KeyError: 'unforeseen'); ending" in said
 
 
 SPIED = """

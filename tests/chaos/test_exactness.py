@@ -2,13 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
-from kafka import KafkaConsumer, TopicPartition
 
 from agents.config import Config
 from agents.measurements import EVALUATION, Measurement, decode_evaluation, decode_measurement
@@ -20,7 +18,8 @@ from streams.kafka import admin
 from streams.kafka.topics import Topics
 from tests.chaos.crashing import Reading
 from tests.chaos.fleet import Fleet
-from tests.count.test_count import PARTITIONS, compare
+from tests.chaos.reading import end_offsets, read_topic
+from tests.count.making import PARTITIONS, compare
 
 START = 20_000 * 24 * HOUR
 CHANCES = {
@@ -62,26 +61,6 @@ def _name(hour: int) -> str:
 
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(hours=hour)
     return f"{moment:%Y-%m-%d}-{moment.hour}"
-
-
-def read_topic(bootstrap: str, topic: str, partitions: int) -> Iterator[tuple[int, bytes, bytes | None]]:
-    """(partition, key, value) of all committed records."""
-    consumer = KafkaConsumer(
-        bootstrap_servers=bootstrap,
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        max_partition_fetch_bytes=16 << 20,
-    )
-    places = [TopicPartition(topic, number) for number in range(partitions)]
-    consumer.assign(places)
-    ends = consumer.end_offsets(places)
-    consumer.seek_to_beginning(*places)
-    while any(consumer.position(place) < ends[place] for place in places):
-        for place, records in consumer.poll(timeout_ms=500).items():
-            for record in records:
-                yield place.partition, record.key, record.value
-    consumer.close()
 
 
 def latest_evaluation(bootstrap: str, topic: str) -> tuple[Any, dict[bytes, Measurement]]:
@@ -132,13 +111,6 @@ async def chaos(fleet: Fleet, bootstrap: str, topics: Topics) -> Any:
                 await asyncio.sleep(0.5)
     finally:
         watcher.cancel()
-
-
-def end_offsets(bootstrap: str, topics: Topics) -> dict[int, int]:
-    consumer = KafkaConsumer(bootstrap_servers=bootstrap)
-    ends = consumer.end_offsets([TopicPartition(topics.activity, number) for number in range(topics.partitions)])
-    consumer.close()
-    return {place.partition: end for place, end in ends.items()}
 
 
 def test_nothing_is_lost_or_doubled_whatever_dies(broker: Any, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from simulator.servers.hub_truth import Happened
 from simulator.servers.ledger import Offence
 from streams.activity import SECOND, Activity, decode_batch
 from streams.live.common.poll_result import Gap
-from tests.chaos.test_exactness import end_offsets
+from tests.chaos.reading import end_offsets
 from tests.live.delays import GITHUB, Delays, of_github, of_the_hub, table
 from tests.live.records import TOPICS, Counted, bootstrap_of, records
 from tests.live.world import DIALECTS, FAULTS, FEEDS, World, until_both_grow

@@ -26,7 +26,7 @@ from streams.live.github.cursor import decode_github
 from streams.live.github.poller import GithubPoller
 from streams.watchlist import Project, Watchlist
 from tests.chaos.conftest import Embedded
-from tests.chaos.test_exactness import read_topic
+from tests.chaos.reading import read_topic
 from tests.streams.live.github.serving import FEED, ORG, MemoryOutlet, Script, ScriptedGithub, polling, until
 from tests.streams.made import KEY
 
