@@ -22,9 +22,9 @@ from streams.live.common.health import Feeds, Row
 from streams.live.common.http import WorldSign
 from streams.live.common.outlet import KafkaOutlet
 from streams.live.common.poll_result import Gap, PollResult
-from tests.count.making import NOW, activity
 from tests.chaos.conftest import Embedded
 from tests.chaos.reading import read_topic
+from tests.count.making import NOW, activity
 
 TOPICS = Topics(prefix="outlet-", partitions=4)
 LETTER = misread("github", "page 1", 7, "unknown-type", b"{}")
