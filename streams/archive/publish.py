@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from streams.archive import reading
 from streams.archive.plan import Plan
 from streams.archive.sections import Breath, Doubtful, Letter, Options, Sections, Send, Step
 from streams.errors import OtherReplay
@@ -31,6 +32,8 @@ from streams.kafka.topics import Topics
 T = TypeVar("T")
 
 _AHEAD: Final = 4
+# Records after which a cursor is written, however few lines they hold.
+_RECORDS: Final = 500
 _AHEAD_BYTES: Final = 64 << 20
 
 
@@ -76,8 +79,8 @@ async def publish(
     else, `BrokerAway` if the broker is away at the start or has lost this producer's state (starting again is safe),
     `TopicMismatch` if a topic is missing. `stop` ends it at the next chunk.
     """
-    reading = options.reading(plan, topics.partitions, actor_key)
-    first = begin(ARCHIVE, reading, now(), topics.partitions)
+    digest = options.reading(plan, topics.partitions, actor_key)
+    first = begin(ARCHIVE, digest, now(), topics.partitions)
     ahead = _Ahead(Sections(plan, first, actor_key, options))
     stop = stop or asyncio.Event()
     async with AsyncExitStack() as stack:
@@ -86,7 +89,7 @@ async def publish(
             if ready is not None:
                 await ready
             cursor = await read_cursor(bootstrap, topics, ARCHIVE)
-            if cursor is not None and cursor.reading != reading:
+            if cursor is not None and cursor.reading != digest:
                 raise OtherReplay(
                     "this state holds a reading of other files, or with other settings: "
                     "repeat the command that began it, or name another data folder"
@@ -205,6 +208,7 @@ class _Sender:
 
     async def _send_all(self, steps: _Ahead, size: int, progress: Callable[[ReadProgress], None]) -> None:
         sent: list[Sent] = []
+        lines = self._cursor.counts.lines
         for step in steps:
             match step:
                 case Send(partition, value):
@@ -214,8 +218,11 @@ class _Sender:
                 case Doubtful(value):
                     sent.append(await self._delivery.send(self._topics.gaps, 0, value, ARCHIVE.encode()))
                 case Cursor():
-                    await self._sections.put((sent, step))
-                    sent = []
+                    # A file of a quiet hour alone is not worth waiting for the broker and writing a cursor.
+                    if step.done or step.counts.lines >= lines + reading.SECTION or len(sent) >= _RECORDS:
+                        lines = step.counts.lines
+                        await self._sections.put((sent, step))
+                        sent = []
                 case Breath(position):
                     progress(ReadProgress(position, size, steps.sections.counts))
                     await asyncio.sleep(0)

@@ -25,7 +25,7 @@ from streams.values import BETWEEN, clean, values
 from streams.watchlist import Watchlist
 
 # The version of how files are cut into lines and batches; another one makes another reading of the same files.
-_MANNER: Final = 3
+_MANNER: Final = 4
 SECTION: Final = 20_000
 BATCH: Final = 4_000
 LARGEST: Final = 4 << 20

@@ -7,6 +7,7 @@ had sent beyond that is sent again with the same numbers and content, and consum
 have seen.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -63,6 +64,11 @@ class Sections:
         self._survey = Survey(plan, PlanReading(plan, options, actor_key, cursor.now), options, self._partitions)
         self.counts = self._cursor.counts
         self._hours = {index: (hour, indices) for hour, indices in plan.groups for index in indices}
+        sizes = [file.size for file in plan.files]
+        # By file: bytes before it, and the first time (µs) in files without an hour from it on.
+        self._before = list(itertools.accumulate(sizes, initial=0))
+        firsts = [file.first if file.hour is None and file.first is not None else LATEST for file in plan.files]
+        self._still = list(itertools.accumulate(reversed(firsts), min, initial=LATEST))[::-1]
 
     def __iter__(self) -> Iterator[Step]:
         if self._cursor.file < len(self._plan.files):
@@ -76,8 +82,9 @@ class Sections:
         hour, group = self._hours[index]
         if index == group.start and cursor.line == 0:
             cursor.platforms, cursor.intact, cursor.events = [], True, 0
-            if hour is not None:
-                yield from self._mark(self._bounded(hour, index))
+            if hour is not None and (opening := self._bounded(hour, index)) > cursor.mark:
+                # Most hours begin where the one before has ended, which its mark has said.
+                yield from self._mark(opening)
         yield from self._lines(index)
         cursor.file, cursor.line = index + 1, 0
         cursor.counts.files += 1
@@ -97,7 +104,7 @@ class Sections:
     def _lines(self, index: int) -> Iterator[Step]:
         """A file after the cursor, up to but not including its end."""
         cursor = self._cursor
-        before = sum(earlier.size for earlier in self._plan.files[:index])
+        before = self._before[index]
         for found in self._survey.parts(index, cursor.line):
             if isinstance(found, Part):
                 yield from self._part(found)
@@ -152,6 +159,7 @@ class Sections:
         """A watermark, as a batch of its own: lateness is judged by the last watermark, and what comes before it is not
         late.
         """
+        self._cursor.mark = max(self._cursor.mark, complete_to or 0)
         for partition in range(self._partitions):
             yield self._batch(partition, None, complete_to, covered, closed=closed)
 
@@ -159,9 +167,8 @@ class Sections:
         """A watermark that is no later than the moment of reading, the end that was asked for, and what files without
         an hour still hold.
         """
-        later = [file.first for file in self._plan.files[index:] if file.hour is None and file.first is not None]
         ends = [] if self._options.as_of is None else [self._options.as_of + 1]
-        return min(mark, self._cursor.now, *ends, *later)
+        return min(mark, self._cursor.now, self._still[index], *ends)
 
     def _final(self) -> int | None:
         """The watermark at the end of the input; just after an `as_of`, so that windows end there even if the data do

@@ -46,7 +46,8 @@ class Cursor(msgspec.Struct, kw_only=True):
     interruption must be the same bytes. `sequences` are the next batch numbers, and `offsets` the ends of the
     partitions of `activity`, as this reading left them. `newest` and `received` are the newest event time and receipt
     (µs, 0 = none). For the hour that is being read: `platforms` are those that occurred, `intact` says whether its
-    files could be read completely so far, and `events` is their number. `hours` are earlier hours, as far as they are
+    files could be read completely so far, and `events` is their number. `mark` is the latest mark that was sent (µs, 0 =
+    none). `hours` are earlier hours, as far as they are
     needed to judge it and each other.
     """
 
@@ -62,6 +63,7 @@ class Cursor(msgspec.Struct, kw_only=True):
     platforms: list[str] = []
     intact: bool = True
     events: int = 0
+    mark: int = 0
     hours: list[HourRead] = []
     counts: ReadCounts = msgspec.field(default_factory=ReadCounts)
     done: bool = False
@@ -112,7 +114,8 @@ def sound_archive(key: bytes, value: bytes | None) -> None:
         cursor = decode_cursor(value or b"")
     except UNDECODABLE as error:
         raise Foreign(f"the cursor {ARCHIVE}: {error}") from None
-    numbers = (cursor.now, cursor.file, cursor.line, cursor.newest, cursor.received, *cursor.sequences, *cursor.offsets)
+    places = (cursor.file, cursor.line, *cursor.sequences, *cursor.offsets)
+    numbers = (cursor.now, cursor.newest, cursor.received, cursor.mark, *places)
     if (
         cursor.feed != ARCHIVE
         or len(cursor.sequences) != len(cursor.offsets)

@@ -137,15 +137,21 @@ def test_an_hour_is_opened_and_closed_in_every_partition(tmp_path: Path) -> None
             for place, batch in batches(read_all([tmp_path]))
             if place == partition and batch.complete_to is not None
         ]
-        assert [batch.complete_to for batch in marked] == [TEN, ELEVEN, ELEVEN, ELEVEN + HOUR]
+        assert [batch.complete_to for batch in marked] == [TEN, ELEVEN, ELEVEN + HOUR]
         assert [batch.covered for batch in marked] == [
             [],
             [Cover("github", TEN, ELEVEN)],
-            [],
             [Cover("github", ELEVEN, ELEVEN + HOUR)],
         ]
-        assert [batch.closed for batch in marked] == [False, False, False, True]
+        assert [batch.closed for batch in marked] == [False, False, True]
         assert marked[0].activities == []
+
+
+def test_an_hour_that_begins_where_none_has_ended_is_opened_by_a_mark(tmp_path: Path) -> None:
+    write(tmp_path / "2024-05-01-10.json", pushes(50))
+    write(tmp_path / "2024-05-01-13.json", pushes(50, first=100, hour="2024-05-01T13"))
+    marks = [batch.complete_to for partition, batch in batches(read_all([tmp_path])) if partition == 0]
+    assert [mark for mark in marks if mark] == [TEN, ELEVEN, TEN + 3 * HOUR, TEN + 4 * HOUR]
 
 
 def test_every_mark_comes_in_a_batch_of_its_own_behind_what_was_read_before_it(tmp_path: Path) -> None:
@@ -249,8 +255,8 @@ def test_as_of_leaves_out_what_comes_later_and_ends_just_behind_it(tmp_path: Pat
     assert max(activity.occurred_at for activity in activities(steps)) == until
     assert (len(activities(steps)), last_cursor(steps).counts.after_as_of) == (31, 89)
     found = [batch for partition, batch in batches(steps) if partition == 0 and batch.complete_to is not None]
-    assert [batch.complete_to for batch in found] == [TEN, until + 1, until + 1, until + 1]
-    assert [batch.covered for batch in found] == [[], [Cover("github", TEN, until + 1)], [], []]
+    assert [batch.complete_to for batch in found] == [TEN, until + 1, until + 1]
+    assert [batch.covered for batch in found] == [[], [Cover("github", TEN, until + 1)], []]
 
 
 def test_as_of_beyond_the_data_moves_the_end_there_but_not_beyond_now(tmp_path: Path) -> None:
