@@ -35,7 +35,7 @@ Status = Literal["starting", "ok", "stale"]
 Cell = tuple[str, str, str, str]
 
 
-class Feed(msgspec.Struct, frozen=True):
+class FeedFigure(msgspec.Struct, frozen=True):
     """A feed on the page: its state in words, its coverage of the last hour (0 to 1), and its lag in seconds."""
 
     feed: str
@@ -63,7 +63,7 @@ class Figures(msgspec.Struct, kw_only=True):
     front: int | None = None
     # Windows that were last evaluated at an earlier front, with that front.
     behind: dict[str, int] = {}
-    feeds: list[Feed] = []
+    feeds: list[FeedFigure] = []
     coverage: dict[str, dict[str, dict[str, float]]] = {}
     cells: dict[str, dict[str, dict[str, dict[str, dict[str, float]]]]] = {}
     gap: dict[str, dict[str, dict[str, float]]] = {}
@@ -167,12 +167,12 @@ def _place(row: Measurement) -> tuple[str, str, str]:
     return row.labels["scope"], row.labels["platform"], row.labels["window"]
 
 
-def _feeds(board: Board, rows: dict[str, list[Measurement]]) -> list[Feed]:
+def _feeds(board: Board, rows: dict[str, list[Measurement]]) -> list[FeedFigure]:
     """The feeds, those with problems first, then by name."""
     coverage = {row.labels["feed"]: row.value for row in rows["feed_coverage_ratio"]}
     lag = {row.labels["feed"]: row.value for row in rows["feed_lag_seconds"]}
     states = {feed: state for report in board.reports for feed, state in report.states.items()}
-    found = [Feed(feed, state, coverage.get(feed), lag.get(feed)) for feed, state in states.items()]
+    found = [FeedFigure(feed, state, coverage.get(feed), lag.get(feed)) for feed, state in states.items()]
     return sorted(found, key=lambda each: (is_well(each.state), each.feed))
 
 

@@ -149,7 +149,7 @@ class Batch(msgspec.Struct, omit_defaults=True, kw_only=True):
 
     @property
     def columns(self) -> Columns:
-        """The activities column by column; what was read from a record needs no object for each activity."""
+        """The activities as columns. What was read from a record needs no object for each activity."""
         made = self.activities
         return made.columns if isinstance(made, Activities) else Columns(pack([row_of(each) for each in made])[0])
 
@@ -158,7 +158,7 @@ _NO_DETAILS: Final = RowDetails()
 
 
 class Activities(Sequence[Activity]):
-    """The activities of `columns`; made when the first of them is asked for."""
+    """The activities of `columns`; they are made when the first one is asked for."""
 
     def __init__(self, columns: Columns) -> None:
         self.columns = columns
@@ -262,8 +262,8 @@ _JSON: Final = b"{"
 
 
 def encode_batch(batch: Batch) -> bytes:
-    """The record of a batch. The same batch gives the same bytes. Raises OverflowError for a number that no column
-    holds.
+    """The record of a batch. The same batch gives the same bytes. Raises OverflowError for a number that does not fit
+    into its column.
     """
     packed = pack([row_of(activity) for activity in batch.activities])[0] if batch.activities else None
     return encode_packed(batch, packed)

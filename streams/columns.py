@@ -1,6 +1,6 @@
-"""Activities column by column, as a record of the topic `activity` holds them.
+"""Activities as columns, in the form of a record of the topic `activity`.
 
-A record is MessagePack of one array (`Record`). It begins with the version of this format, the feed and its marks, and
+A record is one MessagePack array. It begins with the version of this format, the feed and its watermark, and
 then holds the activities as columns:
 
     ids            a list of texts
@@ -33,9 +33,9 @@ VERSION: Final = 2
 BOT: Final = 1
 SIMULATED: Final = 2
 NONE: Final = -1
-# A place in a batch is a number of two bytes.
+# An index in a batch has two bytes.
 MOST_ROWS: Final = (1 << 16) - 1
-# Of each column of numbers: its name, its type for `array` and for numpy.
+# For each column of numbers: its name, and its type for `array` and for numpy.
 _NUMBERS: Final = (
     ("occurred_at", "q", "<i8"),
     ("ingested_at", "q", "<i8"),
@@ -58,7 +58,7 @@ class Act(NamedTuple):
 
 
 class RowRepository(Protocol, Hashable):
-    """What a row says of a repository: the hash of its native id, its name, its owner and its project."""
+    """What a row needs of a repository: the hash of its native id, its name, its owner and its project."""
 
     @property
     def hash(self) -> int: ...
@@ -80,7 +80,7 @@ class StatedRepository(NamedTuple):
 
 
 class RowDetails(msgspec.Struct, array_like=True, omit_defaults=True):
-    """What few activities have; `row` is the place of the activity in its batch."""
+    """What few activities have; `row` is the index of the activity in its batch."""
 
     row: int = 0
     text: str | None = None
@@ -90,13 +90,13 @@ class RowDetails(msgspec.Struct, array_like=True, omit_defaults=True):
     relation: str | None = None
 
 
-# One activity: id, event time, receipt, actor, flags, deed, repository, commits, thread, details. A plain tuple, for
-# the reader of archives makes one for each line.
+# One activity: id, event time, receipt, actor, flags, act, repository, commits, thread, details. It is a plain tuple
+# because the reader of archives makes one for each line.
 Row: TypeAlias = tuple[str, int, int, int, int, Act, Any, int, int, RowDetails | None]
 
 
 class Packed(msgspec.Struct, array_like=True):
-    """The columns of some activities as they stand in a record."""
+    """The columns of some activities, as they are stored in a record."""
 
     count: int
     ids: msgspec.Raw
@@ -114,8 +114,8 @@ _decode_ids: Final = msgspec.msgpack.Decoder(list[str]).decode
 
 
 def pack(rows: Sequence[Row]) -> tuple[Packed, list[Any]]:
-    """The columns of rows, and the repositories in the order of their table. Raises OverflowError for a number that no
-    column holds.
+    """The columns of rows, and the repositories in the order of their table. Raises OverflowError for a number that
+    does not fit into its column.
     """
     if len(rows) > MOST_ROWS:
         raise OverflowError(f"{len(rows)} activities in one batch, not {MOST_ROWS} at most")
@@ -140,7 +140,7 @@ def pack(rows: Sequence[Row]) -> tuple[Packed, list[Any]]:
 
 
 def size_of(packed: Packed) -> int:
-    """How many bytes columns take in a record."""
+    """The number of bytes that columns take in a record."""
     return len(_encode(packed))
 
 
@@ -154,7 +154,7 @@ def first_part(name: str) -> str:
 
 
 def _table(values: Iterable[Hashable]) -> tuple[list[int], list[Any]]:
-    """The place of each value in a table of those that differ, and the table."""
+    """The index of each value in a table of the distinct values, and the table."""
     table: dict[Hashable, int] = {}
     known = table.setdefault
     return [known(value, len(table)) for value in values], list(table)
@@ -174,15 +174,15 @@ def _raw(kind: str, values: Iterable[int]) -> bytes:
 
 
 class Columns:
-    """The activities of one batch: what stands at the same place of all columns is one activity.
+    """The activities of one batch: the values at the same index of all columns are one activity.
 
-    `ids` are texts. `deed` and `repository` are places in the tables `deeds` and `repository_ids`, `names`, `projects`
-    (by place, of those that have one). `occurred_at` and `ingested_at` are µs UTC, `commits` and `thread` are -1 where
-    there is none, `flags` are BOT and SIMULATED. `details` are in the order of their rows.
+    `ids` are texts. `deed` and `repository` are indices into the tables `deeds` and `repository_ids`, `names`,
+    `projects` (by index, of those that have one). `occurred_at` and `ingested_at` are µs UTC, `commits` and `thread`
+    are -1 if there is none, `flags` are BOT and SIMULATED. `details` are in the order of their rows.
     """
 
     def __init__(self, packed: Packed) -> None:
-        """Raises `ValueError` (`MsgspecError` is one) for columns that do not fit together."""
+        """Raises `ValueError` (also as `MsgspecError`) for columns that do not fit together."""
         import numpy as np
 
         self.count = count = packed.count
@@ -203,7 +203,7 @@ class Columns:
         self.deed: NDArray[np.uint16] = columns["deed"]
         self.commits: NDArray[np.int64] = columns["commits"]
         self.thread: NDArray[np.int64] = columns["thread"]
-        # One text of each: an activity that is written as JSON leaves out what is the default, the same object.
+        # One object for each text: an activity in JSON leaves out a default only if it is the same object.
         intern = sys.intern
         self.deeds = [
             Act(intern(platform), intern(kind), action and intern(action), intern(artefact))
@@ -236,7 +236,7 @@ class Columns:
             raise ValueError("an unknown flag")
 
     def owner(self, place: int) -> str:
-        """The owner of a repository of the table."""
+        """The owner of a repository in the table."""
         owner = self.owners.get(place)
         return first_part(self.names[place]) if owner is None else owner
 

@@ -30,14 +30,14 @@ _NUMBERS: Final = ("seen", "lag", "quota", "polls")
 _NARROW: Final = 120
 
 
-class Gap(msgspec.Struct, kw_only=True):
+class GapTotal(msgspec.Struct, kw_only=True):
     """How often, and for how long in all."""
 
     count: int = 0
     seconds: float = 0.0
 
 
-class Feed(msgspec.Struct, kw_only=True):
+class FeedStatus(msgspec.Struct, kw_only=True):
     """A feed as `role` saw it at `evaluated_at`; `polls` by outcome, `gaps` by reason, unknown is None.
 
     `world` is there only where it is not the real one.
@@ -51,7 +51,7 @@ class Feed(msgspec.Struct, kw_only=True):
     lag_seconds: float | None = None
     remaining: int | None = None
     polls: dict[str, int] = {}
-    gaps: dict[str, Gap] = {}
+    gaps: dict[str, GapTotal] = {}
     world: Literal["simulated"] | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -97,25 +97,25 @@ async def _reports(settings: Settings) -> list[HealthReport]:
         return board.reports
 
 
-def _feeds_of(report: HealthReport) -> list[Feed]:
+def _feeds_of(report: HealthReport) -> list[FeedStatus]:
     """The feeds of a role, in the order in which it named them."""
     at = rfc3339(report.evaluated_at)
     world: Literal["simulated"] | msgspec.UnsetType = "simulated" if report.simulated else msgspec.UNSET
-    found: dict[str, Feed] = {}
+    found: dict[str, FeedStatus] = {}
     for name, text in report.states.items():
-        found[name] = Feed(feed=name, role=report.role, world=world, evaluated_at=at, state=text)
+        found[name] = FeedStatus(feed=name, role=report.role, world=world, evaluated_at=at, state=text)
     for row in report.rows:
         if "feed" not in row.labels:
             continue
         name = row.labels["feed"]
-        feed = found.setdefault(name, Feed(feed=name, role=report.role, world=world, evaluated_at=at))
+        feed = found.setdefault(name, FeedStatus(feed=name, role=report.role, world=world, evaluated_at=at))
         match row.name.removeprefix("nomadwatch_feed_"):
             case "polls_total":
                 feed.polls[row.labels["outcome"]] = int(row.value)
             case "gaps_total":
-                feed.gaps.setdefault(row.labels["reason"], Gap()).count = int(row.value)
+                feed.gaps.setdefault(row.labels["reason"], GapTotal()).count = int(row.value)
             case "gap_seconds_total":
-                feed.gaps.setdefault(row.labels["reason"], Gap()).seconds = row.value
+                feed.gaps.setdefault(row.labels["reason"], GapTotal()).seconds = row.value
             case "coverage_ratio":
                 feed.coverage = row.value
             case "lag_seconds":
@@ -154,7 +154,7 @@ def _print(reports: Iterable[HealthReport], now: int) -> None:
         out.print(shown)
 
 
-def _cells(feed: Feed) -> list["Text"]:
+def _cells(feed: FeedStatus) -> list["Text"]:
     from rich.text import Text
 
     def known(value: float | None, text: str) -> Text:

@@ -35,8 +35,6 @@ class Topics:
     >>> topics = Topics("try-", partitions=4)
     >>> topics.activity, topics.dead_letters, topics.partitions_of(topics.facts), topics.partitions_of(topics.cursors)
     ('try-activity', 'try-dead-letters', 4, 1)
-
-    Source: DESIGN, Vocabulary on the wire.
     """
 
     prefix: str = ""

@@ -4,7 +4,7 @@ import pytest
 
 from agents.measurements import Measurement
 from sinks.board import STALE_AFTER, Board
-from sinks.figures import BUSIEST, SCOPES, Feed, Figures, figures_of
+from sinks.figures import BUSIEST, SCOPES, FeedFigure, Figures, figures_of
 from streams.activity import PLATFORMS
 from streams.windows import WINDOWS
 from tests.sinks.made import NOON, evaluation_record, measurement, record
@@ -164,9 +164,9 @@ def test_feeds_in_trouble_come_first_and_what_a_feed_has_not_told_is_unknown() -
     figures = figures_of(board)
     assert figures.status == "starting"
     assert figures.feeds == [
-        Feed("github:/repos/huggingface/transformers/events", "starting", None, None),
-        Feed("huggingface:models", "failing: 502", 0.97, 7300.0),
-        Feed("github:/events", "ok", 0.0412, 95.0),
+        FeedFigure("github:/repos/huggingface/transformers/events", "starting", None, None),
+        FeedFigure("huggingface:models", "failing: 502", 0.97, 7300.0),
+        FeedFigure("github:/events", "ok", 0.0412, 95.0),
     ]
 
 
