@@ -29,7 +29,8 @@ QUESTIONS = {
     "activities by platform and feature": "SELECT platform, feature, count(*) FROM facts WHERE NOT bot GROUP BY ALL",
     "different people by day": "SELECT date, count(DISTINCT actor) FROM facts WHERE NOT bot GROUP BY ALL",
     "busiest repositories by day": """
-        SELECT date, platform, repository, count(*) AS n FROM facts WHERE NOT bot GROUP BY ALL ORDER BY n DESC LIMIT 50""",
+        SELECT date, platform, repository, count(*) AS n FROM facts
+        WHERE NOT bot GROUP BY ALL ORDER BY n DESC LIMIT 50""",
     "two projects side by side by week": """
         SELECT date_trunc('week', time) AS week, project, count(*), count(DISTINCT actor) FROM facts
         WHERE project IN ('olmo', 'pythia') AND NOT bot GROUP BY ALL""",
@@ -105,9 +106,7 @@ def main() -> None:
             store.append(late, {0: Place(options.days + 1, 0, b"")})
             store.write()
         day = run([sys.executable, "-c", _WRITE, str(state)])
-        print(
-            f"a late row   {day.seconds:10.2f} s of CPU (its day, and the tables that follow), {day.peak:,.0f} MB at most"
-        )
+        print(f"a late row   {day.seconds:10.2f} s of CPU (its day, and what follows), {day.peak:,.0f} MB at most")
         for title, sql in QUESTIONS.items():
             asked = run(
                 [

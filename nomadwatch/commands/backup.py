@@ -35,7 +35,7 @@ _SPARE: Final = 64 << 20
 @options.option(
     "--with-key",
     is_flag=True,
-    help="Copy the key of the actors' hashes, too. Who has it can find out whose hash a hash is: keep the copy as safe.",
+    help="Copy the key of the actors' hashes, too. It tells whose hash is whose: keep the copy as safe as the key.",
 )
 @options.data_dir
 def command(target: str, with_key: bool, **flags: Any) -> None:
@@ -101,9 +101,7 @@ def _copy(state: Path, partial: Path, with_key: bool) -> tuple[int, bool]:
         with Lake(state / LAKE).writing(_PATIENCE):
             shutil.copytree(state / LAKE, partial / LAKE, copy_function=shutil.copyfile)
         if damaged := Lake(partial / LAKE).damaged(thoroughly=True):
-            tell(
-                f"{len(damaged)} files of the lake are damaged, such as {damaged[0]}: nomadwatch verify writes them anew"
-            )
+            tell(f"{len(damaged)} files of the lake are damaged, such as {damaged[0]}; nomadwatch verify mends them")
     with Snapshot(copy) as store:
         store.check()
         rows = sum(store.hours().values())
@@ -132,6 +130,8 @@ def _copy_database(source: Path, target: Path, patience: float = 30.0) -> None:
         closing(sqlite3.connect(f"{source.as_uri()}?mode=ro", timeout=patience, uri=True)) as original,
         closing(sqlite3.connect(target)) as copy,
     ):
+        # `backup` itself would wait for ever for a database that another process holds.
+        original.execute("SELECT count(*) FROM sqlite_master")
         original.backup(copy)
         ((said,),) = copy.execute("PRAGMA quick_check(1)").fetchall()
     if said != "ok":

@@ -1,4 +1,4 @@
-"""The process that brings a lake up to date and ends, so that DuckDB stays in no worker's memory; and what starts it."""
+"""The process that brings a lake up to date and ends, so that DuckDB stays in no worker's memory, and its starter."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ from sinks.board import Board
 from sinks.report import Report, build
 
 _LOG: Final = logging.getLogger("nomadwatch.lake")
-# Seconds from the start of `measure` to its lake's first update, and between two updates at most, on the station's clock.
+# Seconds from the start of `measure` to its lake's first update, and between two updates (on the station's clock).
 _FIRST: Final = 20.0
 EVERY: Final = 3_600.0
 # However fast a simulated clock runs.
@@ -27,7 +27,7 @@ _NICE: Final = 15
 
 
 class _Asked(msgspec.Struct, frozen=True):
-    """What the process is told: the data folder, and the broker whose board is kept. `thoroughly`: every file is read."""
+    """What the process is told: the data folder, and the broker whose board is kept. `thoroughly`: read every file."""
 
     data_dir: str
     bootstrap: str
@@ -103,7 +103,7 @@ async def _shown(asked: _Asked) -> Report:
 
 
 def run_lake(say: Say, folder: str, report: Report) -> None:
-    """Bring the lake of a replay that has ended up to date, with its report; says `lake` at the end, or `told` before."""
+    """Bring the lake of a replay that has ended up to date, with its report; says `lake` at the end, `told` before."""
     from nomadwatch.errors import Failure
     from nomadwatch.lake import keep_report, refresh
 

@@ -61,8 +61,8 @@ def check_target(form: str, target: str) -> None:
 
 
 def answer(lake: Path, sql: str, form: str, target: str, memory: str) -> None:
-    """Answer a question of a lake as `table`, `csv`, `json` or `parquet`, to a file or stdout (-). Raises Misuse for one
-    that cannot be answered, Failure.
+    """Answer a question of a lake as `table`, `csv`, `json` or `parquet`, to a file or stdout (-). Raises Misuse for
+    one that cannot be answered, Failure.
     """
     from sinks.lake.read import QueryError
 

@@ -92,7 +92,7 @@ class Lake:
 
     @contextmanager
     def replacing(self, name: str, hours: Mapping[int, int] | None = None) -> Iterator[Path]:
-        """A path to write to, which takes the place of the file `name` (relative, with `/`) when the block has ended."""
+        """A path to write to; it takes the place of the file `name` (relative, with `/`) when the block has ended."""
         target = self.path / name
         _make(target.parent)
         partial = self.partial(name)

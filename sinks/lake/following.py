@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 # SQL of the tables that follow from all days; `named` has the names.
 _SPAN: Final = """min(time) AS first_seen, max(time) AS last_seen,
-    coalesce(sum(n) FILTER (NOT bot), 0)::BIGINT AS activities, coalesce(sum(n) FILTER (bot), 0)::BIGINT AS bot_activities"""
+    coalesce(sum(n) FILTER (NOT bot), 0)::BIGINT AS activities,
+    coalesce(sum(n) FILTER (bot), 0)::BIGINT AS bot_activities"""
 FOLLOWING: Final = {
     "repositories/repositories.parquet": (
         REPOSITORIES,

@@ -54,7 +54,8 @@ WITH tied AS (
     SELECT "{0}" AS v, count(*) FILTER (platform = '{1}') AS a, count(*) FILTER (platform = '{2}') AS b
     FROM profile GROUP BY v
 ), ordered AS (
-    SELECT v, a, b, coalesce(sum(b) OVER (ORDER BY v ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS below FROM tied
+    SELECT v, a, b,
+        coalesce(sum(b) OVER (ORDER BY v ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS below FROM tied
 )
 SELECT sum(a), sum(b), sum(a * v), sum(b * v), sum(a * (below + b / 2)), sum((a + b)::DOUBLE ** 3 - (a + b)), count(*)
 FROM ordered"""
@@ -81,7 +82,8 @@ def recount(
         connection.execute(f"""
             CREATE OR REPLACE TEMP VIEW own AS SELECT * FROM facts WHERE NOT bot AND n > 0 AND {condition}
             AND time >= make_timestamptz({end - steps * step}) AND time < make_timestamptz({end})
-            AND date >= CAST(make_timestamptz({end - steps * step}) AS DATE) AND date <= CAST(make_timestamptz({end}) AS DATE)
+            AND date >= CAST(make_timestamptz({end - steps * step}) AS DATE)
+            AND date <= CAST(make_timestamptz({end}) AS DATE)
         """)
         connection.execute("CREATE OR REPLACE TEMP TABLE shown (platform VARCHAR, feature VARCHAR, name VARCHAR)")
         if own := [list(place) for own_scope, *place in named if own_scope == scope]:
@@ -89,7 +91,8 @@ def recount(
         labels = {"scope": scope, "window": window}
         yield from _counts(connection, labels)
         connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE profile AS SELECT platform, {_QUOTED_FEATURES} FROM own GROUP BY platform, repository"
+            f"CREATE OR REPLACE TEMP TABLE profile AS "
+            f"SELECT platform, {_QUOTED_FEATURES} FROM own GROUP BY platform, repository"
         )
         yield from _spread(connection, labels)
         yield from _comparison(connection, labels)
@@ -204,7 +207,8 @@ def put_beside(connection: "DuckDBPyConnection", columns: Mapping[str, Any], pro
     connection.register("raw", dict(columns))
     connection.register("numbers", {"number": np.arange(1, len(projects) + 1), "name": np.array(projects, object)})
     connection.execute(f"""
-        CREATE OR REPLACE TEMP TABLE beside AS SELECT *, CAST(time AS DATE) AS date FROM ({select_facts("raw", "numbers")})
+        CREATE OR REPLACE TEMP TABLE beside AS
+        SELECT *, CAST(time AS DATE) AS date FROM ({select_facts("raw", "numbers")})
     """)
     connection.execute(
         "CREATE OR REPLACE TEMP VIEW every AS SELECT * FROM memory.main.facts UNION ALL BY NAME FROM beside"

@@ -33,24 +33,63 @@ FACTS: Final = (
     Column("time", "TIMESTAMP WITH TIME ZONE", "when it was done, UTC", "make_timestamptz(time)"),
     Column("id", "UBIGINT", "hash of the activity's id", "id"),
     Column("platform", "VARCHAR", _PLATFORM_IDS, _word(f"(code >> {FEATURE_BITS})", PLATFORMS)),
-    Column("feature", "VARCHAR", "what it counts as ([metrics.md](metrics.md))", _word(f"(code & {FEATURE_MASK})", FEATURES)),
-    Column("kind", "VARCHAR", "what it was done to or with: `push`, `issue`, `pull_request`, …; null if the source did not say", _word("kind", KINDS)),
-    Column("action", "VARCHAR", "what was done: `opened`, `merged`, …; null if there is only one thing to do", _word("action", ACTIONS)),
+    Column(
+        "feature",
+        "VARCHAR",
+        "what it counts as ([metrics.md](metrics.md))",
+        _word(f"(code & {FEATURE_MASK})", FEATURES),
+    ),
+    Column(
+        "kind",
+        "VARCHAR",
+        "what it was done to or with: `push`, `issue`, `pull_request`, …; null if the source did not say",
+        _word("kind", KINDS),
+    ),
+    Column(
+        "action",
+        "VARCHAR",
+        "what was done: `opened`, `merged`, …; null if there is only one thing to do",
+        _word("action", ACTIONS),
+    ),
     Column("n", "TINYINT", "1; -1 for a credit that was withdrawn and whose row the lake does not hold", "n"),
     Column("bot", "BOOLEAN", "done by an account that counts as a bot", f"flags & {BOT} <> 0"),
     Column("watched", "BOOLEAN", "in a repository of the watchlist at that time", f"flags & {WATCHED} <> 0"),
     Column("simulated", "BOOLEAN", "of a simulated world", f"flags & {SIMULATED} <> 0"),
     Column("credited", "BOOLEAN", "a merge, credited to who opened the pull request", f"flags & {CREDITED} <> 0"),
-    Column("repository", "UBIGINT", "hash of the repository's number on its platform; its name stands in `repositories`", "repository"),
+    Column(
+        "repository",
+        "UBIGINT",
+        "hash of the repository's number on its platform; its name stands in `repositories`",
+        "repository",
+    ),
     Column("actor", "UBIGINT", "keyed hash of the account; of another platform it is another one", "actor"),
-    Column("affiliation", "VARCHAR", "`internal`, `staff`, `external` or `unknown`; null where nobody asked", _word("affiliation", AFFILIATIONS)),
+    Column(
+        "affiliation",
+        "VARCHAR",
+        "`internal`, `staff`, `external` or `unknown`; null where nobody asked",
+        _word("affiliation", AFFILIATIONS),
+    ),
     Column("project", "VARCHAR", "the watched project; null outside the watchlist", "named.name"),
     Column("artefact", "VARCHAR", "`software`, `model`, `dataset` or `space`", _word("artefact", ARTEFACTS)),
-    Column("base", "UBIGINT", "of a derivative: `name_hash` of the repository that it was made from", "nullif(base, 0)"),
-    Column("relation", "VARCHAR", "of a derivative: `finetune`, `adapter`, `merge` or `quantized`", _word("relation", RELATIONS)),
-    Column("commits", "UINTEGER", "number of commits; null if it was not stated", f"CASE WHEN flags & {STATED} <> 0 THEN commits END"),
-    Column("thread", "UINTEGER", "number of the issue, discussion or pull request in its repository", "nullif(thread, 0)"),
-)  # fmt: skip
+    Column(
+        "base", "UBIGINT", "of a derivative: `name_hash` of the repository that it was made from", "nullif(base, 0)"
+    ),
+    Column(
+        "relation",
+        "VARCHAR",
+        "of a derivative: `finetune`, `adapter`, `merge` or `quantized`",
+        _word("relation", RELATIONS),
+    ),
+    Column(
+        "commits",
+        "UINTEGER",
+        "number of commits; null if it was not stated",
+        f"CASE WHEN flags & {STATED} <> 0 THEN commits END",
+    ),
+    Column(
+        "thread", "UINTEGER", "number of the issue, discussion or pull request in its repository", "nullif(thread, 0)"
+    ),
+)
 # The day's folder gives it; a condition on it skips the files of other days.
 DATE: Final = Column("date", "DATE", "the day of `time`, from the name of the folder")
 

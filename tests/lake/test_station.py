@@ -1,16 +1,25 @@
-"""The lake beside what runs: a station keeps it by itself, its figures are counted again while they change, and rows are
-restored from a backup that was made meanwhile.
+"""The lake beside what runs: a station keeps it by itself, its figures are counted again while they change, and rows
+are restored from a backup that was made meanwhile.
 """
 
 import json
 import shutil
+import signal
 import time
 from pathlib import Path
 
 from agents.measure.snapshot import Snapshot
 from agents.measure.store import DamagedStore, store_path
-from tests.nomadwatch.commands import command, generate, started
+from tests.nomadwatch.commands import Done, generate, started
+from tests.nomadwatch.commands import command as run
 from tests.nomadwatch.stations import PATIENCE, Station
+
+# More than a command or an end takes on the busiest machine.
+_SECONDS = 300.0
+
+
+def command(*arguments: object) -> Done:
+    return run(*arguments, timeout=_SECONDS)
 
 
 def test_a_station_keeps_its_lake_by_itself_and_its_figures_are_counted_again_while_it_runs(tmp_path: Path) -> None:
@@ -35,8 +44,9 @@ def test_a_station_keeps_its_lake_by_itself_and_its_figures_are_counted_again_wh
             assert sum(store.hours().values()) >= sum(row["n"] for row in found)
         assert "nw-lake" not in station.roles(), "the writer ends"
     finally:
-        assert station.end() == 0
-    assert "lake" not in station.err
+        station.process.send_signal(signal.SIGINT)
+        _, said = station.process.communicate(timeout=_SECONDS)
+    assert (station.process.returncode, "lake" in said) == (0, False)
 
 
 def _rows(state: Path) -> int:
@@ -48,7 +58,7 @@ def _rows(state: Path) -> int:
 
 
 def test_rows_are_restored_from_a_backup_that_was_made_of_a_replay_while_it_ran(tmp_path: Path) -> None:
-    generate(tmp_path / "hours", 20_000)
+    generate(tmp_path / "hours", 5_000)
     state, copy = tmp_path / "state", tmp_path / "copy"
     again = ("replay", tmp_path / "hours", "--data-dir", state, "--report", tmp_path / "report.json")
     replay = started(*again)
@@ -58,7 +68,7 @@ def test_rows_are_restored_from_a_backup_that_was_made_of_a_replay_while_it_ran(
             time.sleep(0.02)
         assert command("backup", copy, "--data-dir", state).code == 0
     finally:
-        replay.communicate(timeout=120)
+        replay.communicate(timeout=_SECONDS)
     report = (tmp_path / "report.json").read_bytes()
     assert 0 < _rows(copy) <= _rows(state)
     for name in ("measure", "lake"):

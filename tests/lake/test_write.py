@@ -53,8 +53,9 @@ def test_every_row_of_the_lake_is_what_happened(tmp_path: Path) -> None:
             None if is_credit else activity.get("relation"), None if is_credit else activity.get("affiliation"),
         ] += 1  # fmt: skip
     found = asked(lake, """
-        SELECT if(feature = 'accepted', NULL, id), platform, feature, kind, epoch_us(time), repository, actor, bot, watched, project, artefact, thread,
-            commits, relation, affiliation FROM facts WHERE n = 1 AND simulated IS NOT NULL AND date = CAST(time AS DATE)
+        SELECT if(feature = 'accepted', NULL, id), platform, feature, kind, epoch_us(time), repository, actor, bot,
+            watched, project, artefact, thread, commits, relation, affiliation
+        FROM facts WHERE n = 1 AND simulated IS NOT NULL AND date = CAST(time AS DATE)
     """)  # fmt: skip
     assert Tally(found) == expected
     assert done.rows == len(found) == asked(lake, "SELECT count(*) FROM facts")[0][0]
@@ -113,7 +114,8 @@ def test_late_rows_write_their_day_again_and_no_other(tmp_path: Path) -> None:
         assert refreshed(tmp_path)[1].days == ["2024-05-03"]
     after = {path: path.stat().st_ino for path in lake.glob("facts/*/*")}
     assert [path for path in after if after[path] != before.get(path)] == [lake / day(3)]
-    hour = f"SELECT count(*) FROM facts WHERE time >= make_timestamptz({middle}) AND time < make_timestamptz({middle + HOUR})"
+    span = f"time >= make_timestamptz({middle}) AND time < make_timestamptz({middle + HOUR})"
+    hour = f"SELECT count(*) FROM facts WHERE {span}"
     happened = [deed for deed, _ in truth(arrivals) if middle <= deed.occurred_at < middle + HOUR]
     assert asked(lake, hour) == [(len(happened),)] != [(0,)]
 
