@@ -30,6 +30,8 @@ _LEAST_KEY: Final = 16
 _MOST_KEY: Final = 64
 # Below this much free disk SQLite and the checkpoints can no longer be relied on to write.
 LEAST_ROOM: Final = 16 << 20
+# How a data folder is laid out: 1 held panes, 2 holds facts.
+LAYOUT: Final = 2
 Kind: TypeAlias = Literal["replay", "live station", "demonstration"]
 
 
@@ -45,6 +47,7 @@ class Kept(msgspec.Struct, kw_only=True):
     not yet).
     """
 
+    layout: int = LAYOUT
     # Empty where a version has written it that did not tell them apart: then it becomes what it is used as.
     kind: Kind | Literal[""] = ""
     broker: str = ""
@@ -242,10 +245,14 @@ class State:
 
 
 def read_kept(path: Path) -> Kept | None:
-    """What a data folder remembers, also while another process has it; None if there is nothing yet."""
+    """What a data folder remembers, also while another process has it; None if there is nothing yet. Raises Misuse for
+    a folder of another layout.
+    """
     try:
         content: Any = (path / "state.json").read_bytes()
-        return msgspec.json.decode(content, type=Kept)
+        # Earlier versions wrote no layout.
+        layout = msgspec.json.decode(content, type=dict[str, Any]).get("layout", 1)
+        kept = msgspec.json.decode(content, type=Kept)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError) as error:
@@ -253,3 +260,9 @@ def read_kept(path: Path) -> Kept | None:
         raise Misuse(
             f"{path / 'state.json'} cannot be read ({reason}); restore it or name another --data-dir"
         ) from None
+    if layout != LAYOUT:
+        raise Misuse(
+            f"{path} holds the state of another version of nomadwatch (layout {layout}, not {LAYOUT}), which this one "
+            "cannot read; name another --data-dir to begin anew, or delete the folder"
+        )
+    return kept

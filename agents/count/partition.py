@@ -61,7 +61,7 @@ class Count:
         self._begin()
 
     def _begin(self) -> None:
-        """Whether the next record would be empty."""
+        """Begin the next record, empty."""
         self._rows: list[Rows] = []
         self._credited: list[Published] = []
         self._projects = Projects()

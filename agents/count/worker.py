@@ -49,6 +49,8 @@ class Worker:
         self.partitions: dict[int, Count] = {}
         self.caches: dict[int, Cache] = {}
         self.written: dict[int, int] = {}
+        # The last record of `facts` that this worker has committed.
+        self.places: dict[int, Place] = {}
         self.dead_letters: dict[int, list[Outgoing]] = {}
         self.holes: dict[int, int] = {}
         # When (s) the oldest record arrived that is not in a checkpoint yet.
@@ -158,7 +160,15 @@ class Worker:
     def _drop(self) -> None:
         for cache in self.caches.values():
             cache.close()
-        for table in (self.caches, self.partitions, self.written, self.dead_letters, self.holes, self.received):
+        for table in (
+            self.caches,
+            self.places,
+            self.partitions,
+            self.written,
+            self.dead_letters,
+            self.holes,
+            self.received,
+        ):
             table.clear()
 
     # Counting.
@@ -233,19 +243,18 @@ class Worker:
     async def _checkpoint(self, *, at_end: bool = False) -> None:
         """Commit what changed since the last one, one transaction a partition, side by side. Under the lock."""
         due = {n: own for n, own in self.partitions.items() if own.progress.offset != self.written[n]}
-        places: dict[int, Place] = {}
         try:
             if due:
-                places = await self._commit(due)
+                await self._commit(due)
         except BaseException as error:  # noqa: BLE001 - fenced, refused, stuck, cancelled: nothing here may be used again
             self._die("a checkpoint failed", error)
-        self._write_caches(places, at_end=at_end)
+        self._write_caches(at_end=at_end)
         if due:
             offsets = {number: self.written[number] + 1 for number in due}
             await faust.commit_offsets(self.app, self.source, offsets)
 
-    async def _commit(self, due: dict[int, Count]) -> dict[int, Place]:
-        """Write the checkpoints of partitions; the last record of each."""
+    async def _commit(self, due: dict[int, Count]) -> None:
+        """Write the checkpoints of partitions."""
         writing: dict[int, asyncio.Future[dict[str, int]]] = {}
         values: dict[int, bytes | None] = {}
         for number, count in due.items():
@@ -257,19 +266,20 @@ class Worker:
             # The broker takes one partition's records while the next one's are packed.
             await asyncio.sleep(0)
         await self._written(writing.values())
-        places = {}
         for number, count in due.items():
             self.written[number] = count.progress.offset
             count.tidy()
             offset = writing[number].result()[self.topics.facts] - 1
-            places[number] = Place(offset, checksum(values[number]))
-        return places
+            self.places[number] = Place(offset, checksum(values[number]))
 
-    def _write_caches(self, places: dict[int, Place], *, at_end: bool) -> None:
-        """Write the caches that are due, of several checkpoints one: none may hold up the next one."""
-        for number, place in places.items():
-            if self.caches[number].is_due(at_end=at_end):
-                self.caches[number].write(self.partitions[number], place)
+    def _write_caches(self, *, at_end: bool) -> None:
+        """Write a cache that is due, at the end all of them: several could hold up the next checkpoint. Only of what is
+        committed whole.
+        """
+        for number, place in self.places.items():
+            count = self.partitions[number]
+            if count.progress.offset == self.written[number] and self.caches[number].is_due(at_end=at_end):
+                self.caches[number].write(count, place)
                 if not at_end:
                     break
 
