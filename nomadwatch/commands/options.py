@@ -28,7 +28,7 @@ prefix = option("--prefix", metavar="TEXT", help="Prefix of the topics' names.  
 partitions = option(
     "--partitions",
     metavar="N",
-    help="Partitions of the topics activity and panes.  [default: 8; NOMADWATCH_PARTITIONS]",
+    help="Partitions of the topics activity and facts.  [default: 8; NOMADWATCH_PARTITIONS]",
 )
 watchlist = option(
     "--watchlist", metavar="FILE", help="The watched projects.  [default: the built-in list; NOMADWATCH_WATCHLIST]"

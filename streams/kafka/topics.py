@@ -10,13 +10,12 @@ _COMPACTED: Final = {
     "segment.ms": "600000",
     "segment.bytes": str(64 << 20),
     "min.cleanable.dirty.ratio": "0.1",
-    # A reader that lags must not find a checkpoint's old progress without the panes that a newer one has replaced.
+    # A reader that lags must not find a checkpoint's old progress without the values that a newer one has replaced.
     "min.compaction.lag.ms": "60000",
 }
 # Name → whether it has as many partitions as `activity` (the others have one), and its settings on the broker.
 _KEPT: Final[dict[str, tuple[bool, dict[str, str]]]] = {
     "activity": (True, {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY), "max.message.bytes": _LARGE}),
-    "panes": (True, {**_COMPACTED, "max.message.bytes": _LARGE}),
     # Longer than ids are kept for (31 days) by more than a week, after which a name in use is published again.
     "facts": (True, {"cleanup.policy": "delete", "retention.ms": str(40 * _DAY), "max.message.bytes": _LARGE}),
     "facts-watched": (True, {"cleanup.policy": "delete", "retention.ms": str(400 * _DAY), "max.message.bytes": _LARGE}),
@@ -44,11 +43,6 @@ class Topics:
     def activity(self) -> str:
         """Batches of activities."""
         return self.prefix + "activity"
-
-    @property
-    def panes(self) -> str:
-        """Summaries of intervals, and the progress of each partition."""
-        return self.prefix + "panes"
 
     @property
     def facts(self) -> str:

@@ -37,9 +37,9 @@ def test_each_partition_is_read_back_and_only_those_that_hold_something_are_wait
                 (1, b"a", b"4"),
                 (1, b"b", None),
             ):
-                await producer.send_and_wait(FIVE.panes, value, key=key, partition=partition)
+                await producer.send_and_wait(FIVE.facts, value, key=key, partition=partition)
         config = Config(bootstrap=bootstrap, prefix=FIVE.prefix, partitions=5, data_dir=str(tmp_path))
-        return {number: table async for number, table in read_back(config, FIVE.panes, range(5))}
+        return {number: table async for number, table in read_back(config, FIVE.facts, range(5))}
 
     with broker(tmp_path, topics=FIVE) as process:
         assert asyncio.run(scenario(process.bootstrap)) == {0: {}, 1: {b"a": b"4"}, 2: {}, 3: {b"c": b"3"}, 4: {}}

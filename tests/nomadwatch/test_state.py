@@ -83,7 +83,7 @@ def test_a_folder_that_others_may_look_into_is_told_and_its_files_are_closed_to_
     ours = [tmp_path / name for name in ("broker.db", "broker.db-wal", "state.json", "faust/v1/table")]
     theirs = tmp_path / "notes.txt"
     for path in (*ours, theirs):
-        path.write_text("{}" if path.suffix != ".json" else '{"partitions": 1}')
+        path.write_text("{}" if path.suffix != ".json" else '{"layout": 2, "partitions": 1}')
         path.chmod(0o644)
     tmp_path.chmod(0o755)
     with State(str(tmp_path)):
@@ -119,7 +119,7 @@ def test_what_is_kept_of_something_else_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["replay", "live station"])
 def test_what_a_version_has_kept_that_did_not_tell_kinds_apart_is_taken(kind: Kind, tmp_path: Path) -> None:
-    (tmp_path / "state.json").write_text('{"broker": "", "prefix": "", "partitions": 8, "port": 4}\n')
+    (tmp_path / "state.json").write_text('{"layout": 2, "broker": "", "prefix": "", "partitions": 8, "port": 4}\n')
     with State(str(tmp_path)) as folder:
         folder.check_kind(kind)
 
@@ -153,6 +153,17 @@ def test_the_broker_s_port_is_held_for_it_while_the_folder_is_open(tmp_path: Pat
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", port))
+
+
+@pytest.mark.parametrize(("written", "layout"), [('{"partitions": 8}', 1), ('{"partitions": 8, "layout": 99}', 99)])
+def test_a_folder_of_another_layout_is_refused_with_what_to_do(written: str, layout: int, tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text(written)
+    with pytest.raises(Misuse) as refused:
+        State(str(tmp_path))
+    assert str(refused.value) == (
+        f"{tmp_path} holds the state of another version of nomadwatch (layout {layout}, not 2), which this one cannot "
+        "read; name another --data-dir to begin anew, or delete the folder"
+    )
 
 
 def test_a_spoilt_state_file_is_told(tmp_path: Path) -> None:
@@ -193,7 +204,7 @@ def test_a_state_of_other_platforms_is_refused_and_one_of_fewer_goes_on(
 
 
 def test_a_state_that_was_kept_before_platforms_were_has_the_first_two(tmp_path: Path) -> None:
-    (tmp_path / "state.json").write_text('{"partitions": 1}')
+    (tmp_path / "state.json").write_text('{"layout": 2, "partitions": 1}')
     kept = read_kept(tmp_path)
     assert kept is not None
     assert kept.platforms == ("github", "huggingface")

@@ -14,9 +14,7 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 
 import agents.operators
-from agents.operators.counts import Counts
 from agents.operators.coverage import Coverage
-from agents.operators.ids import Ids
 from agents.operators.names import Names
 from agents.operators.tally import Tally
 from agents.operators.threads import Threads, Turn
@@ -60,23 +58,11 @@ def _greatest(updates: list[Turn]) -> list[Turn]:
 
 
 FEEDS: dict[type, Feed] = {
-    Counts: Feed(
-        st.tuples(st.sampled_from(["github/review/human", "github/commits", "ä", ""]), st.integers(0, 1 << 40)),
-        lambda counts, update: counts.add(*update),
-        lambda counts: counts.get(),
-        lambda updates: {k: n for k in {k for k, _ in updates} if (n := sum(m for other, m in updates if other == k))},
-    ),
     Tally: Feed(
         st.lists(KEYS, max_size=4),
         lambda tally, update: tally.update(update),
         lambda tally: tally.get(),
         lambda updates: dict(Counter(key for update in updates for key in update)),
-    ),
-    Ids: Feed(
-        st.lists(KEYS, max_size=4),
-        lambda ids, update: ids.update(update),
-        lambda ids: ids.get(),
-        lambda updates: {key for update in updates for key in update},
     ),
     Names: Feed(
         st.tuples(KEYS, st.integers(0, 3), st.sampled_from(["", "a/b", "a/bc", "b/a", "ü/ß", "日本/語"])),
@@ -227,7 +213,7 @@ def the_merge_of_chunks_is_the_whole(case: Case) -> None:
         assert len(parts) == chunks
         for number, part in enumerate(parts):
             packed = part.pack()
-            keys = packed if case.kind is Ids else packed[0]
+            keys = packed[0]
             assert all((key >> 8) % chunks == number for key in keys.tolist())
         same(case.merged(case.kind(), *parts[::-1]), case.of(case.a, case.b))
 

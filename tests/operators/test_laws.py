@@ -3,16 +3,12 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from agents.operators.counts import Counts
 from agents.operators.coverage import Coverage
-from agents.operators.ids import Ids
-from agents.operators.keys import header
 from agents.operators.names import Names
 from agents.operators.tally import Tally
 from agents.operators.threads import Threads, Turn
@@ -64,9 +60,7 @@ def test_bytes_of_another_kind_or_version_are_refused(kind: Any, data: bytes) ->
 def test_a_snapshot_cut_short_is_refused(kind: Any) -> None:
     summary = kind()
     updates = {
-        Counts: ("a", 1),
         Tally: [1, 2],
-        Ids: [1, 2],
         Names: (1, 2, "a/b"),
         Coverage: (1, 2),
         Threads: Turn(1, 2, 3, 4, 5, b"6"),
@@ -97,19 +91,6 @@ def _forgets_what_waits(self: Any, other: Any) -> None:
 def _twice(self: Any, other: Any) -> None:
     type(self).real_merge(self, other)
     type(self).real_merge(self, other)
-
-
-def _greatest(self: Counts, other: Counts) -> None:
-    for key, n in other.get().items():
-        self._counts[key] = max(self._counts.get(key, 0), n)
-
-
-def _counts_last_wins(self: Counts, other: Counts) -> None:
-    self._counts.update(other.get())
-
-
-def _intersection(self: Ids, other: Ids) -> None:
-    self._packed = np.array(sorted(self.get() & other.get()), np.uint64)
 
 
 def _takes_the_other(self: Any, other: Any) -> None:
@@ -153,33 +134,11 @@ def _appends(self: Coverage, other: Coverage) -> None:
     self._ends += other._ends
 
 
-def _subtracts_whole_keys(self: Counts, other: Counts) -> None:
-    for key in other.get():
-        self._counts.pop(key, None)
-
-
-def _unsorted(self: Counts) -> bytes:
-    return msgspec.msgpack.encode((1, list(self._counts.items())))
-
-
-def _without_what_waits(self: Ids) -> bytes:
-    return header(b"idid", len(self._packed)) + self._packed.tobytes()
-
-
 MUTANTS = [
     (Tally, "merge", _keeps_own_keys_only),
     (Tally, "merge", _last_wins),
     (Tally, "merge", _forgets_what_waits),
     (Tally, "merge", _twice),
-    (Counts, "merge", _greatest),
-    (Counts, "merge", _counts_last_wins),
-    (Counts, "merge", _twice),
-    (Counts, "subtract", _subtracts_whole_keys),
-    (Counts, "snapshot", _unsorted),
-    (Ids, "merge", _intersection),
-    (Ids, "merge", _takes_the_other),
-    (Ids, "merge", _forgets_what_waits),
-    (Ids, "snapshot", _without_what_waits),
     (Names, "merge", _takes_the_other),
     (Names, "merge", _other_name_wins),
     (Threads, "merge", _first_turn_wins),

@@ -1,30 +1,15 @@
-"""Lookups in summaries while they grow: known ids, names of keys, covered time, negative counts."""
+"""Lookups in summaries while they grow: names of keys, covered time, turns of threads."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.operators.counts import Counts
 from agents.operators.coverage import Coverage
-from agents.operators.ids import Ids
 from agents.operators.names import Names
 from agents.operators.threads import Threads, Turn
 from tests.operators.laws import KEYS
 
 quick = settings(deadline=None, database=None, derandomize=True)
-
-
-@quick
-@given(st.lists(st.tuples(st.lists(KEYS, max_size=5), st.booleans()), max_size=8))
-def test_ids_know_what_was_added_whether_packed_or_not(batches: list[tuple[list[int], bool]]) -> None:
-    ids, plain = Ids(), set[int]()
-    for batch, pack in batches:
-        assert ids.known(batch) == plain & set(batch)
-        ids.update(batch)
-        plain |= set(batch)
-        if pack:
-            assert ids.pack().tolist() == sorted(plain)
-        assert ids.known([*batch, 77]) == (set(batch) | {77}) & plain
 
 
 @quick
@@ -89,21 +74,6 @@ def test_a_share_is_the_number_of_covered_moments(
 def test_an_interval_must_have_a_length(start: int, end: int) -> None:
     with pytest.raises(ValueError, match="cannot end"):
         Coverage().add(start, end)
-
-
-def test_counters_do_not_run_backwards() -> None:
-    counts = Counts()
-    with pytest.raises(ValueError, match="cannot grow by -1"):
-        counts.add("github/review/human", -1)
-    counts.add("github/commits", 0)
-    assert (counts.get(), len(counts)) == ({}, 0)
-
-
-def test_counts_return_a_copy() -> None:
-    counts = Counts()
-    counts.add("github/commits", 3)
-    counts.get()["github/commits"] = 9
-    assert counts.get() == {"github/commits": 3}
 
 
 @quick

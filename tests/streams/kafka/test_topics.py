@@ -89,7 +89,6 @@ def test_a_broker_that_is_down_is_said_at_once(bootstrap: str) -> None:
 def test_names_carry_the_prefix() -> None:
     assert Topics("a.").names == [
         "a.activity",
-        "a.panes",
         "a.facts",
         "a.facts-watched",
         "a.measurements",
