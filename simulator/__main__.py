@@ -136,9 +136,13 @@ def hour(
 )
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option(
-    "--scale", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True, help="How fast time goes."
+    "--scale",
+    type=click.FloatRange(0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="How many times as fast as real time its clock runs.",
 )
-@click.option("--origin", type=float, help="When time went as the wall's (seconds since 1970); now if not given.")
+@click.option("--origin", type=float, help="When both clocks showed the same (Unix time); default: now.")
 @click.option(
     "--rate",
     type=click.FloatRange(0, min_open=True),
@@ -147,7 +151,11 @@ def hour(
     help="GitHub events a simulated second.",
 )
 @click.option(
-    "--hub-rate", type=click.FloatRange(0, min_open=True), default=2.0, show_default=True, help="The same on the Hub."
+    "--hub-rate",
+    type=click.FloatRange(0, min_open=True),
+    default=2.0,
+    show_default=True,
+    help="Things that happen on the Hub in a simulated second.",
 )
 @click.option(
     "--era", type=click.Choice(["2024", "2026", "mixed"]), default="2026", show_default=True, help="GitHub's payloads."
@@ -160,7 +168,7 @@ def hour(
 @click.option(
     "--faults",
     default="",
-    help=f"Rates of what goes wrong, like error=0.02,stale=0.05: {', '.join(KINDS)}; skew in seconds.",
+    help=f"Rates of faults, like error=0.02,stale=0.05: {', '.join(KINDS)}; skew in seconds.",
 )
 def serve(
     port: int,

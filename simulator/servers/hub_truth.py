@@ -182,9 +182,7 @@ class HubTruth:
     def happened(self, since: int, until: int) -> list[Happened]:
         """What happened in [since, until), by the stated time. ValueError if some of it is forgotten."""
         if since < self._known_from and since < until:
-            raise ValueError(
-                f"what happened before {self._known_from} is not known any more, or never was; ask from there on"
-            )
+            raise ValueError(f"what happened before {self._known_from} is unknown or forgotten; ask from there on")
         return [each for each in self._happened if since <= each.occurred_at < until]
 
     def unmissable(self, since: int, until: int, interval: int) -> list[Happened]:
