@@ -51,7 +51,8 @@ class Identities:
     memory stays bounded.
     """
 
-    LIMIT: Final = 1_000_000
+    # An entry takes 600 bytes. Most of what is met again was met lately.
+    LIMIT: Final = 100_000
 
     def __init__(
         self,
