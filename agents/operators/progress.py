@@ -1,7 +1,6 @@
-"""What a partition's worker must know besides its panes: how far it came, in offsets and in event time, and what it
-counted.
+"""How far a partition has come, in offsets and in event time, and what it counted.
 
-It is the last record of every checkpoint; whoever reads it knows that the panes before it are complete.
+It is in the last record of every checkpoint: a reader that has it knows that the checkpoint is complete.
 """
 
 from typing import Final, Self
@@ -39,9 +38,9 @@ class Feed(msgspec.Struct, omit_defaults=True):
 
 
 class Progress(msgspec.Struct, kw_only=True):
-    """The state of one partition beside its panes. Times in µs UTC; `offset` is the last one aggregated.
+    """What one partition has reached. Times in µs UTC; `offset` is the last one aggregated.
 
-    `watermark`: everything older is complete, as the feeds say; it closes panes. `front`: the newest that was seen;
+    `watermark`: everything older is complete, as the feeds say. `front`: the newest that was seen;
     windows end there. Both only grow. `activities` counts what was taken in, each once; `missing` the records that the
     log had deleted before they could be taken in. `simulated`: at least one activity came from a simulated world.
     """

@@ -1,29 +1,17 @@
 """A multiset of 64-bit keys: how often each repository, or person, did something."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Final, Self
+from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.operators.keys import (
-    HEADER_BYTES,
-    NO_KEYS,
-    as_keys,
-    find,
-    header,
-    places_by_chunk,
-    read_header,
-    starts_of_runs,
-)
-from agents.operators.keys import Keys as Keys
+from agents.operators.keys import NO_KEYS, Keys, find, starts_of_runs
 
 Values = NDArray[np.int64]
 Counts = NDArray[np.int32]
 
 NO_VALUES: Final[Values] = np.empty(0, np.int64)
-_KIND: Final = b"taly"
 # New keys of a running tally wait until there are more than this plus a sixteenth of all.
 _FRESH: Final = 4096
 
@@ -31,6 +19,7 @@ _FRESH: Final = 4096
 def sum_tallies(parts: Sequence[tuple[Keys, Values]]) -> tuple[Keys, Values]:
     """The sum of (keys, signed values): sorted unique keys, and their sums where these are not 0.
 
+    >>> from agents.operators.keys import as_keys
     >>> keys, values = sum_tallies([(as_keys([1, 5]), np.array([2, 3])), (as_keys([5, 9]), np.array([-3, 1]))])
     >>> keys.tolist(), values.tolist()
     ([1, 9], [2, 1])
@@ -52,100 +41,13 @@ def sum_tallies(parts: Sequence[tuple[Keys, Values]]) -> tuple[Keys, Values]:
     return keys, sums
 
 
-class Tally:
-    """A multiset of unsigned 64-bit keys: sorted packed arrays, and a dict of keys that were added since.
-
-    >>> tally = Tally()
-    >>> tally.update([7, 5, 7])
-    >>> tally.get()
-    {5: 1, 7: 2}
-    >>> other = Tally.restore(tally.snapshot())
-    >>> other.merge(tally)
-    >>> other.get()
-    {5: 2, 7: 4}
-    >>> other.subtract(tally)
-    >>> other.snapshot() == tally.snapshot()
-    True
-    """
-
-    __slots__ = ("_keys", "_pending", "_values")
-
-    def __init__(self, keys: Keys = NO_KEYS, values: Values = NO_VALUES) -> None:
-        """From sorted unique keys and their counts (> 0). The arrays are shared, not copied, and never changed."""
-        self._keys, self._values = keys, values
-        self._pending: Counter[int] = Counter()
-
-    def update(self, keys: Iterable[int]) -> None:
-        """Count each of the keys once more."""
-        self._pending.update(keys)
-
-    def pack(self) -> tuple[Keys, Values]:
-        """(sorted unique keys, their counts). Do not change the arrays."""
-        if self._pending:
-            fresh = as_keys(self._pending), np.fromiter(self._pending.values(), np.int64, len(self._pending))
-            self._keys, self._values = sum_tallies([(self._keys, self._values), fresh])
-            self._pending.clear()
-        return self._keys, self._values
-
-    def merge(self, other: Self) -> None:
-        """Add another tally's counts."""
-        self._keys, self._values = sum_tallies([self.pack(), other.pack()])
-
-    @classmethod
-    def merged(cls, parts: Sequence[Self]) -> Self:
-        """The sum of many tallies, sorted once."""
-        return cls(*sum_tallies([part.pack() for part in parts]))
-
-    def subtract(self, other: Self) -> None:
-        """Subtract another tally's counts. Raises ValueError, and changes nothing, if a count would be below 0."""
-        keys, values = other.pack()
-        left = sum_tallies([self.pack(), (keys, -values)])
-        if (left[1] < 0).any():
-            raise ValueError("a tally cannot lose more than it holds")
-        self._keys, self._values = left
-
-    def get(self) -> dict[int, int]:
-        """{key: count}, in the order of the keys."""
-        keys, values = self.pack()
-        return dict(zip(keys.tolist(), values.tolist(), strict=True))
-
-    def __len__(self) -> int:
-        """The number of different keys."""
-        return len(self.pack()[0])
-
-    def split(self, chunks: int) -> list[Self]:
-        """A tally for each chunk of keys (`(key >> 8) % chunks`); their merge is this one."""
-        keys, values = self.pack()
-        return [type(self)(keys[places], values[places]) for places in places_by_chunk(keys, chunks)]
-
-    def snapshot(self) -> bytes:
-        """Header, keys as little-endian u8, counts as u4 (as u8 if one does not fit): the same counts always give the
-        same bytes.
-        """
-        keys, values = self.pack()
-        width = 4 if not len(values) or values.max() < 1 << 32 else 8
-        return (
-            header(_KIND, len(keys), width)
-            + keys.astype("<u8", copy=False).tobytes()
-            + values.astype(f"<u{width}").tobytes()
-        )
-
-    @classmethod
-    def restore(cls, data: bytes) -> Self:
-        """The tally of a snapshot. Its keys are a view of the bytes. Raises ValueError for other bytes."""
-        count, width = read_header(_KIND, data)
-        if width not in (4, 8):
-            raise ValueError(f"counts of {width} bytes")
-        keys = np.frombuffer(data, "<u8", count, HEADER_BYTES)
-        return cls(keys, np.frombuffer(data, f"<u{width}", count, HEADER_BYTES + 8 * count).astype(np.int64))
-
-
 class RunningTally:
     """A large tally that is changed in place by signed values: the content of a window while rows enter and leave.
 
     New keys wait in a small array beside the large one. So a change costs as much as it holds, not as much as the tally
     holds. A sum below 0 is kept, so that the order of changes does not matter, but `get` leaves it out.
 
+    >>> from agents.operators.keys import as_keys
     >>> running = RunningTally()
     >>> running.add(as_keys([3, 8]), np.array([2, 1]))
     >>> running.add(as_keys([3, 5, 9]), np.array([-2, 4, -1]))

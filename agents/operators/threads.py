@@ -1,6 +1,6 @@
 """What happened to pull requests, by thread: who opened it, when it was merged, whom the source names as its author.
 
-From it the merges are credited (see `accepted`), whichever turn arrives first; it is what a pane remembers for that.
+From it the merges are credited (see `accepted`), whichever turn arrives first; it is what `count` remembers for that.
 """
 
 from collections.abc import Iterable, Sequence
@@ -95,7 +95,7 @@ _EMPTY: Final = _Packed(
 class Threads:
     """A set of turns; of several with the same thread, id and kind the greatest stands.
 
-    There is no `subtract`: a union forgets who brought a turn, and no window needs them; they leave with their pane.
+    There is no `subtract`: a union forgets who brought a turn, and no window needs them; they leave with their time.
 
     >>> threads = Threads()
     >>> threads.put(Turn(7, 1, OPENED << 1, 100, 16))

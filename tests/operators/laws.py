@@ -7,7 +7,6 @@ import copy
 import importlib
 import inspect
 import pkgutil
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -16,7 +15,6 @@ from hypothesis import strategies as st
 import agents.operators
 from agents.operators.coverage import Coverage
 from agents.operators.names import Names
-from agents.operators.tally import Tally
 from agents.operators.threads import Threads, Turn
 
 Update = Any
@@ -58,12 +56,6 @@ def _greatest(updates: list[Turn]) -> list[Turn]:
 
 
 FEEDS: dict[type, Feed] = {
-    Tally: Feed(
-        st.lists(KEYS, max_size=4),
-        lambda tally, update: tally.update(update),
-        lambda tally: tally.get(),
-        lambda updates: dict(Counter(key for update in updates for key in update)),
-    ),
     Names: Feed(
         st.tuples(KEYS, st.integers(0, 3), st.sampled_from(["", "a/b", "a/bc", "b/a", "ü/ß", "日本/語"])),
         lambda names, update: names.put(*update),
@@ -183,28 +175,6 @@ def a_restored_summary_goes_on(case: Case) -> None:
     assert case.feed.content(restored) == case.feed.expected(case.a + case.b + case.c)
 
 
-def subtracting_undoes_merging(case: Case) -> None:
-    if not hasattr(case.kind, "subtract"):
-        assert "no `subtract`:" in (case.kind.__doc__ or ""), "a summary without subtract says why"
-        return
-    whole = case.merged(case.of(case.a), case.of(case.b))
-    whole.subtract(case.of(case.b, packed=True))
-    same(whole, case.of(case.a))
-    assert case.feed.content(whole) == case.feed.expected(case.a)
-
-
-def subtracting_too_much_is_refused_and_changes_nothing(case: Case) -> None:
-    if not hasattr(case.kind, "subtract") or not case.feed.expected(case.b):
-        return
-    summary = case.of(case.a)
-    try:
-        summary.subtract(case.of(case.a, case.b))
-    except ValueError:
-        same(summary, case.of(case.a))
-    else:
-        raise AssertionError("more was taken away than was there")
-
-
 def the_merge_of_chunks_is_the_whole(case: Case) -> None:
     if not hasattr(case.kind, "split"):
         return
@@ -212,8 +182,7 @@ def the_merge_of_chunks_is_the_whole(case: Case) -> None:
         parts = case.of(case.a, case.b).split(chunks)
         assert len(parts) == chunks
         for number, part in enumerate(parts):
-            packed = part.pack()
-            keys = packed[0]
+            keys = part.pack()[0]
             assert all((key >> 8) % chunks == number for key in keys.tolist())
         same(case.merged(case.kind(), *parts[::-1]), case.of(case.a, case.b))
 
@@ -227,7 +196,5 @@ LAWS = (
     a_merge_of_parts_is_the_batch,
     merging_leaves_the_other_as_it_was,
     a_restored_summary_goes_on,
-    subtracting_undoes_merging,
-    subtracting_too_much_is_refused_and_changes_nothing,
     the_merge_of_chunks_is_the_whole,
 )

@@ -3,14 +3,12 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from agents.operators.coverage import Coverage
 from agents.operators.names import Names
-from agents.operators.tally import Tally
 from agents.operators.threads import Threads, Turn
 from tests.operators.laws import FEEDS, LAWS, Case, summaries
 
@@ -60,7 +58,6 @@ def test_bytes_of_another_kind_or_version_are_refused(kind: Any, data: bytes) ->
 def test_a_snapshot_cut_short_is_refused(kind: Any) -> None:
     summary = kind()
     updates = {
-        Tally: [1, 2],
         Names: (1, 2, "a/b"),
         Coverage: (1, 2),
         Threads: Turn(1, 2, 3, 4, 5, b"6"),
@@ -70,17 +67,6 @@ def test_a_snapshot_cut_short_is_refused(kind: Any) -> None:
     data = summary.snapshot()
     with pytest.raises(ValueError, match=r"."):
         kind.restore(data[:-1])
-
-
-def _keeps_own_keys_only(self: Tally, other: Tally) -> None:
-    own, more = self.get(), other.get()
-    self._keys = np.array(list(own), np.uint64)
-    self._values = np.array([n + more.get(key, 0) for key, n in own.items()], np.int64)
-
-
-def _last_wins(self: Tally, other: Tally) -> None:
-    both = dict(sorted((self.get() | other.get()).items()))
-    self._keys, self._values = np.array(list(both), np.uint64), np.array(list(both.values()), np.int64)
 
 
 def _forgets_what_waits(self: Any, other: Any) -> None:
@@ -135,10 +121,6 @@ def _appends(self: Coverage, other: Coverage) -> None:
 
 
 MUTANTS = [
-    (Tally, "merge", _keeps_own_keys_only),
-    (Tally, "merge", _last_wins),
-    (Tally, "merge", _forgets_what_waits),
-    (Tally, "merge", _twice),
     (Names, "merge", _takes_the_other),
     (Names, "merge", _other_name_wins),
     (Threads, "merge", _first_turn_wins),

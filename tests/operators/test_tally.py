@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agents.operators.keys import HEADER_BYTES, NO_KEYS, as_keys
-from agents.operators.tally import NO_VALUES, Keys, RunningTally, Tally, Values, sum_tallies
+from agents.operators.keys import NO_KEYS, Keys, as_keys
+from agents.operators.tally import NO_VALUES, RunningTally, Values, sum_tallies
 
 KEYS = st.one_of(st.integers(0, 9), st.sampled_from([1 << 32, 1 << 63, (1 << 64) - 1]))
 
@@ -80,24 +80,3 @@ def test_adding_nothing_changes_nothing() -> None:
     running.add(*arrays({3: 1}))
     running.add(NO_KEYS, NO_VALUES)
     assert running.get()[0].tolist() == [3]
-
-
-def test_counts_beyond_32_bits_survive_a_snapshot_and_small_ones_take_12_bytes_a_key() -> None:
-    small, large = Tally(*arrays({1: (1 << 32) - 1, 2: 1})), Tally(*arrays({1: 1 << 32, 2: 1}))
-    assert Tally.restore(small.snapshot()).get() == small.get()
-    assert Tally.restore(large.snapshot()).get() == large.get()
-    assert len(small.snapshot()) == HEADER_BYTES + 2 * 12
-    assert len(large.snapshot()) == HEADER_BYTES + 2 * 16
-
-
-def test_restored_keys_are_a_view_of_the_bytes() -> None:
-    data = Tally(*arrays({1: 1, 9: 2})).snapshot()
-    keys, values = Tally.restore(data).pack()
-    assert np.shares_memory(keys, np.frombuffer(data, np.uint8))
-    assert (values * -1).tolist() == [-1, -2], "values are signed, so that a window can take them away"
-
-
-def test_snapshots_are_little_endian_after_a_header_of_kind_version_width_and_number() -> None:
-    assert Tally(*arrays({0x0102: 3})).snapshot() == b"taly\x01\x00\x04\x00" + bytes(
-        [1, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0]
-    )

@@ -38,8 +38,8 @@ def test_apache_kafka_is_killed_and_comes_back_and_the_report_is_identical(
 ) -> None:
     report = tmp_path / "report.json"
     with running(world.folder, "--broker", mortal_kafka.address, "--report", report) as main:
-        # A tenth and more of what a whole replay writes there: while the reader sends, and while panes are committed.
-        for topic, enough in (("activity", 300_000), ("panes", 600_000)):
+        # A tenth and more of what a whole replay writes there: while the reader sends, and while facts are committed.
+        for topic, enough in (("activity", 150_000), ("facts", 100_000)):
 
             def busy(topic: str = topic, enough: int = enough) -> bool:
                 return main.poll() is not None or _size(mortal_kafka.folder, topic) > enough

@@ -23,7 +23,7 @@ CURSOR = begin(ARCHIVE, "r", 1_700_000_000_000_000, 4)
 def test_the_first_foreign_record_is_told_in_one_plain_line_and_all_are_counted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    guard = Guard("panes")
+    guard = Guard("facts")
     with caplog.at_level(logging.WARNING):
         for why in ("no\npane\x1b[2J", "another"):
             guard.pass_over(why)
@@ -84,8 +84,8 @@ def test_a_guard_hides_no_other_mistake() -> None:
         raise KeyError("ours")
 
     with pytest.raises(KeyError):
-        Guard("panes", quiet=True).read(mistaken)
-    assert Guard("panes", quiet=True).read(_foreign) is None
+        Guard("facts", quiet=True).read(mistaken)
+    assert Guard("facts", quiet=True).read(_foreign) is None
 
 
 def _foreign() -> None:
