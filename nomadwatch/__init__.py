@@ -1,4 +1,4 @@
-"""The front door: command line, settings, and the processes of a replay on one machine."""
+"""The program: its command line, its settings, and the processes of a station or a replay on one machine."""
 
 from typing import Final
 

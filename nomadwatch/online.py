@@ -1,4 +1,4 @@
-"""Asks the platforms for what the watchlist names: what they do not list, and what is called otherwise today."""
+"""Looks up the names of a watchlist on the platforms: those that are not listed, and those that were renamed."""
 
 import asyncio
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _WAIT: Final = 20.0
 
 
 class NameCheck(NamedTuple):
-    """A name of the watchlist and what its platform says of it."""
+    """A name of the watchlist, and what its platform says about it."""
 
     platform: str
     name: str
@@ -31,9 +31,7 @@ class NameCheck(NamedTuple):
 
 
 async def look(settings: "Settings", watchlist: Watchlist, asked: tuple[str, ...] = PLATFORMS) -> list[NameCheck]:
-    """What the platforms say of each name, in the order of the watchlist. A glob of repositories is checked by its
-    owner.
-    """
+    """What the platforms say about each name, in the order of the watchlist. A glob is looked up as its owner."""
     turns = asyncio.Semaphore(_AT_ONCE)
     async with open_session(f"nomadwatch/{__version__}") as session:
         checks: dict[str, PlatformCheck] = {
@@ -56,7 +54,7 @@ async def look(settings: "Settings", watchlist: Watchlist, asked: tuple[str, ...
 
 
 def _names(watchlist: Watchlist, platform: str) -> Iterator[str]:
-    """Each name once, a glob as its owner; a glob of owners cannot be asked for."""
+    """Each name once; a glob of repositories as its owner. A glob of owners cannot be looked up."""
     found: dict[str, str] = {}
     for place in (place for project in watchlist.projects for place in project.places[platform]):
         owner = place.partition("/")[0]

@@ -1,6 +1,4 @@
-"""Keeps a data folder to its owner: in it stand the keys of people's hashes and, unless told otherwise, lines with
-their names.
-"""
+"""Keeps a data folder private: it holds the key of people's hashes and, by default, dead letters with their names."""
 
 import os
 import stat
@@ -11,7 +9,7 @@ from typing import Final
 FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
 _OTHERS: Final = 0o077
-# What this program keeps in a data folder; it may be a folder that holds other things as well.
+# What this program keeps in a data folder, which may hold other files as well.
 _OURS: Final = (
     *("lock", "state.json*", "actor.key*", "broker.db*"),
     *(f"{folder}{within}" for folder in ("faust", "count", "measure", "lake") for within in ("/**/*", "")),
@@ -19,17 +17,15 @@ _OURS: Final = (
 
 
 def keep_private() -> None:
-    """What this process writes from now on is for its owner only."""
+    """Let only the owner read what this process writes from now on."""
     os.umask(_OTHERS)
 
 
 def tighten(folder: Path) -> None:
-    """Take what others may do from the files that an earlier version left in a folder. What is another user's stays as
-    it is.
-    """
+    """Remove the permissions of other users from files of an earlier version. Files of other users stay as they are."""
     for pattern in _OURS:
         for path in folder.glob(pattern):
-            # It may be another user's, or gone by now.
+            # The file may belong to another user, or be deleted already.
             with suppress(PermissionError, FileNotFoundError):
                 mode = path.lstat().st_mode
                 if mode & _OTHERS and not stat.S_ISLNK(mode):
@@ -37,7 +33,7 @@ def tighten(folder: Path) -> None:
 
 
 def exposure(folder: Path) -> str | None:
-    """A line on what others may do in a folder, with what to do; None where they may do nothing."""
+    """A line with advice if other users have permissions on a folder; None if not."""
     mode = stat.S_IMODE(folder.stat().st_mode)
     if not mode & _OTHERS:
         return None

@@ -1,4 +1,4 @@
-"""The settings: defaults < `nomadwatch.toml` < `NOMADWATCH_*` < flags, each value with where it came from."""
+"""The settings: defaults < `nomadwatch.toml` < `NOMADWATCH_*` < flags. Each value is kept with its origin."""
 
 import os
 import re
@@ -20,13 +20,14 @@ from streams.errors import in_words
 
 FILE: Final = "nomadwatch.toml"
 PREFIX: Final = "NOMADWATCH_"
-# Variables of ours that are no settings: further platforms, where the settings are, the processes' own, the tests' data.
+# Variables of ours that are no settings: further platforms, where the settings are, the processes' own, the tests'
+# data.
 _OTHERS: Final = (platforms.VARIABLE, "NOMADWATCH_CONFIG", "NOMADWATCH_MAIN_PROCESS", "NOMADWATCH_SHARED_DATA")
 
-# No station's clock shows a time before 2000 or after 2199 (s since 1970).
+# The clock of a station shows a time from 2000 to 2199 (s since 1970).
 _EARLIEST, _LATEST = 946_684_800, 7_258_118_400
 
-# At most a year. An infinite number is none, either.
+# At most a year, and finite.
 Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]
 
 
@@ -101,20 +102,20 @@ else:
     )
 
 SECRETS: Final = frozenset({"actor_key", *_TOKENS})
-# Names that everybody who uses the platforms knows.
-# What stood before the dots of names that have changed; the old ones work until the next release.
+# The first parts of setting names that were renamed; the old names work until the next release.
 _RENAMED: Final = {"aggregate.": "count."}
+# Variables that users of the platforms know.
 _VARIABLES: Final = {setting.name: setting.variable for setting in _OF_PLATFORMS}
 
 
 class Known(msgspec.Struct, frozen=True):
-    """The settings in force, and of each dotted name its origin."""
+    """The settings, and the origin of each by its dotted name."""
 
     settings: Settings
     origins: dict[str, str]
 
     def table(self) -> Iterator[tuple[str, str, str]]:
-        """Name, value, origin of each setting; of a secret only whether it is set."""
+        """(name, value, origin) of each setting. Of a secret, only whether it is set."""
         for name in names():
             value = _get(self.settings, name)
             shown = (
@@ -154,11 +155,10 @@ def load(
     *,
     warn: bool = True,
 ) -> Known:
-    """Settings from the file, the environment and the flags (dotted names; None: not given). Raises Misuse with where
-    and what.
+    """The settings from the file, the environment and the flags (by dotted name; None: not given).
 
-    Tokens and addresses are taken as they were meant, or refused. A variable that looks like a setting and is none is
-    told on stderr.
+    Tokens and addresses are cleaned. With `warn`, variables that look like settings but are none are reported on
+    stderr. Raises Misuse with the origin and the problem.
     """
     tree: dict[str, Any] = {}
     origins = dict.fromkeys(names(), "default")
@@ -208,7 +208,7 @@ _COMPARISONS: Final = {">=": "at least", "<=": "at most", ">": "greater than", "
 
 
 def _clean(settings: Settings, origins: Mapping[str, str]) -> Settings:
-    """The settings with tokens and addresses as they were meant, and a clock that can be. Raises Misuse."""
+    """The settings with cleaned tokens and addresses. Raises Misuse for invalid ones, and for an impossible clock."""
     tokens = {name: clean_token(getattr(settings, name), origins[name]) for name in _TOKENS}
     default = Settings()
     addresses = {
@@ -219,7 +219,7 @@ def _clean(settings: Settings, origins: Mapping[str, str]) -> Settings:
     if origin is not None and not _EARLIEST < origin + (now - origin) * scale < _LATEST:
         start = f"its value at the start of the world (now: {now:.0f}), or unset it"
         raise Misuse(
-            f"{origins['time_origin']}: with time_scale {scale:g} the clock would show a time that cannot be; set {start}"
+            f"{origins['time_origin']}: with time_scale {scale:g} the clock would show an impossible time; set {start}"
         )
     return msgspec.structs.replace(settings, **tokens, **addresses)
 
@@ -234,7 +234,7 @@ def _secret(path: Path, name: str) -> str:
 
 
 def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[tuple[str, str]]:
-    """Variables that look like settings but are none, each with the nearest that is one (or empty)."""
+    """Variables that look like settings but are none, each with the nearest setting (or empty)."""
     known = [variable(name) for name in names()]
     known += [variable(name) + "_FILE" for name in SECRETS]
     known += [variable(name) for name in _old_names(environment)]
@@ -250,7 +250,7 @@ def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[tuple
 def warnings(environment: Mapping[str, str] = os.environ) -> list[str]:
     """A line for each variable that looks like a setting but is none."""
     return [
-        f"{name} is no setting and is ignored" + (f"; did you mean {near}?" if near else "")
+        f"{name} is not a setting and is ignored" + (f"; did you mean {near}?" if near else "")
         for name, near in unknown_variables(environment)
     ]
 
@@ -258,7 +258,7 @@ def warnings(environment: Mapping[str, str] = os.environ) -> list[str]:
 def _file(environment: Mapping[str, str], folder: Path) -> Path | None:
     if named := environment.get("NOMADWATCH_CONFIG"):
         if not Path(named).is_file():
-            raise Misuse(f"NOMADWATCH_CONFIG names {named}, which is no file; correct or unset it")
+            raise Misuse(f"NOMADWATCH_CONFIG names {named}, which is not a file; correct or unset it")
         return Path(named)
     path = folder / FILE
     return path if path.is_file() else None
@@ -305,12 +305,12 @@ def _converted(tree: dict[str, Any], origins: Mapping[str, str]) -> Settings:
             shown = "its value" if name in SECRETS else repr(value)
             choices = get_args(_type(name)) if get_origin(_type(name)) is Literal else ()
             wanted = f"give {' or '.join(choices)}" if choices else _wanted(str(error))
-            raise Misuse(f"{origins[name]}: {shown} will not do for {name}; {wanted}") from None
+            raise Misuse(f"{origins[name]}: {shown} is not valid for {name}; {wanted}") from None
     return msgspec.convert(tree, Settings, strict=False)
 
 
 def _wanted(error: str) -> str:
-    """What to write where a value does not fit, from the words of msgspec.
+    """What to give instead of an invalid value, from the message of msgspec.
 
     >>> _wanted("Expected `int` >= 1"), _wanted("Expected `float`, got `str`"), _wanted("Expected `str` of length >= 1")
     ('give a whole number, at least 1', 'give a number', 'give a text, not an empty one')
@@ -320,7 +320,7 @@ def _wanted(error: str) -> str:
         return f"correct it ({error})"
     kind, of_length, comparison, bound = found.groups()
     if of_length:
-        return f"give {_KINDS[kind]}, not an empty one"  # no setting has another bound of its length
+        return f"give {_KINDS[kind]}, not an empty one"  # the only bound on lengths that settings have
     return f"give {_KINDS[kind]}" + (f", {_COMPARISONS[comparison]} {bound.removesuffix('.0')}" if comparison else "")
 
 

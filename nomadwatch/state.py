@@ -1,4 +1,4 @@
-"""The folder that holds a replay's state: one process at a time, a key for actors, and what later runs must find again."""
+"""The data folder of a station or a replay: for one process at a time, with the actor key and what later runs need."""
 
 import errno
 import fcntl
@@ -28,7 +28,7 @@ _LOG: Final = logging.getLogger(__name__)
 KEY_BYTES: Final = 32
 _LEAST_KEY: Final = 16
 _MOST_KEY: Final = 64
-# Below this much free disk SQLite and the checkpoints can no longer be relied on to write.
+# With less free disk space, SQLite and the checkpoints may fail to write.
 LEAST_ROOM: Final = 16 << 20
 # How a data folder is laid out: 1 held panes, 2 holds facts.
 LAYOUT: Final = 2
@@ -41,46 +41,44 @@ def log_of(folder: str | Path) -> Path:
 
 
 class Kept(msgspec.Struct, kw_only=True):
-    """What a later run finds again. `kind`: whose state it is. `broker` empty: embedded, last on `port`.
+    """What a later run needs to know. `kind`: whose state it is. `broker`: empty for the embedded one, last on `port`.
 
-    `page_host` and `page_port`: where a station last served its page, as this machine reaches it (empty and 0: it did
-    not yet).
+    `page_host` and `page_port`: where a station last served its page, as this machine reaches it; empty and 0 before.
     """
 
     layout: int = LAYOUT
-    # Empty where a version has written it that did not tell them apart: then it becomes what it is used as.
+    # Empty if an earlier version wrote it, which had no kinds: it becomes the kind that it is used as.
     kind: Kind | Literal[""] = ""
     broker: str = ""
     prefix: str = ""
     partitions: int
     port: int = 0
-    # The clock of a station whose time runs faster: how much, and since when (s since 1970).
+    # The clock of a station whose time runs faster: by what factor, and since when (s since 1970).
     time_scale: float = 1.0
     time_origin: float = 0.0
     page_host: str = ""
     page_port: int = 0
-    # In the order of their numbers, which stand in stored rows. A state of before this was kept knows the first two.
+    # In the order of their numbers, which are in stored rows. Earlier versions did not keep them and had these two.
     platforms: tuple[str, ...] = ("github", "huggingface")
 
 
 def default_folder() -> Path:
-    """Where a live station keeps its state unless it is told (the XDG base directory for state)."""
+    """The default data folder of a live station (in the XDG base directory for state)."""
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "nomadwatch"
 
 
 class InUse(Failure):
-    """Another process has the data folder."""
+    """The data folder is in use by another process."""
 
 
 class State:
-    """An open data folder. Without a path: a fresh temporary one that `close` removes. It holds the embedded broker's
-    port, too.
+    """An open data folder. Without a path, it is a temporary folder, which `close` removes.
 
-    Raises Misuse for a folder that cannot be used, Failure for one that is in use.
+    It also reserves the ports of servers. Raises Misuse for a folder that cannot be used, Failure for one in use.
     """
 
     def __init__(self, path: str = "", *, tell: bool = True) -> None:
-        """With `tell` it is logged where other users of the machine may look into the folder."""
+        """With `tell`, a warning is logged if other users of the machine may read the folder."""
         self.temporary = not path
         self.path = Path(tempfile.mkdtemp(prefix="nomadwatch-")) if self.temporary else Path(path).absolute()
         try:
@@ -97,7 +95,7 @@ class State:
         except OSError:
             os.close(self._lock)
             raise InUse(
-                f"the data folder {self.path} is in use by another process; wait for its end or name another"
+                f"the data folder {self.path} is in use by another process; wait until it ends, or name another folder"
             ) from None
         tighten(self.path)
         if tell and (exposed := exposure(self.path)) is not None:
@@ -114,7 +112,7 @@ class State:
         self.close()
 
     def close(self) -> None:
-        """Let others have the folder; a temporary one is removed."""
+        """Release the folder; a temporary one is removed."""
         if self.temporary:
             shutil.rmtree(self.path, ignore_errors=True)
         for held in self._held:
@@ -122,13 +120,13 @@ class State:
         os.close(self._lock)
 
     def keep(self, kept: Kept) -> None:
-        """Remember for later runs, with the platforms of today."""
+        """Keep for later runs, with the present platforms."""
         kept.platforms = PLATFORMS
         self.kept = kept
         self._write("state.json", msgspec.json.format(msgspec.json.encode(kept)) + b"\n")
 
     def check_kind(self, kind: Kind) -> None:
-        """Raises Misuse where the folder holds the state of something else, or of other platforms."""
+        """Raises Misuse if the folder holds the state of another kind, or of other platforms."""
         if self.kept is None:
             return
         if self.kept.kind not in (kind, ""):
@@ -136,13 +134,14 @@ class State:
         known = self.kept.platforms
         if PLATFORMS[: len(known)] != known:
             raise Misuse(
-                f"{self.path} holds the state of the platforms {', '.join(known)}: {platforms.VARIABLE} must name those "
+                f"{self.path} holds the state of the platforms {', '.join(known)}: "
+                f"{platforms.VARIABLE} must name those "
                 "that are not built in, in this order, and may add others behind them"
             )
 
     def broker_port(self) -> int:
-        """The port for the embedded broker, for the time that the folder is open: the last one, or a free one where
-        that is taken.
+        """Reserve the port of the embedded broker while the folder is open: the last one, or a free one if that is in
+        use.
         """
         assert self.kept is not None
         self.kept.port = self.hold_port(self.kept.port)
@@ -150,9 +149,7 @@ class State:
         return self.kept.port
 
     def hold_port(self, port: int = 0, host: str = LOOPBACK) -> int:
-        """A port of a host for a server, while the folder is open: this one, or a free one where it is taken (0: any).
-        Raises OSError.
-        """
+        """Reserve a port while the folder is open: this one, or a free one if it is 0 or in use. Raises OSError."""
         try:
             held = reserve(port, host)
         except OSError:
@@ -160,14 +157,14 @@ class State:
         number = int(held.getsockname()[1])
         if sys.platform == "linux":
             self._held.append(held)
-        else:  # elsewhere it would be in the server's way
+        else:  # on other systems the server could not listen
             held.close()
         return number
 
     def actor_key(self, given: str) -> bytes:
-        """The key of the actors' hashes: the given text, else the one kept here, made at random the first time.
+        """The key of the actors' hashes: the given one, else the one in the folder, which is created at random.
 
-        Of 16 to 64 bytes: a shorter one can be guessed, and BLAKE2b takes no longer one. Raises Misuse for another.
+        It has 16 to 64 bytes: a shorter key can be guessed, and BLAKE2b takes no longer one. Raises Misuse.
         """
         if given:
             if not _LEAST_KEY <= len(given.encode()) <= _MOST_KEY:
@@ -177,7 +174,8 @@ class State:
                     else "longer than 64 bytes"
                 )
                 raise Misuse(
-                    f"the actor key is {what}; set NOMADWATCH_ACTOR_KEY to the output of openssl rand -hex 32, or unset it"
+                    f"the actor key is {what}; set NOMADWATCH_ACTOR_KEY to the output of "
+                    "openssl rand -hex 32, or unset it"
                 )
             return given.encode()
         path = self.path / "actor.key"
@@ -187,15 +185,18 @@ class State:
             except ValueError:
                 kept = b""
             if not _LEAST_KEY <= len(kept) <= _MOST_KEY:
-                raise Misuse(f"{path} holds no key; restore it from a backup, or begin anew with another --data-dir")
+                raise Misuse(
+                    f"{path} does not contain a key; restore it from a backup, or start again with another --data-dir"
+                )
             return kept
         key = secrets.token_bytes(KEY_BYTES)
         self._write("actor.key", key.hex().encode())
         return key
 
     def time_origin(self, scale: float) -> float:
-        """Since when (s since 1970) a clock of this speed has run on this folder: the first time since now. It must not
-        run back.
+        """Since when (s since 1970) a clock of this speed has run on this folder; now, if there was none.
+
+        It must not run back.
         """
         assert self.kept is not None
         if self.kept.time_scale != scale or not self.kept.time_origin:
@@ -204,13 +205,11 @@ class State:
         return self.kept.time_origin
 
     def room(self) -> int:
-        """Free bytes on the folder's disk."""
+        """Free bytes on the disk of the folder."""
         return shutil.disk_usage(self.path).free
 
     def check_room(self) -> None:
-        """Raises Failure when nothing can be kept here any more: the folder is gone, mounted read-only, or its disk as
-        good as full.
-        """
+        """Raises Failure if nothing can be written: the folder is gone or read-only, or its disk is full."""
         try:
             gone = os.fstat(self._lock).st_nlink == 0
             read_only = os.statvfs(self.path).f_flag & os.ST_RDONLY
@@ -219,7 +218,7 @@ class State:
             gone = True
         if gone:
             raise Failure(
-                f"the data folder {self.path} is gone: somebody has removed it; run the same command again to begin anew"
+                f"the data folder {self.path} was removed; run the same command again to start with a new one"
             )
         if read_only:
             raise cannot(
@@ -229,7 +228,7 @@ class State:
             raise no_room(str(self.path))
 
     def _write(self, name: str, content: bytes) -> None:
-        """Whole or not at all."""
+        """Write a file completely or not at all. Raises Failure."""
         partial = self.path / f"{name}.partial"
         try:
             with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE), "wb") as file:
@@ -245,8 +244,9 @@ class State:
 
 
 def read_kept(path: Path) -> Kept | None:
-    """What a data folder remembers, also while another process has it; None if there is nothing yet. Raises Misuse for
-    a folder of another layout.
+    """What a data folder keeps, even while another process uses it; None if there is nothing yet.
+
+    Raises Misuse, also for a folder of another layout.
     """
     try:
         content: Any = (path / "state.json").read_bytes()

@@ -7,10 +7,10 @@ from streams.times import micros
 
 
 def parse_time(text: str, name: str) -> int:
-    """An RFC 3339 time or a date as µs; without an offset it is UTC. Raises Misuse naming the option.
+    """A date or an RFC 3339 time as µs UTC; without an offset it is UTC. Raises Misuse with the name of the option.
 
-    >>> parse_time("2015-01-01T15:00:00Z", "--as-of") == parse_time("2015-01-01T16:00:00+01:00", "--as-of") == 1_420_124_400_000_000
-    True
+    >>> parse_time("2015-01-01T15:00:00Z", "--as-of"), parse_time("2015-01-01T16:00:00+01:00", "--as-of")
+    (1420124400000000, 1420124400000000)
     >>> parse_time("2015-01-01", "--as-of")
     1420070400000000
     """
@@ -19,7 +19,7 @@ def parse_time(text: str, name: str) -> int:
         aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
         return micros(aware)
     except (ValueError, OverflowError):
-        raise Misuse(f"{name}: {text!r} is no time; write it as 2015-01-01T15:00:00Z") from None
+        raise Misuse(f"{name}: {text!r} is not a time; write it as 2015-01-01T15:00:00Z") from None
 
 
 def span(seconds: float) -> str:

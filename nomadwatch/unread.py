@@ -1,4 +1,4 @@
-"""What a replay could not read: one line for the person, and whether the command has failed by it."""
+"""What a replay could not read, as one line, and whether the command fails because of it."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
     from nomadwatch.processes.roles import Outcome
     from streams.archive.plan import Plan
 
-# Events of types that are not measured are no fault of the input.
+# Events of types that are not measured are no error of the input.
 _HARMLESS: Final = ("unknown-type",)
 _MOST_NAMED: Final = 3
 
 
 def is_empty(outcome: "Outcome") -> bool:
-    """Whether nothing at all could be read; what lies behind an asked end was read."""
+    """Whether nothing could be read. Activities after the requested end count as read."""
     return outcome.activities == 0 and outcome.after_as_of == 0
 
 
 def check(report: Report, outcome: "Outcome", *, strict: bool) -> None:
-    """Say on stderr what could not be read, and which hours are doubted.
+    """Print what could not be read, and which hours are doubtful, on stderr.
 
-    Raises Failure where nothing could be read, and with `strict` where anything could not.
+    Raises Failure if nothing could be read; with `strict`, also if anything could not be read.
     """
     letters = report.input.dead_letters
     if is_empty(outcome):
@@ -40,7 +40,7 @@ def check(report: Report, outcome: "Outcome", *, strict: bool) -> None:
 
 
 def nothing_in(plan: "Plan") -> str:
-    """What the files of a plan are in which nothing could be read."""
+    """In words, what the files of a plan are in which nothing could be read."""
     from streams.archive.forms import describe
 
     kinds: dict[str, list[str]] = {}

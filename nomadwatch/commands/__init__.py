@@ -1,6 +1,6 @@
-"""One file a command, or group of commands: declaration, help and work. A file is imported when its command is asked for.
+"""One file for each command or group of commands: its declaration, help and work.
 
-`SECTIONS` lists them for `nomadwatch --help`, which imports none.
+A file is imported when its command is run. `SECTIONS` lists the commands for `nomadwatch --help`, which imports none.
 """
 
 from typing import Final

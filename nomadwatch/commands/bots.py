@@ -41,7 +41,8 @@ def explain(login: str, platform: str) -> None:
     print(f"{login} on {where} is a person: no rule matches ({applied}).")
     if (wider := bots.explain(login, platform, substring=True)) is not None:
         print(
-            f"An optional rule, which is not applied, would count it as a bot: {wider.why} ({wider.name}; {wider.source})."
+            "An optional rule, which is not applied, would count it as a bot: "
+            f"{wider.why} ({wider.name}; {wider.source})."
         )
 
 

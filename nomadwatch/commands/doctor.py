@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from aiohttp import ClientSession
 
 ENOUGH_ROOM: Final = 2 << 30
-# No clock of today is before this program was written (2025-01-01) or long after its time.
+# A clock before 2025 or after 2099 is wrong.
 _EARLIEST, _LATEST = 1_735_689_600, 4_102_444_800
 _PLATFORM_WAIT: Final = 8.0
 _MOST_SKEW: Final = 30.0
@@ -41,7 +41,7 @@ _MARKS: Final = {"good": ("ok", "green"), "note": ("note", "yellow"), "bad": ("b
 
 
 class Finding(NamedTuple):
-    """One thing looked at. `note`: worth knowing; `bad`: a run would fail."""
+    """The result of one check. `note`: worth knowing. `bad`: a run would fail."""
 
     verdict: Literal["good", "note", "bad"]
     what: str
@@ -59,7 +59,7 @@ def command(**flags: Any) -> None:
 
 
 def examine(known: Known) -> None:
-    """Print every finding and every setting; raises Failure if a run would fail."""
+    """Print all findings and settings. Raises Failure if a run would fail."""
     from rich.text import Text
 
     out = console()
@@ -74,11 +74,11 @@ def examine(known: Known) -> None:
     for name, value, origin in rows:
         out.print(Text(one_line(f"  {name:<{wide[0]}}  {value:<{wide[1]}}  {origin}")), soft_wrap=True)
     if bad:
-        raise Failure(f"{bad} of these would make a run fail; do what they say")
+        raise Failure(f"problems that would make a run fail: {bad}; do what their lines say")
 
 
 def findings(settings: Settings) -> Iterator[Finding]:
-    """What was found, in the order in which a run would stumble over it."""
+    """All findings, in the order in which a run would meet the problems."""
     yield _python()
     yield _clock(time.time())
     yield from _folder(settings.data_dir)
@@ -102,23 +102,26 @@ def _clock(now: float) -> Finding:
     shown = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now))
     if _EARLIEST < now < _LATEST:
         return Finding("good", f"the clock says {shown}")
-    return Finding("bad", f"the clock says {shown}, which cannot be; set it")
+    return Finding("bad", f"the clock says {shown}, which is wrong; set it")
 
 
 def _folder(data_dir: str) -> Iterator[Finding]:
     if not data_dir:
         yield Finding(
-            "good", f"no data folder is set: replays use a temporary one under {tempfile.gettempdir()} and keep nothing"
+            "good",
+            f"no data folder is set: a replay uses a temporary one under {tempfile.gettempdir()} and keeps nothing",
         )
         yield _room(Path(tempfile.gettempdir()))
     path = Path(data_dir).absolute() if data_dir else default_folder()
-    whose = "data folder" if data_dir else "folder of a live station,"
+    whose = "data folder" if data_dir else "data folder of a live station,"
     there = next(each for each in (path, *path.parents) if each.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        yield Finding("bad", f"the {whose} {path} cannot be written; change its rights or name another with --data-dir")
+        yield Finding(
+            "bad", f"the {whose} {path} cannot be written; change its permissions or choose another with --data-dir"
+        )
         return
     if there != path:
-        yield Finding("good", f"the {whose} {path} will be made")
+        yield Finding("good", f"the {whose} {path} will be created")
     else:
         try:
             if (exposed := exposure(path)) is not None:
@@ -129,7 +132,7 @@ def _folder(data_dir: str) -> Iterator[Finding]:
         except Misuse as misuse:
             yield Finding("bad", str(misuse))
         except Failure:
-            yield Finding("note", f"the {whose} {path} is in use by a process that runs")
+            yield Finding("note", f"the {whose} {path} is in use by a running process")
     yield _room(there)
 
 
@@ -137,11 +140,11 @@ def _room(path: Path) -> Finding:
     free = shutil.disk_usage(path).free
     text = f"{free / (1 << 30):,.1f} GiB free under {path}"
     if free < LEAST_ROOM:
-        return Finding("bad", f"{text}; make room")
+        return Finding("bad", f"{text}; free some space")
     return (
         Finding("good", text)
         if free >= ENOUGH_ROOM
-        else Finding("note", f"{text}: little; an archive hour takes up to 1 GiB")
+        else Finding("note", f"{text}, which is little: an archive hour takes up to 1 GiB")
     )
 
 
@@ -157,14 +160,14 @@ def _page(host: str, port: int) -> Finding:
     if is_free(port, host):
         return Finding("good", f"port {port} of {host} is free for /metrics" if port else "/metrics takes a free port")
     if not is_free(0, host):
-        return Finding("bad", f"{host} is no address of this machine; correct --host or NOMADWATCH_HOST")
+        return Finding("bad", f"{host} is not an address of this machine; correct --host or NOMADWATCH_HOST")
     return Finding(
-        "note", f"port {port} of {host} is taken, by a station that runs or by others; name another with --port"
+        "note", f"port {port} of {host} is in use, by a running station or another program; choose another with --port"
     )
 
 
 async def _platforms(settings: Settings) -> list[Finding]:
-    """Whether the platforms answer, take the tokens, and agree about the time; nothing that is secret is shown."""
+    """Whether the platforms answer, accept the tokens, and agree about the time. Secrets are never shown."""
     from streams.live.common.http import open_session
 
     async with open_session(f"nomadwatch/{__version__}") as session:
@@ -176,7 +179,7 @@ async def _platform_findings(settings: Settings, asked: Platform, session: "Clie
     from streams.live.common.http import Unreachable, fetch
 
     if not asked.check:
-        return [Finding("note", f"{asked.name} was not asked: its platform has no check")]
+        return [Finding("note", f"{asked.name} was not checked: its platform has no check")]
     address, token = settings.access(asked.id)
     check: PlatformCheck = imported(asked.check)(session, address, token)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -185,19 +188,24 @@ async def _platform_findings(settings: Settings, asked: Platform, session: "Clie
             answer = await fetch(session, address.rstrip("/") + check.path, headers=headers)
     except (Unreachable, TimeoutError, ValueError) as error:
         why = str(error) or in_words(error)
-        what = f"{asked.name} does not answer ({why}): a live station needs it; check the network, or {asked.endpoint.variable}"
-        return [Finding("note", what)]
+        advice = f"a live station needs it; check the network, or {asked.endpoint.variable}"
+        return [Finding("note", f"{asked.name} does not answer ({why}): {advice}")]
     found = [_platform(asked, answer.status, bool(token))]
     if answer.status == 200:
         found += await _names(settings, asked, check.asks_names)
     if (skew := _skew(answer.headers.get("Date"), time.time())) is not None and abs(skew) > _MOST_SKEW:
-        found.append(Finding("note", f"this machine's clock is {skew:+.0f} s off {asked.name}'s; set it by NTP"))
+        found.append(
+            Finding(
+                "note", f"this machine's clock differs from that of {asked.name} by {skew:+.0f} s; synchronise it (NTP)"
+            )
+        )
     return found
 
 
 async def _names(settings: Settings, asked: Platform, asks_names: bool) -> list[Finding]:
-    """Whether a platform lists what the watchlist names. It is not asked where that would use up the requests that it
-    grants.
+    """Whether a platform lists the names in the watchlist.
+
+    It is not asked if that would use up the requests that it grants.
     """
     from nomadwatch.online import look
     from streams.errors import WatchlistError
@@ -208,11 +216,11 @@ async def _names(settings: Settings, asked: Platform, asks_names: bool) -> list[
     except WatchlistError:
         return []  # `_watchlist` says so
     if not asks_names and asked.token is not None:
-        what = f"{asked.name} was not asked for the names in the watchlist: set {asked.token.variable}, or run nomadwatch watch check --online"
-        return [Finding("note", what)]
+        advice = f"set {asked.token.variable}, or run nomadwatch watch check --online"
+        return [Finding("note", f"the names in the watchlist were not looked up on {asked.name}: {advice}")]
     checks = await look(settings, watchlist, (asked.id,))
     told = [Finding("note", f"watchlist: {each}") for each in checks if each.verdict.verdict != "known"]
-    return told or [Finding("good", f"{asked.name} lists what the watchlist names")]
+    return told or [Finding("good", f"{asked.name} lists all names in the watchlist")]
 
 
 def _platform(asked: Platform, status: int, has_token: bool) -> Finding:
@@ -220,10 +228,10 @@ def _platform(asked: Platform, status: int, has_token: bool) -> Finding:
     if status == 200 and not variable:
         return Finding("good", f"{name} answers")
     if status == 200:
-        how = f"takes {variable}" if has_token else f"answers without a token; set {variable} for a higher limit"
+        how = f"accepts {variable}" if has_token else f"answers without a token; set {variable} for a higher limit"
         return Finding("good" if has_token else "note", f"{name} {how}")
     if status == 401 and variable:
-        return Finding("bad", f"{name} refuses {variable}; make a new one, or unset it")
+        return Finding("bad", f"{name} refuses {variable}; create a new token, or unset it")
     return Finding("note", f"{name} answers {status}; try again later")
 
 
@@ -252,7 +260,7 @@ def _watchlist(path: str) -> Iterator[Finding]:
 
 def _broker(settings: Settings) -> Iterator[Finding]:
     if not settings.broker:
-        yield Finding("good", "the broker is the embedded one")
+        yield Finding("good", "the embedded broker is used")
         return
     try:
         asyncio.run(await_broker(settings.broker, min(5.0, settings.broker_wait)))
@@ -264,6 +272,6 @@ def _broker(settings: Settings) -> Iterator[Finding]:
 
     try:
         check_topics(settings.broker, Topics(prefix=settings.prefix, partitions=settings.partitions))
-        yield Finding("good", "its topics are as they must be")
+        yield Finding("good", "all topics exist there, with the right configuration")
     except (Failure, BrokerAway) as problem:
-        yield Finding("note", f"{problem}; replays make topics of their own")
+        yield Finding("note", f"{problem}; replays create topics of their own")

@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 
 _NUMBERS: Final = ("seen", "lag", "quota", "polls")
 
-# Columns of a terminal where every one counts.
+# A terminal with fewer columns than this gets less padding.
 _NARROW: Final = 120
 
 
 class GapTotal(msgspec.Struct, kw_only=True):
-    """How often, and for how long in all."""
+    """The gaps of a feed: their number, and their total length in seconds."""
 
     count: int = 0
     seconds: float = 0.0
 
 
 class FeedStatus(msgspec.Struct, kw_only=True):
-    """A feed as `role` saw it at `evaluated_at`; `polls` by outcome, `gaps` by reason, unknown is None.
+    """A feed, as `role` reported it at `evaluated_at`. Unknown values are None.
 
-    `world` is there only where it is not the real one.
+    `polls`: by outcome; `gaps`: by reason. `world` is set only if it is not the real one.
     """
 
     feed: str
@@ -74,11 +74,11 @@ def command(form: str, **flags: Any) -> None:
 
 
 def show(settings: Settings, form: str) -> None:
-    """The table or JSON on stdout. Raises Misuse if nobody is named, Failure if nobody has written there."""
+    """Print the table or JSON. Raises Misuse without a station, Failure if it has not polled yet."""
     reports = [report for report in asyncio.run(_reports(settings)) if _feeds_of(report)]
     if not reports:
         where = settings.data_dir or settings.broker or default_folder()
-        raise Failure(f"no station has polled anything at {where}; start one there with nomadwatch up, or name another")
+        raise Failure(f"no station has polled anything at {where}; start one with nomadwatch up, or choose another")
     if form == "json":
         print_json([feed for report in reports for feed in _feeds_of(report)])
         return
@@ -98,7 +98,7 @@ async def _reports(settings: Settings) -> list[HealthReport]:
 
 
 def _feeds_of(report: HealthReport) -> list[FeedStatus]:
-    """The feeds of a role, in the order in which it named them."""
+    """The feeds of a role, in the order of its report."""
     at = rfc3339(report.evaluated_at)
     world: Literal["simulated"] | msgspec.UnsetType = "simulated" if report.simulated else msgspec.UNSET
     found: dict[str, FeedStatus] = {}
@@ -133,22 +133,19 @@ def _print(reports: Iterable[HealthReport], now: int) -> None:
         age = now - report.evaluated_at
         if report.simulated:
             out.print(Text(SIMULATED, style="bold reverse yellow"))
-        clock = ", by the real clock" if report.simulated else ""
+        clock = ", real time" if report.simulated else ""
         said = Text.assemble(
             (f"{report.role} ", "bold"),
             (f"as of {rfc3339(report.evaluated_at // 1_000_000 * 1_000_000)}{clock}", "dim"),
         )
         if age > STALE_AFTER:
-            said.append(f": {span(age / 1e6)} ago, it does not run now", "yellow")
+            said.append(f": {span(age / 1e6)} ago; it is not running", "yellow")
         out.print(said)
         shown = table("feed", "state", *_NUMBERS, "gaps", numbers=_NUMBERS)
         if out.width < _NARROW:
             shown.padding = (0, 1, 0, 0)
         for column in shown.columns:
-            column.no_wrap = column.header not in (
-                "state",
-                "gaps",
-            )  # words may go to a line of their own, names and numbers not
+            column.no_wrap = column.header not in ("state", "gaps")  # only text may be wrapped
         for feed in _feeds_of(report):
             shown.add_row(*_cells(feed))
         out.print(shown)

@@ -25,7 +25,7 @@ from sinks.board import STALE_AFTER, Board, wall_clock
 from streams.errors import in_words
 
 ROLES: Final = ("count", "measure", "sinks", "streams")
-# Seconds in which whoever is asked must answer: a supervisor waits for this command.
+# Seconds within which an answer must come: a supervisor waits for this command.
 _PATIENCE: Final = 5.0
 
 
@@ -50,12 +50,11 @@ def command(role: str | None, **flags: Any) -> None:
 
 
 def show(role: str | None, known: Known) -> None:
-    """A line on stdout for a role (None: for each) that says why it is well. Raises Failure with why one is not, Misuse
-    without a broker.
+    """Print a line for a role (None: for each) that is healthy. Raises Failure with the reason if one is not.
 
-    `sinks` is asked itself; `streams` and `measure` are well when what they wrote to the broker is fresh, `count`
-    when the broker counts a worker of this host among those that share the partitions. A data folder that holds a
-    station's state goes before a broker, and without either the folder is meant that `up` uses.
+    The page is asked itself. `streams` and `measure` are healthy if what they published is fresh, the workers that
+    share the partitions if the broker lists one of this host. The state of a data folder takes precedence over a
+    broker; without either, the folder of `up` is used. Raises Misuse without a station.
     """
     if role is not None:
         print(_asked(role, known))
@@ -70,11 +69,11 @@ def show(role: str | None, known: Known) -> None:
             tell(str(failure))
             unwell.append(each)
     if unwell:
-        raise Failure(f"not well: {', '.join(unwell)}")
+        raise Failure(f"not healthy: {', '.join(unwell)}")
 
 
 def _asked(role: str, known: Known) -> str:
-    """The line about a role that is well."""
+    """The line for a healthy role. Raises Failure or Misuse."""
     settings = known.settings
     kept = read_kept(_folder(settings)) if settings.data_dir or not settings.broker else None
     if role == "sinks":
@@ -84,8 +83,8 @@ def _asked(role: str, known: Known) -> str:
         settings = msgspec.structs.replace(settings, broker=broker, prefix=kept.prefix, partitions=kept.partitions)
     if not settings.broker:
         raise Misuse(
-            f"there is no station to ask, as {_folder(settings)} holds no state: start one with nomadwatch up, "
-            "name its folder with --data-dir, or a broker with --broker HOST:PORT"
+            f"no station has its state in {_folder(settings)}: start one with nomadwatch up, "
+            "or name a data folder (--data-dir) or a broker (--broker)"
         )
     try:
         return _on_broker(role, settings)
@@ -93,7 +92,7 @@ def _asked(role: str, known: Known) -> str:
         if kept is None or kept.broker or _answers(kept.port):
             raise
         raise Failure(
-            f"no station runs on {_folder(settings)}; start it with nomadwatch up, or name another --data-dir"
+            f"no station runs on {_folder(settings)}; start it with nomadwatch up, or choose another --data-dir"
         ) from failure
 
 
@@ -102,7 +101,7 @@ def _folder(settings: Settings) -> Path:
 
 
 def _page(known: Known, kept: Kept | None) -> Address:
-    """Where the page is served: as it is set, else where the station of the folder last served it."""
+    """Where the page is served: as in the settings, else where the station of the folder last served it."""
     address = Address.of(known)
     chosen = {known.origins["port"], known.origins["host"]} != {"default"}
     if chosen or kept is None or not kept.page_port:
@@ -124,7 +123,7 @@ def _on_broker(role: str, settings: Settings) -> str:
         return asyncio.run(_workers(settings) if role == "count" else _spoken(role, settings))
     except (KafkaError, RefusedByAdmin) as error:
         raise Failure(
-            f"the broker at {settings.broker} does not answer as it should ({in_words(error)}); is it running?"
+            f"an unexpected answer from the broker at {settings.broker} ({in_words(error)}); is it running?"
         ) from None
 
 
@@ -137,7 +136,7 @@ def _answer(address: Address) -> str:
         status, said = answer.status, _status(answer.read())
     except (OSError, HTTPException) as error:
         raise Failure(
-            f"sinks does not answer on port {port} ({in_words(error)}); start it, or name its --port"
+            f"sinks does not answer on port {port} ({in_words(error)}); start it, or give its --port"
         ) from None
     finally:
         connection.close()
@@ -148,7 +147,7 @@ def _answer(address: Address) -> str:
 
 
 def _status(body: bytes) -> str:
-    """What `/healthz` says; empty where something else answers."""
+    """The status in the answer of `/healthz`; empty if something else has answered."""
     try:
         return str(msgspec.json.decode(body, type=dict[str, Any]).get("status", ""))
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -162,7 +161,7 @@ async def _spoken(role: str, settings: Settings) -> str:
     await await_broker(settings.broker, _PATIENCE)
     board, now = Board(), wall_clock()
     topic = Topics(prefix=settings.prefix, partitions=settings.partitions).measurements
-    # Whoever has said nothing since is not well: the rest of the topic need not be read for that.
+    # A role that has not reported since then is not healthy: the rest of the topic need not be read.
     async with TopicReader.open(settings.broker, topic, since=now - STALE_AFTER) as reader:
         board.take(await reader.read_to_end())
     return judged(role, _spoke_at(role, board), now)
@@ -176,16 +175,14 @@ def _spoke_at(role: str, board: Board) -> int | None:
 
 
 def judged(role: str, spoke_at: int | None, now: int) -> str:
-    """The line about a role that spoke last at a time; times in µs UTC. Raises Failure where that is too long ago.
+    """The line for a role that last reported at a time (µs UTC). Raises Failure if that is too long ago.
 
     >>> judged("measure", 1_000_000, 4_000_000)
-    'measure spoke 3 s ago'
+    'measure reported 3 s ago'
     """
     if spoke_at is None or now - spoke_at > STALE_AFTER:
-        raise Failure(
-            f"{role} has not spoken for {span(STALE_AFTER / 1e6)}; start it again, or look at what it says on stderr"
-        )
-    return f"{role} spoke {span(max(0, now - spoke_at) / 1e6)} ago"
+        raise Failure(f"{role} has not reported for {span(STALE_AFTER / 1e6)}; restart it, or look at its stderr")
+    return f"{role} reported {span(max(0, now - spoke_at) / 1e6)} ago"
 
 
 async def _workers(settings: Settings) -> str:

@@ -1,4 +1,6 @@
-"""Groups of commands: listed in sections with whole lines, imported when asked for, and guessed where a name is misspelt."""
+"""Groups of commands: listed in sections with whole lines, imported when asked for, and guessed where a name is
+misspelt.
+"""
 
 from difflib import get_close_matches
 from importlib import import_module

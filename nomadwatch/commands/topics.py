@@ -90,7 +90,10 @@ def delete(settings: Settings) -> None:
 
 
 def _topics(settings: Settings) -> "Topics":
-    """The topics that the settings name, once the broker answers. Raises Misuse without a broker, Failure without answer."""
+    """The topics that the settings name, once the broker answers.
+
+    Raises Misuse without a broker, Failure without answer.
+    """
     if not settings.broker:
         raise Misuse("no broker is named; name it with --broker HOST:PORT")
     asyncio.run(await_broker(settings.broker, settings.broker_wait, tell))

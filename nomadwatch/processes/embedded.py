@@ -28,9 +28,9 @@ async def embedded(folder: Path) -> AsyncIterator[str]:
 async def station(settings: Settings) -> AsyncIterator[tuple[str, Kept]]:
     """The address of a broker that answers, and what is kept about its topics.
 
-    It is the broker of the data folder that the settings name, whether a station runs on it or not; else the broker that
-    they name; else the broker of the folder that `up` uses. Raises Misuse if the folder holds no state, Failure if no
-    broker answers.
+    It is the broker of the data folder that the settings name, whether a station runs on it or not; else the broker
+    that they name; else the broker of the folder that `up` uses. Raises Misuse if the folder holds no state, Failure if
+    no broker answers.
     """
     if not settings.data_dir and settings.broker:
         await await_broker(settings.broker, settings.broker_wait, tell)

@@ -1,7 +1,7 @@
-"""The line on which a role's process tells the main process what happens: messages through a pipe.
+"""Messages from the process of a role to the main process, through a pipe.
 
-The main process never waits for a role: it reads what has come and keeps the beginning of a message until the rest is
-there. A role that is killed or stopped in the middle of a message holds nobody up.
+The main process never waits for a role: it reads what has arrived, and keeps an incomplete message until its rest
+arrives. A role that is killed or stopped within a message blocks nobody.
 """
 
 import os
@@ -17,14 +17,14 @@ _CHUNK: Final = 1 << 16
 
 
 class Mouth:
-    """The role's end. Threads may share it."""
+    """The role's end of the pipe. Threads may share it."""
 
     def __init__(self, line: Connection) -> None:
         self._line = line
         self._lock = threading.Lock()
 
     def say(self, kind: str, body: object) -> None:
-        """Send a message; waits while the pipe is full. Raises OSError when the main process is gone."""
+        """Send a message. Waits while the pipe is full. Raises OSError if the main process has ended."""
         content = pickle.dumps((kind, body))
         rest = memoryview(len(content).to_bytes(_LENGTH_BYTES) + content)
         with self._lock:
@@ -33,7 +33,7 @@ class Mouth:
 
 
 class Ear:
-    """The main process's end."""
+    """The main process's end of the pipe. `ended`: whether the other end is closed."""
 
     def __init__(self, line: Connection) -> None:
         self._line = line
@@ -42,9 +42,7 @@ class Ear:
         os.set_blocking(line.fileno(), False)
 
     def messages(self) -> Iterator[Message]:
-        """What has come, up to 64 KiB of it; a message that is not whole yet waits. `ended` says whether the other end
-        is closed.
-        """
+        """The complete messages in up to 64 KiB of what has arrived."""
         try:
             came = os.read(self._line.fileno(), _CHUNK)
         except BlockingIOError:
@@ -60,6 +58,6 @@ class Ear:
             yield pickle.loads(content)
 
     def rest(self) -> Iterator[Message]:
-        """Everything that a process which has ended left in the pipe."""
+        """The messages that a process has left in the pipe when it ended."""
         while not self.ended and self._line.poll():
             yield from self.messages()

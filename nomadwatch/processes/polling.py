@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 USER_AGENT: Final = f"nomadwatch/{__version__}"
 _LAST_WORDS: Final = 4.0
 _ARTEFACTS_EVERY: Final = 20.0
-# Seconds beyond the longest interval within which a mark comes: it keeps a minute behind its poll, and is told within
-# another.
+# Seconds beyond the longest interval within which a mark arrives: it is a minute behind its poll, and is published
+# within another minute.
 _SETTLING: Final = 120.0
 _LOG: Final = logging.getLogger("nomadwatch.streams")
 
@@ -50,7 +50,7 @@ class Polling(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def polling_of(settings: "Settings", kept: "Kept", bootstrap: str, actor_key: bytes) -> Polling:
-    """The pollers' share of the settings."""
+    """What the pollers need of the settings."""
     return Polling(
         bootstrap=bootstrap,
         prefix=kept.prefix,
@@ -66,7 +66,7 @@ def polling_of(settings: "Settings", kept: "Kept", bootstrap: str, actor_key: by
 
 
 def poll(polling: Polling) -> None:
-    """Poll until SIGTERM or SIGINT. Raises StreamsError when the broker or the watchlist are not as they must be."""
+    """Poll until SIGTERM or SIGINT. Raises StreamsError for problems with the broker or the watchlist."""
     from streams.errors import UnreadableCursor
     from streams.kafka.consume import Guard
 
@@ -76,13 +76,13 @@ def poll(polling: Polling) -> None:
             asyncio.run(_poll(polling, foreign))
             return
         except UnreadableCursor as error:
-            # That feed begins as it did the first time.
+            # That feed starts again, as the first time.
             guard.pass_over(f"{error.key} begins anew")
             foreign.add(error.key)
 
 
 async def _poll(polling: Polling, foreign: Collection[str]) -> None:
-    """Poll; what the cursors under the foreign keys say is left out."""
+    """Poll, without the cursors under the `foreign` keys."""
     from streams import platforms
     from streams.kafka.cursors import sound_key
     from streams.kafka.deliver import Delivery, read_table
@@ -101,7 +101,7 @@ async def _poll(polling: Polling, foreign: Collection[str]) -> None:
     topics = Topics(prefix=polling.prefix, partitions=polling.partitions)
     clock = Clock(polling.time_scale, polling.time_origin)
     feeds = Feeds()
-    # Time that runs faster than the wall's is no real world's; of one at its pace the answers say so.
+    # A world whose time runs faster is simulated. For others, the platforms' answers say whether they are simulated.
     world = WorldSign(simulated=polling.time_scale != 1)
     table = await read_table(polling.bootstrap, topics, topics.cursors, sound_key)
     cursors = {key.decode(): value for key, value in table.items() if key.decode() not in foreign}
@@ -140,7 +140,7 @@ async def _poll(polling: Polling, foreign: Collection[str]) -> None:
 
 
 def _popularity(platform: str, stated: "Popularity") -> "Iterator[Row]":
-    """The sum, if anything is known, and the shares that say what it is a sum of."""
+    """The popularity, if known, and the shares of repositories that it covers."""
     labels = {"project": stated.project, "platform": platform, "artefact": stated.artefact, "kind": stated.kind}
     if stated.value is not None:
         yield "nomadwatch_repository_popularity", labels, stated.value
@@ -149,10 +149,9 @@ def _popularity(platform: str, stated: "Popularity") -> "Iterator[Row]":
 
 
 class Reporter:
-    """Makes the record of `measurements` that says how the feeds are; its age is told by the wall's clock, whatever the
-    station's shows.
+    """Makes the record of `measurements` with the health of the feeds. Its time is real time, not the station's.
 
-    `artefacts` may be many: they are in the record only every `_ARTEFACTS_EVERY` seconds.
+    `artefacts` may be large: it is in the record only every `_ARTEFACTS_EVERY` seconds.
     """
 
     def __init__(self, world: "WorldSign", now: Callable[[], float] = time.monotonic) -> None:
@@ -161,7 +160,7 @@ class Reporter:
         self._next = 0.0
 
     def __call__(self, now: int, rows: "list[Row]", states: dict[str, str]) -> tuple[bytes, bytes]:
-        """Key and value; `now` is the station's time (µs)."""
+        """The key and value of the record. `now`: the station's time (µs)."""
         from agents.measurements import HealthReport, Measurement, encode, health_key
 
         artefacts: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Imported once by the fork server, so that no role's process pays for what the roles need."""
+"""Imported by the fork server: what the roles need is imported once."""
 
 import gc
 import os

@@ -1,4 +1,4 @@
-"""The inside of a role's process: it tells the main process what happens and never outlives it."""
+"""The start of a role's process: it reports to the main process, and ends with it."""
 
 import contextlib
 import ctypes
@@ -21,24 +21,23 @@ from nomadwatch.logs import log_to
 from nomadwatch.processes.line import Mouth
 from nomadwatch.processes.signals import ASKING
 
-# The id of the main process, for the fork server to know whose it is.
+# The variable with the id of the main process, by which the fork server knows its parent.
 MAIN_PROCESS: Final = "NOMADWATCH_MAIN_PROCESS"
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NAME: Final = 15
 
 
 class Say(Protocol):
-    """Sends a message of a kind to the main process; may be called from any thread."""
+    """Sends a message to the main process: its kind and a body. Any thread may call it."""
 
     def __call__(self, kind: str, body: object = None, /) -> None: ...
 
 
 def enter(target: Callable[..., None], arguments: tuple[Any, ...], line: Connection, verbose: bool) -> None:
-    """Run `target(say, *arguments)`; exit code 0 when it returns, that of its failure when it ends with a line for the
-    person, else 1.
+    """Run `target(say, *arguments)`. Exit code 0 when it returns, else that of its failure, or 1.
 
-    What it says last of a failure is `failed` (exit code, line): ending for good, or `crashed` (line, traceback): worth
-    another try.
+    Its last message about a failure is `failed` (exit code, line), which is permanent, or `crashed` (line, traceback),
+    which is worth a restart.
     """
     one_arena()
     collect_rarely()
@@ -49,7 +48,7 @@ def enter(target: Callable[..., None], arguments: tuple[Any, ...], line: Connect
     log_to(_Told(say), verbose)
     try:
         target(say, *arguments)
-    except Exception as exception:  # noqa: BLE001 - whatever ends a role is told to the main process, which decides
+    except Exception as exception:  # noqa: BLE001 - the main process decides about every failure of a role
         if (failure := explain(exception)) is not None:
             say("failed", (failure.exit_code, str(failure)))
             sys.exit(failure.exit_code)
@@ -68,10 +67,10 @@ def collect_rarely() -> None:
 
 
 def die_with_parent() -> None:
-    """End this process at once when the main process is gone, however that ended.
+    """End this process at once when the main process ends, however it ends.
 
-    Nothing is tidied up: whatever is on disk is consistent after kill -9 as well. A thread sees the main process end;
-    the kernel covers a process whose threads cannot run, by way of the fork server.
+    Nothing is cleaned up: what is on disk is consistent even after kill -9. A thread notices that the main process has
+    ended. If threads cannot run, the kernel ends the process when the fork server ends.
     """
     end_with_os_parent()
     parent = parent_process()
@@ -86,30 +85,30 @@ def die_with_parent() -> None:
 
 
 def leave_group(*, forget: bool = False) -> None:
-    """Let signals to the main process's group not reach this process, which was begun with them blocked.
+    """Leave the process group of the main process, so that signals to the group do not arrive, and unblock signals.
 
-    With `forget` not even those that have come by now.
+    With `forget`, signals that have arrived already are discarded.
     """
     with contextlib.suppress(OSError):
         os.setpgrp()
     for number in ASKING:
         if number == signal.SIGINT:
-            continue  # Ctrl-C stays with the main process
+            continue  # only the main process handles Ctrl-C
         if forget and signal.getsignal(number) is signal.SIG_DFL:
-            # To ignore a signal discards what is pending.
+            # Ignoring a signal discards pending ones.
             signal.signal(number, signal.SIG_IGN)
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
 
 
 def show_as(role: str) -> None:
-    """Let `ps` and `top` (Linux) call this process nw-ROLE instead of the fork server's name."""
+    """Show this process as nw-ROLE in `ps` and `top` (Linux), instead of the fork server's name."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_NAME, f"nw-{role}".encode())
 
 
 def end_with_os_parent() -> None:
-    """Ask the kernel (Linux) to kill this process when the one that forked it is gone."""
+    """Ask the kernel (Linux) to kill this process when its parent ends."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -118,14 +117,14 @@ def _teller(line: Connection) -> Say:
     mouth = Mouth(line)
 
     def say(kind: str, body: object = None, /) -> None:
-        with contextlib.suppress(OSError):  # a main process that is gone ends this one anyway
+        with contextlib.suppress(OSError):  # if the main process has ended, this one ends too
             mouth.say(kind, body)
 
     return say
 
 
 class _Told(logging.Handler):
-    """Hands log records to the main process, the same text at most once in `every` seconds."""
+    """Sends log records to the main process; the same text at most once in `every` seconds."""
 
     def __init__(self, say: Say, every: float = 10.0) -> None:
         super().__init__()

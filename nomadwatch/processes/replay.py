@@ -1,4 +1,4 @@
-"""Replay: files through the whole pipeline on this machine, to a report."""
+"""The processes of a replay: files through the whole pipeline on this machine, to a report."""
 
 import asyncio
 import secrets
@@ -15,12 +15,13 @@ from agents.config import Config
 from nomadwatch.connect import await_broker, parse_address
 from nomadwatch.errors import Failure, Interrupted, Misuse
 from nomadwatch.processes import roles
+from nomadwatch.processes.forkserver import prepare
 from nomadwatch.processes.history import Asked, run_history
 from nomadwatch.processes.lake_writer import run_lake
 from nomadwatch.processes.latch import Latch
 from nomadwatch.processes.roles import Outcome, Reading
 from nomadwatch.processes.signals import heeded
-from nomadwatch.processes.supervisor import Role, Supervisor, prepare
+from nomadwatch.processes.supervisor import Role, Supervisor
 from nomadwatch.processes.workers import worker_config
 from nomadwatch.settings import Settings
 from nomadwatch.state import Kept, State
@@ -31,14 +32,15 @@ from sinks.topic import TopicReader
 from streams.activity import HOUR
 
 GRACE: Final = 6.0
-# Nobody sees a replay's figures before its end, at which the workers write and publish at once.
+# The figures are shown at the end only, when the workers write and publish at once anyway.
 PACE: Final = 2.0
 ROOM_EVERY: Final = 1.0
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What a replay is asked for. `as_of` in µs UTC: what is later is counted, not measured. `history`: a folder to
-    write one into.
+    """What a replay should do.
+
+    `as_of` in µs UTC: later activities are counted, not measured. `history`: a folder to write.
     """
 
     paths: tuple[str, ...]
@@ -49,24 +51,23 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Replayed(NamedTuple):
-    """What is measured, and what the reader met."""
+    """The report, and the outcome of the reader."""
 
     report: Report
     outcome: Outcome
 
 
 def check_paths(paths: Iterable[str]) -> None:
-    """Raises Misuse for a name, not a pattern, under which there is nothing."""
+    """Raises Misuse for a name (not a pattern) of something that does not exist."""
     for path in paths:
         if not has_magic(path) and not Path(path).exists():
             raise Misuse(f"there is no file or folder {path}; name files, folders or globs that exist")
 
 
 def watchlist_for(paths: Iterable[str], chosen: str) -> str:
-    """The chosen watchlist, else the first `watchlist.yaml` beside the files that are read, else empty: the default
-    one.
+    """The chosen watchlist, else the first `watchlist.yaml` beside the files, else empty: the built-in one.
 
-    A generated world has its own projects, and keeps their list beside its hours.
+    A generated world has projects of its own, and its watchlist is beside its hours.
     """
     folders = [Path(path) if Path(path).is_dir() else Path(path).parent for path in paths]
     found = next((folder / "watchlist.yaml" for folder in folders if (folder / "watchlist.yaml").is_file()), None)
@@ -74,7 +75,7 @@ def watchlist_for(paths: Iterable[str], chosen: str) -> str:
 
 
 def replay(request: Request, settings: Settings, show: ProgressView) -> Replayed:
-    """Run the pipeline to the end of the files. Raises Failure; leaves no process behind."""
+    """Run the pipeline to the end of the files. Ends all processes. Raises Failure."""
     settings = msgspec.structs.replace(settings, watchlist=watchlist_for(request.paths, settings.watchlist))
     if settings.broker:
         parse_address(settings.broker)
@@ -87,22 +88,22 @@ def replay(request: Request, settings: Settings, show: ProgressView) -> Replayed
 
 
 def _kept(settings: Settings, before: Kept | None) -> Kept:
-    """What this replay's folder says, which must be what an earlier run has written there."""
+    """What the folder keeps about this replay. Raises Misuse if an earlier run had other settings."""
     if before is None:
-        # Of its own on a broker of others, so that deleting its topics can hit nobody else's.
+        # A prefix of its own on a shared broker, so that deleting its topics cannot affect others.
         prefix = f"{settings.prefix}replay-{secrets.token_hex(4)}-" if settings.broker else ""
         return Kept(kind="replay", broker=settings.broker, prefix=prefix, partitions=settings.partitions)
     for name in ("broker", "partitions"):
         ours, theirs = getattr(before, name), getattr(settings, name)
         if ours != theirs:
             was = f"{name} {ours}" if ours else "the embedded broker"
-            raise Misuse(f"{settings.data_dir} was begun with {was}; give the same, or another --data-dir")
+            raise Misuse(f"{settings.data_dir} was started with {was}; use the same, or another --data-dir")
     before.kind = "replay"
     return before
 
 
 class _Replay:
-    """One run: the roles, what they said, and the wait for the evaluation of everything."""
+    """One run: the roles, their messages, and the wait for the last evaluation."""
 
     def __init__(self, request: Request, settings: Settings, state: State, show: ProgressView) -> None:
         assert state.kept is not None
@@ -112,7 +113,7 @@ class _Replay:
         self.outcome: Outcome | None = None
         self.ready, self.topics_made, self.written = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.lake_written = asyncio.Event()
-        # For the reader, which is another process.
+        # For the reader, which runs in another process.
         self.topics_exist = Latch()
         self.supervisor = Supervisor(self._hear, show.notice, request.verbose)
 
@@ -138,7 +139,7 @@ class _Replay:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            # A folder that is thrown away need not be left tidy.
+            # A temporary folder need not be consistent at the end.
             await self.supervisor.stop(grace=0 if self.state.temporary else GRACE)
             self.topics_exist.close()
             if self.state.temporary and self.kept.broker and self.supervisor.knows("topics"):
@@ -146,10 +147,8 @@ class _Replay:
 
     def _interrupted(self) -> Interrupted:
         if self.state.temporary:
-            return Interrupted(
-                "interrupted, and nothing is kept; with --data-dir DIR the same command could have gone on"
-            )
-        return Interrupted(f"interrupted; the same command goes on from what {self.state.path} holds")
+            return Interrupted("interrupted, and nothing is kept; with --data-dir DIR the same command could resume")
+        return Interrupted(f"interrupted; the same command resumes with the state in {self.state.path}")
 
     async def _work(self) -> Replayed:
         kept = self.kept
@@ -216,15 +215,16 @@ class _Replay:
         await self.written.wait()
 
     def _last_hour(self, front: int | None, outcome: Outcome) -> int | None:
-        """The latest end (µs) of an hour that has a point: it is over at the front, or holds the last activities of
-        files without hours.
+        """The latest end (µs) of an hour in the history.
+
+        It is the last hour that is complete at the front; for files without hours, the hour of the last activities.
         """
         if front is None or outcome.hours or self.request.as_of is not None:
             return None if front is None else front + 1
         return min(-(-(front + 1) // HOUR) * HOUR, time.time_ns() // 1000)
 
     async def _follow(self) -> Board:
-        """The board once it shows everything that was read; a connection that breaks is made again."""
+        """The board, once it covers everything that was read. A lost connection is opened again."""
         from aiokafka.errors import KafkaError
 
         from streams.kafka.topics import Topics
@@ -238,7 +238,8 @@ class _Replay:
                         board.take(await reader.read())
                         if self.outcome is not None and board.has_lost(self.outcome.ends):
                             raise Failure(
-                                "the broker had deleted records before they were measured; begin anew with another --data-dir"
+                                "the broker deleted records before they were measured; "
+                                "start again with another --data-dir"
                             )
                     return board
             await asyncio.sleep(0.2)
@@ -269,7 +270,7 @@ class _Replay:
             await asyncio.sleep(ROOM_EVERY)
 
     async def _delete_topics(self) -> None:
-        """A replay on a broker of others leaves nothing there; what cannot be deleted is named."""
+        """Delete the topics on a shared broker; says which ones could not be deleted."""
         from streams.errors import StreamsError
         from streams.kafka.admin import delete
         from streams.kafka.topics import Topics

@@ -1,4 +1,4 @@
-"""What the processes of a replay do; each is called in its own process and imports what it needs."""
+"""What the roles run. Each function runs in a process of its own and imports what it needs."""
 
 import asyncio
 import signal
@@ -31,7 +31,7 @@ _RELEASE_IN: Final = 1_800.0
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """What the reader of a replay is to read, and to where. `as_of` in µs UTC."""
+    """The input of a replay's reader, and where to publish it. `as_of` in µs UTC."""
 
     paths: tuple[str, ...]
     bootstrap: str
@@ -45,10 +45,10 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What the reader did; `ends`: the end offset of each partition of `activity`; `hours`: whether a file has an hour
-    in its name.
+    """What the reader did.
 
-    `nothing` says what the files are in which nothing could be read; empty where something could.
+    `ends`: the end offset of each partition of `activity`. `hours`: whether a file has an hour in its name. `nothing`:
+    if nothing could be read, what the files are; else empty.
     """
 
     files: int
@@ -62,7 +62,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_broker(say: Say, folder: str, port: int) -> None:
-    """The embedded broker on a port of loopback (0: a free one); says `ready` with the port."""
+    """Run the embedded broker on a port of loopback (0: a free one); says `ready` with the port."""
     from broker.server import serve
 
     keep_private()
@@ -70,7 +70,7 @@ def run_broker(say: Say, folder: str, port: int) -> None:
 
 
 def run_topics(say: Say, bootstrap: str, prefix: str, partitions: int) -> None:
-    """Makes the topics that are missing; says `topics` when all exist as they should."""
+    """Create the missing topics; says `topics` when all exist with the right configuration."""
     from streams.kafka.topics import Topics
 
     make_topics(bootstrap, Topics(prefix=prefix, partitions=partitions))
@@ -78,9 +78,9 @@ def run_topics(say: Say, bootstrap: str, prefix: str, partitions: int) -> None:
 
 
 def run_streams(say: Say, reading: Reading, topics_exist: "Connection") -> None:
-    """The reader: reads ahead until the topics exist; says `progress` as it goes, `read` with the outcome.
+    """Run the reader. It reads ahead until the topics exist; says `progress`, and `read` with the outcome.
 
-    Ends with exit code 1 where it was told to stop before its end: it has more to do when it is started again.
+    Exits with code 1 if it was stopped before the end: there is more to do after a restart.
     """
     from streams.archive.plan import plan
     from streams.archive.sections import Options
@@ -100,7 +100,7 @@ def run_streams(say: Say, reading: Reading, topics_exist: "Connection") -> None:
 async def _publish(
     say: Say, reading: Reading, plan: "Plan", topics: "Topics", options: "Options", topics_exist: "Connection"
 ) -> bool:
-    """Whether it came to its end."""
+    """Publish the files; False if it was stopped before the end."""
     from nomadwatch.processes.latch import opened
     from streams.archive.publish import ReadProgress, publish
 
@@ -150,7 +150,7 @@ async def _publish(
 
 
 def run_polling(say: Say, polling: "Polling") -> None:
-    """The pollers of a live station."""
+    """Run the pollers of a live station."""
     from nomadwatch.processes.polling import poll
 
     poll(polling)
@@ -166,12 +166,11 @@ def run_simulator(
     ports: tuple[int, int],
     began: float | None = None,
 ) -> None:
-    """A simulated GitHub and Hub, with what is watched, on two ports of loopback (0: free ones); says `ready` with the
-    ports.
+    """Run a simulated GitHub and Hub on two ports of loopback (0: free ones); says `ready` with the ports.
 
-    Their clock runs `speed` times as fast as the wall's and shows the same as it at `origin`. Their world begins when
-    the wall's shows `began` (s since 1970, as `origin`, which it is unless given). A simulator that is started again
-    shows the same world, as far as it has come.
+    Their clock runs `speed` times as fast as real time and shows real time at `origin`. Their world begins at the real
+    time `began` (s since 1970; default: `origin`). A simulator that is restarted shows the same world, as far as it has
+    come.
     """
     asyncio.run(_simulate(say, seed, speed, origin, rate, watchlist, ports, began))
 
@@ -195,7 +194,7 @@ async def _simulate(
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     clock, faults = WorldClock(speed, origin), Faults(seed)
-    # A glob names no repository that could be made up; whoever has an owner's name has a place.
+    # No repository can be simulated for a glob; an owner is enough.
     named = {
         each.project: (_plain(each.places["github"]), _plain(each.places["huggingface"]))
         for each in Watchlist.load(watchlist or None).projects

@@ -1,4 +1,4 @@
-"""Being asked to end: Ctrl-C, SIGTERM, SIGHUP. The first is heeded in order, a second one at once."""
+"""Signals that ask a command to end: Ctrl-C, SIGTERM, SIGHUP. The first ends it in order, a second one at once."""
 
 import asyncio
 import os
@@ -11,17 +11,16 @@ from types import FrameType
 from typing import Any, Final
 
 ASKING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# One request may reach a process twice: by its id and by its group.
+# One request may arrive twice: for the process and for its group.
 _AGAIN_AFTER: Final = 1.0
 
 
 @contextmanager
 def heeded(asked: asyncio.Event) -> Iterator[None]:
-    """Set the event of the running loop when somebody asks for the end; end this process at once when they ask again a
-    second later.
+    """Set an event when a signal asks for the end; end this process at once when another one comes a second later.
 
-    The handlers are Python's own, not the loop's: they work even while the loop is held up. What a caller ignores, as
-    nohup does, stays ignored.
+    The handlers are Python's own, not the event loop's: they work while the loop is blocked. Ignored signals (as under
+    nohup) stay ignored.
     """
     loop = asyncio.get_running_loop()
     first: float | None = None
@@ -30,7 +29,7 @@ def heeded(asked: asyncio.Event) -> Iterator[None]:
         nonlocal first
         if first is not None and time.monotonic() - first >= _AGAIN_AFTER:
             os.write(
-                sys.__stderr__.fileno() if sys.__stderr__ else 2, b"nomadwatch: asked twice to end, ended at once\n"
+                sys.__stderr__.fileno() if sys.__stderr__ else 2, b"nomadwatch: interrupted twice, ended at once\n"
             )
             os._exit(1)  # the roles end with this process
         first = first or time.monotonic()

@@ -1,4 +1,4 @@
-"""The role that shows: measurements over HTTP, inside a station or by itself."""
+"""The role `sinks`: serves the measurements over HTTP, in a station or by itself."""
 
 import asyncio
 import signal
@@ -16,12 +16,12 @@ from nomadwatch.settings import Known, variable
 from nomadwatch.terminal.console import tell
 from nomadwatch.topics import check_topics
 
-# Addresses that stand for every interface; loopback is among them.
+# Addresses of all interfaces, loopback included.
 _EVERYWHERE: Final = frozenset({"0.0.0.0", "::", "[::]"})
 
 
 class Address(msgspec.Struct, frozen=True):
-    """Where the page and /metrics are served, and by which names they may be asked for; `port` 0 is a free one."""
+    """Where the page and /metrics are served, and the host names that requests may use. `port` 0: a free one."""
 
     port: int
     host: str = LOOPBACK
@@ -47,11 +47,11 @@ class Address(msgspec.Struct, frozen=True):
 
     @property
     def near(self) -> str:
-        """The host under which this machine reaches it."""
+        """The host by which this machine reaches the server."""
         return LOOPBACK if self.host in _EVERYWHERE else self.host.strip("[]")
 
     def url(self, port: int) -> str:
-        """The address to open on this machine, on the port that was taken.
+        """The URL to open on this machine, for the port that was taken.
 
         >>> Address(0, "0.0.0.0").url(9108), Address(0, "::1").url(80)
         ('http://127.0.0.1:9108', 'http://[::1]:80')
@@ -73,34 +73,32 @@ class Address(msgspec.Struct, frozen=True):
         return Failure(f"{what}: change {self.port_origin} (0 takes a free port)")
 
     def warning(self, port: int) -> str | None:
-        """What to know about an address that others can reach; None for loopback."""
+        """A warning for an address that other machines can reach; None for loopback."""
         from sinks.hosts import is_loopback
 
         if is_loopback(self.host.strip("[]")):
             return None
         return (
-            f"warning: everyone who reaches port {port} of {self.host} can read the page and /metrics: no password, no encryption; "
-            "docs/proxy.md says how to put them behind a proxy with TLS"
+            f"warning: everyone who can reach port {port} of {self.host} can read the page and /metrics, "
+            "without a password or encryption; docs/proxy.md says how to put them behind a proxy with TLS"
         )
 
 
 def run_sinks(
     say: Say, bootstrap: str, prefix: str, partitions: int, address: Address, simulated: bool = False
 ) -> None:
-    """Serve until SIGTERM or SIGINT; says `ready` with the port. Raises Failure for an address that cannot be listened
-    on.
-    """
+    """Serve until SIGTERM or SIGINT; says `ready` with the port. Raises Failure if it cannot listen on the address."""
     asyncio.run(_serve(bootstrap, prefix, partitions, address, lambda taken: say("ready", taken), simulated))
 
 
 def run_alone(known: Known, verbose: bool) -> None:
-    """The command `sinks`: the role in this process, on a broker whose topics exist.
+    """Run the role in this process, on a broker whose topics exist.
 
-    Prints its address when it answers, and a warning if others than this machine reach it.
+    Prints its address once it listens, and a warning if other machines can reach it.
     """
     address, settings = Address.of(known), known.settings
     if not settings.broker:
-        raise Misuse("sinks shows what stands on a broker; name it with --broker HOST:PORT")
+        raise Misuse("sinks needs a broker; name it with --broker HOST:PORT")
     to_stderr(verbose)
     asyncio.run(await_broker(settings.broker, settings.broker_wait, tell))
     from streams.kafka.topics import Topics

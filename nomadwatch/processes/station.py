@@ -1,4 +1,4 @@
-"""The station: every role on this machine, started, watched and ended together; live, or on a simulated world."""
+"""The processes of a station: all roles on this machine, live or in a simulated world."""
 
 import asyncio
 import time
@@ -11,10 +11,11 @@ import msgspec
 from nomadwatch.connect import await_broker, parse_address
 from nomadwatch.errors import Misuse
 from nomadwatch.processes import roles
+from nomadwatch.processes.forkserver import prepare
 from nomadwatch.processes.polling import polling_of
 from nomadwatch.processes.signals import heeded
 from nomadwatch.processes.sinks_role import Address, run_sinks
-from nomadwatch.processes.supervisor import Role, Supervisor, prepare
+from nomadwatch.processes.supervisor import Role, Supervisor
 from nomadwatch.processes.tasks import until_first
 from nomadwatch.processes.workers import worker_config
 from nomadwatch.settings import Known, Settings
@@ -27,12 +28,12 @@ from streams import platforms
 GRACE: Final = 4.0
 ROOM_EVERY: Final = 5.0
 BEGINNING: Final = 1_714_564_800.0
-"""What the clock of a demonstration's world shows at its start (s since 1970): 1 May 2024, noon, UTC."""
+"""The time in the world of a demonstration at its start (s since 1970): 1 May 2024, noon, UTC."""
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
-    """The simulated world of a demonstration: it runs `speed` times as fast as time, for `seconds` of the wall's clock
-    or for ever.
+    """The simulated world of a demonstration. It runs `speed` times as fast as real time, for `seconds` of real time or
+    for ever.
     """
 
     seed: int = 1
@@ -41,9 +42,10 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None = None
 
     def origin(self, now: float) -> float:
-        """When the world's clock shows the same as the wall's, if it shows `BEGINNING` at `now` (s since 1970).
+        """The real time (s since 1970) at which both clocks agree.
 
-        At 30 times the speed that is a month away: until then no time that is shown lies in the future.
+        `now`: the real time at which the world shows `BEGINNING`. At 30 times the speed, that is a month later:
+        until then no time that is shown lies in the future.
 
         >>> World(speed=3.0).origin(BEGINNING + 20.0) - BEGINNING
         30.0
@@ -52,18 +54,18 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_station(known: Known, summary: Summary, world: World | None = None, *, verbose: bool = False) -> None:
-    """Run until SIGINT or SIGTERM, or the end of the demonstration. Raises Failure; leaves no process behind."""
+    """Run until SIGINT or SIGTERM, or the end of the demonstration. Ends all processes. Raises Failure."""
     from streams.watchlist import Watchlist
 
     settings, address = known.settings, Address.of(known)
     if world is not None:
         from simulator.population import WATCHLIST
 
-        # Made-up figures go to nobody else's broker and stand under made-up names, whatever the environment sets.
+        # Invented figures never go to a shared broker, and always have invented names, whatever the environment sets.
         settings = msgspec.structs.replace(settings, broker="", prefix="", watchlist=str(WATCHLIST))
     if settings.broker:
         parse_address(settings.broker)
-    # What the person has to mend is told before anything is started.
+    # Report errors of the watchlist before anything is started.
     Watchlist.load(settings.watchlist or None)
     folder = settings.data_dir or ("" if world is not None else str(default_folder()))
     with State(folder) as state:
@@ -71,7 +73,8 @@ def run_station(known: Known, summary: Summary, world: World | None = None, *, v
         state.check_kind(kind)
         if world is not None and state.kept is not None:
             raise Misuse(
-                f"{state.path} holds the state of a run, and demo begins a new world: remove it or name another --data-dir"
+                f"{state.path} holds the state of a run, and demo needs a new folder: "
+                "remove it or name another --data-dir"
             )
         state.check_room()
         state.keep(_kept(settings, state.kept, kind))
@@ -86,7 +89,8 @@ def _kept(settings: Settings, before: Kept | None, kind: Kind) -> Kept:
         ours, theirs = getattr(before, name), getattr(settings, name)
         if ours != theirs:
             raise Misuse(
-                f"{settings.data_dir or default_folder()} was begun with {name} {ours!r}; give the same, or another --data-dir"
+                f"{settings.data_dir or default_folder()} was started with {name} {ours!r}; "
+                "use the same, or another --data-dir"
             )
     before.kind = kind
     return before
@@ -141,10 +145,10 @@ class _Station:
         config = worker_config(settings, kept, self.bootstrap, self.state.path)
         self.supervisor.start(Role("streams", roles.run_polling, lambda: (polling,)))
         self.supervisor.start(Role("count", roles.run_count, lambda: (config,)))
-        # What is thrown away at the end needs no lake.
+        # A temporary folder needs no lake.
         scale = None if self.state.temporary else settings.time_scale
         self.supervisor.start(Role("measure", roles.run_measure, lambda: (config, scale)))
-        # Whoever has to be started again listens where people have found it: a free port is held for it.
+        # A restarted server must listen on the same port: a free port is reserved for it.
         address = self._address()
         await self._start(
             Role("sinks", run_sinks, lambda: (self.bootstrap, kept.prefix, kept.partitions, address, simulated)),
@@ -158,7 +162,7 @@ class _Station:
         await self._follow()
 
     def _address(self) -> Address:
-        """Where the page is served; for port 0, with a free port that stays reserved."""
+        """Where the page is served; for port 0, a free port that stays reserved."""
         address = self.address
         if address.port:
             return address
@@ -168,11 +172,11 @@ class _Station:
             raise address.failure("host", f"{address.host} is not an address of this machine") from None
 
     async def _simulated(self, world: World) -> Settings:
-        """Start the world; the settings with which the station looks at it."""
+        """Start the simulated world; returns the settings with which the station polls it."""
         began, ports = time.time(), (0, 0)
         origin = world.origin(began)
 
-        # Whoever has to be started again goes on with the same world where the pollers know it.
+        # A restarted simulator continues with the same world, under the addresses that the pollers know.
         def simulated() -> tuple[Any, ...]:
             return world.seed, world.speed, origin, world.rate, self.settings.watchlist, ports, began
 
@@ -191,7 +195,7 @@ class _Station:
         )
 
     async def _start(self, role: Role, word: str) -> Any:
-        """Start a role and wait for its word."""
+        """Start a role and wait for its message `word`; returns the body."""
         said = self.said[f"{role.name} {word}"] = asyncio.get_running_loop().create_future()
         self.supervisor.start(role)
         return await said
@@ -202,7 +206,7 @@ class _Station:
             said.set_result(body)
 
     async def _follow(self) -> None:
-        """Show what is measured; a connection that breaks is made again."""
+        """Show what is measured. A lost connection is opened again."""
         from aiokafka.errors import KafkaError
 
         from streams.kafka.topics import Topics
@@ -210,7 +214,7 @@ class _Station:
         topic = Topics(prefix=self.kept.prefix, partitions=self.kept.partitions).measurements
         while True:
             with suppress(KafkaError, OSError):
-                # The role `sinks` tells of foreign records.
+                # The role `sinks` reports foreign records.
                 board = Board(live=True, simulated=self.world is not None, quiet=True)
                 async with TopicReader.open(self.bootstrap, topic) as reader:
                     while True:

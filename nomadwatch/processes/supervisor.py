@@ -1,41 +1,34 @@
-"""Roles, each in its own process, kept alive: what dies is started again, what fails for good ends all."""
+"""The supervisor: each role runs in its own process and is restarted when it dies.
+
+A permanent failure ends all roles.
+"""
 
 import asyncio
-import atexit
 import logging
 import multiprocessing
-import os
-import shutil
 import signal
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Final, NoReturn
 
 from nomadwatch.errors import Failure
+from nomadwatch.processes.forkserver import reap, start
 from nomadwatch.processes.line import Ear, Message
-from nomadwatch.processes.process import MAIN_PROCESS, enter
-from nomadwatch.processes.signals import ASKING
+from nomadwatch.processes.process import enter
 
 FIRST_WAIT: Final = 0.1
 LONGEST_WAIT: Final = 5.0
 SETTLED: Final = 30.0
 PATIENCE: Final = 120.0
-# Nobody kills by hand so often what has hardly been started again; the kernel does, when the memory is full.
+# This many kills right after restarts mean that the kernel kills the process because the memory is full.
 MOST_KILLS: Final = 10
 _ADVICE: Final = {
-    True: ": is the memory full? make room in it and run the same command again",
+    True: ": is the memory full? Free some memory and run the same command again",
     False: "; run again with --verbose to see more",
 }
-# An address holds 107 bytes; `multiprocessing` adds about 30 to the folder.
-_LONGEST_FOLDER: Final = 70
-# Starting a process reaps others on the way; two threads that ask for one exit code lose it.
-_REAPING: Final = threading.Lock()
 
 Hear = Callable[[str, str, Any], None]
 Notice = Callable[[str], None]
@@ -43,11 +36,10 @@ Notice = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Role:
-    """A process: `target(say, *arguments())`, the target importable by name, the arguments asked for at each start.
+    """A process that runs `target(say, *arguments())`. `arguments` is called at each start.
 
-    `once`: its end with exit code 0 is its success. `last`: stopped last. `early`: not forked from the server that has
-    everything imported but started in an interpreter of its own, which needs no more than the role's own modules and
-    need not wait for the others'.
+    `once`: it is done when it ends with exit code 0. `last`: it is stopped last. `early`: it is started in a new
+    interpreter, which imports the role's own modules only and does not wait for the fork server.
     """
 
     name: str
@@ -58,75 +50,8 @@ class Role:
     early: bool = False
 
 
-def one_thread() -> None:
-    """Keep numpy from starting a thread for each processor of a large machine; before it is imported."""
-    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(variable, "1")
-
-
-def prepare(preload: Sequence[str] = ("nomadwatch.processes.preload",)) -> None:
-    """Start the server that every role's process is forked from; it imports `preload` while the caller goes on.
-
-    It inherits SIGINT blocked, and its children with it: Ctrl-C reaches the main process alone, which ends them in
-    their order.
-    """
-    one_thread()
-    os.environ[MAIN_PROCESS] = str(os.getpid())
-    from multiprocessing import forkserver, resource_tracker
-
-    _shorten_sockets()
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["nomadwatch.processes.tied", *preload])
-    # Its own start would unblock SIGINT again.
-    resource_tracker.ensure_running()
-    with _signals_blocked():
-        forkserver.ensure_running()
-
-
-def _shorten_sockets() -> None:
-    """Let the fork server's socket stand under /tmp where the path of the temporary folder is too long for the address
-    of a socket.
-
-    There `multiprocessing` ends with a traceback (Python 3.11 to 3.13).
-    """
-    if len(os.fsencode(tempfile.gettempdir())) <= _LONGEST_FOLDER:
-        return
-    try:
-        folder = tempfile.mkdtemp(prefix="nomadwatch-", dir="/tmp")
-    except OSError as error:
-        raise Failure(
-            f"the path {tempfile.gettempdir()} is too long for sockets; set TMPDIR to a shorter one"
-        ) from error
-    multiprocessing.current_process()._config["tempdir"] = folder  # type: ignore[attr-defined]
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-
-
-@contextmanager
-def _signals_blocked() -> Iterator[None]:
-    """What is started meanwhile has them blocked until it has left this process's group."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _start(process: BaseProcess) -> None:
-    """Waits until the fork server has imported its modules; starts another one if it has died."""
-    with _REAPING, _signals_blocked():
-        process.start()
-
-
-def _reap(process: BaseProcess) -> int:
-    """The exit code of a process that has ended."""
-    with _REAPING:
-        process.join()
-        assert process.exitcode is not None
-        return process.exitcode
-
-
 class _Keeper:
-    """One role: its process, and the one after that."""
+    """Keeps one role running: starts its process, and starts it again when it dies."""
 
     def __init__(self, role: Role, hear: Hear, notice: Notice, verbose: bool, patience: float | None) -> None:
         self.role = role
@@ -140,7 +65,7 @@ class _Keeper:
         self._verbose = verbose
 
     async def keep(self) -> None:
-        """Run the role until it is done, told to stop, or fails for good (raises Failure)."""
+        """Run the role until it is done or stopped. Raises Failure if it fails permanently."""
         wait, failing_since, kills = FIRST_WAIT, None, 0
         while True:
             begun = time.monotonic()
@@ -183,7 +108,7 @@ class _Keeper:
         return f"ended with exit code {code}"
 
     async def _live(self) -> int:
-        """One life of the process; its exit code, negative for a signal."""
+        """Run the process once; returns its exit code, negative for a signal."""
         self._crash = None
         context: Any = multiprocessing.get_context("spawn" if self.role.early else "forkserver")
         line, far = context.Pipe(duplex=False)
@@ -193,7 +118,7 @@ class _Keeper:
             name=f"nomadwatch {self.role.name}",
         )
         try:
-            await asyncio.to_thread(_start, process)
+            await asyncio.to_thread(start, process)
         except (OSError, EOFError) as error:
             line.close()
             self._crash = (f"its process could not be started: {error}", "")
@@ -228,10 +153,10 @@ class _Keeper:
             loop.remove_reader(process.sentinel)
             loop.remove_reader(line.fileno())
         self._take(ear.rest())
-        return await asyncio.to_thread(_reap, process)
+        return await asyncio.to_thread(reap, process)
 
     def _take(self, messages: Iterable[Message]) -> None:
-        """Take what the role has said; a message that its death cut off is lost."""
+        """Handle messages of the role. A message that is incomplete when the role dies is lost."""
         for kind, body in messages:
             if kind == "failed":
                 self.failure = body
@@ -246,10 +171,10 @@ class _Keeper:
 
 @dataclass
 class Supervisor:
-    """Keeps roles running. `hear(role, kind, body)` gets what they say, `notice(line)` what the person should know.
+    """Keeps roles running. `hear(role, kind, body)` gets their messages, `notice(line)` what the user should know.
 
-    A role that has only failed for `patience` seconds, or was only killed `MOST_KILLS` times in a row, fails for good;
-    with None it is started again for ever.
+    A role fails permanently if it only fails for `patience` seconds, or is killed `MOST_KILLS` times in a row. With
+    patience None it is restarted for ever.
     """
 
     hear: Hear
@@ -267,16 +192,16 @@ class Supervisor:
         self._keepers[role.name] = (keeper, task)
 
     def knows(self, name: str) -> bool:
-        """Whether a role was ever started."""
+        """Whether a role was started before."""
         return name in self._keepers
 
     def pid(self, name: str) -> int | None:
-        """The process of a role, while it has one."""
+        """The id of a role's process; None while it has none."""
         process = self._keepers[name][0].process
         return None if process is None else process.pid
 
     async def failed(self) -> NoReturn:
-        """Wait until some role has failed for good, and raise its Failure."""
+        """Wait until a role fails permanently, and raise its Failure."""
         await self._failed.wait()
         for _, task in self._keepers.values():
             if task.done():
@@ -288,10 +213,9 @@ class Supervisor:
             self._failed.set()
 
     async def stop(self, grace: float = 6.0) -> None:
-        """End every process: politely, those that the others need last, and by force what has not ended after `grace`
-        seconds.
+        """End all processes, `last` roles after the others. Kills those that have not ended after `grace` seconds.
 
-        With `grace` 0 by force at once.
+        With `grace` 0 they are killed at once.
         """
         for last in (False, True):
             chosen = [pair for pair in self._keepers.values() if pair[0].role.last is last]

@@ -1,4 +1,4 @@
-"""Work that goes on side by side until the first of it ends."""
+"""Concurrent tasks that run until the first of them ends."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -6,7 +6,7 @@ from typing import Any
 
 
 async def until_first(*works: Awaitable[Any]) -> None:
-    """Run all of them until one ends, then end the others. Raises what the first to end raised."""
+    """Run awaitables until one ends, then cancel the others. Raises what that one raised."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -1,8 +1,8 @@
-"""Imported first by the fork server: it ends with the main process, and takes the roles with it (each follows the fork
-server).
+"""Imported first by the fork server, so that it ends with the main process, and the roles with it.
 
-A role that holds the interpreter cannot watch the main process itself. A signal to the process group is for the main
-process alone, which ends the others in their order.
+A role that holds the interpreter cannot watch the main process itself. Signals to the process group are for the main
+process only, which ends the others in order.
+
 """
 
 import os

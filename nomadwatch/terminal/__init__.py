@@ -1,1 +1,1 @@
-"""What a person sees in a terminal, and where results are written."""
+"""The terminal: what is shown in it, and where results are written."""

@@ -1,8 +1,8 @@
-"""Everything that this program shows goes through here: what others have written cannot act on a terminal or forge a
-line of a log.
+"""Output to the terminal. Text from outside cannot control the terminal or forge a line of a log.
 
-Standard output to a terminal and standard error are guarded as a whole. Tables add escape sequences of their own, for
-colours: their texts are cleaned before.
+Standard error, and standard output to a terminal, are guarded as a whole. Tables add escape sequences for colours, so
+their texts are cleaned before.
+
 """
 
 import codecs
@@ -23,7 +23,7 @@ WIDTH: Final = 120
 
 
 class Guarded:
-    """A text stream that passes on nothing that a terminal would act on; `raw` is the stream itself."""
+    """A text stream without control characters; `raw` is the original stream."""
 
     def __init__(self, raw: Any) -> None:
         self.raw = raw
@@ -45,7 +45,7 @@ class Guarded:
 
 
 class _GuardedBytes(io.RawIOBase):
-    """The bytes behind it, as text in UTF-8."""
+    """The byte stream of a guarded stream; the bytes are UTF-8."""
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
@@ -63,9 +63,7 @@ class _GuardedBytes(io.RawIOBase):
 
 
 def guard() -> None:
-    """Guard this process's standard error, and its standard output where a terminal shows it: a file or a pipe gets
-    what there is.
-    """
+    """Guard standard error, and standard output if it is a terminal. Files and pipes get the unchanged text."""
     sys.stderr = Guarded(sys.stderr)
     if sys.stdout.isatty():
         sys.stdout = Guarded(sys.stdout)
@@ -77,9 +75,7 @@ def tell(line: str) -> None:
 
 
 def console(*, stderr: bool = False, width: int | None = None, file: Any = None) -> "Console":
-    """A console on stdout, stderr or a file, without colours where nobody watches; then WIDTH columns wide, unless told
-    otherwise.
-    """
+    """A console on stdout, stderr or a file. If it is not a terminal: no colours, and WIDTH columns by default."""
     stream = file if file is not None else sys.stderr if stderr else sys.stdout
     raw = stream.raw if isinstance(stream, Guarded) else stream
     wide = width if width is not None else None if raw.isatty() else WIDTH
@@ -93,7 +89,7 @@ def _kind() -> Any:
     from rich.segment import Segment
 
     class Plain(Console):
-        """Cleans what is shown before colours are added."""
+        """Removes control characters from texts, before colours are added."""
 
         def render(self, renderable: Any, options: Any = None) -> Iterator[Segment]:
             for segment in super().render(renderable, options):
@@ -103,15 +99,16 @@ def _kind() -> Any:
 
 
 def cell(text: str, style: str = "") -> "Text":
-    """A text of others in a table: one line."""
+    """A cell with text from outside, as one line without control characters."""
     from rich.text import Text
 
     return Text(one_line(text), style=style)
 
 
 def table(*columns: str, numbers: tuple[str, ...] = ()) -> "Table":
-    """An empty table in the house's style; the columns named in `numbers` stand to the right. Nothing is cut: long
-    cells are folded.
+    """An empty table in the common style.
+
+    Columns in `numbers` are aligned to the right. Long cells are folded, never cut.
     """
     from rich.table import Table
 

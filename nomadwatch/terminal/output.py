@@ -1,8 +1,8 @@
-"""Where results go: files that are written whole or not at all, and a standard output that says when it cannot be
-written.
+"""Results: files that are written completely or not at all, and standard output with errors.
 
-Whatever cannot be written ends the command with exit code 1 and one line; a reader that has gone (`| head`) ends it
-without a word.
+If output cannot be written, the command ends with exit code 1 and one line; if its reader has gone (`| head`), it ends
+silently.
+
 """
 
 import io
@@ -21,12 +21,12 @@ _STDERR: Final = 2
 
 
 class ReaderGone(Failure):
-    """Nobody reads standard output any more."""
+    """The reader of standard output has closed it."""
 
 
 class _Stdout(io.FileIO):
-    """Standard output. What cannot be written is raised once, as a Failure: what suppresses an OSError of a connection
-    must not hide it.
+    """Standard output. The first error is raised as a Failure, so that code that suppresses OSError of connections does
+    not hide it.
     """
 
     _failed = False
@@ -39,12 +39,12 @@ class _Stdout(io.FileIO):
         except OSError as error:
             self._failed = True
             if isinstance(error, BrokenPipeError):
-                raise ReaderGone("nobody reads the output") from None
+                raise ReaderGone("the output is not read") from None
             raise _cannot(error, "standard output cannot be written") from None
 
 
 class _Stderr(io.FileIO):
-    """Standard error. Where it cannot be written there is nobody who could be told."""
+    """Standard error. If it cannot be written, nobody can be told."""
 
     def write(self, data: Any) -> Any:
         with suppress(OSError):
@@ -53,10 +53,10 @@ class _Stderr(io.FileIO):
 
 
 def prepare() -> None:
-    """Let this process's standard output and error behave so. One that is closed counts as one that cannot be written."""
+    """Set up standard output and error. A closed one counts as one that cannot be written."""
     for number in (_STDOUT, _STDERR):
         if not _is_open(number):
-            # Else the next file that is opened would be taken for it. It is open for reading only, so writing fails.
+            # Otherwise the next opened file would get this number. It is open for reading only, so that writing fails.
             os.open(os.devnull, os.O_RDONLY)
     sys.stdout = _text(_Stdout(_STDOUT, "w", closefd=False), sys.stdout)
     sys.stderr = _text(_Stderr(_STDERR, "w", closefd=False), sys.stderr, line_buffering=True)
@@ -78,11 +78,9 @@ def _text(raw: io.FileIO, like: Any, line_buffering: bool | None = None) -> io.T
 
 @contextmanager
 def whole(path: Path, what: str) -> Iterator[BinaryIO]:
-    """A file that takes the place of `path` once the block has ended and everything is on the disk; until then `path`
-    is as before.
+    """Write a file that replaces `path` when the block has ended and everything is on the disk.
 
-    What is no file (a device, a pipe) is written to directly. Raises Failure, which begins with `what` ("x cannot be
-    written").
+    Devices and pipes are written directly. Raises Failure, whose line begins with `what` ("x cannot be written").
     """
     try:
         if _is_special(path):
@@ -107,7 +105,7 @@ def whole(path: Path, what: str) -> Iterator[BinaryIO]:
 
 
 def check(path: Path, what: str) -> None:
-    """Raises Failure now for a file that could not be written later."""
+    """Raises Failure if a file cannot be written, before the work begins."""
     try:
         if _is_special(path):
             path.open("wb", buffering=0).close()
@@ -135,7 +133,7 @@ def _is_special(path: Path) -> bool:
 
 
 def _mode(path: Path) -> int:
-    """That of the file that is replaced, else what a new file has."""
+    """The mode of the file that is replaced, or of a new file."""
     with suppress(FileNotFoundError):
         return stat.S_IMODE(path.stat().st_mode)
     mask = os.umask(0)
@@ -144,7 +142,7 @@ def _mode(path: Path) -> int:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Let the new name outlive a loss of power, where the file system can."""
+    """Make the new name durable, if the file system can."""
     with suppress(OSError):
         number = os.open(folder, os.O_RDONLY)
         try:

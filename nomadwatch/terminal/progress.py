@@ -1,4 +1,4 @@
-"""What a replay shows while it runs: warnings on stderr, and on a terminal a progress bar with rate and remaining time."""
+"""What a replay shows while it runs: warnings on stderr, and on a terminal a progress bar."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""What a person sees of a station while it runs: on a terminal a quiet table, in a pipe one line a minute."""
+"""What a station shows while it runs: a table on a terminal, or one line a minute in a pipe."""
 
 import sys
 import time
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 _LINE_EVERY: Final = 60.0
 _BUSIEST: Final = 5
-# In words, in the order in which they stand.
+# Names of the scopes, in the order of display.
 SCOPES: Final = {"watched": "watched", "all": "all seen"}
-# A number, or in words why there is none; and its coverage.
+# A number, or the reason why there is none; and its coverage.
 Figure: TypeAlias = tuple[float | str | None, float | None]
 
 
 class Summary(Protocol):
-    """Gets told how the station is doing."""
+    """Shows the state of the station."""
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *exception: object) -> None: ...
@@ -38,7 +38,7 @@ class Summary(Protocol):
 
 
 class Lines:
-    """For pipes, files and journals."""
+    """For pipes, files and journals: lines."""
 
     def __init__(self) -> None:
         self._next = 0.0
@@ -54,12 +54,12 @@ class Lines:
         tell(line)
 
     def serving(self, url: str) -> None:
-        """The address, once."""
+        """Print the address."""
         print(f"the page at {url}/, metrics at {url}/metrics", flush=True)
 
     def show(self, board: Board) -> None:
-        """A line a minute, the first when there is something to say."""
-        feeds = _Figures(board).feeds()
+        """Print a line a minute, from the first poll on."""
+        feeds = _Shown(board).feeds()
         if time.monotonic() < self._next or all(state == "starting" for _, state, *_ in feeds):
             return
         self._next = time.monotonic() + _LINE_EVERY
@@ -67,8 +67,8 @@ class Lines:
 
 
 def _sentences(board: Board) -> list[str]:
-    figures = _Figures(board)
-    # The time of what is shown, not of this machine: the figures never speak of a later moment.
+    figures = _Shown(board)
+    # The time of the figures, not of this machine.
     front = board.evaluation.front if board.evaluation else None
     found = [rfc3339(front // SECOND * SECOND) or ""] if front is not None else ["nothing counted yet"]
     if board.world == "simulated":
@@ -83,14 +83,14 @@ def _sentences(board: Board) -> list[str]:
 
 
 def _pair(what: str, figure: Figure) -> str:
-    """A figure with its own coverage, in words."""
+    """A figure with its coverage, in words."""
     value, coverage = figure
     said = value if isinstance(value, str) else f"{_number(value)} activities"
     return f"{what} {said} (coverage {_percent(coverage)})"
 
 
-class _Figures:
-    """The few figures that stand in a summary, each beside its own coverage."""
+class _Shown:
+    """The figures of a summary, each with its coverage."""
 
     def __init__(self, board: Board) -> None:
         self._board = board
@@ -103,7 +103,7 @@ class _Figures:
                 self._of_feeds.setdefault(row.name.removeprefix("nomadwatch_"), {})[row.labels["feed"]] = row.value
 
     def activity(self, scope: str, platform: str) -> Figure:
-        """What people did in the last hour, and its coverage; of an hour that is not covered by half since when it is."""
+        """Activities of people in the last hour, or since when it is covered if too little is; and the coverage."""
         coverage = self._totals.coverage(scope, platform, SHORTEST)
         if not self._windows.enough(scope, platform, SHORTEST):
             return self._windows.since_words(scope, platform, SHORTEST), coverage
@@ -111,14 +111,15 @@ class _Figures:
         return (None if total is None else total.value), coverage
 
     def feeds(self) -> list[tuple[str, str, float | None, float | None]]:
-        """(feed, state, coverage, lag in seconds) of each."""
+        """(feed, state, coverage, lag in seconds) of each feed."""
         coverage, lag = (self._of_feeds.get(name, {}) for name in ("feed_coverage_ratio", "feed_lag_seconds"))
         states = {feed: state for report in self._board.reports for feed, state in report.states.items()}
         return [(feed, state, coverage.get(feed), lag.get(feed)) for feed, state in states.items()]
 
     def busiest(self) -> tuple[str | None, list[tuple[str, str, Covered]]]:
-        """The longest window that is covered by half, and (repository, platform, activities) of the watched
-        repositories in it.
+        """The longest window that is covered enough, and the busiest watched repositories in it.
+
+        They are (repository, platform, activities).
         """
         window = self._windows.longest("watched")
         if window is None:
@@ -128,7 +129,7 @@ class _Figures:
 
 
 class Screen:
-    """For terminals: rewritten every second, gone at the end."""
+    """For terminals: a table that is updated every second and removed at the end."""
 
     def __init__(self) -> None:
         from rich.live import Live
@@ -145,19 +146,19 @@ class Screen:
         self._live.stop()
 
     def notice(self, line: str) -> None:
-        """A line above the table."""
+        """Print a line above the table."""
         self._live.console.print(f"nomadwatch: {one_line(line)}", markup=False, highlight=False)
 
     def serving(self, url: str) -> None:
-        """The address stands above the table."""
+        """Show the address above the table."""
         self._url = url
 
     def show(self, board: Board) -> None:
-        """The feeds, the coverage, the busiest watched repositories."""
+        """Show feeds, coverage, and the busiest watched repositories."""
         from rich.console import Group
         from rich.text import Text
 
-        figures = _Figures(board)
+        figures = _Shown(board)
         head = Text.assemble(("nomadwatch", "bold"), f"  {self._url}/  Ctrl-C ends it")
         parts: list[Any] = [head, Text()]
         if board.world == "simulated":
@@ -181,8 +182,8 @@ class Screen:
         self._live.update(Group(*parts))
 
 
-def _platform_table(figures: _Figures) -> "Table":
-    """What people did in the last hour, each number beside the coverage of its own scope."""
+def _platform_table(figures: _Shown) -> "Table":
+    """Activities of people in the last hour, by platform, each number with the coverage of its scope."""
     from rich.text import Text
 
     columns = [f"{word}, 1h" for word in SCOPES.values()]
@@ -199,7 +200,7 @@ def _cells(figure: Figure) -> tuple[str, str]:
 
 
 def _feed_table(feeds: list[tuple[str, str, float | None, float | None]], room: int) -> "Table":
-    """Those that are in trouble first; as many as there is room for."""
+    """The feeds, those with problems first, as many as fit."""
     from rich.text import Text
 
     shown = table("feed", "state", "coverage", "lag", numbers=("coverage", "lag"))
@@ -221,5 +222,5 @@ def _percent(share: float | None) -> str:
 
 
 def choose_summary() -> Summary:
-    """A table if a person watches stdout, else lines."""
+    """A table if stdout is a terminal, else lines."""
     return Screen() if sys.stdout.isatty() else Lines()

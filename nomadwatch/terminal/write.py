@@ -1,4 +1,4 @@
-"""Where reports go: a file, written whole or not at all, or stdout."""
+"""Writes reports to a file or to stdout."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ from sinks.parquet import as_parquet, is_available
 from sinks.report import Report, as_csv, as_json
 
 STDOUT: Final = "-"
-# What a name promises that would hold JSON all the same.
+# Suffixes of other formats: a file with one of them would contain JSON.
 _OTHER_FORMS: Final = (
     *(
         "xlsx",
@@ -34,37 +34,35 @@ _OTHER_FORMS: Final = (
     *("ndjson", "jsonl", "feather", "arrow", "orc", "avro", "dta", "sav", "rds", "sqlite", "db", "duckdb"),
     *("gz", "zst", "zip", "bz2", "xz", "7z", "tar"),
 )
-# Wide enough for the tables where nobody's terminal says how wide it is.
+# The width of tables that are not written to a terminal.
 _WIDTH: Final = 120
 
 
 def form_of(target: str) -> str:
-    """What a file is to hold, by the end of its name: `csv`, `parquet`, else `json`. Raises Misuse for a form that is
-    not written.
+    """The format of a file by its suffix: `csv`, `parquet`, else `json`. Raises Misuse for other formats.
 
     >>> form_of("out.parquet"), form_of("out.CSV"), form_of("report"), form_of("-")
     ('parquet', 'csv', 'json', 'json')
     >>> form_of("out.xlsx")
     Traceback (most recent call last):
-    nomadwatch.errors.Misuse: out.xlsx: no report is written as xlsx; let the name end in .csv, .parquet or .json
+    nomadwatch.errors.Misuse: out.xlsx: reports are not written as xlsx; let the name end in .csv, .parquet or .json
     """
     form = Path(target).suffix.removeprefix(".").lower()
     if form in _OTHER_FORMS:
-        raise Misuse(f"{target}: no report is written as {form}; let the name end in .csv, .parquet or .json")
+        raise Misuse(f"{target}: reports are not written as {form}; let the name end in .csv, .parquet or .json")
     return form if form in ("csv", "parquet") else "json"
 
 
 def check_target(target: str | None, form: str = "json") -> None:
-    """Raises Misuse now for what is no file or cannot be written so, and Failure for a file that could not be written
-    later.
+    """Check before the work that a report can be written.
+
+    Raises Misuse for a wrong target, Failure if it cannot be written.
     """
     if form == "parquet" and not is_available():
         raise Misuse("Parquet needs pyarrow: pip install pyarrow (the extra nomadwatch[parquet]), or take csv or json")
     if target in (None, STDOUT):
         if form == "parquet" and sys.stdout.isatty():
-            raise Misuse(
-                "Parquet is no text for a terminal: name a file (--output report.parquet), or send it through a pipe"
-            )
+            raise Misuse("Parquet is not text: name a file (--output report.parquet), or use a pipe")
         return
     path = Path(str(target))
     problem = None
@@ -78,7 +76,7 @@ def check_target(target: str | None, form: str = "json") -> None:
 
 
 def write_report(report: Report, target: str | None, form: str, window: str | None = None) -> None:
-    """Write it as `table`, `json`, `csv` or `parquet`."""
+    """Write a report as `table`, `json`, `csv` or `parquet`, to a file or to stdout."""
     if form == "table":
         text = _table(report, window, to_stdout=target in (None, STDOUT))
         if text is None:
@@ -97,7 +95,7 @@ def write_report(report: Report, target: str | None, form: str, window: str | No
 
 
 def _table(report: Report, window: str | None, to_stdout: bool) -> str | None:
-    """The table as text; None when it went to stdout, with colours if a terminal is there."""
+    """The table as text; None if it was written to stdout, with colours on a terminal."""
     import io
 
     from sinks.table import render

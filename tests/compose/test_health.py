@@ -18,13 +18,13 @@ from tests.prometheus.programs import wait_for
 
 
 def test_a_role_that_is_silent_for_longer_than_the_board_believes_it_is_not_well() -> None:
-    assert judged("streams", 0, STALE_AFTER) == "streams spoke 1 min ago"
-    with pytest.raises(Failure, match="streams has not spoken for 1 min"):
+    assert judged("streams", 0, STALE_AFTER) == "streams reported 1 min ago"
+    with pytest.raises(Failure, match="streams has not reported for 1 min"):
         judged("streams", 0, STALE_AFTER + 1)
 
 
 def test_a_role_that_never_spoke_is_not_well() -> None:
-    with pytest.raises(Failure, match="measure has not spoken for 1 min"):
+    with pytest.raises(Failure, match="measure has not reported for 1 min"):
         judged("measure", None, 0)
 
 

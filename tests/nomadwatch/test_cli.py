@@ -100,18 +100,21 @@ def test_help_loads_none_of_the_heavy_modules() -> None:
             ["broker", "--port", "x"],
             "Invalid value for '--port': 'x' is not a valid integer range; see nomadwatch broker --help",
         ),
-        (["count"], "count works on a broker; name it with --broker HOST:PORT"),
+        (["count"], "count needs a broker; name it with --broker HOST:PORT"),
         (["count", "--broker", "nowhere"], "'nowhere' is not the address of a broker; write HOST:PORT"),
-        (["broker"], "the broker keeps its log in a folder; name it with --data-dir"),
+        (["broker"], "the broker needs a folder for its log; name one with --data-dir"),
         (["topics", "check"], "no broker is named; name it with --broker HOST:PORT"),
         (
             ["replay", "absent.json.gz"],
             "there is no file or folder absent.json.gz; name files, folders or globs that exist",
         ),
-        (["replay", ".", "--as-of", "yesterday"], "--as-of: 'yesterday' is no time; write it as 2015-01-01T15:00:00Z"),
+        (
+            ["replay", ".", "--as-of", "yesterday"],
+            "--as-of: 'yesterday' is not a time; write it as 2015-01-01T15:00:00Z",
+        ),
         (
             ["replay", ".", "--partitions", "0"],
-            "--partitions: '0' will not do for partitions; give a whole number, at least 1",
+            "--partitions: '0' is not valid for partitions; give a whole number, at least 1",
         ),
         (["replay", ".", "--broker", "nowhere"], "'nowhere' is not the address of a broker; write HOST:PORT"),
         (["report", "--data-dir", "absent"], "absent holds no state; name the --data-dir of a station or a replay"),
@@ -144,7 +147,7 @@ def test_a_folder_in_use_is_exit_code_1(tmp_path: Path, capfd: pytest.CaptureFix
     assert code == 1
     assert (
         complaint
-        == f"nomadwatch: the data folder {tmp_path} is in use by another process; wait for its end or name another"
+        == f"nomadwatch: the data folder {tmp_path} is in use by another process; wait until it ends, or name another folder"
     )
 
 

@@ -26,8 +26,8 @@ def test_the_doctor_tries_the_platforms_with_the_tokens(tmp_path: Path) -> None:
     with World(1, 1.0, 0.5) as world:
         code, said = doctor(tmp_path, **world.environment)
         assert code == 0, said
-        assert "ok  GitHub takes GITHUB_TOKEN" in said
-        assert "ok  the Hugging Face Hub takes HF_TOKEN" in said
+        assert "ok  GitHub accepts GITHUB_TOKEN" in said
+        assert "ok  the Hugging Face Hub accepts HF_TOKEN" in said
         assert TOKEN not in said
         code, said = doctor(tmp_path, **{**world.environment, "GITHUB_TOKEN": "", "HF_TOKEN": ""})
         assert (code, said.count("answers without a token")) == (0, 2)
@@ -56,8 +56,8 @@ def test_a_token_can_stand_in_a_file_and_is_shown_as_set(variable: str, said: st
 
 
 def test_without_a_folder_it_looks_where_a_station_keeps_its_state(tmp_path: Path) -> None:
-    where = f"the folder of a live station, {tmp_path}/nomadwatch"
-    assert f"{where} will be made" in doctor(None, **NOWHERE, XDG_STATE_HOME=str(tmp_path))[1]
+    where = f"the data folder of a live station, {tmp_path}/nomadwatch"
+    assert f"{where} will be created" in doctor(None, **NOWHERE, XDG_STATE_HOME=str(tmp_path))[1]
     (tmp_path / "nomadwatch").write_text("")
     code, said = doctor(None, **NOWHERE, XDG_STATE_HOME=str(tmp_path))
     assert f"{where} cannot be written" in said

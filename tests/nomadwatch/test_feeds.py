@@ -117,7 +117,7 @@ def test_a_station_that_does_not_run_is_read_from_its_folder_and_said_to_be_away
         asyncio.run(fill())
     assert run(["feeds", "--data-dir", str(tmp_path)]) == 0
     shown = capfd.readouterr().out
-    assert ": 3 h ago, it does not run now" in shown.splitlines()[0]
+    assert ": 3 h ago, it is not running" in shown.splitlines()[0]
     assert "huggingface:models" in shown
 
 
@@ -209,7 +209,7 @@ def test_sinks_that_others_can_reach_says_so(process: Process, host: str, near: 
             ["--allow-host", "a:80"],
             "--allow-host: 'a:80' is not a host name; write it without http:// and without a port",
         ),
-        (["--host", ""], "--host: '' will not do for host; give a text, not an empty one"),
+        (["--host", ""], "--host: '' is not valid for host; give a text, not an empty one"),
     ],
 )
 @pytest.mark.parametrize("role", ["up", "demo", "sinks"])

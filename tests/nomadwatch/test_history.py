@@ -121,7 +121,4 @@ def test_parquet_never_goes_to_a_terminal() -> None:
         os.close(terminal)
         os.close(main)
     assert done.returncode == 2
-    assert (
-        done.stderr
-        == "nomadwatch: Parquet is no text for a terminal: name a file (--output report.parquet), or send it through a pipe\n"
-    )
+    assert done.stderr == "nomadwatch: Parquet is not text: name a file (--output report.parquet), or use a pipe\n"

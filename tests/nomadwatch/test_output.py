@@ -14,7 +14,7 @@ from nomadwatch.terminal import output
 from tests.nomadwatch.commands import PROGRAM
 
 SHOWN = ["watch list", "watch list --format json", "bots list", "bots explain x", "--help", "replay --help"]
-FULL = "(No space left on device); make room there, or name another place"
+FULL = "(No space left on device); free some space, or choose another place"
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def test_standard_output_on_a_full_disk_is_one_line_and_exit_code_1(arguments: s
 
 
 def test_standard_output_that_is_closed_is_one_line_and_exit_code_1() -> None:
-    said = "nomadwatch: standard output cannot be written (Bad file descriptor); name another place\n"
+    said = "nomadwatch: standard output cannot be written (Bad file descriptor); choose another place\n"
     assert ended(["watch", "list"], ">&-") == (1, said)
 
 
@@ -110,5 +110,5 @@ def test_a_full_disk_leaves_the_earlier_file(tmp_path: Path) -> None:
 def test_a_folder_that_is_mounted_read_only_is_told_before_the_work(tmp_path: Path) -> None:
     with mounted(tmp_path, "64k", "ro"), pytest.raises(Failure) as caught:
         output.check(tmp_path / "report.json", "the report cannot be written")
-    advice = "its file system is mounted read-only: mount it for writing, or name another place"
+    advice = "its file system is mounted read-only: mount it for writing, or choose another place"
     assert str(caught.value) == f"the report cannot be written (Read-only file system); {advice}"

@@ -177,7 +177,7 @@ def test_an_interrupted_replay_ends_with_one_line_and_goes_on_when_repeated(
         main.send_signal(number)
         output, complaint = main.communicate(timeout=10)
     assert (main.returncode, output) == (1, "")
-    assert complaint == f"nomadwatch: interrupted; the same command goes on from what {tmp_path} holds\n"
+    assert complaint == f"nomadwatch: interrupted; the same command resumes with the state in {tmp_path} holds\n"
     asyncio.run(until(lambda: all(gone(pid) for pid in family)))
     done = command(*arguments)
     assert done.code == 0
@@ -191,8 +191,7 @@ def test_an_interrupted_replay_without_a_folder_leaves_nothing(hour: Hour, tempo
         _, complaint = main.communicate(timeout=10)
     assert main.returncode == 1
     assert (
-        complaint
-        == "nomadwatch: interrupted, and nothing is kept; with --data-dir DIR the same command could have gone on\n"
+        complaint == "nomadwatch: interrupted, and nothing is kept; with --data-dir DIR the same command could resume\n"
     )
     assert list(temporary.iterdir()) == []
 
@@ -231,7 +230,7 @@ def test_a_folder_that_was_begun_otherwise_is_refused(hour: Hour, tmp_path: Path
     done = command("replay", tmp_path / "2015-01-01-15.json", "--data-dir", state, "--partitions", 3)
     assert (done.code, done.complaint) == (
         2,
-        f"nomadwatch: {state} was begun with partitions 8; give the same, or another --data-dir\n",
+        f"nomadwatch: {state} was started with partitions 8; use the same, or another --data-dir\n",
     )
     done = command("replay", hour.folder, "--data-dir", state)
     assert done.code == 2
@@ -279,7 +278,8 @@ def test_a_disk_that_fills_up_ends_the_replay_and_the_folder_goes_on_later(
         patch.setattr("nomadwatch.processes.replay.State", Filling)
         patch.setattr("nomadwatch.processes.replay.ROOM_EVERY", 0.01)
         with pytest.raises(
-            Failure, match=f"^the disk is full under {tmp_path}; make room, or give a --data-dir with more, and run"
+            Failure,
+            match=f"^the disk is full under {tmp_path}; free some space, or choose a --data-dir with more, and run",
         ):
             replay(request, settings, Quiet())
     done = command("replay", hour.folder, "--data-dir", tmp_path, "--report", "-")

@@ -34,7 +34,7 @@ def test_the_environment_can_name_the_file(tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_text("partitions = 2")
     environment = {"NOMADWATCH_CONFIG": str(tmp_path / "other.toml")}
     assert load({}, environment, tmp_path).settings.partitions == 2
-    with pytest.raises(Misuse, match=r"absent\.toml, which is no file"):
+    with pytest.raises(Misuse, match=r"absent\.toml, which is not a file"):
         load({}, {"NOMADWATCH_CONFIG": "absent.toml"}, tmp_path)
 
 
@@ -56,8 +56,8 @@ def test_every_setting_can_be_set_from_the_environment(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("partitions = 0", "0 will not do for partitions; give a whole number, at least 1"),
-        ('partitions = "many"', "'many' will not do for partitions; give a whole number"),
+        ("partitions = 0", "0 is not valid for partitions; give a whole number, at least 1"),
+        ('partitions = "many"', "'many' is not valid for partitions; give a whole number"),
         ("partition = 4", "there is no setting partition; did you mean partitions?"),
         ("[measure]\nspeed = 4", "there is no setting measure.speed"),
         ("partitions = ", "cannot be read"),
@@ -76,7 +76,7 @@ def test_a_wrong_file_is_told_with_its_name(tmp_path: Path, content: str, said: 
 
 
 def test_a_wrong_variable_is_told_with_its_name(tmp_path: Path) -> None:
-    with pytest.raises(Misuse, match=r"^NOMADWATCH_COUNT_SESSION_TIMEOUT: '-1' will not do"):
+    with pytest.raises(Misuse, match=r"^NOMADWATCH_COUNT_SESSION_TIMEOUT: '-1' is not valid"):
         load({}, {"NOMADWATCH_COUNT_SESSION_TIMEOUT": "-1"}, tmp_path)
 
 
@@ -86,7 +86,7 @@ def test_a_wrong_variable_is_told_with_its_name(tmp_path: Path) -> None:
         ("TIME_SCALE", "inf", "give a number, at most 100000"),
         ("TIME_SCALE", "nan", "give a number, greater than 0"),
         ("BROKER_WAIT", "1e300", "give a number, at most 31536000"),
-        ("TIME_ORIGIN", "inf", "the clock would show a time that cannot be"),
+        ("TIME_ORIGIN", "inf", "the clock would show an impossible time"),
         ("DEAD_LETTERS", "rawr", "give raw or digest"),
         ("PARTITIONS", "1025", "give a whole number, at most 1024"),
     ],
@@ -142,7 +142,7 @@ def test_a_token_is_taken_without_what_surrounds_it_or_refused_with_the_name_of_
 def test_a_token_of_a_settings_file_is_checked_with_the_files_name(tmp_path: Path) -> None:
     file = tmp_path / "nomadwatch.toml"
     file.write_text('github_token = "made up"')
-    with pytest.raises(Misuse, match=r"nomadwatch\.toml: the token has a blank"):
+    with pytest.raises(Misuse, match=r"nomadwatch\.toml: the token contains a blank"):
         load({}, {}, tmp_path)
 
 
@@ -185,7 +185,7 @@ def test_a_faster_clock_begins_at_the_start_unless_its_origin_is_set(tmp_path: P
     shown = clock(NOMADWATCH_TIME_SCALE="60", NOMADWATCH_TIME_ORIGIN=str(origin))
     assert abs(shown - (origin + 60_000)) < 600
     with pytest.raises(
-        Misuse, match=r"^NOMADWATCH_TIME_ORIGIN: with time_scale 60 the clock would show a time that cannot be"
+        Misuse, match=r"^NOMADWATCH_TIME_ORIGIN: with time_scale 60 the clock would show an impossible time"
     ):
         clock(NOMADWATCH_TIME_SCALE="60", NOMADWATCH_TIME_ORIGIN="0")
 
@@ -193,6 +193,6 @@ def test_a_faster_clock_begins_at_the_start_unless_its_origin_is_set(tmp_path: P
 def test_a_variable_that_is_no_setting_is_told_on_stderr(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     load({}, {"NOMADWATCH_INTERVALL_CAP": "1", "NOMADWATCH_GITHUB_TOKEN": "t", "NOMADWATCH_CONFIG": ""}, tmp_path)
     assert capfd.readouterr().err == (
-        "nomadwatch: NOMADWATCH_GITHUB_TOKEN is no setting and is ignored; did you mean GITHUB_TOKEN?\n"
-        "nomadwatch: NOMADWATCH_INTERVALL_CAP is no setting and is ignored; did you mean NOMADWATCH_INTERVAL_CAP?\n"
+        "nomadwatch: NOMADWATCH_GITHUB_TOKEN is not a setting and is ignored; did you mean GITHUB_TOKEN?\n"
+        "nomadwatch: NOMADWATCH_INTERVALL_CAP is not a setting and is ignored; did you mean NOMADWATCH_INTERVAL_CAP?\n"
     )

@@ -50,7 +50,7 @@ def test_the_second_request_ends_a_process_whose_loop_is_held_up() -> None:
         assert main.stdout.readline() == "ready\n"
         main.send_signal(signal.SIGTERM)
         main.send_signal(signal.SIGINT)
-        assert main.communicate(timeout=30)[1] == "nomadwatch: asked twice to end, ended at once\n"
+        assert main.communicate(timeout=30)[1] == "nomadwatch: interrupted twice, ended at once\n"
     assert main.returncode == 1
 
 

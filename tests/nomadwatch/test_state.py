@@ -71,7 +71,7 @@ def test_a_key_file_that_holds_no_key_is_told(content: str, tmp_path: Path) -> N
     (tmp_path / "actor.key").write_bytes(content.encode("latin-1"))
     with (
         State(str(tmp_path)) as folder,
-        pytest.raises(Misuse, match=r"actor\.key holds no key; restore it from a backup"),
+        pytest.raises(Misuse, match=r"actor\.key does not contain a key; restore it from a backup"),
     ):
         folder.actor_key("")
 
@@ -103,7 +103,7 @@ def test_a_full_disk_is_told_with_the_folder_and_what_to_do(tmp_path: Path, monk
     with State(str(tmp_path)) as folder:
         folder.check_room()
         monkeypatch.setattr(state, "LEAST_ROOM", 1 << 62)
-        with pytest.raises(Failure, match=f"^the disk is full under {tmp_path}; make room"):
+        with pytest.raises(Failure, match=f"^the disk is full under {tmp_path}; free some space"):
             folder.check_room()
 
 

@@ -54,7 +54,7 @@ def test_the_demonstration_shows_both_platforms_and_ends_cleanly(
     ended = command("health", "--data-dir", tmp_path)
     assert (ended.code, ended.output) == (1, "")
     assert f"no station runs on {tmp_path}; start it" in ended.complaint
-    assert ended.complaint.endswith("nomadwatch: not well: aggregate, measure, sinks, streams\n")
+    assert ended.complaint.endswith("nomadwatch: not healthy: aggregate, measure, sinks, streams\n")
     again = command("demo", "--port", "0", "--data-dir", tmp_path)
     assert (again.code, again.output) == (2, "")
     assert (

@@ -115,7 +115,8 @@ def test_a_role_that_is_killed_again_and_again_is_given_up_with_what_to_do(monke
         station = Station()
         station.start(fake_roles.kills_itself)
         with pytest.raises(
-            Failure, match=r"^fake was ended by SIGKILL 10 times in a row: is the memory full\? make room in it and run"
+            Failure,
+            match=r"^fake was ended by SIGKILL 10 times in a row: is the memory full\? Free some memory and run",
         ):
             await station.supervisor.failed()
         await station.supervisor.stop()
@@ -234,7 +235,8 @@ def test_our_warnings_reach_the_person_once_and_other_peoples_logs_do_not() -> N
 
 MAIN = """
 import asyncio, sys
-from nomadwatch.processes.supervisor import Role, Supervisor, prepare
+from nomadwatch.processes.forkserver import prepare
+from nomadwatch.processes.supervisor import Role, Supervisor
 from tests.nomadwatch import fake_roles
 
 async def main():
