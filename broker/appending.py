@@ -7,7 +7,7 @@ from typing import Final
 from broker.bulk import Buffer
 from broker.errors import Code, Refused
 from broker.log import PENDING, Log
-from broker.records import OPENED_BYTES, Batch, Record, checksum
+from broker.records import OPENED_BYTES, Record, RecordBatch, checksum
 from broker.topic import OFFSETS, Partition, Producer
 
 # Records of a batch for a compacted topic, which keeps one row for each: a larger batch would hold up other clients.
@@ -36,7 +36,7 @@ async def take(
     limit = topic.number("max.message.bytes")
     if len(data) > limit:
         raise Refused(Code.MESSAGE_TOO_LARGE, f"the batch has {len(data)} bytes, and {name} takes at most {limit}")
-    batch = Batch(data)
+    batch = RecordBatch(data)
     batch.check_produced()
     if bool(transaction) != batch.transactional:
         raise Refused(
@@ -59,7 +59,7 @@ async def take(
 
 
 def _append(
-    log: Log, name: str, number: int, batch: Batch, records: list[Record] | None, transaction: str | None
+    log: Log, name: str, number: int, batch: RecordBatch, records: list[Record] | None, transaction: str | None
 ) -> tuple[int, int]:
     topic, partition = log.find(name, number)
     if topic.compacted != (records is not None):
@@ -108,7 +108,7 @@ def _append(
     return base, partition.first
 
 
-def _remember(log: Log, partition: Partition, batch: Batch, base: int) -> None:
+def _remember(log: Log, partition: Partition, batch: RecordBatch, base: int) -> None:
     # The producer that has been silent for longest is forgotten first.
     producer = partition.producers.pop(batch.producer_id, None) or Producer(batch.epoch)
     partition.producers[batch.producer_id] = producer
@@ -127,7 +127,7 @@ def _remember(log: Log, partition: Partition, batch: Batch, base: int) -> None:
     )
 
 
-def _offset_if_repeated(partition: Partition, batch: Batch) -> int | None:
+def _offset_if_repeated(partition: Partition, batch: RecordBatch) -> int | None:
     """The offset of the batch that this one repeats; None for a new batch. Raises Refused for a wrong sequence.
 
     A producer that is unknown, or forgotten, may start at any sequence, as in Kafka.

@@ -66,7 +66,7 @@ class Member:
 class Joined:
     """The answer to a member that joined. Only the leader gets the metadata of the others."""
 
-    def __init__(self, group: "Group", member: Member) -> None:
+    def __init__(self, group: "ConsumerGroup", member: Member) -> None:
         self.generation = group.generation
         self.type = group.type
         self.protocol = group.protocol
@@ -76,7 +76,7 @@ class Joined:
         self.members = [(each.id, each.protocols[group.protocol]) for each in group.members.values()] if leads else []
 
 
-class Group:
+class ConsumerGroup:
     """A group in its current generation. Times in seconds of the monotonic clock.
 
     `pending`: until when each member id that was given out may be used. `gathering`: the group waits for its first
@@ -105,7 +105,7 @@ class Group:
         member.seen = time.monotonic()
         return member
 
-    def call_after(self, seconds: float | None, call: Callable[["Group"], None] | None = None) -> None:
+    def call_after(self, seconds: float | None, call: Callable[["ConsumerGroup"], None] | None = None) -> None:
         """Replace the group's timer. None: have none."""
         if self.timer is not None:
             self.timer.cancel()

@@ -18,7 +18,7 @@ from broker.group import (
     LONGEST_SESSION_SECONDS,
     PREPARING,
     STABLE,
-    Group,
+    ConsumerGroup,
     Joined,
     Member,
     protocols_of,
@@ -38,7 +38,7 @@ class Groups:
     """All groups. `initial_delay`: seconds for which the first rebalance of an empty group waits for more members."""
 
     def __init__(self, initial_delay: float = 0.0) -> None:
-        self.groups: dict[str, Group] = {}
+        self.groups: dict[str, ConsumerGroup] = {}
         self._initial_delay = initial_delay
 
     # Rebalances.
@@ -80,7 +80,7 @@ class Groups:
         for group in self.groups.values():
             yield from group.members.values()
 
-    def _group_to_join(self, request: Any) -> Group:
+    def _group_to_join(self, request: Any) -> ConsumerGroup:
         check_id(request.group_id)
         if not LEAST_SESSION_SECONDS <= request.session_timeout_ms / 1000 <= LONGEST_SESSION_SECONDS:
             raise Refused(Code.INVALID_SESSION_TIMEOUT)
@@ -94,7 +94,7 @@ class Groups:
                 raise Refused(Code.UNKNOWN_MEMBER_ID)
             if len(self.groups) >= _MOST_GROUPS and not self._drop_one_without_members():
                 raise Refused(Code.POLICY_VIOLATION, "too many groups")
-            group = self.groups[request.group_id] = Group(request.group_id)
+            group = self.groups[request.group_id] = ConsumerGroup(request.group_id)
         return group
 
     def _drop_one_without_members(self) -> bool:
@@ -106,7 +106,7 @@ class Groups:
                 return True
         return False
 
-    def _new_member(self, group: Group, request: Any, version: int, client: str) -> Member:
+    def _new_member(self, group: ConsumerGroup, request: Any, version: int, client: str) -> Member:
         if request.member_id and group.pending.pop(request.member_id, None) is None:
             raise Refused(Code.UNKNOWN_MEMBER_ID)
         if len(group.members) + len(group.pending) >= _MOST_MEMBERS:
@@ -119,7 +119,7 @@ class Groups:
             raise MemberIdRequired(member_id)
         return Member(request.member_id or _unguessable_id(client), client, request)
 
-    def _prepare(self, group: Group) -> None:
+    def _prepare(self, group: ConsumerGroup) -> None:
         """Begin a rebalance: members that wait for the result of the last one have to join again."""
         wait = (
             self._initial_delay if group.state == EMPTY else max(member.rebalance for member in group.members.values())
@@ -130,7 +130,7 @@ class Groups:
         group.state = PREPARING
         group.call_after(wait, self._complete)
 
-    def _complete_if_all_joined(self, group: Group) -> None:
+    def _complete_if_all_joined(self, group: ConsumerGroup) -> None:
         if (
             group.state == PREPARING
             and not group.gathering
@@ -138,7 +138,7 @@ class Groups:
         ):
             self._complete(group)
 
-    def _complete(self, group: Group) -> None:
+    def _complete(self, group: ConsumerGroup) -> None:
         """Complete the rebalance: those who joined are the new generation."""
         group.call_after(None)
         group.members = {id: member for id, member in group.members.items() if member.joining}
@@ -159,12 +159,12 @@ class Groups:
             member.answer_join(Joined(group, member))
         group.call_after(max(member.rebalance for member in members), self._drop_late)
 
-    def _drop_late(self, group: Group) -> None:
+    def _drop_late(self, group: ConsumerGroup) -> None:
         """Drop the members that have not asked for their assignment."""
         for id in [id for id, member in group.members.items() if member.syncing is None]:
             self._remove(group, id)
 
-    async def sync(self, request: Any) -> tuple[Group, bytes]:
+    async def sync(self, request: Any) -> tuple[ConsumerGroup, bytes]:
         """A member's assignment; returns when the leader has sent it. Raises Refused."""
         group, member = self._check(request.group_id, request.member_id, request.generation_id)
         if group.state == PREPARING:
@@ -178,7 +178,7 @@ class Groups:
             await future
         return group, member.assignment
 
-    def _assign(self, group: Group, assignments: Any) -> None:
+    def _assign(self, group: ConsumerGroup, assignments: Any) -> None:
         for id, assignment in [(each.member_id, bytes(each.assignment)) for each in assignments]:
             if id in group.members:
                 group.members[id].assignment = assignment
@@ -190,7 +190,7 @@ class Groups:
 
     # Members.
 
-    def _check(self, group_id: str, member_id: str, generation: int) -> tuple[Group, Member]:
+    def _check(self, group_id: str, member_id: str, generation: int) -> tuple[ConsumerGroup, Member]:
         group = self.groups.get(group_id)
         if group is None:
             raise Refused(Code.UNKNOWN_MEMBER_ID)
@@ -211,7 +211,7 @@ class Groups:
             raise Refused(Code.UNKNOWN_MEMBER_ID)
         self._remove(group, member_id)
 
-    def _remove(self, group: Group, id: str) -> None:
+    def _remove(self, group: ConsumerGroup, id: str) -> None:
         member = group.members.pop(id, None)
         if member is None:
             return

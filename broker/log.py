@@ -18,7 +18,7 @@ from broker.errors import Code, LogUnusable, Refused
 from broker.file import unusable
 from broker.notices import warn
 from broker.offsets import Offsets
-from broker.store import Store
+from broker.store import LogStore
 from broker.topic import REMEMBERED, SHIFT, Partition, Producer, Topic
 from broker.transactions import Transactions
 
@@ -35,7 +35,7 @@ class Log:
 
     def __init__(self, path: Path, synchronous: str = "NORMAL", clock: Callable[[], int] | None = None) -> None:
         """Open a log file. `clock` replaces the steady clock (ms). Raises LogInUse or LogUnusable."""
-        self.store = Store(path, synchronous)
+        self.store = LogStore(path, synchronous)
         self.store.state = self
         self.topics: dict[str, Topic] = {}
         self.by_id: dict[int, Partition] = {}

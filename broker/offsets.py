@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Mapping
 
-from broker.store import Store
+from broker.store import LogStore
 
 
 class Offsets:
     """Committed offsets by group. A method that changes them returns a future that is done after the commit."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: LogStore) -> None:
         self._store = store
 
     def commit(self, group: str, rows: list[tuple[str, int, int, str | None]]) -> "asyncio.Future[None]":

@@ -7,7 +7,7 @@ from broker.bulk import Buffer
 from broker.configs import LONGEST
 from broker.errors import Code, Refused
 from broker.log import Log
-from broker.records import HEAD_BYTES, OPENED_BYTES, Batch, StoredRecord, build, checksum, empty_control_batch
+from broker.records import HEAD_BYTES, OPENED_BYTES, RecordBatch, StoredRecord, build, checksum, empty_control_batch
 from broker.topic import OFFSETS, Partition, Topic
 
 NEWEST_STAMP: Final = -3
@@ -79,7 +79,7 @@ async def since(log: Log, topic: Topic, partition: Partition, stamp: int, upto: 
         return -1, -1
     if topic.compacted:
         return row[0] & OFFSETS, row[1]
-    batch = Batch(row[2], check=False)
+    batch = RecordBatch(row[2], check=False)
     await batch.open(max(2 * topic.number("max.message.bytes"), OPENED_BYTES))
     offset, found = await batch.first_since(stamp)
     return max(offset, partition.first), found
@@ -94,5 +94,5 @@ def _sound_batch(id: int, data: Buffer, stamp: int, kept: int) -> bool:
     """Whether the header of a batch belongs to its row. Readers check its records by the producer's checksum."""
     if len(data) < HEAD_BYTES:
         return False
-    batch = Batch(data, check=False)
+    batch = RecordBatch(data, check=False)
     return bool(batch.sound_length and batch.base + batch.delta == id & OFFSETS)

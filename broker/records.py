@@ -56,7 +56,7 @@ class StoredRecord(NamedTuple):
     tail: Buffer
 
 
-class Batch:
+class RecordBatch:
     """One batch as a producer sent it. Its records stay compressed. Raises Refused for one that a broker must refuse.
 
     A memoryview must have SLACK bytes after it: the parser may read beyond the end of hostile bytes.
@@ -236,7 +236,7 @@ def build(records: Sequence[StoredRecord]) -> bytearray:
     """One uncompressed batch of records whose offsets may have gaps.
 
     >>> records = [StoredRecord(7, 1000, b"\\x02k\\x02v\\x00"), StoredRecord(9, 1001, b"\\x02k\\x01\\x00")]
-    >>> batch = Batch(build(records), check=False)
+    >>> batch = RecordBatch(build(records), check=False)
     >>> batch.base, batch.delta, batch.count, batch.newest_stamp
     (7, 2, 2, 1001)
     """

@@ -30,7 +30,7 @@ class Job(NamedTuple):
     cost: int
 
 
-class State(Protocol):
+class StoredState(Protocol):
     """State in memory that is backed by the file."""
 
     def load(self) -> None:
@@ -43,7 +43,7 @@ class State(Protocol):
         """Wake readers. Called after each commit."""
 
 
-class Store:
+class LogStore:
     """The log file. Jobs that are written in one turn of the event loop share a transaction.
 
     They are answered after its commit.
@@ -57,7 +57,7 @@ class Store:
         self.database = open_file(path, synchronous)
         self.execute = self.database.execute
         self.executemany = self.database.executemany
-        self.state: State | None = None
+        self.state: StoredState | None = None
         self.stale = False
         self._small: deque[Job] = deque()
         self._large: deque[Job] = deque()

@@ -27,7 +27,7 @@ def is_enough(coverage: float | None) -> bool:
     return coverage is not None and coverage >= ENOUGH
 
 
-class Windows:
+class CoveredWindows:
     """The coverage of the windows of each scope and platform, from rows.
 
     `front` (µs UTC): where the windows end. `watermark`: up to where the feeds are complete, the end of the covered

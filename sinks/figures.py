@@ -11,7 +11,7 @@ from agents.measurements import Measurement, is_well
 from agents.metric import PREFIX
 from sinks.board import Board, World
 from sinks.covered import Coverages
-from sinks.enough import Windows
+from sinks.enough import CoveredWindows
 from streams import platforms
 from streams.activity import COMPARED, FEATURES, PLATFORMS
 from streams.windows import WINDOWS
@@ -94,7 +94,7 @@ def figures_of(board: Board) -> Figures:
     coverage = Coverages(rows["window_coverage_ratio"]).known
     front = seen.front if seen else None
     known = (*rows["window_coverage_ratio"], *rows["covered_since_timestamp_seconds"])
-    windows = Windows(known, front, seen.watermark if seen else None)
+    windows = CoveredWindows(known, front, seen.watermark if seen else None)
     sampled = _Sampled(coverage, windows)
     figures = Figures(
         world=board.world,
@@ -143,7 +143,7 @@ def figures_of(board: Board) -> Figures:
 class _Sampled:
     """Which figures are shown: of windows that are covered enough; of a thin sample, only metrics that stay valid."""
 
-    def __init__(self, coverage: dict[tuple[str, str, str], float], windows: Windows) -> None:
+    def __init__(self, coverage: dict[tuple[str, str, str], float], windows: CoveredWindows) -> None:
         self._windows = windows
         everything = [place for place in _PLACES if place[0] == "all" and windows.enough(*place)]
         self.thin = [place for place in everything if coverage.get(place, 0.0) < COMPLETE]

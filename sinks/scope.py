@@ -7,7 +7,7 @@ from rich.text import Text
 
 from agents.measurements import Measurement
 from sinks.covered import SEEN_IN_PART, Coverages
-from sinks.enough import Windows
+from sinks.enough import CoveredWindows
 from streams.activity import COMPARED, PLATFORMS
 from streams.platforms import TITLES
 
@@ -21,7 +21,7 @@ class ScopeFigures:
     Releases belong to the scope `watched`; other rows without a scope compare whole platforms and belong to `all`.
     """
 
-    def __init__(self, measurements: Sequence[Measurement], scope: str, windows: Windows) -> None:
+    def __init__(self, measurements: Sequence[Measurement], scope: str, windows: CoveredWindows) -> None:
         self._scope, self._coverages, self._windows = scope, Coverages(measurements), windows
         self._values: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
         self._is_known = False

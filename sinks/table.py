@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sinks.board import SIMULATED
-from sinks.enough import Windows
+from sinks.enough import CoveredWindows
 from sinks.report import Report, in_words
 from sinks.scope import ScopeFigures, number, percent
 from streams.activity import COMPARED, FEATURES, PLATFORMS
@@ -40,7 +40,7 @@ def render(report: Report, window: str | None = None) -> RenderableType:
 
     For a window that is known to be covered by less than half, it shows since when it is covered instead of figures.
     """
-    windows = Windows(report.measurements, _micros(report.as_of), _micros(report.watermark))
+    windows = CoveredWindows(report.measurements, _micros(report.as_of), _micros(report.watermark))
     parts: list[RenderableType] = [_headline(report)]
     for scope, title in SCOPES.items():
         index = ScopeFigures(report.measurements, scope, windows)

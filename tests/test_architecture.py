@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("agents", "broker", "grafana", "nomadwatch", "simulator", "sinks", "streams")
 
-# Upstream never knows downstream; an oracle knows nothing of what it judges.
+# Upstream never imports downstream; an oracle imports nothing of what it judges.
 MAY_IMPORT = {
     "streams": set(),
     "broker": set(),
@@ -19,8 +19,21 @@ MAY_IMPORT = {
     "grafana": {"agents", "streams"},
     "nomadwatch": {"agents", "broker", "simulator", "sinks", "streams"},
 }
+# Inside streams/ and agents/: rooms that a room must not import.
+ROOMS_MUST_NOT_IMPORT = {
+    "streams.kafka": {"streams.live"},
+    "streams.archive": {"streams.live.github", "streams.live.hub"},
+    "streams.live": {"streams.archive"},
+    "streams.live.common": {"streams.live.github", "streams.live.hub"},
+    "streams.live.github": {"streams.live.hub"},
+    "streams.live.hub": {"streams.live.github"},
+    "agents.operators": {"agents.count", "agents.measure", "agents.metrics"},
+    "agents.count": {"agents.measure", "agents.metrics"},
+    "agents.metrics": {"agents.count", "agents.measure"},
+    "agents.measure": {"agents.count"},
+}
 OPERATORS_MAY_USE = {"msgspec", "numpy", "numba", "river", "pyroaring", "networkit", "xxhash"}
-# Inside nomadwatch/: a command is known to the command line alone, and what is shown knows no processes.
+# Inside nomadwatch/: only the command line imports commands, and what is shown does not import processes.
 ROOMS_MAY_IMPORT = {
     "nomadwatch.terminal": {"errors", "failures", "times"},
     "nomadwatch.processes": {
@@ -37,13 +50,15 @@ SINKS_MAY_USE = {"agents.catalogue", "agents.facts", "agents.measurements", "age
 
 
 def imports(path: Path) -> set[str]:
-    """The modules that a file imports, wherever in it."""
+    """The modules that a file imports, anywhere in it; of `from x import y` also x.y, if that is a module of ours."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            folder = ROOT / node.module.replace(".", "/")
             found.add(node.module)
+            found |= {f"{node.module}.{each.name}" for each in node.names if (folder / f"{each.name}.py").is_file()}
     return found
 
 
@@ -89,6 +104,27 @@ def test_a_room_imports_only_what_it_is_allowed_to(room: str) -> None:
         for module in imports(path) - {package}:
             if module.startswith(package + "."):
                 assert module.split(".")[1] in ROOMS_MAY_IMPORT[room] | {own}, (path, module)
+
+
+@pytest.mark.parametrize("room", ROOMS_MUST_NOT_IMPORT)
+def test_a_room_does_not_import_what_stands_beside_or_after_it(room: str) -> None:
+    for path in (ROOT / room.replace(".", "/")).rglob("*.py"):
+        for module in imports(path):
+            assert not any(f"{module}.".startswith(f"{other}.") for other in ROOMS_MUST_NOT_IMPORT[room]), (
+                path,
+                module,
+            )
+
+
+def test_no_class_name_of_a_room_stands_twice() -> None:
+    """One name has one meaning. Private classes and those that a library names are left out."""
+    found: dict[str, list[str]] = {}
+    for package in ("broker", "grafana", "nomadwatch", "sinks"):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    found.setdefault(node.name, []).append(str(path))
+    assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}
 
 
 def test_commands_are_known_to_the_command_line_alone() -> None:

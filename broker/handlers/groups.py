@@ -13,7 +13,7 @@ from kafka.protocol.consumer import (
 )
 
 from broker.errors import Code, MemberIdRequired, Refused
-from broker.group import DEAD, EMPTY, STABLE, Group
+from broker.group import DEAD, EMPTY, STABLE, ConsumerGroup
 from broker.wire import Request
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ async def fetch_offsets(broker: "Broker", request: Request) -> Any:
     return OffsetFetchResponse(throttle_time_ms=0, error_code=0, topics=topics)
 
 
-def _state(broker: "Broker", id: str) -> tuple[str, Group | None]:
+def _state(broker: "Broker", id: str) -> tuple[str, ConsumerGroup | None]:
     group = broker.groups.groups.get(id)
     if group is not None:
         return group.state, group
@@ -191,7 +191,7 @@ async def describe(broker: "Broker", request: Request) -> Any:
     return DescribeGroupsResponse(throttle_time_ms=0, groups=described)
 
 
-def _members(group: Group) -> list[Any]:
+def _members(group: ConsumerGroup) -> list[Any]:
     return [
         DescribeGroupsResponse.DescribedGroup.DescribedGroupMember(
             member_id=member.id,

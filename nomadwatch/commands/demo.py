@@ -36,11 +36,11 @@ def command(speed: float, seconds: float | None, seed: int, rate: float, verbose
     folder.
     """
     from nomadwatch.logs import to_stderr
-    from nomadwatch.processes.station import World, run_station
+    from nomadwatch.processes.station import DemoWorld, run_station
     from nomadwatch.settings import load
     from nomadwatch.terminal.summary import choose_summary
 
     known = load(flags)
     to_stderr(verbose)
     with choose_summary() as summary:
-        run_station(known, summary, World(seed=seed, speed=speed, rate=rate, seconds=seconds), verbose=verbose)
+        run_station(known, summary, DemoWorld(seed=seed, speed=speed, rate=rate, seconds=seconds), verbose=verbose)

@@ -57,7 +57,7 @@ def command(
     from nomadwatch import unread
     from nomadwatch.logs import to_stderr
     from nomadwatch.processes.history import check_folder, next_step
-    from nomadwatch.processes.replay import Request, check_paths, replay
+    from nomadwatch.processes.replay import ReplayRequest, check_paths, replay
     from nomadwatch.settings import load
     from nomadwatch.terminal.console import tell
     from nomadwatch.terminal.progress import choose_progress
@@ -67,7 +67,7 @@ def command(
     settings = load(flags).settings
     history = None if history is None else os.path.abspath(history)
     until = parse_time(as_of, "--as-of") if as_of is not None else None
-    request = Request(paths=paths, include_bots=include_bots, as_of=until, history=history, verbose=verbose)
+    request = ReplayRequest(paths=paths, include_bots=include_bots, as_of=until, history=history, verbose=verbose)
     check_paths(paths)
     form = "table" if target is None else form_of(target)
     check_target(target, form)

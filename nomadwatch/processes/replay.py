@@ -19,7 +19,7 @@ from nomadwatch.processes.forkserver import prepare
 from nomadwatch.processes.history import Asked, run_history
 from nomadwatch.processes.lake_writer import run_lake
 from nomadwatch.processes.latch import Latch
-from nomadwatch.processes.roles import Outcome, Reading
+from nomadwatch.processes.roles import Outcome, ReaderTask
 from nomadwatch.processes.signals import heeded
 from nomadwatch.processes.supervisor import Role, Supervisor
 from nomadwatch.processes.workers import worker_config
@@ -37,7 +37,7 @@ PACE: Final = 2.0
 ROOM_EVERY: Final = 1.0
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a replay should do.
 
     `as_of` in µs UTC: later activities are counted, not measured. `history`: a folder to write.
@@ -74,7 +74,7 @@ def watchlist_for(paths: Iterable[str], chosen: str) -> str:
     return chosen or str(found or "")
 
 
-def replay(request: Request, settings: Settings, show: ProgressView) -> Replayed:
+def replay(request: ReplayRequest, settings: Settings, show: ProgressView) -> Replayed:
     """Run the pipeline to the end of the files. Ends all processes. Raises Failure."""
     settings = msgspec.structs.replace(settings, watchlist=watchlist_for(request.paths, settings.watchlist))
     if settings.broker:
@@ -105,7 +105,7 @@ def _kept(settings: Settings, before: Kept | None) -> Kept:
 class _Replay:
     """One run: the roles, their messages, and the wait for the last evaluation."""
 
-    def __init__(self, request: Request, settings: Settings, state: State, show: ProgressView) -> None:
+    def __init__(self, request: ReplayRequest, settings: Settings, state: State, show: ProgressView) -> None:
         assert state.kept is not None
         self.request, self.settings, self.state, self.show = request, settings, state, show
         self.kept = state.kept
@@ -154,7 +154,7 @@ class _Replay:
         kept = self.kept
         if not kept.broker:
             self.bootstrap = f"127.0.0.1:{self.state.broker_port()}"
-        reading = Reading(
+        reading = ReaderTask(
             paths=self.request.paths,
             bootstrap=self.bootstrap,
             prefix=kept.prefix,

@@ -30,7 +30,7 @@ _SAY_EVERY: Final = 0.1
 _RELEASE_IN: Final = 1_800.0
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
+class ReaderTask(msgspec.Struct, frozen=True, kw_only=True):
     """The input of a replay's reader, and where to publish it. `as_of` in µs UTC."""
 
     paths: tuple[str, ...]
@@ -77,7 +77,7 @@ def run_topics(say: Say, bootstrap: str, prefix: str, partitions: int) -> None:
     say("topics")
 
 
-def run_streams(say: Say, reading: Reading, topics_exist: "Connection") -> None:
+def run_streams(say: Say, reading: ReaderTask, topics_exist: "Connection") -> None:
     """Run the reader. It reads ahead until the topics exist; says `progress`, and `read` with the outcome.
 
     Exits with code 1 if it was stopped before the end: there is more to do after a restart.
@@ -98,7 +98,7 @@ def run_streams(say: Say, reading: Reading, topics_exist: "Connection") -> None:
 
 
 async def _publish(
-    say: Say, reading: Reading, plan: "Plan", topics: "Topics", options: "Options", topics_exist: "Connection"
+    say: Say, reading: ReaderTask, plan: "Plan", topics: "Topics", options: "Options", topics_exist: "Connection"
 ) -> bool:
     """Publish the files; False if it was stopped before the end."""
     from nomadwatch.processes.latch import opened

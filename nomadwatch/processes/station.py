@@ -20,7 +20,7 @@ from nomadwatch.processes.tasks import until_first
 from nomadwatch.processes.workers import worker_config
 from nomadwatch.settings import Known, Settings
 from nomadwatch.state import Kept, Kind, State, default_folder
-from nomadwatch.terminal.summary import Summary
+from nomadwatch.terminal.summary import StationView
 from sinks.board import Board
 from sinks.topic import TopicReader
 from streams import platforms
@@ -31,7 +31,7 @@ BEGINNING: Final = 1_714_564_800.0
 """The time in the world of a demonstration at its start (s since 1970): 1 May 2024, noon, UTC."""
 
 
-class World(msgspec.Struct, frozen=True, kw_only=True):
+class DemoWorld(msgspec.Struct, frozen=True, kw_only=True):
     """The simulated world of a demonstration. It runs `speed` times as fast as real time, for `seconds` of real time or
     for ever.
     """
@@ -47,13 +47,13 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
         `now`: the real time at which the world shows `BEGINNING`. At 30 times the speed, that is a month later:
         until then no time that is shown lies in the future.
 
-        >>> World(speed=3.0).origin(BEGINNING + 20.0) - BEGINNING
+        >>> DemoWorld(speed=3.0).origin(BEGINNING + 20.0) - BEGINNING
         30.0
         """
         return now if self.speed == 1 else now + (now - BEGINNING) / (self.speed - 1)
 
 
-def run_station(known: Known, summary: Summary, world: World | None = None, *, verbose: bool = False) -> None:
+def run_station(known: Known, summary: StationView, world: DemoWorld | None = None, *, verbose: bool = False) -> None:
     """Run until SIGINT or SIGTERM, or the end of the demonstration. Ends all processes. Raises Failure."""
     from streams.watchlist import Watchlist
 
@@ -102,8 +102,8 @@ class _Station:
         settings: Settings,
         address: Address,
         state: State,
-        summary: Summary,
-        world: World | None,
+        summary: StationView,
+        world: DemoWorld | None,
         verbose: bool,
     ) -> None:
         assert state.kept is not None
@@ -171,7 +171,7 @@ class _Station:
         except OSError:
             raise address.failure("host", f"{address.host} is not an address of this machine") from None
 
-    async def _simulated(self, world: World) -> Settings:
+    async def _simulated(self, world: DemoWorld) -> Settings:
         """Start the simulated world; returns the settings with which the station polls it."""
         began, ports = time.time(), (0, 0)
         origin = world.origin(began)

@@ -9,7 +9,7 @@ from nomadwatch.terminal.console import cell, console, table, tell
 from nomadwatch.times import span
 from sinks.board import SIMULATED, Board
 from sinks.covered import Covered, Totals
-from sinks.enough import Windows
+from sinks.enough import CoveredWindows
 from sinks.report import rfc3339
 from streams import platforms
 from streams.activity import SECOND
@@ -27,7 +27,7 @@ SCOPES: Final = {"watched": "watched", "all": "all seen"}
 Figure: TypeAlias = tuple[float | str | None, float | None]
 
 
-class Summary(Protocol):
+class StationView(Protocol):
     """Shows the state of the station."""
 
     def __enter__(self) -> Self: ...
@@ -96,7 +96,7 @@ class _Shown:
         self._board = board
         rows = [*board.measurements, *board.health]
         self._front = board.evaluation.front if board.evaluation else None
-        self._totals, self._windows = Totals(rows), Windows(rows, self._front)
+        self._totals, self._windows = Totals(rows), CoveredWindows(rows, self._front)
         self._of_feeds: dict[str, dict[str, float]] = {}
         for row in rows:
             if "feed" in row.labels:
@@ -221,6 +221,6 @@ def _percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.1f} %"
 
 
-def choose_summary() -> Summary:
+def choose_summary() -> StationView:
     """A table if stdout is a terminal, else lines."""
     return Screen() if sys.stdout.isatty() else Lines()

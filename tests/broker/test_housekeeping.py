@@ -10,7 +10,7 @@ from broker.appending import append
 from broker.housekeeping import keep_house
 from broker.log import Log
 from broker.reading import read
-from broker.records import Batch
+from broker.records import RecordBatch
 from tests.broker.raw import batch
 
 _DAY = 86_400_000
@@ -266,7 +266,7 @@ def test_a_compacted_topic_is_read_back_with_its_gaps(log: Log) -> None:
         await tidy(log)
         topic, partition = log.find("t", 0)
         (found,) = read(log, topic, partition, 0, 1 << 20, partition.end)
-        whole = Batch(found)  # its checksum holds
+        whole = RecordBatch(found)  # its checksum holds
         assert (whole.base, whole.count, whole.base + whole.delta) == (1, 3, 3)
 
     in_loop(scenario)

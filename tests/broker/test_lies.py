@@ -21,7 +21,7 @@ from broker.compression import decompress
 from broker.errors import Code, Refused
 from broker.log import Log
 from broker.reading import read
-from broker.records import Batch
+from broker.records import RecordBatch
 from broker.topic import OFFSETS
 from tests.broker.clients import unique
 from tests.broker.embedded import EmbeddedBroker
@@ -205,7 +205,7 @@ def test_the_last_offset_of_a_partition_is_not_the_first_of_the_next(tmp_path: P
         assert refusal.value.code == Code.POLICY_VIOLATION
         topic, partition = log.find("next", 0)
         (found,) = read(log, topic, partition, 0, 1000, partition.end)
-        assert (Batch(found).count, partition.end) == (1, 1)
+        assert (RecordBatch(found).count, partition.end) == (1, 1)
         log.close()
 
     asyncio.run(fill())

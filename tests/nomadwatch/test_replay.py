@@ -17,7 +17,7 @@ import pytest
 from kafka import KafkaAdminClient
 
 from nomadwatch.errors import Failure
-from nomadwatch.processes.replay import Request, replay
+from nomadwatch.processes.replay import ReplayRequest, replay
 from nomadwatch.settings import Settings
 from nomadwatch.state import State
 from nomadwatch.terminal.progress import Quiet
@@ -273,7 +273,7 @@ class Filling(State):
 def test_a_disk_that_fills_up_ends_the_replay_and_the_folder_goes_on_later(
     hour: Hour, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    request, settings = Request(paths=(str(hour.folder),)), Settings(data_dir=str(tmp_path))
+    request, settings = ReplayRequest(paths=(str(hour.folder),)), Settings(data_dir=str(tmp_path))
     with monkeypatch.context() as patch:
         patch.setattr("nomadwatch.processes.replay.State", Filling)
         patch.setattr("nomadwatch.processes.replay.ROOM_EVERY", 0.01)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sinks.enough import Windows
+from sinks.enough import CoveredWindows
 from streams.activity import HOUR, MINUTE
 from tests.sinks.made import NOON, measurement
 
@@ -15,6 +15,8 @@ def test_no_window_is_covered_since_a_time_ahead_of_what_is_shown(begun: int, wa
     place = {"scope": "watched", "platform": "huggingface"}
     covered = measurement("window_coverage_ratio", 15 * MINUTE / HOUR, window="1h", **place)
     since = measurement("covered_since_timestamp_seconds", begun / 1e6, **place)
-    assert Windows([covered, since], front=NOON).since_words("watched", "huggingface", "1h") == wanted
+    assert CoveredWindows([covered, since], front=NOON).since_words("watched", "huggingface", "1h") == wanted
     expected = "not covered yet" if begun > NOON else wanted
-    assert Windows([since], front=NOON).since_words("watched", "huggingface", "1h") == expected, "without a coverage"
+    assert CoveredWindows([since], front=NOON).since_words("watched", "huggingface", "1h") == expected, (
+        "without a coverage"
+    )
