@@ -6,7 +6,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from grafana import layout, panels, variables
 from grafana.layout import Row, Section
-from grafana.panels import COVERED, Column, meaning, number, over_time, rows
+from grafana.panels import COVERED, TableColumn, meaning, number, over_time, rows
 from streams.windows import WINDOWS
 
 _FEEDS: Final = 'feed=~"$feed"'
@@ -126,7 +126,7 @@ def _windows() -> Panel:
         seen = f'nomadwatch_window_coverage_ratio{{window="{window}", platform=~"$platform"}}'
         return f'max by (seen) (label_join({seen}, "seen", " · ", "platform", "scope"))'
 
-    columns = [Column(window, by_scope(window), panels.RATIO, COVERED, 1) for window in WINDOWS]
+    columns = [TableColumn(window, by_scope(window), panels.RATIO, COVERED, 1) for window in WINDOWS]
     return rows("Coverage of the windows", meaning("window_coverage_ratio"), "seen", columns)
 
 
@@ -171,8 +171,8 @@ def _gaps() -> Panel:
         return f'sum by (gap) (label_join({name}{{{_FEEDS}}}, "gap", " · ", "feed", "reason"))'
 
     columns = [
-        Column("gaps", by_gap("nomadwatch_feed_gaps_total"), decimals=0),
-        Column("time lost", by_gap("nomadwatch_feed_gap_seconds_total"), panels.SECONDS),
+        TableColumn("gaps", by_gap("nomadwatch_feed_gaps_total"), decimals=0),
+        TableColumn("time lost", by_gap("nomadwatch_feed_gap_seconds_total"), panels.SECONDS),
     ]
     return rows(
         "Gaps of each feed", meaning("feed_gaps_total", "Since the station started."), "gap", columns, none=_NO_GAP
@@ -186,11 +186,11 @@ def _table() -> Panel:
     polls = "sum by (feed) (rate(nomadwatch_feed_polls_total{{{}}}[$__rate_interval])) * 60"
     refused = f"sum by (feed) (increase(nomadwatch_feed_polls_total{{{_FEEDS}, {_REFUSALS}}}[$__range]))"
     columns = [
-        Column("coverage", by_feed(f"nomadwatch_feed_coverage_ratio{{{_FEEDS}}}"), panels.RATIO, COVERED, 1),
-        Column("lag", by_feed(f"nomadwatch_feed_lag_seconds{{{_FEEDS}}}"), panels.SECONDS, decimals=0),
-        Column("polls", polls.format(_FEEDS), panels.PER_MINUTE, decimals=1),
-        Column("refused in this time range", refused, steps=((None, "text"), (1, "orange")), decimals=0),
-        Column("time lost", by_feed(f"nomadwatch_feed_gap_seconds_total{{{_FEEDS}}}", "sum"), panels.SECONDS),
-        Column("quota left", by_feed(f"nomadwatch_feed_rate_limit_remaining{{{_FEEDS}}}")),
+        TableColumn("coverage", by_feed(f"nomadwatch_feed_coverage_ratio{{{_FEEDS}}}"), panels.RATIO, COVERED, 1),
+        TableColumn("lag", by_feed(f"nomadwatch_feed_lag_seconds{{{_FEEDS}}}"), panels.SECONDS, decimals=0),
+        TableColumn("polls", polls.format(_FEEDS), panels.PER_MINUTE, decimals=1),
+        TableColumn("refused in this time range", refused, steps=((None, "text"), (1, "orange")), decimals=0),
+        TableColumn("time lost", by_feed(f"nomadwatch_feed_gap_seconds_total{{{_FEEDS}}}", "sum"), panels.SECONDS),
+        TableColumn("quota left", by_feed(f"nomadwatch_feed_rate_limit_remaining{{{_FEEDS}}}")),
     ]
     return rows("Feed by feed", meaning("feed_coverage_ratio", "Lag: " + meaning("feed_lag_seconds")), "feed", columns)

@@ -6,7 +6,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from grafana import layout, panels, variables
 from grafana.layout import Row, Section
-from grafana.panels import Column, bars, coverage, meaning, over_time, rows
+from grafana.panels import TableColumn, bars, coverage, meaning, over_time, rows
 from grafana.queries import ONCE, PLATFORMS, SHORT, of, reference, trusted, trusted_both
 from streams.activity import FEATURES
 
@@ -90,11 +90,13 @@ def _activity() -> list[tuple[Panel, int]]:
 
 def _every_feature() -> Panel:
     columns = [
-        Column(f"activities {short}", f"max by (feature) ({of('activity', platform=platform)})")
+        TableColumn(f"activities {short}", f"max by (feature) ({of('activity', platform=platform)})")
         for platform, short in SHORT.items()
     ]
     for name, title in (("active_developers", "people"), ("active_repositories", "repositories")):
-        columns += [Column(f"{title} {short}", _one(name, platform, "feature")) for platform, short in SHORT.items()]
+        columns += [
+            TableColumn(f"{title} {short}", _one(name, platform, "feature")) for platform, short in SHORT.items()
+        ]
     return rows(
         "Every feature, $window",
         "Activities of people in the window, the number of these people, and the number of repositories. A person or a "
@@ -149,7 +151,7 @@ def _intensity() -> list[tuple[Panel, int]]:
 
 
 def _spread() -> Panel:
-    columns = [Column(stat, _both("intensity", _CHOSEN, f'stat="{stat}"'), decimals=2) for stat in _STATS]
+    columns = [TableColumn(stat, _both("intensity", _CHOSEN, f'stat="{stat}"'), decimals=2) for stat in _STATS]
     described = meaning("intensity", "Activities per active repository; gini has no unit.")
     return rows("Spread over repositories: $feature, $window", described, "platform", columns, none=_THIN)
 
@@ -206,7 +208,7 @@ def _gap() -> list[tuple[Panel, int]]:
 
 def _evidence() -> Panel:
     columns = [
-        Column(title, trusted_both(f"max by (feature) ({of(name)})"), unit, decimals=decimals)
+        TableColumn(title, trusted_both(f"max by (feature) ({of(name)})"), unit, decimals=decimals)
         for name, title, unit, decimals in (
             ("dominance_ratio", "dominance of OSS", panels.RATIO, 1),
             ("mann_whitney_z", "z", panels.PLAIN, 2),
@@ -224,7 +226,7 @@ def _correlation() -> Panel:
 
     compared = f'a=~"{_COMPARED}", b=~"{_COMPARED}"'
     columns = [
-        Column(
+        TableColumn(
             short, by_pair(trusted(of("feature_correlation", compared, platform=platform))), panels.PLAIN, decimals=2
         )
         for platform, short in SHORT.items()
@@ -233,7 +235,7 @@ def _correlation() -> Panel:
     pairs = f"0 * {by_pair(of('feature_correlation', compared))}"
     for stat in ("low", "high"):
         paper = f"scalar({reference(metric='feature_correlation', stat=stat)})"
-        columns.append(Column(f"Ye & Zhou, {stat}", f"{pairs} + {paper}", panels.PLAIN, decimals=2))
+        columns.append(TableColumn(f"Ye & Zhou, {stat}", f"{pairs} + {paper}", panels.PLAIN, decimals=2))
     return rows("Correlation of features, $window", meaning("feature_correlation"), "pair", columns, none=_THIN)
 
 
@@ -248,15 +250,15 @@ def _beside_papers() -> list[tuple[Panel, int]]:
         return " / ".join(means)
 
     columns = [
-        Column("ours", trusted_both(ours(compared)), panels.TIMES, decimals=2),
-        Column("Ye & Zhou", published(), panels.TIMES, decimals=1),
-        Column(
+        TableColumn("ours", trusted_both(ours(compared)), panels.TIMES, decimals=2),
+        TableColumn("Ye & Zhou", published(), panels.TIMES, decimals=1),
+        TableColumn(
             "ours, relative",
             trusted_both(f"{ours(compared)} / scalar({ours(_CONTRIBUTION)})"),
             panels.PLAIN,
             decimals=2,
         ),
-        Column(
+        TableColumn(
             "theirs, relative", f"{published()} / scalar({published(feature='contribution')})", panels.PLAIN, decimals=2
         ),
     ]
@@ -265,8 +267,8 @@ def _beside_papers() -> list[tuple[Panel, int]]:
         column
         for platform, short in SHORT.items()
         for column in (
-            Column(f"{short} ours", _one("intensity", platform, "feature", compared, stat="mean"), decimals=2),
-            Column(f"{short} Ye & Zhou", _published(platform), decimals=2),
+            TableColumn(f"{short} ours", _one("intensity", platform, "feature", compared, stat="mean"), decimals=2),
+            TableColumn(f"{short} Ye & Zhou", _published(platform), decimals=2),
         )
     ]
     lives = (
@@ -292,6 +294,6 @@ def _papers() -> Panel:
         "Figures of the papers",
         described,
         "metric",
-        [Column("published", expr, panels.PLAIN)],
+        [TableColumn("published", expr, panels.PLAIN)],
         names={label: label for label in labels},
     )

@@ -67,7 +67,7 @@ def meaning(name: str, more: str = "") -> str:
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """A column of a table: its title, the query for its values, and their unit."""
 
     title: str
@@ -209,7 +209,7 @@ def rows(
     title: str,
     description: str,
     key: str,
-    columns: Sequence[Column],
+    columns: Sequence[TableColumn],
     *,
     names: Mapping[str, str] | None = None,
     link: str = "",
@@ -258,7 +258,7 @@ def rows(
     return panel.build()
 
 
-def _looks(column: Column) -> list[DynamicConfigValue]:
+def _looks(column: TableColumn) -> list[DynamicConfigValue]:
     found: list[DynamicConfigValue] = [DynamicConfigValue("unit", column.unit)]
     if column.decimals is not None:
         found.append(DynamicConfigValue("decimals", column.decimals))

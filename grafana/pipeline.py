@@ -6,7 +6,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from grafana import layout, panels
 from grafana.layout import Row, Section
-from grafana.panels import Column, meaning, number, over_time, rows
+from grafana.panels import TableColumn, meaning, number, over_time, rows
 from grafana.queries import ONCE
 
 _JOB: Final = 'job="nomadwatch"'
@@ -100,7 +100,7 @@ def _alerts() -> Panel:
         "The alerts of prometheus/rules/alerts.yml that fire now. The name links to the runbook. Alertmanager may "
         "inhibit some. Watchdog, which always fires, is left out.",
         "alertname",
-        [Column("firing", expr, panels.PLAIN)],
+        [TableColumn("firing", expr, panels.PLAIN)],
         names=labels,
         link="${runbooks}/${__data.fields.alert}.md",
         none="no alert fires",

@@ -7,7 +7,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from grafana import layout, panels, variables
 from grafana.layout import Row, Section
-from grafana.panels import Column, bars, coverage, meaning, over_time, rows
+from grafana.panels import TableColumn, bars, coverage, meaning, over_time, rows
 from grafana.queries import ONCE, PLATFORMS
 
 _DONE: Final = f'window="$window", {ONCE}'
@@ -66,7 +66,7 @@ def _features(project: str) -> Panel:
         chosen = f'project="{project}", platform="{platform}", window="$window"'
         return f"sum by (feature) (nomadwatch_project_activity{{{chosen}}})"
 
-    columns = [Column(title, done(platform)) for platform, title in PLATFORMS.items()]
+    columns = [TableColumn(title, done(platform)) for platform, title in PLATFORMS.items()]
     return rows(
         f"{project}: activity by feature, $window",
         meaning("project_activity", "A cell without activity is empty."),
@@ -103,9 +103,9 @@ def _popularity(project: str) -> Panel:
     stated = f'nomadwatch_repository_popularity{{project="{project}"}}'
     share = f'nomadwatch_repository_popularity_share_ratio{{project="{project}", share="counted"}}'
     columns = [
-        Column("now", f"sum by (kind) ({stated})", decimals=0),
-        Column("repositories counted", f"min by (kind) ({share})", unit=panels.RATIO),
-        Column("change in this time range", f"sum by (kind) (delta({stated}[$__range]))", decimals=0),
+        TableColumn("now", f"sum by (kind) ({stated})", decimals=0),
+        TableColumn("repositories counted", f"min by (kind) ({share})", unit=panels.RATIO),
+        TableColumn("change in this time range", f"sum by (kind) (delta({stated}[$__range]))", decimals=0),
     ]
     return rows(f"{project}: popularity", meaning("repository_popularity"), "kind", columns)
 
