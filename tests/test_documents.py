@@ -21,6 +21,7 @@ from nomadwatch.settings import SECRETS, names, variable
 ROOT = Path(__file__).parents[1]
 _PARSER = MarkdownIt("commonmark").enable("table")
 _WIDEST = 120
+_CODE = ("agents", "benchmarks", "broker", "nomadwatch", "simulator", "sinks", "streams", "tests")
 # Folders that belong to a person or to a tool, not to the project.
 _NOT_OURS = {"node_modules", "build", "dist"}
 # Variables that are no settings of the program: of its tests, of its dashboards, and of completion.
@@ -189,7 +190,7 @@ def test_every_command_and_option_of_ours_exists(path: Path) -> None:
 def _options() -> set[str]:
     """Every option of this repository's programs: those of click, and those that a Python file names as a string."""
     known: set[str] = set()
-    for folder in ("agents", "benchmarks", "broker", "nomadwatch", "simulator", "sinks", "streams", "tests"):
+    for folder in _CODE:
         for file in (ROOT / folder).rglob("*.py"):
             known |= set(re.findall(r"[\"'/ ](--[a-z][a-z-]*)", file.read_text()))
     return known
@@ -301,3 +302,13 @@ def test_a_decision_says_whether_it_is_in_force(path: Path) -> None:
     title, blank, status = path.read_text().splitlines()[:3]
     assert title.startswith(f"# {int(path.stem[:4])}. ")
     assert (blank, status[:8]) == ("", "Status: ")
+
+
+def test_the_code_cites_nothing_that_is_not_in_the_repository() -> None:
+    found = []
+    for folder in (*_CODE, "grafana", "prometheus"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in (".py", ".yml", ".yaml", ".js", ".html") and path != Path(__file__):
+                lines = enumerate(path.read_text().splitlines(), start=1)
+                found += [f"{path.relative_to(ROOT)}:{number}" for number, line in lines if _NOT_HERE.search(line)]
+    assert found == []
