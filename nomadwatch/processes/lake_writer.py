@@ -23,7 +23,7 @@ _FIRST: Final = 20.0
 EVERY: Final = 3_600.0
 # However fast a simulated clock runs.
 _LEAST: Final = 20.0
-_NICE: Final = 15
+_NICE: Final = 10
 
 
 class _Asked(msgspec.Struct, frozen=True):
