@@ -1,4 +1,6 @@
-"""What happened in each minute, by brute force: the activities of each partition and scope, counted with dictionaries."""
+"""What happened in each minute, by brute force: the activities of each partition and scope, counted with
+dictionaries.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping

@@ -46,9 +46,8 @@ class Cursor(msgspec.Struct, kw_only=True):
     interruption must be the same bytes. `sequences` are the next batch numbers, and `offsets` the ends of the
     partitions of `activity`, as this reading left them. `newest` and `received` are the newest event time and receipt
     (µs, 0 = none). For the hour that is being read: `platforms` are those that occurred, `intact` says whether its
-    files could be read completely so far, and `events` is their number. `mark` is the latest mark that was sent (µs, 0 =
-    none). `hours` are earlier hours, as far as they are
-    needed to judge it and each other.
+    files could be read completely so far, and `events` is their number. `mark` is the latest mark that was sent (µs, 0
+    = none). `hours` are earlier hours, as far as they are needed to judge it and each other.
     """
 
     feed: str
