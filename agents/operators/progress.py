@@ -14,6 +14,8 @@ from streams.activity import MINUTE, Batch, Foreign
 from streams.columns import SIMULATED
 
 _BEFORE_ALL: Final = -(1 << 62)
+# So few times are compared faster one by one.
+_FEW: Final = 16
 
 
 class Feed(msgspec.Struct, omit_defaults=True):
@@ -71,6 +73,11 @@ class Progress(msgspec.Struct, kw_only=True):
             if cover.end <= cover.start:
                 feed.covered.setdefault(cover.platform, [])
                 continue
+            known = feed.covered.get(cover.platform)
+            if known and known[-1][0] <= cover.start <= known[-1][1]:
+                # Nearly always what was covered goes on.
+                known[-1] = known[-1][0], max(known[-1][1], cover.end)
+                continue
             coverage = feed.coverage(cover.platform)
             coverage.add(cover.start, cover.end)
             feed.covered[cover.platform] = coverage.get()
@@ -80,7 +87,11 @@ class Progress(msgspec.Struct, kw_only=True):
             columns = batch.columns
             self.simulated = self.simulated or bool((columns.flags & SIMULATED).any())
             # An event that is dated ahead carries the front a minute beyond its receipt at most.
-            front = max(front, int(np.minimum(columns.occurred_at, columns.ingested_at + MINUTE).max()))
+            if columns.count > _FEW:
+                front = max(front, int(np.minimum(columns.occurred_at, columns.ingested_at + MINUTE).max()))
+            else:
+                times = zip(columns.occurred_at.tolist(), columns.ingested_at.tolist(), strict=True)
+                front = max(front, *(min(occurred_at, ingested_at + MINUTE) for occurred_at, ingested_at in times))
         if batch.complete_to is not None:
             feed.mark = max(batch.complete_to, feed.mark or batch.complete_to)
             front = max(front, batch.complete_to - 1)
