@@ -76,7 +76,8 @@ def test_every_file_of_a_command_is_listed() -> None:
 
 
 def test_help_loads_none_of_the_heavy_modules() -> None:
-    script = "import sys; from nomadwatch.cli import run; run(['--help']); run(['replay', '--help']); print(*sys.modules, file=sys.stderr)"
+    script = "import sys; from nomadwatch.cli import run; run(['--help']); run(['replay', '--help']); "
+    script += "print(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     loaded = {name.split(".")[0] for name in done.stderr.split()}
     assert loaded.isdisjoint(
@@ -146,8 +147,8 @@ def test_a_folder_in_use_is_exit_code_1(tmp_path: Path, capfd: pytest.CaptureFix
         code, complaint = ends(capfd, "replay", str(tmp_path), "--data-dir", str(tmp_path))
     assert code == 1
     assert (
-        complaint
-        == f"nomadwatch: the data folder {tmp_path} is in use by another process; wait until it ends, or name another folder"
+        complaint == f"nomadwatch: the data folder {tmp_path} is in use by another process; "
+        "wait until it ends, or name another folder"
     )
 
 

@@ -81,7 +81,8 @@ def test_programs_get_every_figure_and_null_for_what_is_unknown(
 
 
 def test_where_no_station_has_written_a_line_says_so(process: Process, capfd: pytest.CaptureFixture[str]) -> None:
-    said = f"nomadwatch: no station has polled anything at {process.bootstrap}; start one there with nomadwatch up, or name another\n"
+    said = f"nomadwatch: no station has polled anything at {process.bootstrap}; "
+    said += "start one with nomadwatch up, or choose another\n"
     assert run(["feeds", *on(process)]) == 1
     assert capfd.readouterr() == ("", said)
     # A role without feeds has not polled either.
@@ -194,7 +195,8 @@ def test_sinks_that_others_can_reach_says_so(process: Process, host: str, near: 
     finally:
         sinks.kill()
         sinks.communicate()
-    warning = f"nomadwatch: warning: everyone who reaches port {port} of 0.0.0.0 can read the page and /metrics: no password, no encryption; "
+    warning = f"nomadwatch: warning: everyone who can reach port {port} of 0.0.0.0 can read the page and /metrics, "
+    warning += "without a password or encryption; "
     assert said == (warning + "docs/proxy.md says how to put them behind a proxy with TLS\n" if warned else "")
 
 
@@ -225,7 +227,8 @@ def test_an_address_of_another_machine_is_told(process: Process, port: int) -> N
 
 
 def test_the_role_says_its_port_and_ends_in_peace_and_says_of_a_taken_port_what_to_do(process: Process) -> None:
-    call = "from nomadwatch.processes.sinks_role import Address, run_sinks; import sys; say = lambda kind, body: print(kind, body, flush=True); "
+    call = "from nomadwatch.processes.sinks_role import Address, run_sinks; import sys; "
+    call += "say = lambda kind, body: print(kind, body, flush=True); "
     call += f"run_sinks(say, {process.bootstrap!r}, {TOPICS.prefix!r}, 4, Address(int(sys.argv[1])))"
     role = subprocess.Popen(
         [sys.executable, "-c", call, "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -46,12 +46,14 @@ def pushes(now, watchlist):
 
 class ForgePoller(Poller):
     def __init__(self, address, token, session, context):
-        self.feeds, self.outlet, self.now, self.watchlist = context.feeds, context.outlet, context.clock.now(), context.watchlist
+        self.feeds, self.outlet = context.feeds, context.outlet
+        self.now, self.watchlist = context.clock.now(), context.watchlist
 
     async def run(self):
         self.feeds.open("forge:events", "forge", scope="all").state = "ok"
         covered, made = [Cover("forge", self.now - 3_600_000_000, self.now)], list(pushes(self.now, self.watchlist))
-        await self.outlet.put(PollResult(feed="forge:events", platform="forge", cursor=b"{}", activities=made, covered=covered))
+        result = PollResult(feed="forge:events", platform="forge", cursor=b"{}", activities=made, covered=covered)
+        await self.outlet.put(result)
         await asyncio.Event().wait()
 '''
 WATCHLIST = "- project: smithy\n  forge: [smith]\n"

@@ -64,7 +64,7 @@ def test_the_demonstration_shows_both_platforms_and_ends_cleanly(
 
 
 def invented_in_vain(metrics: str) -> set[str]:
-    """The owners and projects of the default watchlist that are among the labels: figures about them would be made up."""
+    """Owners and projects of the default watchlist that are among the labels: their figures would be invented."""
     real = Watchlist.load().projects
     owners = {
         place.partition("/")[0].casefold()

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from nomadwatch.errors import Failure, Misuse
-from nomadwatch.processes import roles, supervisor
+from nomadwatch.processes import forkserver, roles, supervisor
 from nomadwatch.processes.latch import Latch
 from nomadwatch.processes.supervisor import Role, Supervisor
 from tests.nomadwatch import fake_roles
@@ -27,7 +27,7 @@ class Station:
     """A supervisor and what came of it."""
 
     def __init__(self, patience: float | None = supervisor.PATIENCE) -> None:
-        supervisor.prepare([])
+        forkserver.prepare([])
         self.heard: list[tuple[str, str, Any]] = []
         self.noticed: list[str] = []
         self.supervisor = Supervisor(lambda *said: self.heard.append(said), self.noticed.append, patience=patience)
