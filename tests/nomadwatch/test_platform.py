@@ -134,7 +134,7 @@ def test_the_commands_know_a_third_platform(environment: dict[str, str]) -> None
     told = nomadwatch({**environment, "FORGE_TOKEN": "a-secret", "FORGE_API": "http://127.0.0.1:7/"}, "doctor")
     assert re.search(r"forge_api +http://127\.0\.0\.1:7 ", told)
     assert "a-secret" not in told
-    assert "the Forge was not asked" in told
+    assert "the Forge was not checked" in told
     (Path(environment["PYTHONPATH"]) / "nomadwatch.toml").write_text("")
     refused = nomadwatch({**environment, "FORGE_API": "forge.example"}, "doctor", code=2)
     assert "FORGE_API: 'forge.example' is no address" in refused
