@@ -3,9 +3,9 @@
 python -m benchmarks.ageing [--days N] [--rate N] [--old CHECKOUT]
 
 Broker, counting worker, `measure` and sinks are processes of their own, at the pace of a station. Hours of generated
-activities are written to the topic `activity`, eight together, as soon as the workers have taken those before. Ids are kept
-for 31 days and rows for 33, so that from then on nothing should grow but the logs, which the broker clears by its own
-clock. Memory is the most of each simulated day, MB. The default takes ten minutes, with the old side twenty.
+activities are written to the topic `activity`, eight together, as soon as the workers have taken those before. Ids are
+kept for 31 days and rows for 33, so that from then on nothing should grow but the logs, which the broker clears by its
+own clock. Memory is the most of each simulated day, MB. The default takes ten minutes, with the old side twenty.
 """
 
 import argparse

@@ -51,7 +51,8 @@ class Rate:
 
     def __str__(self) -> str:
         size = self.size / _MB
-        return f"{size / self.seconds:,.0f} MB/s  {self.records / self.seconds:,.0f} records/s  {100 * self.cpu / size:.2f} s CPU/100 MB"
+        rates = f"{size / self.seconds:,.0f} MB/s  {self.records / self.seconds:,.0f} records/s"
+        return f"{rates}  {100 * self.cpu / size:.2f} s CPU/100 MB"
 
 
 def cpu_seconds(pid: int) -> float:
@@ -204,7 +205,9 @@ def large_log(broker: EmbeddedBroker, total: int) -> dict[str, str]:
     opened = time.perf_counter() - begun
     name = f"with {total / 1e9:.1f} GB of log"
     return {
-        f"memory {name}": f"{grown:.0f} MB, {after:.0f} MB after reading all of it, {resident_mb(broker.pid):.0f} MB opened again",
+        f"memory {name}": (
+            f"{grown:.0f} MB, {after:.0f} MB after reading all of it, {resident_mb(broker.pid):.0f} MB reopened"
+        ),
         f"start after kill -9 {name}": f"{opened:.2f} s",
     }
 
@@ -235,9 +238,7 @@ def main() -> int:
                 print(f"without Apache Kafka: {reason}", file=sys.stderr)
             finally:
                 kafka.kill()
-    table = Table(
-        title=f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    )
+    table = Table(title=f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     for column in ("", *results):
         table.add_column(column)
     for name in results["embedded"]:

@@ -1,12 +1,12 @@
-"""What counting costs: CPU time an activity beside decoding, bytes that are written, and memory, for inputs that span an
-hour, ten days and 45 sparse days.
+"""What counting costs: CPU time an activity beside decoding, bytes that are written, and memory, for inputs that span
+an hour, ten days and 45 sparse days.
 
 python -m benchmarks.count [--case NAME ...] [--scale SHARE] [--old CHECKOUT]
 
 All partitions of one worker are counted in a process of its own, without Kafka; generated batches are piped into it. A
-checkpoint comes after 100,000 activities (`--every`) or five days of event time. With `--old` the panes of version 0.1 are
-measured on the same batches, and must count the same. Takes some 20 s an input and million of activities, with the old
-side two minutes; `--scale 0.1` takes a tenth of the activities in the same span.
+checkpoint comes after 100,000 activities (`--every`) or five days of event time. With `--old` the panes of version 0.1
+are measured on the same batches, and must count the same. Takes some 20 s an input and million of activities, with the
+old side two minutes; `--scale 0.1` takes a tenth of the activities in the same span.
 """
 
 import argparse

@@ -73,7 +73,7 @@ def main() -> None:
         print(f"{stage:<12} median {statistics.median(run[stage] for run in found):5.2f} s")
     both = [max(run[platform] for platform in PLATFORMS) for run in found]
     print(
-        f"{'both':<12} median {statistics.median(both):5.2f} s, {min(both):.2f} to {max(both):.2f} s, {runs} runs after a warm start"
+        f"{'both':<12} median {statistics.median(both):5.2f} s, {min(both):.2f} to {max(both):.2f} s, {runs} warm runs"
     )
     ended = [run["ended"] for run in found]
     print(

@@ -101,7 +101,8 @@ def show(roles: Mapping[str, subprocess.Popen[str]], before: Mapping[str, float]
     print(f"\n{'role':<22}{'CPU':>8}{'memory':>10}")
     for name, process in roles.items():
         print(
-            f"{name:<22}{100 * (cpu_seconds(process.pid) - before[name]) / wall:>6.1f} %{resident_mb(process.pid):>7.0f} MB"
+            f"{name:<22}{100 * (cpu_seconds(process.pid) - before[name]) / wall:>6.1f} %"
+            f"{resident_mb(process.pid):>7.0f} MB"
         )
 
 
@@ -251,7 +252,8 @@ def usage(rate: float, seconds: float, speed: float) -> None:
         time.sleep(seconds)
         wall, came = time.monotonic() - begun, ask(url) - counted
         print(
-            f"\nThe pollers too, {speed:g} times as fast, at {rate:g} events/s: {came / wall:.0f} activities/s came through them"
+            f"\nThe pollers too, {speed:g} times as fast, at {rate:g} events/s: "
+            f"{came / wall:.0f} activities/s came through them"
         )
         show(roles, before, wall)
 

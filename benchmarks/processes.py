@@ -18,7 +18,8 @@ _WEIGHING: Final = 0.05
 @dataclass
 class Usage:
     """Of one command: wall time (s); by process name CPU time (s) and the most memory (MB, shared pages divided);
-    `seconds`: CPU time of all; `peak`: memory of all at once, at most; `output`: what it printed, if that was asked for.
+    `seconds`: CPU time of all; `peak`: memory of all at once, at most; `output`: what it printed, if that was asked
+    for.
     """
 
     wall: float = 0.0

@@ -96,7 +96,8 @@ def main() -> None:
     events, size = batches(planned)
     packed = Path(options.file).stat().st_size
     print(
-        f"{options.file}: {events:,} events, {packed / 1e6:.0f} MB packed, batches of {size / 1e6:.0f} MB; best of {options.rounds}"
+        f"{options.file}: {events:,} events, {packed / 1e6:.0f} MB packed, batches of {size / 1e6:.0f} MB; "
+        f"best of {options.rounds}"
     )
     print(f"{'stage':<12}{'CPU s':>8}{'µs/event':>10}{'events/s':>10}{'of floor':>10}{'of plain':>10}")
     for name, seconds in best.items():

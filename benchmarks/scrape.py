@@ -83,7 +83,8 @@ def main() -> None:
         seconds = [each[0] for each in measured]
         spread = f"{min(seconds):.3f} to {max(seconds):.3f}"
         print(
-            f"{form:<18}{count:,} series: median {statistics.median(seconds):.3f} s ({spread}), {measured[0][1]:,} bytes"
+            f"{form:<18}{count:,} series: median {statistics.median(seconds):.3f} s ({spread}), "
+            f"{measured[0][1]:,} bytes"
         )
     process.terminate()
     process.join()

@@ -34,7 +34,8 @@ def floor(time: int, grain: str) -> int:
 def is_closed(grain: str, start: int, watermark: int | None) -> bool:
     """Whether the watermark has closed the pane; minutes never close, they are merged when their hour does.
 
-    >>> is_closed("hour", 0, HOUR + 10 * MINUTE - 1), is_closed("hour", 0, HOUR + 10 * MINUTE), is_closed("minute", 0, DAY)
+    >>> due = HOUR + 10 * MINUTE
+    >>> is_closed("hour", 0, due - 1), is_closed("hour", 0, due), is_closed("minute", 0, DAY)
     (False, True, False)
     """
     return grain != "minute" and watermark is not None and watermark >= start + STEP[grain] + CLOSING_LAG[grain]

@@ -143,7 +143,8 @@ def main() -> None:
     if found := list(differences(answers)):
         raise SystemExit("the answers differ:\n" + "\n".join(found))
     print(
-        f"{len(answers)} equal answers: {sum(row[1] or 0 for row in next(iter(answers.values())).values()):,} activities"
+        f"{len(answers)} equal answers: "
+        f"{sum(row[1] or 0 for row in next(iter(answers.values())).values()):,} activities"
     )
 
 

@@ -1,4 +1,7 @@
-"""Runs with_quix.py on the embedded broker, in a folder that is removed: python -m benchmarks.peers.on_broker PYTHON HOUR"""
+"""Runs with_quix.py on the embedded broker, in a folder that is removed.
+
+python -m benchmarks.peers.on_broker PYTHON HOUR
+"""
 
 import subprocess
 import sys

@@ -30,7 +30,8 @@ rows = database.execute(
     ), people AS (
         SELECT feature, count(DISTINCT actor) AS people FROM events GROUP BY feature
     )
-    SELECT feature, count(*), sum(n)::BIGINT, sum(n * n * ((31 * repository + minute) % {PRIME}))::BIGINT, any_value(people)
+    SELECT feature, count(*), sum(n)::BIGINT, sum(n * n * ((31 * repository + minute) % {PRIME}))::BIGINT,
+        any_value(people)
     FROM counts JOIN people USING (feature) GROUP BY feature
     """
 ).fetchall()

@@ -1,4 +1,4 @@
-"""What others write into the topic `facts`: everything that a worker writes is sound, nothing else stops its readers."""
+"""What others write into the topic `facts`: what a worker writes is sound, and nothing else stops its readers."""
 
 from collections import Counter
 from random import Random

@@ -2,9 +2,9 @@
 POINT=CHANCE…`
 
 Points: `sending` (some records of a transaction are sent), `committing` (all are sent, the commit is not requested),
-`committed` (the commit was answered, the worker does not know yet), `caching` (the local cache is half written), `recovering`
-(facts are half read back), `stopping` (SIGSTOP with an open transaction: a zombie after SIGCONT), `reading` (the
-reader, between two chunks).
+`committed` (the commit was answered, the worker does not know yet), `caching` (the local cache is half written),
+`recovering` (facts are half read back), `stopping` (SIGSTOP with an open transaction: a zombie after SIGCONT),
+`reading` (the reader, between two chunks).
 """
 
 import asyncio
