@@ -137,4 +137,4 @@ def test_the_commands_know_a_third_platform(environment: dict[str, str]) -> None
     assert "the Forge was not checked" in told
     (Path(environment["PYTHONPATH"]) / "nomadwatch.toml").write_text("")
     refused = nomadwatch({**environment, "FORGE_API": "forge.example"}, "doctor", code=2)
-    assert "FORGE_API: 'forge.example' is no address" in refused
+    assert "FORGE_API: 'forge.example' is not an address" in refused
