@@ -61,7 +61,7 @@ bench: $(STAMP) ## Print the figures of docs/performance.md.
 	echo "Generating two hours of 200,000 events …" && \
 	$(BIN)/python -m simulator hour --out "$$hours" --hours 2 --events 200000 --seed 7 \
 	  --hub-events 0 --duplicates 0 --disorder-hours 0 --late 0 --future 0 >/dev/null && \
-	for benchmark in "replay --hour $$hours" count days startup workers restart broker "reading $$hours/2024-05-01-12.json.gz" operators scrape live demo history; do \
+	for benchmark in "replay --hour $$hours" "count --scale 0.1" days startup workers restart windows "lake --rows 1000000" broker "reading $$hours/2024-05-01-12.json.gz" operators scrape live demo history; do \
 	  echo && echo "== python -m benchmarks.$$benchmark" && $(BIN)/python -m benchmarks.$$benchmark || exit 1; \
 	done
 
