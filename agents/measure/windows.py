@@ -61,6 +61,7 @@ class Windows:
         self._bounds: dict[str, Bounds] = dict.fromkeys(WINDOWS, (0, 0))
         self._evaluated: dict[tuple[str, str], list[Measurement]] = {}
         self._final = False
+        self._front: int | None = None
         self._told = False
 
     def take_up(self) -> None:
@@ -79,9 +80,10 @@ class Windows:
 
     @property
     def front(self) -> int | None:
-        """The newest front of all partitions (µs): windows end there."""
+        """The newest front of all partitions (µs), which never goes back: windows end there."""
         fronts = [p.front for p in self.progress if p is not None and p.front is not None]
-        return max(fronts, default=None)
+        self._front = max([*fronts, *([] if self._front is None else [self._front])], default=None)
+        return self._front
 
     @property
     def watermark(self) -> int | None:
