@@ -317,8 +317,9 @@ def test_rows_that_cannot_be_counted_are_foreign(broker: Embedded, tmp_path: Pat
 def test_a_row_that_withdraws_what_was_never_sent_ends_nobody_and_is_counted(broker: Embedded, tmp_path: Path) -> None:
     begun(broker, tmp_path)
     count = Count(0)
-    count.advance(90, Batch(feed="archive", sequence=1))
-    count.take(Batch(feed="archive", activities=[activity(7, NOW, actor=99 << 32, repo_id=9 << 32)]))
+    own = activity(7, NOW + MINUTE, actor=99 << 32, repo_id=9 << 32)
+    count.advance(90, Batch(feed="archive", activities=[own], sequence=1))
+    count.take(Batch(feed="archive", activities=[own]))
     lie = count.checkpoint()
     lie.rows["n"] = -1
 
