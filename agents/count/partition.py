@@ -132,6 +132,11 @@ class Count:
         if self._waiting_activities >= _TOGETHER:
             self._work()
 
+    @property
+    def uncommitted(self) -> int:
+        """Activities and rows that the next checkpoint has to write."""
+        return self._waiting_activities + sum(map(len, self._rows))
+
     def _work(self) -> None:
         """Make rows of the batches that wait: together, for that costs a tenth. What depends on the watermark is judged
         batch by batch.

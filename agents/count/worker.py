@@ -34,6 +34,8 @@ SLOW: Final = 10.0
 # Seconds after which the agent yields to the event loop. Waiting for the next record does not yield if it is there
 # already.
 _TURN: Final = 0.05
+# Activities since the last checkpoints, of all partitions, after which the next one does not wait for its time.
+MOST_UNCOMMITTED: Final = 100_000
 # Rows that are read back together.
 _TOGETHER: Final = 20_000
 
@@ -188,6 +190,10 @@ class Worker:
             except Exception as error:  # noqa: BLE001 - Faust would let the agent end, and the worker live on without it
                 place = f"the record at {event.message.offset} of partition {event.message.partition}"
                 self._die(f"{place} cannot be counted", error)
+            if sum(count.uncommitted for count in self.partitions.values()) >= MOST_UNCOMMITTED:
+                # Input that comes faster than checkpoints would fill the memory, and the next checkpoint.
+                async with self.lock:
+                    await self._checkpoint()
 
     def _take(self, message: Any, value: bytes | None) -> None:
         """Count a record that is next in its partition; pass over what was counted before, and note a hole."""

@@ -24,13 +24,14 @@ def workers(
     silence: float = 3600.0,
     roles: tuple[str, ...] = ("count", "measure"),
     partitions: int = 1,
+    checkpoint_interval: float = 0.1,
 ) -> Iterator[None]:
     config = Config(
         bootstrap=bootstrap,
         prefix=TOPICS.prefix,
         partitions=partitions,
         data_dir=str(folder),
-        checkpoint_interval=0.1,
+        checkpoint_interval=checkpoint_interval,
         refresh_interval=0.1,
         silence=silence,
     )

@@ -18,7 +18,8 @@ from kafka.admin import KafkaAdminClient
 
 from agents.config import Config
 from agents.count.partition import Count
-from agents.facts import KEY, encode_in_parts
+from agents.count.worker import MOST_UNCOMMITTED
+from agents.facts import KEY, encode_in_parts, read_facts
 from agents.faust_adapter import FETCH_WAIT_MS
 from agents.measurements import (
     EVALUATION,
@@ -119,6 +120,21 @@ def test_a_record_that_is_no_batch_is_kept_with_its_place_and_stops_nobody(tmp_p
         letters = [json.loads(value) for _, _, value in read_topic(broker.bootstrap, TOPICS.dead_letters, 1) if value]
         kept = [(letter["file"], letter["line"], base64.b64decode(letter["raw"])) for letter in letters]
         assert kept == [("partition 0", line, (value or b"")[:KEPT]) for line, value in enumerate(poison, 1)]
+    finally:
+        broker.stop()
+
+
+def test_much_input_is_committed_before_its_time(tmp_path: Path) -> None:
+    broker = Embedded(tmp_path)
+    try:
+        admin.create(broker.bootstrap, TOPICS)
+        # Each batch has 5,000 activities; a checkpoint is due in an hour, or when too many wait.
+        batches = [batch(*range(5_000 * n, 5_000 * (n + 1))) for n in range(MOST_UNCOMMITTED // 5_000 + 1)]
+        with workers(broker.bootstrap, tmp_path, roles=("count",), checkpoint_interval=3600.0):
+            send(broker.bootstrap, *batches)
+            assert eventually(lambda: any(read_topic(broker.bootstrap, TOPICS.facts, 1)), 60)
+            facts = [read_facts(0, key, value) for _, key, value in read_topic(broker.bootstrap, TOPICS.facts, 1)]
+        assert sum(len(record.rows) for record in facts) == MOST_UNCOMMITTED
     finally:
         broker.stop()
 
