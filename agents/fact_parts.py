@@ -6,10 +6,10 @@ import msgspec
 import numpy as np
 
 from agents import packing
-from agents.operators.grains import SCOPES
 from agents.operators.keys import Keys, starts_of_runs
 from agents.operators.names import Names
 from agents.operators.progress import Feed, Progress
+from agents.operators.reach import SCOPES
 from streams.activity import FEATURES, LATEST, PLATFORMS
 from streams.codes import CODES, code_of, names_of
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.facts import BOT, CREDITED, NO_ROWS, ROW, SIMULATED, WATCHED, MergePlace, Rows
-from agents.operators.grains import ACCEPTED, oldest_day
 from agents.operators.merge_credit import Credit, credited
+from agents.operators.reach import ACCEPTED, oldest_turn
 from agents.operators.threads import ACCEPTED as NAMED
 from agents.operators.threads import MERGED, OPENED, Threads, Turn
 from streams.activity import FEATURES, MINUTE
@@ -91,7 +91,7 @@ class Credits:
 
     def is_new(self, turn: Turn, watermark: int | None) -> bool:
         """Whether the source has not named this accepted contribution before."""
-        held = _kept(self._threads.find({turn.thread}).get(turn.thread, []), oldest_day("all", watermark))
+        held = _kept(self._threads.find({turn.thread}).get(turn.thread, []), oldest_turn(watermark))
         return all(own.id != turn.id or own.action != NAMED for own in held)
 
     def take(self, turns: Collection[Turn], watermark: int | None) -> list[Published]:
@@ -102,7 +102,7 @@ class Credits:
         held = self._threads.find(fresh.keys())
         for turn in turns:
             self._threads.put(turn)
-        oldest = oldest_day("all", watermark)
+        oldest = oldest_turn(watermark)
         rows: list[Published] = []
         for thread, new in fresh.items():
             old = _kept(held.get(thread, []), oldest)
@@ -146,7 +146,7 @@ class Credits:
 
     def forget(self, watermark: int) -> None:
         """Drop turns and credits that no later batch can change."""
-        oldest = oldest_day("all", watermark)
+        oldest = oldest_turn(watermark)
         if oldest is not None:
             self._threads.forget(oldest)
         self._sent.forget(watermark)

@@ -22,10 +22,10 @@ from agents.count.names import PublishedNames
 from agents.count.watched import Watched
 from agents.fact_parts import total_key
 from agents.facts import BOT, CREDITED, WATCHED, Facts, Rows
-from agents.operators.grains import ACCEPTED, SCOPES
 from agents.operators.keys import Keys
 from agents.operators.names import Names
 from agents.operators.progress import Progress
+from agents.operators.reach import ACCEPTED, SCOPES
 from agents.operators.threads import Threads, Turn
 from streams.activity import DAY, HOUR, MINUTE, Batch, Foreign
 from streams.codes import CODES

@@ -14,7 +14,7 @@ from agents.measure.store import Store
 from agents.measure.windows import Windows
 from agents.measurements import Measurement
 from agents.operators.progress import Feed, Progress, decode_progress
-from agents.operators.window import SCOPES
+from agents.operators.reach import SCOPES
 from streams.activity import HOUR, MINUTE, PLATFORMS
 from streams.codes import CODES, names_of
 from streams.windows import Window

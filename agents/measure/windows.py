@@ -17,8 +17,8 @@ from agents.measure.sums import RunningSum, Sum
 from agents.measurements import Measurement
 from agents.metrics import FAMILIES
 from agents.operators.progress import Progress
+from agents.operators.reach import SCOPES
 from agents.operators.top import Top
-from agents.operators.window import SCOPES
 from streams.activity import DAY
 from streams.windows import WINDOWS
 

@@ -7,7 +7,7 @@ what a source itself names as accepted are joined by thread.
 from collections.abc import Collection
 from typing import Final, NamedTuple
 
-from agents.operators.grains import ACCEPTED as REACH
+from agents.operators.reach import ACCEPTED as REACH
 from agents.operators.threads import ACCEPTED, OPENED, Turn, distinct
 
 _LAST_OPENING: Final = OPENED << 1 | 1

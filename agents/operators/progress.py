@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from agents.operators.coverage import Coverage
-from agents.operators.grains import SCOPES
+from agents.operators.reach import SCOPES
 from streams.activity import MINUTE, Batch, Foreign
 from streams.columns import SIMULATED
 

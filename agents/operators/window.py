@@ -13,7 +13,6 @@ from agents.operators.top import NamesOf, Ranking, Slot, Top
 from streams.activity import FEATURES, PLATFORMS
 from streams.codes import CODES, FEATURE_BITS, FEATURE_MASK, names_of
 
-SCOPES: Final = ("all", "watched")
 _LOW: Final = np.uint64(CODES - 1)
 _FEATURE: Final = np.uint64(FEATURE_MASK)
 

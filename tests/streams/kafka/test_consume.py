@@ -25,11 +25,11 @@ def test_the_first_foreign_record_is_told_in_one_plain_line_and_all_are_counted(
 ) -> None:
     guard = Guard("facts")
     with caplog.at_level(logging.WARNING):
-        for why in ("no\npane\x1b[2J", "another"):
+        for why in ("no\nfacts\x1b[2J", "another"):
             guard.pass_over(why)
     assert guard.passed == 2
     assert [record.getMessage() for record in caplog.records] == [
-        "a foreign record of the topic panes is skipped, and so are further ones (no pane\\x1b[2J)"
+        "a foreign record of the topic facts is skipped, and so are further ones (no facts\\x1b[2J)"
     ]
 
 
