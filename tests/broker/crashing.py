@@ -19,7 +19,7 @@ def _crash() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-class CrashingStore(store.Store):
+class CrashingStore(store.LogStore):
     """Its death just after a commit is the moment that idempotence is for: done, but not answered."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -41,5 +41,5 @@ class CrashingStore(store.Store):
 if __name__ == "__main__":
     import broker.log
 
-    vars(broker.log)["Store"] = CrashingStore
+    vars(broker.log)["LogStore"] = CrashingStore
     sys.exit(main())

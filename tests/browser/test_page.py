@@ -263,7 +263,7 @@ def test_the_lines_of_a_simulated_world_have_its_clock(run: Callable[..., None])
         # What has come with the page goes on with what comes live.
         await world.measured(*FIGURES, front=NOON - 5 * HOUR)
         await expect(page.locator('[data-chart="github"] time')).to_have_text("07:00:00 UTC")
-        await expect(page.locator("#lines-clock")).to_contain_text("The times are those of the simulated world")
+        await expect(page.locator("#lines-clock")).to_contain_text("The times shown are those of the simulated world")
 
     run(test)
 
@@ -292,7 +292,9 @@ def test_a_sample_too_thin_says_so_and_shows_what_scales(run: Callable[..., None
         await page.get_by_label("All seen").check(force=True)
         await expect(headline(page)).to_have_text("1,234")
         await expect(row(page)).to_have_text(["1,234", "–", "–", "–"])
-        await expect(page.locator("#reserved")).to_contain_text("Of GitHub less than 95% of all events")
+        await expect(page.locator("#reserved")).to_contain_text(
+            "Less than 95% of all events of this window were seen on GitHub"
+        )
         await page.get_by_label("1h", exact=True).check(force=True)
         await expect(page.locator("#reserved")).to_be_hidden()
 
@@ -716,7 +718,7 @@ def test_a_simulated_world_is_said_in_a_banner_the_title_and_beside_the_dot_and_
         await expect(page.locator("#world")).to_be_visible()
         await expect(page.locator("#world")).to_contain_text("every name and every figure on this page is invented")
         await expect(page).to_have_title("SIMULATED · nomadwatch")
-        await expect(page.locator("#status-text")).to_have_text("Live, of a simulated world")
+        await expect(page.locator("#status-text")).to_have_text("Live, from a simulated world")
         assert await page.locator("body").get_attribute("data-world") == "simulated"
 
     run(test)
@@ -735,7 +737,7 @@ def test_preference_of_everything_stands_beside_no_coverage(run: Callable[..., N
         await expect(page.locator("#in-part")).to_be_hidden()
         await page.get_by_label("24h").check(force=True)
         await page.get_by_label("All seen").check(force=True)
-        await expect(page.locator("#in-part")).to_contain_text("The coverage does not hold for it")
+        await expect(page.locator("#in-part")).to_contain_text("The coverage does not apply to it")
         await page.get_by_label("Feature").select_option("review")
         await expect(told).to_have_text("review activities in 24h, coverage 90.0%")
         await page.get_by_label("Feature").select_option("preference")

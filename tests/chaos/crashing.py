@@ -104,8 +104,8 @@ def read(reading: Reading) -> None:
     enough = Path(reading.enough)
 
     def progress(now: ReadProgress) -> None:
-        if not now.position:
-            # It looks through the files first, after each start: nothing is sent yet.
+        if not now.counts.lines:
+            # After each start it looks through the files first: nothing is sent yet.
             return
         time.sleep(reading.rest * (1 if enough.exists() else 3))
         strike("reading")

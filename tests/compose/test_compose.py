@@ -195,7 +195,7 @@ def test_the_broker_is_published_nowhere() -> None:
     assert "ports" not in SERVICES["kafka"]
 
 
-def test_aggregate_can_be_scaled() -> None:
+def test_count_can_be_scaled() -> None:
     assert not {"ports", "container_name", "volumes", "hostname"} & SERVICES["count"].keys()
 
 

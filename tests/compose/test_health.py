@@ -34,7 +34,7 @@ def test_sinks_that_does_not_answer_is_not_well() -> None:
     assert (done.code, done.output) == (1, "")
     assert (
         done.complaint
-        == f"nomadwatch: sinks does not answer on port {port} (connection refused); start it, or name its --port\n"
+        == f"nomadwatch: sinks does not answer on port {port} (connection refused); start it, or give its --port\n"
     )
 
 
@@ -45,11 +45,8 @@ def test_a_role_without_a_broker_or_a_station_is_a_wrong_question(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     done = command("health", role)
     assert (done.code, done.output) == (2, "")
-    assert "--broker HOST:PORT" in done.complaint
-    assert (
-        f"no station to ask, as {tmp_path / 'nomadwatch'} holds no state: start one with nomadwatch up"
-        in done.complaint
-    )
+    assert "or a broker (--broker)" in done.complaint
+    assert f"no station has its state in {tmp_path / 'nomadwatch'}: start one with nomadwatch up" in done.complaint
 
 
 def test_a_broker_that_is_away_is_said() -> None:
@@ -71,7 +68,7 @@ def test_a_worker_of_another_host_does_not_make_this_one_well(apache_kafka: Apac
     def asked(host: str) -> Done:
         """What is said while the group has one member, from that host."""
         prefix = f"{uuid4().hex}-"
-        group = f"{prefix}aggregate"
+        group = f"{prefix}count"
         with Worker(apache_kafka.address, host) as member:
             # A broker that has just started keeps no groups until somebody asks where they are.
             wait_for(lambda: member.call("FindCoordinator", 2, key=group, key_type=0).error_code == 0, "a coordinator")
@@ -80,7 +77,5 @@ def test_a_worker_of_another_host_does_not_make_this_one_well(apache_kafka: Apac
 
     elsewhere = asked("127.0.0.2")
     assert (elsewhere.code, elsewhere.output) == (1, "")
-    assert elsewhere.complaint.startswith(
-        "nomadwatch: no aggregate worker of 127.0.0.1 shares the partitions; start it"
-    )
-    assert asked("127.0.0.1") == (0, "1 aggregate worker of 127.0.0.1 at work\n", "")
+    assert elsewhere.complaint.startswith("nomadwatch: no count worker of 127.0.0.1 shares the partitions; start it")
+    assert asked("127.0.0.1") == (0, "1 count worker of 127.0.0.1 at work\n", "")

@@ -47,8 +47,8 @@ class Counter:
                 count.advance(self._offsets[number], batch)
                 count.take(batch)
                 self._offsets[number] += 1
-                self.windows.put(number, count.checkpoint(), Place(self._offsets[number], 0, b""))
-            self.windows.keep()
+                self.windows.incoming.put(number, count.checkpoint(), Place(self._offsets[number], 0, b""))
+            self.windows.incoming.store()
             self.windows.store.write()
 
 

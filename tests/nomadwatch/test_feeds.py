@@ -118,7 +118,7 @@ def test_a_station_that_does_not_run_is_read_from_its_folder_and_said_to_be_away
         asyncio.run(fill())
     assert run(["feeds", "--data-dir", str(tmp_path)]) == 0
     shown = capfd.readouterr().out
-    assert ": 3 h ago, it is not running" in shown.splitlines()[0]
+    assert ": 3 h ago; it is not running" in shown.splitlines()[0]
     assert "huggingface:models" in shown
 
 
@@ -251,6 +251,4 @@ def test_the_role_says_its_port_and_ends_in_peace_and_says_of_a_taken_port_what_
 
 def test_sinks_without_a_broker_is_wrong_usage(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["sinks"]) == 2
-    assert (
-        capfd.readouterr().err == "nomadwatch: sinks shows what stands on a broker; name it with --broker HOST:PORT\n"
-    )
+    assert capfd.readouterr().err == "nomadwatch: sinks needs a broker; name it with --broker HOST:PORT\n"

@@ -354,7 +354,7 @@ def test_topics_are_made_checked_and_refused_with_other_partitions(broker: str) 
     assert missing.code == 1
     assert "topic activity is missing: run `nomadwatch topics create`\n" in missing.output
     assert command("topics", "create", "--broker", broker, "--partitions", 2).output.startswith(
-        "made activity, facts, "
+        "created activity, facts, "
     )
     assert command("topics", "check", "--broker", broker, "--partitions", 2).code == 0
     assert command("topics", "lag", "--broker", broker, "--partitions", 2).output.endswith("in all: 0 records\n")

@@ -43,7 +43,7 @@ def test_the_demonstration_shows_both_platforms_and_ends_cleanly(
         assert (health.code, health.complaint) == (0, "")
         said = health.output.splitlines()
         assert [line.split()[0] for line in said[1:]] == ["measure", "sinks", "streams"]
-        assert said[0] == "1 aggregate worker of 127.0.0.1 at work"
+        assert said[0] == "1 count worker of 127.0.0.1 at work"
         roles = station.roles()
         assert roles.keys() == {"broker", "polling", "count", "measure", "sinks", "simulator"}
         assert station.end(number) == 0, station.err
@@ -54,7 +54,7 @@ def test_the_demonstration_shows_both_platforms_and_ends_cleanly(
     ended = command("health", "--data-dir", tmp_path)
     assert (ended.code, ended.output) == (1, "")
     assert f"no station runs on {tmp_path}; start it" in ended.complaint
-    assert ended.complaint.endswith("nomadwatch: not healthy: aggregate, measure, sinks, streams\n")
+    assert ended.complaint.endswith("nomadwatch: not healthy: count, measure, sinks, streams\n")
     again = command("demo", "--port", "0", "--data-dir", tmp_path)
     assert (again.code, again.output) == (2, "")
     assert (

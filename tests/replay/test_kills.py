@@ -62,7 +62,7 @@ def test_interrupted_it_ends_with_one_line_and_goes_on_to_the_same_report(
             main.send_signal(number)
         output, complaint = main.communicate(timeout=10)
     assert (main.returncode, output) == (1, "")
-    assert complaint == f"nomadwatch: interrupted; the same command resumes with the state in {tmp_path} holds\n"
+    assert complaint == f"nomadwatch: interrupted; the same command resumes with the state in {tmp_path}\n"
     assert replayed(world.folder, "--data-dir", tmp_path).text == world.undisturbed.text
 
 
@@ -98,4 +98,4 @@ def test_it_can_be_interrupted_after_its_reader_was_killed_while_waiting(
         main.send_signal(number)
         output, complaint = main.communicate(timeout=SECONDS)
     assert (main.returncode, output) == (1, "")
-    assert f"nomadwatch: interrupted; the same command resumes with the state in {tmp_path} holds\n" in complaint
+    assert f"nomadwatch: interrupted; the same command resumes with the state in {tmp_path}\n" in complaint
