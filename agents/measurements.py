@@ -73,7 +73,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     """The state that the measurements before it show. Times in µs UTC; `offsets`: the next offset of each partition of
     `activity`.
 
-    `front` is None until something has arrived. `missing` records were gone before they could be aggregated. `closed`:
+    `front` is None until something has arrived. `missing` records were gone before they could be counted. `closed`:
     the feeds of every partition have ended. `latencies`: by stage, how long what has arrived took, as far as the
     evaluating process saw it. `simulated`: some of the activities come from a simulated world. `behind`: windows that
     were last evaluated at an earlier front than `front`, with that front (µs); they follow within seconds. `held`:

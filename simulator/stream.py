@@ -1,4 +1,4 @@
-"""Days of activities in the order of their arrival, in the form of the wire: quick input for whatever aggregates
+"""Days of activities in the order of their arrival, in the form of the wire: quick input for whatever counts
 them.
 """
 

@@ -40,7 +40,7 @@ class Feed(msgspec.Struct, omit_defaults=True):
 
 
 class Progress(msgspec.Struct, kw_only=True):
-    """What one partition has reached. Times in µs UTC; `offset` is the last one aggregated.
+    """What one partition has reached. Times in µs UTC; `offset` is the last one counted.
 
     `watermark`: everything older is complete, as the feeds say. `front`: the newest that was seen;
     windows end there. Both only grow. `activities` counts what was taken in, each once; `missing` the records that the

@@ -177,7 +177,7 @@ def test_an_interrupted_replay_ends_with_one_line_and_goes_on_when_repeated(
         main.send_signal(number)
         output, complaint = main.communicate(timeout=10)
     assert (main.returncode, output) == (1, "")
-    assert complaint == f"nomadwatch: interrupted; the same command resumes with the state in {tmp_path} holds\n"
+    assert complaint == f"nomadwatch: interrupted; the same command resumes with the state in {tmp_path}\n"
     asyncio.run(until(lambda: all(gone(pid) for pid in family)))
     done = command(*arguments)
     assert done.code == 0

@@ -255,7 +255,7 @@ def test_an_alert_comes_to_its_webhook_and_what_a_stale_feed_explains_does_not(a
 
     alerting.station.times_usual = 42.0
     # What happens on the Hub is told: the shift and the spike of one project in one message.
-    both = "olmo on huggingface: 42 times", "swarmed on the Hub: 42 times"
+    both = "olmo on huggingface: 42 times", "olmo on the Hub: 42 times"
     wait_for(lambda: receiver.got("/findings", "FIRING: olmo", *both), "the findings", log)
 
     def held_back() -> bool:

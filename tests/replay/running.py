@@ -54,7 +54,7 @@ def replayed(*arguments: object) -> Replayed:
     done = command("replay", *arguments, "--report", "-")
     assert done.code == 0, f"exit code {done.code}: {done.complaint}"
     found = read(done.output)
-    assert done.complaint == unread(found.input)
+    assert done.complaint == unread(found.input), done.complaint
     return found
 
 

@@ -22,7 +22,7 @@ MOST_WRITTEN = 18_000_000
 def test_killed_again_and_again_it_ends_with_the_report_of_an_undisturbed_one(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("NOMADWATCH_AGGREGATE_CHECKPOINT_INTERVAL", "0.05")
+    monkeypatch.setenv("NOMADWATCH_COUNT_CHECKPOINT_INTERVAL", "0.05")
     random = Random(5)
     kills = rounds = 0
     state, report = tmp_path / "0", tmp_path / "report.json"
