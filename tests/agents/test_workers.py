@@ -132,7 +132,7 @@ def test_much_input_is_committed_before_its_time(tmp_path: Path) -> None:
         batches = [batch(*range(5_000 * n, 5_000 * (n + 1))) for n in range(MOST_UNCOMMITTED // 5_000 + 1)]
         with workers(broker.bootstrap, tmp_path, roles=("count",), checkpoint_interval=3600.0):
             send(broker.bootstrap, *batches)
-            assert eventually(lambda: any(read_topic(broker.bootstrap, TOPICS.facts, 1)), 60)
+            assert eventually(lambda: bool(list(read_topic(broker.bootstrap, TOPICS.facts, 1))), 60)
             facts = [read_facts(0, key, value) for _, key, value in read_topic(broker.bootstrap, TOPICS.facts, 1)]
         assert sum(len(record.rows) for record in facts) == MOST_UNCOMMITTED
     finally:

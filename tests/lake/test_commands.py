@@ -94,7 +94,7 @@ def test_what_cannot_be_asked_is_one_line_and_wrong_usage(kept: Kept, tmp_path: 
     assert "holds no facts" in complaint("query", "SELECT 1", "--data-dir", tmp_path)
     assert "there is no folder" in complaint("query", "SELECT 1", "--lake", tmp_path / "absent")
     assert "later than --from" in complaint("export", "--from", "2024-05-02", "--to", "2024-05-02", *state)
-    assert "is no time" in complaint("export", "--from", "May", *state)
+    assert "is not a time" in complaint("export", "--from", "May", *state)
     assert not list(tmp_path.iterdir())
 
 

@@ -20,7 +20,7 @@ class Done(NamedTuple):
 def command(*arguments: object, timeout: float = 90.0) -> Done:
     """Run a command to its end."""
     done = subprocess.run([*PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=timeout)
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
     return Done(done.returncode, done.stdout, done.stderr)
 
 

@@ -357,7 +357,7 @@ def test_topics_are_made_checked_and_refused_with_other_partitions(broker: str) 
         "created activity, facts, "
     )
     assert command("topics", "check", "--broker", broker, "--partitions", 2).code == 0
-    assert command("topics", "lag", "--broker", broker, "--partitions", 2).output.endswith("in all: 0 records\n")
+    assert command("topics", "lag", "--broker", broker, "--partitions", 2).output.endswith("total: 0 records\n")
     for arguments in (["topics", "create"], ["count"], ["measure"]):
         done = command(*arguments, "--broker", broker, "--partitions", 3)
         assert done.code == 1

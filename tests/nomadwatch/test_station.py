@@ -58,7 +58,7 @@ def test_the_demonstration_shows_both_platforms_and_ends_cleanly(
     again = command("demo", "--port", "0", "--data-dir", tmp_path)
     assert (again.code, again.output) == (2, "")
     assert (
-        f"{tmp_path} holds the state of a run, and demo begins a new world: remove it or name another"
+        f"{tmp_path} holds the state of a run, and demo needs a new folder: remove it or name another"
         in again.complaint
     )
 
