@@ -183,6 +183,7 @@ def _renumbered(facts: Facts, projects: list[str]) -> Rows:
     if facts.projects and len(rows):
         projects += [name for name in facts.projects if name not in projects]
         numbers = np.array([0, *(projects.index(name) + 1 for name in facts.projects)], np.uint16)
+        rows = rows.copy()
         rows["project"] = numbers[rows["project"]]
     return rows
 

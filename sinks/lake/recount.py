@@ -217,7 +217,7 @@ def put_beside(connection: "DuckDBPyConnection", columns: Mapping[str, Any], pro
         CREATE OR REPLACE TEMP VIEW facts AS
         SELECT * FROM every WHERE id NOT IN (SELECT id FROM beside WHERE n < 0)
         UNION ALL BY NAME
-        SELECT * EXCLUDE (n, kept), kept AS n FROM (
+        SELECT * EXCLUDE (kept), kept AS n FROM (
             SELECT * EXCLUDE (n), sum(n) AS kept FROM every WHERE id IN (SELECT id FROM beside WHERE n < 0) GROUP BY ALL
         ) WHERE kept <> 0
     """)
