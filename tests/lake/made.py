@@ -6,10 +6,8 @@ from random import Random
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from agents.count.partition import Count
-from agents.facts import ROW
 from agents.measure.snapshot import Snapshot
 from agents.measure.store import Place, Store
 from agents.measure.windows import Windows
@@ -21,7 +19,7 @@ from sinks.lake.folder import Lake
 from sinks.lake.write import Updated, update
 from streams.activity import ARCHIVE, Activity, Batch, partition_of
 
-__all__ = ["PARTITIONS", "START", "Counter", "filled", "no_rows", "refreshed", "truth", "world"]
+__all__ = ["PARTITIONS", "START", "Counter", "filled", "refreshed", "truth", "world"]
 
 PARTITIONS = 4
 _RELATIONS = ("finetune", "adapter", "merge", "quantized")
@@ -96,8 +94,3 @@ def refreshed(state: Path, *, until: int | None = None, thoroughly: bool = False
     with Snapshot(state / "measure" / "facts.sqlite") as source, lake.writing(10):
         done = update(lake, source, until=until, thoroughly=thoroughly)
     return lake.path, done
-
-
-def no_rows() -> dict[str, Any]:
-    """Columns of no row."""
-    return {name: np.empty(0, ROW[name]) for name in ROW.names or ()}

@@ -1,25 +1,66 @@
 """The second count against a third: what the lake's SQL says of a front is what a batch over the activities says."""
 
+from collections import Counter as CountedRows
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
+from agents.facts import ROW, Rows
+from agents.measure.store import Store
 from agents.measurements import Measurement
 from sinks.lake.read import opened
 from sinks.lake.recount import WINDOWS, name_repositories, put_beside, recount, totals
 from sinks.lake.verify import RECOUNTED, Difference, compare
-from streams.activity import MINUTE
+from streams.activity import LATEST, MINUTE
+from streams.codes import names_of
 from streams.windows import WINDOWS as MEASURED
-from tests.lake.made import filled, no_rows, refreshed, world
+from tests.lake.made import Counter, refreshed, world
 from tests.recount import compare as differences
 from tests.recount import recount as oracle
 
 
+def more_than(known: Rows, rows: Rows) -> Rows:
+    """The rows that are not among the known ones, each as often as it is there more often."""
+    more = CountedRows(map(bytes, rows)) - CountedRows(map(bytes, known))
+    return np.frombuffer(b"".join(more.elements()), ROW)
+
+
+def named(rows: Rows, store: Store) -> dict[int, tuple[str, str]]:
+    """The platform and the newest name of each repository of the rows."""
+    platforms = {row["repository"]: names_of(int(row["code"]))[0] for row in rows}
+    names = store.names([int(repository) for repository in platforms])
+    return {int(key): (platform, names[int(key)]) for key, platform in platforms.items() if int(key) in names}
+
+
 @pytest.mark.parametrize("seed", [7, 8])
-def test_the_second_count_equals_a_batch_over_the_activities(seed: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("share", [1.0, 0.4], ids=["all in the lake", "the rest beside it"])
+def test_the_second_count_equals_a_batch_over_the_activities(share: float, seed: int, tmp_path: Path) -> None:
     arrivals = world(n=4_000, seed=seed)
-    lake, _ = refreshed(filled(tmp_path, arrivals))
+    cut = int(share * len(arrivals))
+    # Of a merge that its source has credited the opening comes late: that credit is withdrawn.
+    at = arrivals[cut - 1]["ingested_at"]
+    pull = {
+        "platform": "github", "kind": "pull_request", "ingested_at": at, "occurred_at": at, "repo_id": 5 << 32,
+        "repo": "o/r", "owner": "o", "thread": 3,
+    }  # fmt: skip
+    merged, accepted = {**pull, "id": "m", "action": "merged", "actor": 1}, {**pull, "action": "accepted", "actor": 2}
+    opening = {**pull, "id": "o", "action": "opened", "actor": 3}
+    arrivals[cut:cut] = [merged, {**accepted, "id": "m:accepted"}, opening]
+    cut += 2 if share < 1.0 else 3
+    (tmp_path / "measure").mkdir()
+    with Store(tmp_path / "measure" / "facts.sqlite") as store:
+        counter = Counter(store)
+        counter.take(arrivals[:cut])
+        lake, _ = refreshed(tmp_path)
+        known = store.read(0, LATEST)
+        # What a station counts after the lake was written.
+        counter.take(arrivals[cut:])
+        beside = more_than(known, store.read(0, LATEST))
+        names = named(beside, store)
+        projects_by_number = store.projects
+    assert (beside["n"] < 0).any() == (share < 1.0), "credits that are withdrawn"
     file = tmp_path / "a.activities.ndjson"
     file.write_bytes(b"\n".join(msgspec.json.encode(each) for each in arrivals))
     projects = {one["project"] for one in arrivals if "project" in one}
@@ -27,8 +68,8 @@ def test_the_second_count_equals_a_batch_over_the_activities(seed: int, tmp_path
     expected = oracle([file], watchlist=watched)
     front = max(min(one["occurred_at"], one["ingested_at"] + MINUTE) for one in arrivals)
     with opened(lake) as connection:
-        assert name_repositories(connection, {}) == set()
-        put_beside(connection, no_rows(), [])
+        assert name_repositories(connection, names) == set()
+        put_beside(connection, {name: beside[name] for name in ROW.names or ()}, projects_by_number)
         found = list(totals(connection))
         for window in WINDOWS:
             shown = [
