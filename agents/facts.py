@@ -6,7 +6,7 @@ partition has reached. The sum of all records is the partition's state: nothing 
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Self
 
 import msgspec
@@ -118,6 +118,15 @@ class Facts(NamedTuple):
     threads: Threads
     names: Names
     progress: Progress | None
+
+
+def renumbered(facts: Facts, number: Callable[[str], int]) -> Rows:
+    """The rows with other numbers of projects: `number` gives each name's. The record's own rows stay as they are."""
+    if not facts.projects or not len(facts.rows):
+        return facts.rows
+    rows = facts.rows.copy()
+    rows["project"] = np.array([0, *map(number, facts.projects)], np.uint16)[rows["project"]]
+    return rows
 
 
 class MergePlace(NamedTuple):

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from agents.facts import NO_ROWS, WATCHED, Facts, Rows
+from agents.facts import NO_ROWS, WATCHED, Facts, Rows, renumbered
 from agents.measure.names import NamedRepository
 from agents.measure.store import Place, Store
 from agents.operators.names import Names
@@ -52,13 +52,8 @@ class Incoming:
         rows = record.rows
         if len(record.names):
             self._names += _named(record.names, rows[rows["flags"] & WATCHED > 0])
-        if record.projects and len(rows):
-            # Numbers of the record become numbers of the store.
-            rows = rows.copy()
-            numbers = np.array([0, *map(self._store.project, record.projects)], np.uint16)
-            rows["project"] = numbers[rows["project"]]
         if len(rows):
-            self._rows.append(rows)
+            self._rows.append(renumbered(record, self._store.project))
 
     @property
     def pending(self) -> list[int]:

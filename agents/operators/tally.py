@@ -98,7 +98,3 @@ class RunningTally:
         below = self._values < 0
         self.below_zero = int(np.count_nonzero(below))
         return (self._keys[~below], self._values[~below]) if self.below_zero else (self._keys, self._values)
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self.__init__()  # type: ignore[misc]

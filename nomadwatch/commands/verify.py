@@ -15,7 +15,7 @@ import click
 import msgspec
 import numpy as np
 
-from agents.facts import ROW, Facts, Rows, read_facts
+from agents.facts import ROW, Facts, Rows, read_facts, renumbered
 from agents.measure.snapshot import Snapshot
 from agents.measure.store import DamagedStore, store_path
 from agents.measurements import Measurement
@@ -149,7 +149,13 @@ async def _read_late(bootstrap: str, topics: "Topics", store: Snapshot) -> _Late
     from agents.checkpoint import read_from
     from agents.config import Config
 
-    late = _Late({}, store.projects, {})
+    late = _Late({}, list(store.projects), {})
+
+    def number_of(project: str) -> int:
+        if project not in late.projects:
+            late.projects.append(project)
+        return late.projects.index(project) + 1
+
     config = Config(bootstrap=bootstrap, prefix=topics.prefix, partitions=topics.partitions, data_dir="")
     starts = {number: store.places[number].next if number in store.places else 0 for number in range(topics.partitions)}
     guard = Guard(topics.facts, quiet=True)
@@ -162,7 +168,7 @@ async def _read_late(bootstrap: str, topics: "Topics", store: Snapshot) -> _Late
             pending.setdefault(number, []).append(facts)
             if facts.progress is not None:
                 parts = pending.pop(number)
-                rows = [_renumbered(each, late.projects) for each in parts]
+                rows = [renumbered(each, number_of) for each in parts]
                 late.checkpoints.setdefault(number, []).append((facts.progress.offset + 1, np.concatenate(rows)))
                 for each in parts:
                     late.names.update(_names(each))
@@ -175,17 +181,6 @@ def _names(facts: Facts) -> Iterator[tuple[int, tuple[str, str]]]:
     for key, _, name in facts.names.get_all():
         if key in platforms:
             yield key, (names_of(platforms[key])[0], name)
-
-
-def _renumbered(facts: Facts, projects: list[str]) -> Rows:
-    """The rows with places in `projects`, from 1, as the numbers of their projects."""
-    rows = facts.rows
-    if facts.projects and len(rows):
-        projects += [name for name in facts.projects if name not in projects]
-        numbers = np.array([0, *(projects.index(name) + 1 for name in facts.projects)], np.uint16)
-        rows = rows.copy()
-        rows["project"] = numbers[rows["project"]]
-    return rows
 
 
 def _compare(lake: Path, taken: Mapping[str, _Taken], late: _Late, whole: int) -> Verdict:

@@ -11,7 +11,18 @@ import pytest
 from agents import facts as module
 from agents import packing
 from agents.count.partition import Count
-from agents.facts import KEY, NO_ROWS, ROW, WATCHED, Facts, encode_facts, encode_in_parts, pack_rows, read_facts
+from agents.facts import (
+    KEY,
+    NO_ROWS,
+    ROW,
+    WATCHED,
+    Facts,
+    encode_facts,
+    encode_in_parts,
+    pack_rows,
+    read_facts,
+    renumbered,
+)
 from agents.operators.names import Names
 from agents.operators.progress import Feed, Progress
 from agents.operators.threads import ACCEPTED, MERGED, Threads, Turn
@@ -66,6 +77,15 @@ def test_a_checkpoint_that_is_too_large_becomes_several_records_with_the_progres
     assert sorted(turns) == facts.threads.get()
     names = sorted(name for part in read for name in part.names.get_all())
     assert names == facts.names.get_all()
+
+
+def test_projects_get_other_numbers_and_the_record_keeps_its_own() -> None:
+    rows = np.zeros(3, ROW)
+    rows["project"] = [2, 0, 1]
+    rows.setflags(write=False)
+    facts = Facts(rows, ["olmo", "qwen"], Threads(), Names(), Progress())
+    assert renumbered(facts, {"olmo": 7, "qwen": 4}.__getitem__)["project"].tolist() == [4, 0, 7]
+    assert rows["project"].tolist() == [2, 0, 1]
 
 
 def test_a_checkpoint_in_parts_is_restored_as_one(written: list[tuple[int, Facts, bytes]]) -> None:

@@ -17,8 +17,9 @@ from agents.measure.sums import Sum
 from agents.measure.windows import TOP, Windows
 from agents.operators.names import Names
 from agents.operators.progress import Progress
+from agents.operators.reach import SCOPES
 from agents.operators.threads import Threads
-from agents.operators.window import SCOPES, distinct
+from agents.operators.window import distinct
 from simulator.stream import five_days
 from simulator.truth import StreamTruth
 from simulator.wire import deed
