@@ -24,9 +24,7 @@ Minutes = dict[tuple[str, int], dict[str, Counter[Any]]]
 
 
 def batches(activities: list[Activity], random: Random) -> Iterator[tuple[int, Batch]]:
-    """(partition, batch) in order of arrival, marked as a reader of hours would: an hour is complete six hours after it
-    has ended.
-    """
+    """(partition, batch) in order of arrival, marked like a reader of hours: an hour is complete when it has ended."""
     buffers: list[list[Activity]] = [[] for _ in range(PARTITIONS)]
     numbers = [0] * PARTITIONS
     hour = activities[0].ingested_at // HOUR

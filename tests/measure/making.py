@@ -1,8 +1,6 @@
 """Activities and batches as tests make them, and `count` and `measure` in one process, without a broker."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from random import Random
 
 from agents.count.partition import Count
 from agents.facts import decode_facts, encode_facts
@@ -10,7 +8,7 @@ from agents.measure.binding import open_store
 from agents.measure.store import Place, Store
 from agents.measure.windows import Windows
 from agents.measurements import Measurement
-from streams.activity import ARCHIVE, DAY, HOUR, Activity, Batch, partition_of
+from streams.activity import DAY, Activity, Batch
 
 NOW = 20_000 * DAY
 PARTITIONS = 4
@@ -23,28 +21,6 @@ def activity(number: int, at: int, **fields: object) -> Activity:
     base = {"id": f"github:PushEvent:{number}", "platform": "github", "kind": "push", "repo_id": 5 << 32, "repo": "o/r"}
     times = {"occurred_at": at, "ingested_at": at}
     return Activity(**{**base, **times, "owner": "o", "actor": 7 << 32, **fields})  # type: ignore[arg-type]
-
-
-def batches(activities: list[Activity], random: Random) -> Iterator[tuple[int, Batch]]:
-    """(partition, batch) in order of arrival, marked like a reader of hours: an hour is complete when it has ended."""
-    buffers: list[list[Activity]] = [[] for _ in range(PARTITIONS)]
-    numbers = [0] * PARTITIONS
-    hour = activities[0].ingested_at // HOUR
-
-    def send(partition: int, mark: int | None = None) -> tuple[int, Batch]:
-        own, buffers[partition] = buffers[partition], []
-        numbers[partition] += 1
-        return partition, Batch(feed=ARCHIVE, activities=own, sequence=numbers[partition] - 1, complete_to=mark)
-
-    for one in activities:
-        if one.ingested_at // HOUR > hour:
-            hour = one.ingested_at // HOUR
-            yield from (send(partition, hour * HOUR) for partition in range(PARTITIONS))
-        partition = partition_of(one.repo_id, PARTITIONS)
-        buffers[partition].append(one)
-        if len(buffers[partition]) >= random.randrange(1, 300):
-            yield send(partition)
-    yield from (send(partition, hour * HOUR + HOUR) for partition in range(PARTITIONS))
 
 
 class Measured:

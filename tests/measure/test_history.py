@@ -16,7 +16,8 @@ from simulator.stream import START, five_days
 from simulator.truth import StreamTruth
 from simulator.wire import deed
 from streams.activity import DAY, HOUR, MINUTE, Activity, Batch, Cover
-from tests.measure.making import PARTITIONS, Measured, activity, batches, by_series, one
+from tests.count.making import batches
+from tests.measure.making import PARTITIONS, Measured, activity, by_series, one
 
 Point = tuple[int, list[Measurement]]
 

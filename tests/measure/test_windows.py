@@ -27,7 +27,8 @@ from streams import codes
 from streams.activity import DAY, FEATURES, HOUR, MINUTE, PLATFORMS, Activity, Batch, Cover, Foreign, hash_name
 from streams.codes import CODES, FEATURE_BITS, HASH_MASK
 from streams.windows import WINDOWS
-from tests.measure.making import NOW, PARTITIONS, Measured, activity, batches, by_series, one
+from tests.count.making import batches
+from tests.measure.making import NOW, PARTITIONS, Measured, activity, by_series, one
 
 PUSHES = {"scope": "all", "platform": "github", "feature": "contribution"}
 
