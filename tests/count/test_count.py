@@ -46,6 +46,34 @@ def test_the_rows_of_five_days_add_up_to_brute_force(crashes: float) -> None:
     assert not any(each.late for each in progress)
 
 
+def test_a_worker_whose_topic_has_dropped_its_oldest_records_goes_on_as_one_that_has_all() -> None:
+    """The topic keeps 40 days, and the input goes on for 80; both workers begin anew on day 70."""
+    stream = msgspec.convert(five_days(seed=5, n=6_000, days=80, duplicates=0.1), list[Activity])
+    log = [batch for number, batch in batches(stream, Random(1)) if number == 0]
+    begin = stream[0].ingested_at
+    count, records = Count(0), list[Facts]()
+    cut = next(place for place, batch in enumerate(log) if (batch.complete_to or 0) >= begin + 70 * DAY)
+    for place, batch in enumerate(log[:cut]):
+        count.advance(place, batch)
+        count.take(batch)
+        if place % 20 == 19 or place == cut - 1:
+            records.append(decode_facts(encode_facts(count.checkpoint())))
+            count.tidy()
+    kept = [each for each in records if (each.progress.watermark or 0) >= begin + 30 * DAY]
+    assert 10 < len(kept) < len(records) - 10
+    found = []
+    for known in (records, kept):
+        worker = Count.restore(0, known)
+        for place, batch in enumerate(log[cut:], cut):
+            worker.advance(place, batch)
+            worker.take(batch)
+        rows = worker.checkpoint().rows
+        found.append((Counter(map(bytes, rows)), worker.progress.activities, worker.progress.duplicates))
+    assert found[0] == found[1]
+    assert found[0][2] > records[-1].progress.duplicates, "what was met before the restart came again"
+    assert found[0][0].total() > 100
+
+
 @settings(max_examples=150, deadline=None, derandomize=True, database=None)
 @given(st.lists(EVENTS, min_size=1, max_size=14), st.randoms(use_true_random=False), st.booleans())
 def test_threads_in_whatever_order_give_the_credits_of_brute_force(
